@@ -1,0 +1,20 @@
+"""UniSeg for MONAI: networks, transforms and tools that the bundles instantiate."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from uniseg_nets.nets import UniSeg
+
+__version__ = "0.1.0"
+__all__ = ["UniSeg", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports torch only when a network is asked for: the task table and the command's help stay light."""
+    if name == "UniSeg":
+        from uniseg_nets.nets import UniSeg
+
+        return UniSeg
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

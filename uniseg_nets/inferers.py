@@ -1,0 +1,150 @@
+"""Sliding-window inference that carries the task.
+
+Not MONAI's ``SlidingWindowInferer``: the official release spreads its windows evenly between the borders and averages
+softmax scores over flips, and several tasks can share one encoder pass a window.
+
+Letters: C channels, (D, H, W) the volume's size in (z, y, x), K output channels of a task.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from monai.data import MetaTensor
+from monai.inferers import Inferer
+from monai.utils.enums import MetaKeys
+from scipy.ndimage import gaussian_filter1d
+from torch import Tensor, nn
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from uniseg_nets.tasks import TaskTable
+from uniseg_nets.transforms.grid import canonical_flips
+
+__all__ = ["UniSegInferer", "gaussian_window", "window_starts"]
+
+_SPATIAL = (-3, -2, -1)
+_SIGMA_SCALE = 0.125
+
+
+class UniSegInferer(Inferer):
+    """Class scores of one task, or of several from one encoder pass a window.
+
+    Called as ``inferer(inputs, network)``: (B, C, D, H, W) -> softmax scores (B, K, D, H, W); for several tasks their
+    scores lie one after the other on the channel axis, each with its own background. Windows are weighted by a
+    Gaussian; smaller volumes are padded with zeros.
+
+    Args:
+        tasks: the task table.
+        task: name or id of a task, or of a merged one such as ``all_ct``.
+        roi_size: window (z, y, x), multiples of (16, 32, 32).
+        overlap: share of a window that its neighbour covers at least; the official step of 0.5 is an overlap of 0.5.
+        mirror: average over all eight flips of each window, as the official prediction does (8 times the work).
+        device: where scores are summed up; ``None`` for the inputs' own.
+        progress: show a bar with the time left.
+
+    Raises:
+        ValueError: no such task, or an overlap outside 0..1.
+    """
+
+    def __init__(
+        self,
+        tasks: TaskTable,
+        task: str | int | Sequence[str],
+        roi_size: Sequence[int] = (64, 192, 192),
+        overlap: float = 0.5,
+        mirror: bool = False,
+        device: str | torch.device | None = None,
+        progress: bool = False,
+    ) -> None:
+        super().__init__()
+        if not 0 <= overlap < 1:
+            raise ValueError(f"overlap is {overlap}, expected a share of the window from 0 up to, not including, 1")
+        self.tasks = tasks.select(task)
+        self.roi_size = tuple(roi_size)
+        self.overlap = overlap
+        self.device = device
+        self.progress = progress
+        axes = itertools.chain.from_iterable(itertools.combinations(_SPATIAL, n) for n in range(4))
+        self.flips = list(axes) if mirror else [()]
+        self._weight = torch.from_numpy(gaussian_window(self.roi_size))
+
+    @torch.no_grad()
+    def __call__(self, inputs: Tensor, network: nn.Module) -> Tensor:
+        stored = _stored_flips(inputs) if len(self.flips) > 1 else ()
+        inputs = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
+        inputs = inputs.flip(stored)
+        size = inputs.shape[2:]
+        padded = pad_to(inputs, self.roi_size)
+        device = self.device or inputs.device
+        weight = self._weight.to(device)
+        outputs = sum(task.num_outputs for task in self.tasks)
+        scores = torch.zeros((inputs.shape[0], outputs, *padded.shape[2:]), device=device)
+        weights = torch.zeros(padded.shape[2:], device=device)
+        starts = [window_starts(n, roi, self.overlap) for n, roi in zip(padded.shape[2:], self.roi_size)]
+        windows = list(itertools.product(*starts))
+        for start in tqdm(windows, desc="windows", unit="window", disable=not self.progress, leave=False):
+            box = tuple(slice(first, first + n) for first, n in zip(start, self.roi_size))
+            window = padded[(slice(None), slice(None), *box)]
+            scores[(slice(None), slice(None), *box)] += self.predict_window(window, network).to(device) * weight
+            weights[box] += weight
+        scores /= weights
+        inner = tuple(slice((p - n) // 2, (p - n) // 2 + n) for p, n in zip(padded.shape[2:], size))
+        return scores[(slice(None), slice(None), *inner)].flip(stored)
+
+    def predict_window(self, window: Tensor, network: nn.Module) -> Tensor:
+        """Scores of one window, averaged over the flips: (B, C, d, h, w) -> (B, sum of K, d, h, w), float32."""
+        total: Tensor | None = None
+        for axes in self.flips:
+            features = network.encode(window.flip(axes))
+            prompts = network.prompts(features)
+            scores = torch.cat(list(self._scores(features, prompts, network)), dim=1).flip(axes)
+            total = scores if total is None else total.add_(scores)
+        assert total is not None
+        return total / len(self.flips)
+
+    def _scores(self, features: list[Tensor], prompts: Tensor, network: nn.Module) -> Iterator[Tensor]:
+        for task in self.tasks:
+            logits = network.decode(features, network.select(prompts, task.id))
+            # The softmax runs over all channels before the cut to the task's own, as the heads were trained to share.
+            yield torch.softmax(logits.float(), dim=1)[:, : task.num_outputs]
+
+
+def _stored_flips(inputs: Tensor) -> tuple[int, ...]:
+    """Axes to flip so that the volume runs as its file does.
+
+    Mirroring covers every direction, so it only matters where windows, whose starts are rounded, and the Gaussian, whose
+    peak lies off the middle of an even window by half a voxel, come to lie: the official prediction lays them on the
+    stored volume.
+    """
+    affine = getattr(inputs, "meta", {}).get(MetaKeys.ORIGINAL_AFFINE)
+    return () if affine is None else canonical_flips(np.asarray(affine, dtype=np.float64).reshape(-1, 4, 4)[0])
+
+
+def window_starts(size: int, roi: int, overlap: float) -> list[int]:
+    """First voxels of the windows along one axis: evenly spread, the last flush with the border."""
+    steps = max(int(np.ceil((size - roi) / (roi * (1 - overlap)))), 0)
+    if steps == 0:
+        return [0]
+    return [int(np.round((size - roi) / steps * step)) for step in range(steps + 1)]
+
+
+def gaussian_window(roi_size: Sequence[int]) -> np.ndarray:
+    """Weights of a window's voxels, float32 of shape ``roi_size``, largest (1) in the middle and nowhere zero."""
+    lines = []
+    for n in roi_size:
+        line = np.zeros(n)
+        line[n // 2] = 1
+        lines.append(gaussian_filter1d(line, n * _SIGMA_SCALE, mode="constant"))
+    window = lines[0][:, None, None] * lines[1][:, None] * lines[2]
+    window = (window / window.max()).astype(np.float32)
+    return np.maximum(window, window[window > 0].min())
+
+
+def pad_to(volume: Tensor, size: Sequence[int]) -> Tensor:
+    """Pads the last three axes with zeros, evenly on both sides, to at least ``size``."""
+    pads = [max(wanted - n, 0) for wanted, n in zip(size, volume.shape[2:])]
+    return F.pad(volume, [side for pad in reversed(pads) for side in (pad // 2, pad - pad // 2)])

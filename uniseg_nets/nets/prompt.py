@@ -1,0 +1,47 @@
+"""How UniSeg's decoder learns which task it serves: universal prompt, FUSE, task-specific prompts.
+
+Ye et al., MICCAI 2023, section 2.2. Letters: B batch, T tasks, F bottleneck features, (d, h, w) bottleneck size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from uniseg_nets.nets.unet import TOTAL_STRIDE, ConvBlock
+
+__all__ = ["TaskPrompts"]
+
+
+class TaskPrompts(nn.Module):
+    """Fuses a learnable universal prompt with the image's features into one prompt a task.
+
+    The universal prompt is stored at the bottleneck size of ``patch_size`` and interpolated for other sizes.
+
+    Args:
+        features: channels F of the bottleneck.
+        num_tasks: T.
+        patch_size: (z, y, x) of the training patch, multiples of (16, 32, 32).
+    """
+
+    def __init__(self, features: int, num_tasks: int, patch_size: Sequence[int]):
+        super().__init__()
+        size = [n // s for n, s in zip(patch_size, TOTAL_STRIDE)]
+        self.universal = nn.Parameter(torch.randn(1, num_tasks, *size))
+        hidden = (features + num_tasks) // 4
+        self.fuse = nn.Sequential(
+            ConvBlock(features + num_tasks, hidden),
+            ConvBlock(hidden, hidden),
+            ConvBlock(hidden, num_tasks),
+        )
+
+    def forward(self, bottleneck: Tensor) -> Tensor:
+        """(B, F, d, h, w) -> task-specific prompts (B, T, d, h, w)."""
+        prompt = self.universal.to(bottleneck.dtype)
+        if prompt.shape[2:] != bottleneck.shape[2:]:
+            prompt = F.interpolate(prompt, bottleneck.shape[2:], mode="trilinear", align_corners=False)
+        prompt = prompt.expand(bottleneck.shape[0], -1, -1, -1, -1)
+        return self.fuse(torch.cat((bottleneck, prompt), dim=1))

@@ -1,0 +1,7 @@
+"""From file to network input and back to the file's grid."""
+
+from uniseg_nets.transforms.export import LabelMapd, SaveLabelMapd
+from uniseg_nets.transforms.load import LoadCase, LoadCased
+from uniseg_nets.transforms.preprocess import PreprocessCased
+
+__all__ = ["LabelMapd", "LoadCase", "LoadCased", "PreprocessCased", "SaveLabelMapd"]

@@ -1,0 +1,188 @@
+"""From the network's scores back to label maps in files: the inverse of :mod:`uniseg_nets.transforms.preprocess`."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Hashable, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import monai
+import nibabel as nib
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.data import MetaTensor
+from monai.transforms import MapTransform, SaveImaged
+from monai.utils.enums import MetaKeys
+from torch import Tensor
+
+import uniseg_nets
+from uniseg_nets.files import atomic_path
+from uniseg_nets.tasks import TaskTable
+from uniseg_nets.transforms.preprocess import grid_of
+from uniseg_nets.transforms.resample import resample_argmax
+
+__all__ = ["LabelMapd", "SaveLabelMapd"]
+
+logger = logging.getLogger(__name__)
+
+
+class LabelMapd(MapTransform):
+    """Scores of :class:`~uniseg_nets.inferers.UniSegInferer` -> label map on the file's grid.
+
+    (sum of K, z, y, x) -> uint8 (1, x, y, z) with the file's affine. Where several tasks label a voxel, the later one
+    counts, as in the official merged maps. Memory stays bounded: full-resolution scores exist for a slab at a time.
+
+    Args:
+        keys: the scores' key.
+        tasks: the task table.
+        task: what the inferer was given.
+        image_key: the preprocessed image, whose meta data know the way back.
+        values: ``global`` for the values of the union of all tasks, ``task`` for a single task's own 1, 2, ...
+
+    Raises:
+        ValueError: no such task or kind of values; a merged task with ``values="task"``; scores of another number of
+            channels.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        tasks: TaskTable,
+        task: str | int | Sequence[str],
+        image_key: str = "image",
+        values: str = "global",
+    ) -> None:
+        super().__init__(keys)
+        self.tasks = tasks.select(task)
+        self.image_key = image_key
+        self.labels = label_names(tasks, task, values)
+        own = values == "task"
+        self.values = [range(1, task.num_outputs) if own else task.values for task in self.tasks]
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        d = dict(data)
+        image: MetaTensor = d[self.image_key]
+        grid = grid_of(image, self.tasks[0])
+        for key in self.key_iterator(d):
+            scores: Tensor = d[key].as_tensor() if isinstance(d[key], MetaTensor) else d[key]
+            merged, values = self._classes(scores.flip(grid.flips))
+            lookup = torch.tensor(values, dtype=torch.uint8, device=scores.device)
+            merged = lookup[resample_argmax(merged, grid.crop_shape, grid.coarse_axis).int()]
+            label = MetaTensor(grid.to_file(merged)[None].cpu(), affine=torch.from_numpy(grid.file_affine))
+            for name in ("filename_or_obj", MetaKeys.ORIGINAL_AFFINE, MetaKeys.SPATIAL_SHAPE):
+                label.meta[name] = image.meta[name]
+            d[key] = label
+        return d
+
+    def _classes(self, scores: Tensor) -> tuple[Tensor, list[int]]:
+        """What to interpolate, (class, z, y, x), and each class's label value.
+
+        One task: its scores. Several: the merged map's masks, since scores of different tasks cannot be compared; the
+        official pipeline merges on the network's grid too.
+        """
+        own_values = [[0, *values] for values in self.values]
+        if len(own_values) == 1:
+            return scores, own_values[0]
+        merged = torch.zeros(scores.shape[1:], dtype=torch.uint8, device=scores.device)
+        for part, values in zip(scores.split([len(values) for values in own_values]), own_values):
+            own = part.argmax(0)
+            lookup = torch.tensor(values, dtype=torch.uint8, device=scores.device)
+            merged = torch.where(own > 0, lookup[own], merged)
+        present = merged.unique().tolist()
+        return torch.stack([merged == value for value in present]), present
+
+
+class SaveLabelMapd(SaveImaged):
+    """Writes a label map as ``OUTPUT_DIR/NAME.nii.gz`` and beside it ``NAME.json``, which says what its values mean.
+
+    Not MONAI's writer: the header of a NIfTI input is kept field by field (sform, qform and their codes), files
+    appear whole or not at all, and the JSON, written last, marks a case as finished. It is a ``SaveImaged`` because
+    servers that write results themselves look for that and leave it out.
+
+    Args:
+        keys: the label map's key.
+        output_dir: folder for the results.
+        tasks, task, values: as for :class:`LabelMapd`.
+        name_key: key of the case's name.
+        about: more facts for the JSON, such as the hash of the weights.
+
+    Raises:
+        ValueError: the result would overwrite the scan it was made from.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        output_dir: str | PathLike[str],
+        tasks: TaskTable,
+        task: str | int | Sequence[str],
+        values: str = "global",
+        name_key: str = "name",
+        about: Mapping[str, Any] | None = None,
+    ) -> None:
+        MapTransform.__init__(self, keys)
+        self.output_dir = Path(output_dir)
+        self.name_key = name_key
+        self.facts = {
+            "task": "+".join(task.name for task in tasks.select(task)),
+            "labels": {str(value): name for value, name in label_names(tasks, task, values).items()},
+            **(about or {}),
+            "versions": {"uniseg_nets": uniseg_nets.__version__, "monai": monai.__version__, "torch": torch.__version__},
+        }
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        d = dict(data)
+        for key in self.key_iterator(d):
+            label: MetaTensor = d[key]
+            source = Path(label.meta["filename_or_obj"])
+            target = self.output_dir / f"{d[self.name_key]}.nii.gz"
+            if target.exists() and source.exists() and target.samefile(source):
+                raise ValueError(f"result {target} would overwrite its own scan: choose another output folder")
+            with atomic_path(target) as temporary:
+                nib.save(_nifti(label.as_tensor()[0].numpy(), np.asarray(label.affine), source), temporary)
+            facts = {"label_map": target.name, "image": source.name, **self.facts}
+            with atomic_path(target.with_name(f"{d[self.name_key]}.json")) as temporary:
+                temporary.write_text(json.dumps(facts, indent=4) + "\n", encoding="utf-8")
+            logger.info("wrote %s", target)
+        return d
+
+
+def label_names(tasks: TaskTable, task: str | int | Sequence[str], values: str) -> dict[int, str]:
+    """Label value -> class name of what a task writes, 0 the background.
+
+    Raises:
+        ValueError: no such task or kind of values; a merged task with ``values="task"``.
+    """
+    selected = tasks.select(task)
+    if values == "global":
+        return {0: "background"} | {v: n for one in selected for v, n in zip(one.values, one.classes)}
+    if values != "task":
+        raise ValueError(f"values is {values!r}, expected 'global' or 'task'")
+    if len(selected) > 1:
+        raise ValueError(f"a merged map of {len(selected)} tasks has no values of one task: use values='global'")
+    return {0: "background"} | {i: name for i, name in enumerate(selected[0].classes, start=1)}
+
+
+def _nifti(label: np.ndarray, affine: np.ndarray, source: Path) -> nib.Nifti1Image:
+    """A label map with the geometry fields of its scan's own header, where that is NIfTI."""
+    header = None
+    if source.name.lower().endswith((".nii", ".nii.gz")) and source.is_file():
+        header = nib.load(source).header
+    if not isinstance(header, nib.Nifti1Header):
+        image = nib.Nifti1Image(label, affine)
+        image.set_qform(affine, code="scanner")
+        image.set_sform(affine, code="scanner")
+        return image
+    header = header.copy()
+    header.set_data_dtype(np.uint8)
+    header.set_slope_inter(1, 0)
+    header["cal_min"] = header["cal_max"] = 0
+    header["descrip"] = b"label map"
+    header.extensions.clear()  # they may hold patient data
+    kind = nib.Nifti2Image if isinstance(header, nib.Nifti2Header) else nib.Nifti1Image
+    # Without an affine argument both sform and qform stay as the scan has them.
+    return kind(label, None, header)

@@ -1,0 +1,189 @@
+"""From a case on disk to one multi-channel image.
+
+Not MONAI's ``LoadImaged``: a case may be one file, several files (one a channel, perhaps on different grids) or a
+folder with a DICOM series, and MONAI Label replaces every ``LoadImaged`` by a loader that takes a single file.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import warnings
+import zlib
+from collections.abc import Hashable, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import itk
+import nibabel as nib
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.data import ITKReader, MetaTensor
+from monai.transforms import MapTransform, ResampleToMatch
+from monai.utils.enums import MetaKeys
+from nibabel.filebasedimages import ImageFileError
+from numpy.typing import NDArray
+
+__all__ = ["SCAN_ENDINGS", "LoadCase", "LoadCased", "scan_name"]
+
+logger = logging.getLogger(__name__)
+
+SCAN_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
+_CHANNEL = re.compile(r"_(\d{4})$")
+# Two headers of one scan may differ by rounding: in mm, and in voxels' directions.
+_SAME_GRID = 1e-3
+
+
+def scan_name(path: str | PathLike[str]) -> tuple[str, int | None]:
+    """A scan's case name and, where its name ends in ``_0000`` and the like, its channel."""
+    name = Path(path).name
+    for ending in SCAN_ENDINGS:
+        if name.lower().endswith(ending):
+            name = name[: -len(ending)]
+            break
+    found = _CHANNEL.search(name)
+    return (name[: found.start()], int(found[1])) if found else (name, None)
+
+
+class LoadCase:
+    """Loads one case as a float32 :class:`~monai.data.MetaTensor` (C, x, y, z), as stored, affine to RAS+ mm.
+
+    Takes NIfTI, NRRD, MHA / MHD, a folder with a DICOM series, a list of such (one a channel), or an array or tensor
+    (x, y, z) or (C, x, y, z) that is loaded already. A fourth axis of a file is its channels. Channels on another grid
+    than the first are resampled to it, with a warning.
+
+    Raises:
+        ValueError: no readable scan; a gap in the channel files; the message names the file.
+        FileNotFoundError: no such file.
+    """
+
+    def __call__(self, case: Any) -> MetaTensor:
+        if isinstance(case, (np.ndarray, torch.Tensor)):
+            return _as_image(case)
+        files = [Path(file) for file in ([case] if isinstance(case, (str, PathLike)) else case)]
+        if not files:
+            raise ValueError("a case without any file")
+        _refuse_gaps(files)
+        channels = [_read(file) for file in files]
+        first = channels[0]
+        for index, channel in enumerate(channels[1:], start=1):
+            if not _same_grid(first, channel):
+                logger.warning(
+                    "%s lies on another grid (size %s) than %s (size %s): resampled to the latter",
+                    files[index],
+                    tuple(channel.shape[1:]),
+                    files[0],
+                    tuple(first.shape[1:]),
+                )
+                channels[index] = ResampleToMatch(mode="bilinear", padding_mode="border")(channel, img_dst=first)
+        image = MetaTensor(torch.cat([channel.as_tensor() for channel in channels]), affine=first.affine)
+        image.meta.update(_meta(image, str(files[0])))
+        return image
+
+
+class LoadCased(MapTransform):
+    """Dictionary version of :class:`LoadCase`; errors name the case's file."""
+
+    def __init__(self, keys: KeysCollection, allow_missing_keys: bool = False) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.load = LoadCase()
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        d = dict(data)
+        for key in self.key_iterator(d):
+            d[key] = self.load(d[key])
+        return d
+
+
+def _meta(image: MetaTensor, name: str) -> dict[str, Any]:
+    return {
+        "filename_or_obj": name,
+        MetaKeys.ORIGINAL_AFFINE: image.affine.clone(),
+        MetaKeys.SPATIAL_SHAPE: np.asarray(image.shape[1:]),
+    }
+
+
+def _as_image(array: NDArray[Any] | torch.Tensor) -> MetaTensor:
+    if array.ndim not in (3, 4):
+        raise ValueError(f"image array has shape {tuple(array.shape)}, expected (x, y, z) or (channel, x, y, z)")
+    image = MetaTensor(array).float()
+    image = image if image.ndim == 4 else image[None]
+    image.meta.update(_meta(image, image.meta.get("filename_or_obj", "")))
+    return image
+
+
+def _read(file: Path) -> MetaTensor:
+    """One file or DICOM folder -> (C, x, y, z)."""
+    if not file.exists():
+        raise FileNotFoundError(f"no file {file}")
+    try:
+        if file.name.lower().endswith((".nii", ".nii.gz")):
+            return _read_nifti(file)
+        return _read_itk(file)
+    except (OSError, EOFError, RuntimeError, ValueError, zlib.error, ImageFileError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+        raise ValueError(f"cannot read {file} as a scan: {reason}") from error
+
+
+def _read_nifti(file: Path) -> MetaTensor:
+    # nibabel and not ITK: ITK refuses the slightly skewed affines that some tools write.
+    scan = nib.load(file)
+    array = np.asarray(scan.dataobj, dtype=np.float32)
+    while array.ndim > 4 and 1 in array.shape[3:]:  # vector images: (x, y, z, 1, channel)
+        array = array.squeeze(3 + array.shape[3:].index(1))
+    return _channel_first(array, scan.affine)
+
+
+def _read_itk(file: Path) -> MetaTensor:
+    if file.is_dir():
+        files = _largest_series(file)
+    elif file.name.lower().endswith(SCAN_ENDINGS):
+        files = str(file)
+    else:
+        raise ValueError(f"unknown kind of file; scans are {', '.join(SCAN_ENDINGS)} or a folder with a DICOM series")
+    array, meta = ITKReader().get_data(itk.imread(files))
+    return _channel_first(np.asarray(array, dtype=np.float32), meta[MetaKeys.AFFINE])
+
+
+def _channel_first(array: NDArray[np.float32], affine: Any) -> MetaTensor:
+    """(x, y), (x, y, z) or (x, y, z, C) -> (C, x, y, z)."""
+    if array.ndim == 2:
+        array = array[..., None]
+    if array.ndim not in (3, 4):
+        raise ValueError(f"size {array.shape}, expected (x, y, z) or (x, y, z, channel)")
+    array = array[None] if array.ndim == 3 else np.moveaxis(array, -1, 0)
+    return MetaTensor(
+        torch.from_numpy(np.ascontiguousarray(array)), affine=torch.as_tensor(np.array(affine), dtype=torch.float64)
+    )
+
+
+def _largest_series(folder: Path) -> list[str]:
+    """The slices of a DICOM folder's series, in the order of their position."""
+    names = itk.GDCMSeriesFileNames.New()
+    names.SetUseSeriesDetails(True)
+    names.SetDirectory(str(folder))
+    series = [list(names.GetFileNames(uid)) for uid in names.GetSeriesUIDs()]
+    if not series:
+        raise ValueError("folder without a DICOM series")
+    largest = max(series, key=len)
+    if len(series) > 1:
+        sizes = ", ".join(str(len(files)) for files in series)
+        logger.warning("%s has %d DICOM series of %s slices: took the largest", folder, len(series), sizes)
+    return largest
+
+
+def _same_grid(first: MetaTensor, other: MetaTensor) -> bool:
+    return first.shape[1:] == other.shape[1:] and torch.allclose(first.affine, other.affine, atol=_SAME_GRID)
+
+
+def _refuse_gaps(files: Sequence[Path]) -> None:
+    numbers = [scan_name(file)[1] for file in files]
+    if len(files) > 1 and None not in numbers and numbers != list(range(len(files))):
+        missing = sorted(set(range(max(n for n in numbers if n is not None) + 1)) - set(numbers))
+        raise ValueError(
+            f"channel files of case {scan_name(files[0])[0]!r} are not _0000, _0001, ... without a gap: "
+            f"got {', '.join(file.name for file in files)}"
+            + (f"; missing {', '.join(f'_{n:04d}' for n in missing)}" if missing else "")
+        )

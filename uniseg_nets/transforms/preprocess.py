@@ -1,0 +1,167 @@
+"""From a loaded case to what the network sees: orientation, crop, resampling, intensities.
+
+The one rule: training, evaluation and inference use this same class, so that they cannot drift apart.
+Semantics of the official release (nnU-Net v1's preprocessing), after bringing files to one orientation.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.data import MetaTensor
+from monai.transforms import MapTransform
+from monai.utils.enums import MetaKeys
+from torch import Tensor
+
+from uniseg_nets.tasks import Task, TaskTable
+from uniseg_nets.transforms.grid import Grid, bounding_box
+from uniseg_nets.transforms.resample import resample_image, resample_labels
+
+__all__ = ["CROP_START", "CROP_STOP", "PreprocessCased", "grid_of"]
+
+logger = logging.getLogger(__name__)
+
+# Where a case's crop is kept in the image's meta data, for the way back.
+CROP_START, CROP_STOP = "crop_start", "crop_stop"
+# Hounsfield window of CT channels (official-release constant), scaled to 0..1.
+_HU_WINDOW = (-325.0, 325.0)
+
+
+class PreprocessCased(MapTransform):
+    """(C, x, y, z) as stored -> (C, z, y, x) at the task's spacing, cropped to non-zero, intensities scaled.
+
+    The image's meta data keep the file's affine and size and the crop, which is all that :func:`grid_of` needs to go
+    back. A label map is brought along on the image's grid.
+
+    Args:
+        keys: the image's key, and the label's where there is one.
+        tasks: the task table.
+        task: task name or id for every case; ``None`` to read each case's own from its ``task`` item.
+
+    Raises:
+        ValueError: a channel count that is not the task's; an image without any voxel, volume or non-zero value; a
+            label map on another grid than its image. The message names the file.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        tasks: TaskTable,
+        task: str | int | Sequence[str] | None = None,
+        allow_missing_keys: bool = False,
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.tasks = tasks
+        self.task = None if task is None else tasks.select(task)[0]
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        d = dict(data)
+        task = self.task or self.tasks.one(d["task"])
+        image_key, *label_keys = self.key_iterator(d)
+        image: MetaTensor = d[image_key]
+        name = image.meta.get("filename_or_obj") or "image"
+        try:
+            _check_channels(image, task)
+            d[image_key], grid = self._image(image, task, name)
+            for key in label_keys:
+                d[key] = _label(d[key], grid)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
+        return d
+
+    def _image(self, image: MetaTensor, task: Task, name: str) -> tuple[MetaTensor, Grid]:
+        affine = np.asarray(image.meta[MetaKeys.ORIGINAL_AFFINE], dtype=np.float64)
+        shape = tuple(int(n) for n in image.shape[1:])
+        grid = Grid((shape[0], shape[1], shape[2]), affine, task.spacing)
+        volume = grid.from_file(image.as_tensor())
+        box = bounding_box((volume != 0).any(dim=0))
+        if box is None:
+            raise ValueError("holds no non-zero voxel: nothing to segment")
+        grid = Grid(grid.file_shape, affine, task.spacing, *box)
+        volume = _without_nan(volume[(slice(None), *grid.box)].contiguous(), name)
+        _warn_unless_hounsfield(volume, task, name)
+        volume = resample_image(volume, grid.shape, grid.coarse_axis)
+        for channel, modality in zip(volume, task.channels):
+            scale_intensity_(channel, modality)
+        result = _on_grid(volume, grid, image)
+        result.meta.update({CROP_START: np.asarray(box[0]), CROP_STOP: np.asarray(box[1])})
+        return result, grid
+
+
+def grid_of(image: MetaTensor, task: Task) -> Grid:
+    """The grid of a preprocessed image, from its meta data."""
+    shape = [int(n) for n in image.meta[MetaKeys.SPATIAL_SHAPE]]
+    return Grid(
+        (shape[0], shape[1], shape[2]),
+        np.asarray(image.meta[MetaKeys.ORIGINAL_AFFINE], dtype=np.float64),
+        task.spacing,
+        tuple(int(n) for n in image.meta[CROP_START]),
+        tuple(int(n) for n in image.meta[CROP_STOP]),
+    )
+
+
+def scale_intensity_(channel: Tensor, modality: str) -> None:
+    """Scales one channel in place: CT by the Hounsfield window to 0..1, anything else to zero mean, unit deviation."""
+    if modality.upper() == "CT":
+        low, high = _HU_WINDOW
+        channel.clamp_(low, high).sub_(low).div_(high - low)
+    else:
+        deviation, mean = torch.std_mean(channel, correction=0)
+        channel.sub_(mean).div_(deviation + 1e-8)
+
+
+def _check_channels(image: MetaTensor, task: Task) -> None:
+    expected = len(task.channels)
+    if image.shape[0] != expected:
+        naming = ", ".join(f"_{i:04d} {modality}" for i, modality in enumerate(task.channels))
+        raise ValueError(
+            f"has {image.shape[0]} channel(s), task {task.name!r} reads {expected}: give {naming}, in this order "
+            "(one file a channel, or one 4D file)"
+        )
+
+
+def _without_nan(volume: Tensor, name: str) -> Tensor:
+    bad = int((~torch.isfinite(volume)).sum())
+    if bad == volume.numel():
+        raise ValueError("holds no finite voxel")
+    if bad:
+        logger.warning("%s: %d of %d voxels are NaN or infinite: set to 0", name, bad, volume.numel())
+        volume = torch.nan_to_num(volume, nan=0.0, posinf=0.0, neginf=0.0)
+    return volume
+
+
+def _warn_unless_hounsfield(volume: Tensor, task: Task, name: str) -> None:
+    for channel, modality in zip(volume, task.channels):
+        low, high = float(channel.min()), float(channel.max())
+        if modality.upper() == "CT" and (low >= 0 or high - low < 10):
+            logger.warning(
+                "%s: the CT channel spans %g..%g: these are hardly Hounsfield units (air -1000, water 0); "
+                "results will be wrong unless the values are converted",
+                name,
+                low,
+                high,
+            )
+
+
+def _label(label: MetaTensor, grid: Grid) -> MetaTensor:
+    affine = np.asarray(label.meta[MetaKeys.ORIGINAL_AFFINE], dtype=np.float64)
+    if tuple(label.shape[1:]) != grid.file_shape or not np.allclose(affine, grid.file_affine, atol=1e-2):
+        raise ValueError(
+            f"its label map {label.meta.get('filename_or_obj')} lies on another grid: size {tuple(label.shape[1:])} "
+            f"and affine {affine.tolist()}, expected {grid.file_shape} and {grid.file_affine.tolist()}"
+        )
+    values = grid.from_file(label.as_tensor()[0])[grid.box].round().to(torch.uint8)
+    volume = resample_labels(values, grid.shape, grid.coarse_axis)[None]
+    return _on_grid(volume, grid, label)
+
+
+def _on_grid(volume: Tensor, grid: Grid, source: MetaTensor) -> MetaTensor:
+    """A resampled volume (C, z, y, x) in canonical direction, with the meta data of what it was made from."""
+    result = MetaTensor(volume.flip(grid.flips), meta={key: value for key, value in source.meta.items() if key != MetaKeys.AFFINE})
+    result.affine = torch.from_numpy(grid.affine)
+    return result
