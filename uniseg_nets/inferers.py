@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from uniseg_nets.tasks import TaskTable
+from uniseg_nets.tasks import Task, TaskTable
 from uniseg_nets.transforms.grid import canonical_flips
 
 __all__ = ["UniSegInferer", "gaussian_window", "window_starts"]
@@ -39,7 +39,7 @@ class UniSegInferer(Inferer):
 
     Args:
         tasks: the task table.
-        task: name or id of a task, or of a merged one such as ``all_ct``.
+        task: name or id of a task, or of a merged one such as ``all_ct``; ``None`` where each call names its own.
         roi_size: window (z, y, x), multiples of (16, 32, 32).
         overlap: share of a window that its neighbour covers at least; the official step of 0.5 is an overlap of 0.5.
         mirror: average over all eight flips of each window, as the official prediction does (8 times the work).
@@ -53,7 +53,7 @@ class UniSegInferer(Inferer):
     def __init__(
         self,
         tasks: TaskTable,
-        task: str | int | Sequence[str],
+        task: str | int | Sequence[str] | None = None,
         roi_size: Sequence[int] = (64, 192, 192),
         overlap: float = 0.5,
         mirror: bool = False,
@@ -63,7 +63,8 @@ class UniSegInferer(Inferer):
         super().__init__()
         if not 0 <= overlap < 1:
             raise ValueError(f"overlap is {overlap}, expected a share of the window from 0 up to, not including, 1")
-        self.tasks = tasks.select(task)
+        self.table = tasks
+        self.tasks = () if task is None else tasks.select(task)
         self.roi_size = tuple(roi_size)
         self.overlap = overlap
         self.device = device
@@ -73,7 +74,12 @@ class UniSegInferer(Inferer):
         self._weight = torch.from_numpy(gaussian_window(self.roi_size))
 
     @torch.no_grad()
-    def __call__(self, inputs: Tensor, network: nn.Module) -> Tensor:
+    def __call__(
+        self, inputs: Tensor, network: nn.Module, task: str | int | Sequence[str] | None = None
+    ) -> Tensor:
+        tasks = self.tasks if task is None else self.table.select(task)
+        if not tasks:
+            raise ValueError("no task: name one for the inferer or for the call")
         stored = _stored_flips(inputs) if len(self.flips) > 1 else ()
         inputs = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
         inputs = inputs.flip(stored)
@@ -81,7 +87,7 @@ class UniSegInferer(Inferer):
         padded = pad_to(inputs, self.roi_size)
         device = self.device or inputs.device
         weight = self._weight.to(device)
-        outputs = sum(task.num_outputs for task in self.tasks)
+        outputs = sum(task.num_outputs for task in tasks)
         scores = torch.zeros((inputs.shape[0], outputs, *padded.shape[2:]), device=device)
         weights = torch.zeros(padded.shape[2:], device=device)
         starts = [window_starts(n, roi, self.overlap) for n, roi in zip(padded.shape[2:], self.roi_size)]
@@ -89,29 +95,22 @@ class UniSegInferer(Inferer):
         for start in tqdm(windows, desc="windows", unit="window", disable=not self.progress, leave=False):
             box = tuple(slice(first, first + n) for first, n in zip(start, self.roi_size))
             window = padded[(slice(None), slice(None), *box)]
-            scores[(slice(None), slice(None), *box)] += self.predict_window(window, network).to(device) * weight
+            scores[(slice(None), slice(None), *box)] += self.predict_window(window, network, tasks).to(device) * weight
             weights[box] += weight
         scores /= weights
         inner = tuple(slice((p - n) // 2, (p - n) // 2 + n) for p, n in zip(padded.shape[2:], size))
         return scores[(slice(None), slice(None), *inner)].flip(stored)
 
-    def predict_window(self, window: Tensor, network: nn.Module) -> Tensor:
+    def predict_window(self, window: Tensor, network: nn.Module, tasks: Sequence[Task]) -> Tensor:
         """Scores of one window, averaged over the flips: (B, C, d, h, w) -> (B, sum of K, d, h, w), float32."""
         total: Tensor | None = None
         for axes in self.flips:
             features = network.encode(window.flip(axes))
             prompts = network.prompts(features)
-            scores = torch.cat(list(self._scores(features, prompts, network)), dim=1).flip(axes)
+            scores = torch.cat(list(_task_scores(features, prompts, network, tasks)), dim=1).flip(axes)
             total = scores if total is None else total.add_(scores)
         assert total is not None
         return total / len(self.flips)
-
-    def _scores(self, features: list[Tensor], prompts: Tensor, network: nn.Module) -> Iterator[Tensor]:
-        for task in self.tasks:
-            logits = network.decode(features, network.select(prompts, task.id))
-            # The softmax runs over all channels before the cut to the task's own, as the heads were trained to share.
-            yield torch.softmax(logits.float(), dim=1)[:, : task.num_outputs]
-
 
 def _stored_flips(inputs: Tensor) -> tuple[int, ...]:
     """Axes to flip so that the volume runs as its file does.
@@ -122,6 +121,13 @@ def _stored_flips(inputs: Tensor) -> tuple[int, ...]:
     """
     affine = getattr(inputs, "meta", {}).get(MetaKeys.ORIGINAL_AFFINE)
     return () if affine is None else canonical_flips(np.asarray(affine, dtype=np.float64).reshape(-1, 4, 4)[0])
+
+
+def _task_scores(features: list[Tensor], prompts: Tensor, network: nn.Module, tasks: Sequence[Task]) -> Iterator[Tensor]:
+    for task in tasks:
+        logits = network.decode(features, network.select(prompts, task.id))
+        # The softmax runs over all channels before the cut to the task's own, as the heads were trained to share.
+        yield torch.softmax(logits.float(), dim=1)[:, : task.num_outputs]
 
 
 def window_starts(size: int, roi: int, overlap: float) -> list[int]:

@@ -38,6 +38,16 @@ class TaskPrompts(nn.Module):
             ConvBlock(hidden, num_tasks),
         )
 
+    def spread(self, width: float = 2.0) -> None:
+        """Gives each task's prompt a level of its own from the start.
+
+        FUSE ends in an instance norm, which takes the mean out of every prompt, so that all of them look alike to a
+        decoder that has not learnt yet. Biases of that norm from ``-width`` to ``width`` tell the tasks apart.
+        """
+        with torch.no_grad():
+            norm = self.fuse[-1].norm
+            norm.bias.copy_(torch.linspace(-width, width, norm.num_features))
+
     def forward(self, bottleneck: Tensor) -> Tensor:
         """(B, F, d, h, w) -> task-specific prompts (B, T, d, h, w)."""
         prompt = self.universal.to(bottleneck.dtype)

@@ -18,6 +18,9 @@ from uniseg_nets.nets.unet import Decoder, Encoder, check_size, initialise, stag
 
 __all__ = ["UniSeg"]
 
+# How much louder than an image feature the prompt's one channel enters the decoder with ``spread_prompts``.
+_PROMPT_GAIN = 30.0
+
 
 class UniSeg(nn.Module):
     """The universal segmentation network; 32,114,381 parameters with the defaults.
@@ -30,6 +33,8 @@ class UniSeg(nn.Module):
         max_features: upper bound of a stage's features.
         patch_size: (z, y, x) of the training patch; sets the stored size of the universal prompt.
         deep_supervision: return the logits of all five levels in training.
+        spread_prompts: start with prompts that differ between the tasks and that the decoder hears, for trainings much
+            shorter than the paper's; an initialisation only, the network stays the same.
 
     Raises:
         ValueError: ``patch_size`` is not a multiple of (16, 32, 32).
@@ -44,6 +49,7 @@ class UniSeg(nn.Module):
         max_features: int = 320,
         patch_size: Sequence[int] = (64, 192, 192),
         deep_supervision: bool = True,
+        spread_prompts: bool = False,
     ):
         super().__init__()
         check_size(patch_size)
@@ -54,6 +60,10 @@ class UniSeg(nn.Module):
         self.task_prompts = TaskPrompts(features[-1], num_tasks, patch_size)
         self.decoder = Decoder(features, out_channels, extra_channels=1)
         self.apply(initialise)
+        if spread_prompts:
+            self.task_prompts.spread()
+            with torch.no_grad():
+                self.decoder.upsamples[0].weight[features[-1] :] *= _PROMPT_GAIN
 
     def forward(self, x: Tensor, task: int | Tensor = 0) -> Tensor | list[Tensor]:
         """(B, C, D, H, W) -> logits (B, K, D, H, W); in training with deep supervision a list of five, finest first.

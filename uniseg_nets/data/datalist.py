@@ -1,0 +1,50 @@
+"""MONAI datalists: ``{"training": [{"image": [...], "label": ..., "task": ...}], "validation": [...]}``."""
+
+from __future__ import annotations
+
+import json
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+__all__ = ["load_datalist"]
+
+_PATHS = ("image", "label")
+
+
+def load_datalist(
+    path: str | PathLike[str], section: str, base_dir: str | PathLike[str] | None = None
+) -> list[dict[str, Any]]:
+    """The cases of one section, paths made absolute, other items kept.
+
+    Not MONAI's ``load_decathlon_datalist``: that one takes every text of a case, its task too, for a path.
+
+    Args:
+        path: the JSON file.
+        section: such as ``training``, ``validation`` or ``testing``.
+        base_dir: what relative paths start from; the JSON's folder by default.
+
+    Raises:
+        FileNotFoundError: no such datalist.
+        ValueError: no JSON, no such section, or a case without an image; the message names the file.
+    """
+    path = Path(path)
+    base = Path(base_dir) if base_dir else path.parent
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"datalist {path} is no JSON: {error}") from error
+    if not isinstance(content, dict) or not isinstance(content.get(section), list):
+        has = ", ".join(content) if isinstance(content, dict) else type(content).__name__
+        raise ValueError(f"datalist {path} has no list {section!r}; it has {has}")
+    cases = []
+    for number, entry in enumerate(content[section]):
+        case = {"image": entry} if isinstance(entry, str) else dict(entry)
+        if not case.get("image"):
+            raise ValueError(f"datalist {path}: entry {number} of {section!r} has no image: {entry!r}")
+        for key in _PATHS:
+            if key in case:
+                files = case[key]
+                case[key] = [str(base / f) for f in files] if isinstance(files, list) else str(base / files)
+        cases.append(case)
+    return cases
