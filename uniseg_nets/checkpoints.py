@@ -41,7 +41,14 @@ _LAYERS = (
     ("decoder.heads.{}", "seg_outputs.{}"),
 )
 # Order of the groups in an official file.
-_OFFICIAL_ORDER = ("intermedia_prompt", "fusion_layer", "conv_blocks_localization", "conv_blocks_context", "tu", "seg_outputs")
+_OFFICIAL_ORDER = (
+    "intermedia_prompt",
+    "fusion_layer",
+    "conv_blocks_localization",
+    "conv_blocks_context",
+    "tu",
+    "seg_outputs",
+)
 
 
 @dataclass(frozen=True)
@@ -80,7 +87,9 @@ def read_weights(path: str | PathLike[str]) -> Weights:
         )
     content = _load(path)
     official = isinstance(content, Mapping) and "state_dict" in content
-    state = content["state_dict"] if official else content.get("model", content) if isinstance(content, Mapping) else None
+    state = (
+        content["state_dict"] if official else content.get("model", content) if isinstance(content, Mapping) else None
+    )
     if not isinstance(state, Mapping) or not state or not all(isinstance(t, Tensor) for t in state.values()):
         raise ValueError(
             f"{path} holds no UniSeg weights: expected a state dict of tensors, or an official checkpoint with "
@@ -96,14 +105,20 @@ def read_weights(path: str | PathLike[str]) -> Weights:
 def load_network(network: UniSeg, weights: str | PathLike[str], device: str | torch.device = "cpu") -> UniSeg:
     """The network with the weights of a file, on a device.
 
-    Where the file was trained with other sizes (features, tasks, patch) than ``network`` has, a network of the file's
+    Where the file was trained with other features or another patch than ``network`` has, a network of the file's
     sizes takes its place, with a warning.
 
     Raises:
-        FileNotFoundError, ValueError: see :func:`read_weights`.
+        FileNotFoundError, ValueError: see :func:`read_weights`; or the file knows other tasks than ``network``.
     """
     found = read_weights(weights)
     logger.info("weights %s: %s", weights, found)
+    if (found.sizes["num_tasks"], found.sizes["out_channels"]) != (network.num_tasks, network.out_channels):
+        raise ValueError(
+            f"{weights} was trained on {found.sizes['num_tasks']} tasks with {found.sizes['out_channels']} outputs, "
+            f"the task table has {network.num_tasks} tasks with {network.out_channels}: name the table of that "
+            "training with `tasks_file`"
+        )
     if _shapes(network.state_dict()) != _shapes(found.state):
         logger.warning("%s has other sizes than network_def; using the file's: %s", weights, found.sizes)
         network = UniSeg(**found.sizes, deep_supervision=network.deep_supervision)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Mapping
 from typing import Any
 
 import torch
-from monai.engines import PrepareBatch
+from ignite.engine import Engine
+from monai.engines import PrepareBatch, SupervisedEvaluator
 from torch import Tensor
 
+from uniseg_nets.data.guarded import ERROR, root_cause
 from uniseg_nets.tasks import TaskTable
 
-__all__ = ["PrepareTaskBatch"]
+__all__ = ["CaseEvaluator", "CasesFailedError", "PrepareTaskBatch"]
+
+logger = logging.getLogger(__name__)
 
 
 class PrepareTaskBatch(PrepareBatch):
@@ -31,3 +37,50 @@ class PrepareTaskBatch(PrepareBatch):
         image = batchdata["image"].to(device=device, non_blocking=non_blocking, **kwargs)
         label = batchdata["label"].to(device=device, non_blocking=non_blocking, **kwargs)
         return image, {"label": label, "task": ids.to(label.device)}, (ids.to(image.device),), {}
+
+
+class CasesFailedError(ValueError):
+    """Some cases of a finished run failed; the message names each with its reason.
+
+    Attributes:
+        failures: case name -> reason.
+    """
+
+    def __init__(self, failures: Mapping[str, str], total: int) -> None:
+        self.failures = dict(failures)
+        listing = "\n".join(f"  {name}: {reason}" for name, reason in self.failures.items())
+        super().__init__(f"{len(self.failures)} of {total} cases failed, the others are done:\n{listing}")
+
+
+class CaseEvaluator(SupervisedEvaluator):
+    """MONAI's evaluator for batches of one named case; what fails in one case does not end the run.
+
+    Reading (through :class:`~uniseg_nets.data.GuardedDataset`), prediction and export of a case may fail: it is logged
+    and the next one begins.
+
+    Raises:
+        CasesFailedError: from ``run``, after the last case.
+    """
+
+    def run(self, global_epoch: int = 1) -> None:
+        self.failures: dict[str, str] = {}
+        if not len(self.data_loader):
+            logger.info("no case is left to do")
+            return
+        super().run(global_epoch)
+        if self.failures:
+            raise CasesFailedError(self.failures, int(self.state.epoch_length or 0))
+
+    def _iteration(self, engine: Engine, batchdata: dict[str, Any]) -> dict[str, Any]:
+        name, start = batchdata["name"][0], time.perf_counter()
+        place = f"case {engine.state.iteration}/{engine.state.epoch_length} {name}"
+        try:
+            if ERROR in batchdata:
+                raise ValueError(batchdata[ERROR][0])
+            output = super()._iteration(engine, batchdata)
+        except Exception as error:
+            self.failures[name] = root_cause(error)
+            logger.error("%s failed: %s", place, self.failures[name])
+            return {}
+        logger.info("%s: %.1f s", place, time.perf_counter() - start)
+        return output

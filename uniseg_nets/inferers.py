@@ -68,15 +68,13 @@ class UniSegInferer(Inferer):
         self.roi_size = tuple(roi_size)
         self.overlap = overlap
         self.device = device
-        self.progress = progress
+        self._bar_off = None if progress else True  # None: only a terminal shows it
         axes = itertools.chain.from_iterable(itertools.combinations(_SPATIAL, n) for n in range(4))
         self.flips = list(axes) if mirror else [()]
         self._weight = torch.from_numpy(gaussian_window(self.roi_size))
 
     @torch.no_grad()
-    def __call__(
-        self, inputs: Tensor, network: nn.Module, task: str | int | Sequence[str] | None = None
-    ) -> Tensor:
+    def __call__(self, inputs: Tensor, network: nn.Module, task: str | int | Sequence[str] | None = None) -> Tensor:
         tasks = self.tasks if task is None else self.table.select(task)
         if not tasks:
             raise ValueError("no task: name one for the inferer or for the call")
@@ -92,7 +90,7 @@ class UniSegInferer(Inferer):
         weights = torch.zeros(padded.shape[2:], device=device)
         starts = [window_starts(n, roi, self.overlap) for n, roi in zip(padded.shape[2:], self.roi_size)]
         windows = list(itertools.product(*starts))
-        for start in tqdm(windows, desc="windows", unit="window", disable=not self.progress, leave=False):
+        for start in tqdm(windows, desc="windows", unit="window", disable=self._bar_off, leave=False):
             box = tuple(slice(first, first + n) for first, n in zip(start, self.roi_size))
             window = padded[(slice(None), slice(None), *box)]
             scores[(slice(None), slice(None), *box)] += self.predict_window(window, network, tasks).to(device) * weight
@@ -112,18 +110,21 @@ class UniSegInferer(Inferer):
         assert total is not None
         return total / len(self.flips)
 
+
 def _stored_flips(inputs: Tensor) -> tuple[int, ...]:
     """Axes to flip so that the volume runs as its file does.
 
-    Mirroring covers every direction, so it only matters where windows, whose starts are rounded, and the Gaussian, whose
-    peak lies off the middle of an even window by half a voxel, come to lie: the official prediction lays them on the
-    stored volume.
+    Mirroring covers every direction, so it only matters where windows, whose starts are rounded, and the Gaussian,
+    whose peak lies off the middle of an even window by half a voxel, come to lie: the official prediction lays them on
+    the stored volume.
     """
     affine = getattr(inputs, "meta", {}).get(MetaKeys.ORIGINAL_AFFINE)
     return () if affine is None else canonical_flips(np.asarray(affine, dtype=np.float64).reshape(-1, 4, 4)[0])
 
 
-def _task_scores(features: list[Tensor], prompts: Tensor, network: nn.Module, tasks: Sequence[Task]) -> Iterator[Tensor]:
+def _task_scores(
+    features: list[Tensor], prompts: Tensor, network: nn.Module, tasks: Sequence[Task]
+) -> Iterator[Tensor]:
     for task in tasks:
         logits = network.decode(features, network.select(prompts, task.id))
         # The softmax runs over all channels before the cut to the task's own, as the heads were trained to share.

@@ -1,6 +1,8 @@
 """Cases on disk, and the order in which training sees them."""
 
+from uniseg_nets.data.cases import find_cases
 from uniseg_nets.data.datalist import load_datalist
+from uniseg_nets.data.guarded import GuardedDataset
 from uniseg_nets.data.sampler import TaskBatchSampler
 
-__all__ = ["TaskBatchSampler", "load_datalist"]
+__all__ = ["GuardedDataset", "TaskBatchSampler", "find_cases", "load_datalist"]

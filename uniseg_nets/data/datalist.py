@@ -7,7 +7,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-__all__ = ["load_datalist"]
+__all__ = ["load_datalist", "read_json"]
 
 _PATHS = ("image", "label")
 
@@ -30,13 +30,9 @@ def load_datalist(
     """
     path = Path(path)
     base = Path(base_dir) if base_dir else path.parent
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"datalist {path} is no JSON: {error}") from error
-    if not isinstance(content, dict) or not isinstance(content.get(section), list):
-        has = ", ".join(content) if isinstance(content, dict) else type(content).__name__
-        raise ValueError(f"datalist {path} has no list {section!r}; it has {has}")
+    content = read_json(path)
+    if not isinstance(content.get(section), list):
+        raise ValueError(f"datalist {path} has no list {section!r}; it has {', '.join(content)}")
     cases = []
     for number, entry in enumerate(content[section]):
         case = {"image": entry} if isinstance(entry, str) else dict(entry)
@@ -48,3 +44,19 @@ def load_datalist(
                 case[key] = [str(base / f) for f in files] if isinstance(files, list) else str(base / files)
         cases.append(case)
     return cases
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: no JSON object; the message names the file.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is no JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} holds a {type(content).__name__}, expected an object")
+    return content

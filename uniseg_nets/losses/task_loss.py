@@ -50,4 +50,3 @@ class TaskDiceCELoss(nn.Module):
             own = [level.index_select(0, chosen)[:, :outputs].float() for level in levels]
             total = total + self.loss(own, label.index_select(0, chosen)) * (len(chosen) / len(ids))
         return total
-

@@ -94,8 +94,8 @@ class Stem(nn.Module):
             if conv.in_channels == x.shape[1]:
                 return self.act(self.norm(conv(x)))
         raise ValueError(
-            f"input has {x.shape[1]} channels, the network takes {self.accepted}: stack the modalities that the task reads, "
-            "in its order (`uniseg tasks` lists them)"
+            f"input has {x.shape[1]} channels, the network takes {self.accepted}: stack the modalities that the task "
+            "reads, in its order (`uniseg tasks` lists them)"
         )
 
 

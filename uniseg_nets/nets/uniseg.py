@@ -54,6 +54,7 @@ class UniSeg(nn.Module):
         super().__init__()
         check_size(patch_size)
         self.num_tasks = num_tasks
+        self.out_channels = out_channels
         self.deep_supervision = deep_supervision
         features = stage_features(base_features, max_features)
         self.encoder = Encoder(in_channels, features)

@@ -13,7 +13,12 @@ from uniseg_nets.phantom.scene import Mask, Scene, Volume
 __all__ = ["FIELD_OF_VIEW", "brain", "pelvis", "torso", "whole_body"]
 
 # (x, y, z) in mm.
-FIELD_OF_VIEW = {"torso": (260, 200, 180), "pelvis": (150, 150, 90), "brain": (150, 180, 140), "whole_body": (360, 260, 480)}
+FIELD_OF_VIEW = {
+    "torso": (260, 200, 180),
+    "pelvis": (150, 150, 90),
+    "brain": (150, 180, 140),
+    "whole_body": (360, 260, 480),
+}
 
 Body = tuple[list[Volume], dict[str, Mask]]
 
@@ -148,7 +153,16 @@ def whole_body(scene: Scene) -> Body:
     paint(scene.ellipsoid((75, 10, -20), (60, 55, 45)), vary(60), vary(2))  # liver
     paint(scene.ellipsoid((0, 20, -210), (36, 30, 26)), vary(10), vary(12, 0.4))  # bladder
     paint(scene.tube([(0, -58, -260), (0, -58, 160)], 18), vary(250), vary(1.2))
-    spots = [(80, 0, 95), (-75, -15, 70), (15, 10, 110), (80, 15, -10), (-60, 30, -90), (10, -15, -120), (-90, 10, -170), (0, -58, -40)]
+    spots = [
+        (80, 0, 95),
+        (-75, -15, 70),
+        (15, 10, 110),
+        (80, 15, -10),
+        (-60, 30, -90),
+        (10, -15, -120),
+        (-90, 10, -170),
+        (0, -58, -40),
+    ]
     lesions = np.zeros(scene.shape, dtype=bool)
     for index in rng.permutation(len(spots))[: rng.integers(1, 5)]:
         lesion = scene.ellipsoid(spots[index], [vary(20, 0.3) for _ in range(3)])

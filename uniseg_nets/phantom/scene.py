@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,7 +68,7 @@ class Scene:
         path = np.stack([self.place(point, jitter) for point in points])
         radius *= self._scale
         tube = np.zeros(self.shape, dtype=bool)
-        for start, end in zip(path[:-1], path[1:]):
+        for start, end in pairwise(path):
             along = end - start
             mask, box, offsets = self._around((start + end) / 2, float(np.linalg.norm(along)) / 2 + radius)
             share = sum(o * a for o, a in zip(offsets, along)) / float(along @ along)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Hashable, Mapping, Sequence
+from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from monai.utils.enums import MetaKeys
 from torch import Tensor
 
 import uniseg_nets
-from uniseg_nets.files import atomic_path
+from uniseg_nets.files import atomic_path, sha256_of
 from uniseg_nets.tasks import TaskTable
 from uniseg_nets.transforms.preprocess import grid_of
 from uniseg_nets.transforms.resample import resample_argmax
@@ -108,7 +109,8 @@ class SaveLabelMapd(SaveImaged):
         output_dir: folder for the results.
         tasks, task, values: as for :class:`LabelMapd`.
         name_key: key of the case's name.
-        about: more facts for the JSON, such as the hash of the weights.
+        weights: the network's weights; their hash stands in the JSON.
+        about: more facts for the JSON, such as the inferer's settings.
 
     Raises:
         ValueError: the result would overwrite the scan it was made from.
@@ -122,30 +124,68 @@ class SaveLabelMapd(SaveImaged):
         task: str | int | Sequence[str],
         values: str = "global",
         name_key: str = "name",
+        weights: str | PathLike[str] | None = None,
         about: Mapping[str, Any] | None = None,
     ) -> None:
         MapTransform.__init__(self, keys)
         self.output_dir = Path(output_dir)
         self.name_key = name_key
-        self.facts = {
+        self.weights = weights
+        self._facts = {
             "task": "+".join(task.name for task in tasks.select(task)),
             "labels": {str(value): name for value, name in label_names(tasks, task, values).items()},
             **(about or {}),
-            "versions": {"uniseg_nets": uniseg_nets.__version__, "monai": monai.__version__, "torch": torch.__version__},
         }
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """What every label map of this run has in common."""
+        return self._facts | {
+            "weights_sha256": None if self.weights is None else sha256_of(self.weights),
+            "versions": {
+                "uniseg_nets": uniseg_nets.__version__,
+                "monai": monai.__version__,
+                "torch": torch.__version__,
+            },
+        }
+
+    def unfinished(self, cases: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The cases without a result of the same task, weights and settings that is newer than their scans."""
+        left = [case for case in cases if not self._is_finished(case)]
+        if len(left) < len(cases):
+            logger.info("%d of %d cases are finished already and skipped", len(cases) - len(left), len(cases))
+        return left
+
+    def _is_finished(self, case: Mapping[str, Any]) -> bool:
+        target, beside = self._targets(case[self.name_key])
+        if not (target.is_file() and beside.is_file()):
+            return False
+        try:
+            written = json.loads(beside.read_text(encoding="utf-8"))
+        except ValueError:
+            return False
+        if any(written.get(key) != value for key, value in self.facts.items()):
+            return False
+        images = [case["image"]] if isinstance(case["image"], str) else case["image"]
+        scans = [path for image in images for path in (Path(image), *Path(image).glob("*"))]
+        return all(path.stat().st_mtime <= beside.stat().st_mtime for path in scans if path.exists())
+
+    def _targets(self, name: str) -> tuple[Path, Path]:
+        """The label map's file and the JSON beside it."""
+        return self.output_dir / f"{name}.nii.gz", self.output_dir / f"{name}.json"
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         d = dict(data)
         for key in self.key_iterator(d):
             label: MetaTensor = d[key]
             source = Path(label.meta["filename_or_obj"])
-            target = self.output_dir / f"{d[self.name_key]}.nii.gz"
+            target, beside = self._targets(d[self.name_key])
             if target.exists() and source.exists() and target.samefile(source):
                 raise ValueError(f"result {target} would overwrite its own scan: choose another output folder")
             with atomic_path(target) as temporary:
                 nib.save(_nifti(label.as_tensor()[0].numpy(), np.asarray(label.affine), source), temporary)
             facts = {"label_map": target.name, "image": source.name, **self.facts}
-            with atomic_path(target.with_name(f"{d[self.name_key]}.json")) as temporary:
+            with atomic_path(beside) as temporary:
                 temporary.write_text(json.dumps(facts, indent=4) + "\n", encoding="utf-8")
             logger.info("wrote %s", target)
         return d

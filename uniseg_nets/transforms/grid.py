@@ -53,7 +53,9 @@ class Grid:
             raise ValueError(f"image has size (x, y, z) {tuple(self.file_shape)}: nothing to segment")
         volume = np.linalg.det(self.file_affine[:3, :3]) if np.isfinite(self.file_affine).all() else 0.0
         if abs(volume) < 1e-9:
-            raise ValueError(f"image has an affine without volume, its spacing cannot be known: {self.file_affine.tolist()}")
+            raise ValueError(
+                f"image has an affine without volume, its spacing cannot be known: {self.file_affine.tolist()}"
+            )
 
     @cached_property
     def _ornt(self) -> NDArray[np.float64]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import re
-import warnings
 import zlib
 from collections.abc import Hashable, Mapping, Sequence
 from os import PathLike

@@ -162,6 +162,8 @@ def _label(label: MetaTensor, grid: Grid) -> MetaTensor:
 
 def _on_grid(volume: Tensor, grid: Grid, source: MetaTensor) -> MetaTensor:
     """A resampled volume (C, z, y, x) in canonical direction, with the meta data of what it was made from."""
-    result = MetaTensor(volume.flip(grid.flips), meta={key: value for key, value in source.meta.items() if key != MetaKeys.AFFINE})
+    result = MetaTensor(
+        volume.flip(grid.flips), meta={key: value for key, value in source.meta.items() if key != MetaKeys.AFFINE}
+    )
     result.affine = torch.from_numpy(grid.affine)
     return result

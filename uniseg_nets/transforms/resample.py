@@ -43,7 +43,9 @@ def resample_image(image: Tensor, size: Sequence[int], coarse_axis: int | None =
         image = _apply(_spline_matrix(image.shape[axis], size[axis - 1]).to(image), image, axis)
     image = torch.maximum(torch.minimum(image, high), low)
     if coarse_axis is not None:
-        image = image.index_select(coarse_axis + 1, _nearest(image.shape[coarse_axis + 1], size[coarse_axis]).to(image.device))
+        image = image.index_select(
+            coarse_axis + 1, _nearest(image.shape[coarse_axis + 1], size[coarse_axis]).to(image.device)
+        )
     return image
 
 
@@ -80,7 +82,9 @@ def _linear_slabs(volume: Tensor, size: Sequence[int], coarse_axis: int | None):
     depth, height, width = size
     if coarse_axis in (1, 2):
         wanted = _nearest(volume.shape[coarse_axis + 1], size[coarse_axis]).to(volume.device)
-    position = ((torch.arange(depth, dtype=torch.float64) + 0.5) * (volume.shape[1] / depth) - 0.5).clamp(0, volume.shape[1] - 1)
+    position = ((torch.arange(depth, dtype=torch.float64) + 0.5) * (volume.shape[1] / depth) - 0.5).clamp(
+        0, volume.shape[1] - 1
+    )
     for start in range(0, depth, _SLAB):
         stop = min(start + _SLAB, depth)
         if coarse_axis == 0:

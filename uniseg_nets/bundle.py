@@ -1,0 +1,51 @@
+"""Running our bundles from Python: what ``python -m monai.bundle run`` does, with errors a user can read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from monai.bundle import ConfigWorkflow
+
+import uniseg_nets
+
+__all__ = ["bundle_folder", "run_bundle"]
+
+
+def bundle_folder(name: str) -> Path:
+    """Where a bundle of this distribution lies: inside the installed package, or beside it in a checkout.
+
+    Raises:
+        FileNotFoundError: no such bundle.
+    """
+    package = Path(uniseg_nets.__file__).parent
+    places = [package / "bundles" / name, package.parent / "bundles" / name]
+    for place in places:
+        if (place / "configs").is_dir():
+            return place
+    raise FileNotFoundError(f"no bundle {name!r} at {' or '.join(map(str, places))}: install uniseg-nets anew")
+
+
+def run_bundle(name: str, configs: Sequence[str] = ("inference.json",), **overrides: Any) -> None:
+    """Runs a bundle's configs, later ones laid over earlier ones, with some of their values replaced.
+
+    Raises:
+        Exception: whatever a part of the config raised, without the config parser's wrapping.
+    """
+    folder = bundle_folder(name)
+    files = [str(folder / "configs" / config) for config in configs]
+    try:
+        workflow = ConfigWorkflow(
+            files, logging_file=False, workflow_type="inference", bundle_root=str(folder), **overrides
+        )
+        workflow.initialize()
+        workflow.run()
+        workflow.finalize()
+    except RuntimeError as error:
+        cause: BaseException = error
+        while cause.__cause__ is not None and str(cause).startswith(("Failed to evaluate", "Failed to instantiate")):
+            cause = cause.__cause__
+        if cause is error:
+            raise
+        raise cause from None

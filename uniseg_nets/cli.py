@@ -1,0 +1,178 @@
+"""The ``uniseg`` command: thin verbs over the bundles and the package."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+import fire
+
+from uniseg_nets.files import sha256_of
+from uniseg_nets.tasks import load_task_table
+
+__all__ = ["main"]
+
+logger = logging.getLogger("uniseg")
+
+_UPSTREAM = "uniseg_upstream"
+# What a user can mend: a message is enough. Anything else is our fault and shows its traceback.
+_USER_ERRORS = (ValueError, OSError)
+
+
+def tasks(tasks_file: str | None = None) -> None:
+    """List the tasks: id, name, channels in order, spacing, and the label values of the classes.
+
+    Args:
+        tasks_file: a task table of your own (JSON) instead of the official one.
+    """
+    table = load_task_table(tasks_file)
+    print(f"{'id':>2}  {'name':<18} {'channels':<20} {'spacing z,y,x mm':<17} classes (value in the label map)")
+    for task in table:
+        classes = ", ".join(f"{name} ({value})" for name, value in zip(task.classes, task.values))
+        spacing = ", ".join(f"{mm:g}" for mm in task.spacing)
+        print(f"{task.id:>2}  {task.name:<18} {', '.join(task.channels):<20} {spacing:<17} {classes}")
+    for name, members in table.groups.items():
+        print(f" -  {name:<18} one merged map of {', '.join(task.name for task in members)}")
+
+
+def segment(
+    input: str,
+    output: str,
+    task: str,
+    weights: str | None = None,
+    mirror: bool = False,
+    overlap: float = 0.5,
+    label_values: str = "global",
+    tasks_file: str | None = None,
+    device: str | None = None,
+) -> None:
+    """Segment a scan, or every scan of a folder.
+
+    Args:
+        input: a NIfTI, NRRD or MHA file, a DICOM folder, a folder of such, an nnU-Net folder or a MONAI datalist.
+        output: a folder; or a .nii.gz file, for one scan.
+        task: what to segment, a name from `uniseg tasks`.
+        weights: checkpoint, ours or the official file; those of `uniseg fetch-weights` by default.
+        mirror: average over all eight flips, as the official prediction does: 8 times slower, a little better.
+        overlap: share of a window that its neighbour covers.
+        label_values: "global" for the values that `uniseg tasks` lists, "task" for the task's own 1, 2, 3.
+        tasks_file: the task table of the weights, where that is not the official one.
+        device: such as "cpu" or "cuda:1"; a GPU where there is one by default.
+    """
+    load_task_table(tasks_file).select(task)  # a wrong name is known before anything heavy begins
+    import torch
+
+    from uniseg_nets.bundle import bundle_folder, run_bundle
+    from uniseg_nets.checkpoints import read_weights
+    from uniseg_nets.data import find_cases
+
+    weights = str(weights or bundle_folder(_UPSTREAM) / "models" / "model.pt")
+    sizes = read_weights(weights).sizes
+    target = Path(str(output))
+    to_file = target.name.endswith(".nii.gz")
+    folder = target.parent if to_file else target
+    cases = find_cases(str(input), None if to_file else folder)
+    if to_file:
+        if len(cases) > 1:
+            raise ValueError(f"{input} holds {len(cases)} cases: name an output folder instead of {target}")
+        cases[0]["name"] = target.name.removesuffix(".nii.gz")
+    overrides: dict[str, Any] = {} if device is None else {"device": torch.device(device)}
+    run_bundle(
+        _UPSTREAM,
+        cases=cases,
+        output_dir=str(folder),
+        task=task,
+        tasks_file=tasks_file,
+        weights=weights,
+        mirror=bool(mirror),
+        overlap=float(overlap),
+        label_values=label_values,
+        patch_size=sizes["patch_size"],
+        **{f"network_def#{name}": sizes[name] for name in ("base_features", "max_features")},
+        **overrides,
+    )
+
+
+def convert(source: str, target: str, to_official: bool = False) -> None:
+    """Convert a checkpoint to our layout and print what it holds.
+
+    Args:
+        source: the official release's file, or ours.
+        target: file to write; its SHA-256 goes beside it.
+        to_official: write the official layout instead.
+    """
+    from uniseg_nets.checkpoints import convert as convert_file
+
+    found = convert_file(str(source), str(target), to_official)
+    print(f"found:  {found}\nwrote:  {target}\nSHA-256 {sha256_of(str(target))}")
+
+
+def fetch_weights(file: str | None = None, output: str | None = None) -> None:
+    """Get the authors' weights and put them where the bundle looks for them.
+
+    Args:
+        file: a checkpoint downloaded already (offline, behind a proxy); downloaded by default.
+        output: another place than the bundle's models/model.pt.
+    """
+    from uniseg_nets.bundle import bundle_folder
+    from uniseg_nets.fetch import fetch_weights as fetch
+
+    target = Path(str(output)) if output else bundle_folder(_UPSTREAM) / "models" / "model.pt"
+    found = fetch(target, None if file is None else str(file))
+    print(f"found:  {found}\nwrote:  {target}\nSHA-256 {sha256_of(target)}")
+
+
+def phantom(output: str, task: str | None = None, count: int = 1, validation: int = 0, seed: int = 0) -> None:
+    """Write synthetic patients with labels: nnU-Net folders OUTPUT/TASK and one datalist.json over all of them.
+
+    Args:
+        output: folder.
+        task: one task's name; all tasks by default.
+        count: patients a task, for training.
+        validation: further patients a task, for validation.
+        seed: of the first patient; the same seed gives the same patient.
+    """
+    from uniseg_nets.phantom import write_phantom_tasks
+
+    table = load_task_table()
+    selected = table.tasks if task is None else table.select(task)
+    path = write_phantom_tasks(str(output), selected, count, validation, seed)
+    print(f"wrote {len(selected)} tasks with {count + validation} patients each: {path}")
+
+
+def demo(output: str = "demo") -> None:
+    """Try it out: segment synthetic patients of three modalities with the demo weights.
+
+    Args:
+        output: folder for scans, label maps, table and preview.png.
+    """
+    from uniseg_nets.demo import run_demo
+
+    print(run_demo(str(output)))
+
+
+_VERBS = {
+    "tasks": tasks,
+    "segment": segment,
+    "convert": convert,
+    "fetch-weights": fetch_weights,
+    "phantom": phantom,
+    "demo": demo,
+}
+
+
+def main() -> None:
+    """Entry point of the console script and of ``python -m uniseg_nets``."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
+    for noisy in ("ignite", "monai.bundle"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+    try:
+        fire.Fire(_VERBS, name="uniseg")
+    except _USER_ERRORS as error:
+        logger.error("%s", error)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        logger.error("stopped; the same command goes on with the cases that are left")
+        sys.exit(130)

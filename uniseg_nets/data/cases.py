@@ -1,0 +1,151 @@
+"""Which cases a path holds: the four ways in which people keep scans.
+
+The one rule: a case's name follows from its files alone, so that a second run finds the results of the first.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections import Counter
+from collections.abc import Iterator
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from uniseg_nets.data.datalist import load_datalist, read_json
+from uniseg_nets.transforms.load import SCAN_ENDINGS, scan_name
+
+__all__ = ["find_cases"]
+
+logger = logging.getLogger(__name__)
+
+# Sections of a datalist, the one to segment first.
+_SECTIONS = ("testing", "test", "validation", "training")
+_NNUNET_FOLDERS = ("imagesTs", "imagesTr")
+
+
+def find_cases(source: str | PathLike[str], output_dir: str | PathLike[str] | None = None) -> list[dict[str, Any]]:
+    """The cases at ``source``, each ``{"name": ..., "image": [paths]}``, sorted by name.
+
+    ``source`` is one of
+
+    - an nnU-Net folder (``imagesTs``, else ``imagesTr``), or any folder of ``NAME_0000.nii.gz``, ``NAME_0001.nii.gz``;
+    - a MONAI datalist (a JSON file, or a folder with ``datalist.json``), its first section of testing, test,
+      validation and training that exists;
+    - a folder of scans or of DICOM series, searched with its sub-folders;
+    - a single scan or DICOM folder.
+
+    Args:
+        source: file or folder.
+        output_dir: where results go; results there are no scans to segment.
+
+    Raises:
+        FileNotFoundError: no such file or folder, or no scan in it.
+        ValueError: results would lie among the scans; two cases of one name; a file of an unknown kind.
+    """
+    source = Path(source)
+    if not source.exists():
+        raise FileNotFoundError(f"no file or folder {source}")
+    if source.suffix.lower() == ".json":
+        return _from_datalist(source)
+    if source.is_file():
+        return [_single_file(source)]
+    if (source / "datalist.json").is_file():
+        return _from_datalist(source / "datalist.json")
+    folder = next((source / name for name in _NNUNET_FOLDERS if (source / name).is_dir()), source)
+    results = None if output_dir is None else Path(output_dir).resolve()
+    if results == folder.resolve():
+        raise ValueError(f"the results would lie among the scans in {folder}: choose another output folder")
+    cases = _from_folder(folder, results)
+    if not cases:
+        raise FileNotFoundError(
+            f"no scan in {folder}: expected {', '.join(SCAN_ENDINGS)} or folders with a DICOM series"
+        )
+    return cases
+
+
+def _from_datalist(path: Path) -> list[dict[str, Any]]:
+    content = read_json(path)
+    section = next((name for name in _SECTIONS if content.get(name)), None)
+    if section is None:
+        raise ValueError(f"datalist {path} has no cases: expected a list under one of {', '.join(_SECTIONS)}")
+    cases = []
+    for entry in load_datalist(path, section):
+        files = entry["image"] if isinstance(entry["image"], list) else [entry["image"]]
+        cases.append({"name": str(entry.get("name") or scan_name(files[0])[0]), "image": files})
+    return _unique(cases)
+
+
+def _single_file(file: Path) -> dict[str, Any]:
+    if not _is_scan(file):
+        raise ValueError(f"{file} is of an unknown kind: scans are {', '.join(SCAN_ENDINGS)} or a DICOM folder")
+    name, channel = scan_name(file)
+    siblings = [file]
+    if channel is not None:  # one channel of several: the others lie beside it
+        siblings = [other for other in file.parent.iterdir() if _is_scan(other) and scan_name(other)[0] == name]
+    return {"name": name, "image": [str(path) for path in sorted(siblings)]}
+
+
+def _from_folder(folder: Path, results: Path | None) -> list[dict[str, Any]]:
+    groups: dict[Path, list[str]] = {}
+    unknown: list[str] = []
+    for path in _walk(folder, results):
+        if path.is_dir():
+            groups[path] = [str(path)]
+        elif _is_scan(path):
+            name, channel = scan_name(path)
+            # Only numbered files belong together; others are a case each, known by their full name.
+            groups.setdefault(path.with_name(name) if channel is not None else path, []).append(str(path))
+        else:
+            unknown.append(path.name)
+    if unknown:
+        logger.warning("%s: skipped %d files that are no scans: %s", folder, len(unknown), ", ".join(unknown[:5]))
+    plain = {key: scan_name(key)[0] for key in groups}
+    count = Counter(plain.values())
+    cases = []
+    for key, files in groups.items():
+        name = plain[key]
+        if count[name] > 1:  # the same name in several sub-folders
+            parents = key.relative_to(folder).parent.parts if key != folder else ()
+            name = "_".join([*parents, name])
+        cases.append({"name": name, "image": files})
+    return _unique(cases)
+
+
+def _walk(folder: Path, results: Path | None) -> Iterator[Path]:
+    """Files and DICOM folders under ``folder``, sorted; hidden ones and results left out."""
+    if _is_dicom(folder):
+        yield folder
+        return
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(".") or path.resolve() == results:
+            continue
+        if path.is_dir():
+            yield from _walk(path, results)
+        elif not (path.name.lower().endswith(".json") or path.name.lower().endswith(".raw")):
+            yield path
+
+
+def _is_scan(path: Path) -> bool:
+    return path.name.lower().endswith(SCAN_ENDINGS)
+
+
+def _is_dicom(folder: Path) -> bool:
+    """The first visible files of a DICOM folder say so: by their ending, or by the mark after the preamble."""
+    files = [path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith(".")]
+    for path in files[:3]:
+        if path.suffix.lower() in (".dcm", ".ima"):
+            return True
+        with path.open("rb") as file:
+            if file.read(132)[128:] == b"DICM":
+                return True
+    return False
+
+
+def _unique(cases: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    twins = [name for name, count in Counter(case["name"] for case in cases).items() if count > 1]
+    if twins:
+        files = [str(path) for case in cases if case["name"] == twins[0] for path in case["image"]]
+        raise ValueError(f"case name {twins[0]!r} stands for several scans ({', '.join(files)}): rename one")
+    return sorted(cases, key=lambda case: [int(t) if t.isdecimal() else t for t in re.split(r"(\d+)", case["name"])])

@@ -1,0 +1,76 @@
+"""Phantoms as files: nnU-Net folders, and one MONAI datalist over several tasks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+
+from uniseg_nets.files import atomic_path
+from uniseg_nets.phantom.patient import make_phantom
+from uniseg_nets.tasks import Task
+
+__all__ = ["write_phantom_tasks", "write_phantoms"]
+
+
+def write_phantoms(folder: str | PathLike[str], task: Task, count: int, seed: int = 0) -> list[str]:
+    """Writes ``count`` patients as an nnU-Net folder (imagesTr, labelsTr, dataset.json); returns the case names."""
+    folder = Path(folder)
+    names = []
+    for patient in range(seed, seed + count):
+        phantom = make_phantom(task, patient)
+        name = f"{task.name}_{patient:04d}"
+        for channel, (volume, modality) in enumerate(zip(phantom.image, task.channels)):
+            stored = volume if modality == "PET" else np.round(volume).astype(np.int16)
+            with atomic_path(folder / "imagesTr" / f"{name}_{channel:04d}.nii.gz") as temporary:
+                nib.save(nib.Nifti1Image(stored, phantom.affine), temporary)
+        with atomic_path(folder / "labelsTr" / f"{name}.nii.gz") as temporary:
+            nib.save(nib.Nifti1Image(phantom.label, phantom.affine), temporary)
+        names.append(name)
+    description = {
+        "name": f"{task.name} phantoms",
+        "channel_names": {str(i): modality for i, modality in enumerate(task.channels)},
+        "labels": {"background": 0} | {name: value for value, name in enumerate(task.classes, start=1)},
+        "numTraining": len(list((folder / "labelsTr").glob("*.nii.gz"))),
+        "file_ending": ".nii.gz",
+    }
+    with atomic_path(folder / "dataset.json") as temporary:
+        temporary.write_text(json.dumps(description, indent=4) + "\n", encoding="utf-8")
+    return names
+
+
+def write_phantom_tasks(
+    folder: str | PathLike[str], tasks: Iterable[Task], count: int, validation: int = 0, seed: int = 0
+) -> Path:
+    """Writes each task's patients to ``folder/TASK`` and ``folder/datalist.json``, which names them all.
+
+    Args:
+        folder: where to.
+        tasks: what to make.
+        count: patients a task in the section ``training``.
+        validation: further patients a task in the section ``validation``.
+        seed: of each task's first patient.
+
+    Returns:
+        the datalist's path.
+    """
+    folder = Path(folder)
+    datalist: dict[str, list[dict[str, Any]]] = {"training": [], "validation": []}
+    for task in tasks:
+        for index, name in enumerate(write_phantoms(folder / task.name, task, count + validation, seed)):
+            channels = range(len(task.channels))
+            case = {
+                "image": [f"{task.name}/imagesTr/{name}_{channel:04d}.nii.gz" for channel in channels],
+                "label": f"{task.name}/labelsTr/{name}.nii.gz",
+                "task": task.name,
+            }
+            datalist["training" if index < count else "validation"].append(case)
+    path = folder / "datalist.json"
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(datalist, indent=4) + "\n", encoding="utf-8")
+    return path
