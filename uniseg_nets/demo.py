@@ -43,11 +43,11 @@ class _Result:
 
     def rows(self) -> list[dict[str, str | float]]:
         """Dice and volumes of each class."""
-        masks = [
+        found, reference = (
             one_hot(torch.from_numpy(label.astype(np.int64))[None, None], self.task.num_outputs)
             for label in (self.found, self.reference)
-        ]
-        dice = compute_dice(*masks, include_background=False)[0].tolist()
+        )
+        dice = compute_dice(found, reference, include_background=False)[0].tolist()
         return [
             {
                 "task": self.task.name,
@@ -95,14 +95,15 @@ def _segment(output: Path, task: Task) -> _Result:
         nib.as_closest_canonical(nib.load(scans / "imagesTr" / f"{name}_{channel:04d}.nii.gz"))
         for channel in range(len(task.channels))
     ]
-    labels = [
+    reference, found = (
         np.asarray(nib.as_closest_canonical(nib.load(path)).dataobj, dtype=np.uint8)
         for path in (scans / "labelsTr" / f"{name}.nii.gz", maps / f"{name}.nii.gz")
-    ]
+    )
     return _Result(
         task,
         np.stack([channel.get_fdata(dtype=np.float32) for channel in channels]),
-        *labels,
+        reference,
+        found,
         voxel_ml=float(np.prod(channels[0].header.get_zooms()[:3])) / 1000,
     )
 

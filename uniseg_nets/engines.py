@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from ignite.engine import Engine
 from monai.engines import PrepareBatch, SupervisedEvaluator
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from uniseg_nets.data.guarded import ERROR, root_cause
 from uniseg_nets.tasks import TaskTable
@@ -62,7 +62,9 @@ class CaseEvaluator(SupervisedEvaluator):
         CasesFailedError: from ``run``, after the last case.
     """
 
-    def run(self, global_epoch: int = 1) -> None:
+    data_loader: DataLoader
+
+    def run(self, global_epoch: int = 1) -> None:  # type: ignore[override]
         self.failures: dict[str, str] = {}
         if not len(self.data_loader):
             logger.info("no case is left to do")
@@ -71,7 +73,7 @@ class CaseEvaluator(SupervisedEvaluator):
         if self.failures:
             raise CasesFailedError(self.failures, int(self.state.epoch_length or 0))
 
-    def _iteration(self, engine: Engine, batchdata: dict[str, Any]) -> dict[str, Any]:
+    def _iteration(self, engine: SupervisedEvaluator, batchdata: dict[str, Any]) -> dict[str, Any]:
         name, start = batchdata["name"][0], time.perf_counter()
         place = f"case {engine.state.iteration}/{engine.state.epoch_length} {name}"
         try:

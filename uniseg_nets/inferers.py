@@ -17,10 +17,11 @@ from monai.data import MetaTensor
 from monai.inferers import Inferer
 from monai.utils.enums import MetaKeys
 from scipy.ndimage import gaussian_filter1d
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from uniseg_nets.nets import UniSeg
 from uniseg_nets.tasks import Task, TaskTable
 from uniseg_nets.transforms.grid import canonical_flips
 
@@ -74,7 +75,9 @@ class UniSegInferer(Inferer):
         self._weight = torch.from_numpy(gaussian_window(self.roi_size))
 
     @torch.no_grad()
-    def __call__(self, inputs: Tensor, network: nn.Module, task: str | int | Sequence[str] | None = None) -> Tensor:
+    def __call__(  # type: ignore[override]
+        self, inputs: Tensor, network: UniSeg, task: str | int | Sequence[str] | None = None
+    ) -> Tensor:
         tasks = self.tasks if task is None else self.table.select(task)
         if not tasks:
             raise ValueError("no task: name one for the inferer or for the call")
@@ -99,7 +102,7 @@ class UniSegInferer(Inferer):
         inner = tuple(slice((p - n) // 2, (p - n) // 2 + n) for p, n in zip(padded.shape[2:], size))
         return scores[(slice(None), slice(None), *inner)].flip(stored)
 
-    def predict_window(self, window: Tensor, network: nn.Module, tasks: Sequence[Task]) -> Tensor:
+    def predict_window(self, window: Tensor, network: UniSeg, tasks: Sequence[Task]) -> Tensor:
         """Scores of one window, averaged over the flips: (B, C, d, h, w) -> (B, sum of K, d, h, w), float32."""
         total: Tensor | None = None
         for axes in self.flips:
@@ -122,9 +125,7 @@ def _stored_flips(inputs: Tensor) -> tuple[int, ...]:
     return () if affine is None else canonical_flips(np.asarray(affine, dtype=np.float64).reshape(-1, 4, 4)[0])
 
 
-def _task_scores(
-    features: list[Tensor], prompts: Tensor, network: nn.Module, tasks: Sequence[Task]
-) -> Iterator[Tensor]:
+def _task_scores(features: list[Tensor], prompts: Tensor, network: UniSeg, tasks: Sequence[Task]) -> Iterator[Tensor]:
     for task in tasks:
         logits = network.decode(features, network.select(prompts, task.id))
         # The softmax runs over all channels before the cut to the task's own, as the heads were trained to share.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ignite.engine import Engine
+from monai.engines import SupervisedTrainer
 from monai.engines.utils import IterationEvents
 from torch import nn
 
@@ -26,8 +27,7 @@ class ClipGradients:
     def attach(self, engine: Engine) -> None:
         engine.add_event_handler(IterationEvents.BACKWARD_COMPLETED, self)
 
-    def __call__(self, engine: Engine) -> None:
-        scaler = getattr(engine, "scaler", None)
-        if scaler is not None:
-            scaler.unscale_(engine.optimizer)
+    def __call__(self, engine: SupervisedTrainer) -> None:
+        if engine.scaler is not None:
+            engine.scaler.unscale_(engine.optimizer)
         nn.utils.clip_grad_norm_(self.network.parameters(), self.max_norm)

@@ -48,5 +48,6 @@ class TaskDiceCELoss(nn.Module):
             chosen = (ids == task_id).nonzero().flatten()
             outputs = self.tasks.tasks[task_id].num_outputs
             own = [level.index_select(0, chosen)[:, :outputs].float() for level in levels]
-            total = total + self.loss(own, label.index_select(0, chosen)) * (len(chosen) / len(ids))
+            value = self.loss(own if len(own) > 1 else own[0], label.index_select(0, chosen))
+            total = total + value * (len(chosen) / len(ids))
         return total

@@ -6,6 +6,7 @@ Ye et al., MICCAI 2023, section 2.2. Letters: B batch, T tasks, F bottleneck fea
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -45,7 +46,7 @@ class TaskPrompts(nn.Module):
         decoder that has not learnt yet. Biases of that norm from ``-width`` to ``width`` tell the tasks apart.
         """
         with torch.no_grad():
-            norm = self.fuse[-1].norm
+            norm = cast(ConvBlock, self.fuse[-1]).norm
             norm.bias.copy_(torch.linspace(-width, width, norm.num_features))
 
     def forward(self, bottleneck: Tensor) -> Tensor:

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 
 __all__ = ["STRIDES", "TOTAL_STRIDE", "ConvBlock", "Decoder", "Encoder", "check_size", "initialise", "stage_features"]
 
+Size = tuple[int, int, int]
+
 # Down-sampling (z, y, x) into each stage; the first stage keeps the input's size.
 STRIDES = ((1, 1, 1), (1, 2, 2), (2, 2, 2), (2, 2, 2), (2, 2, 2), (2, 2, 2))
 # Product of all strides: an input's size must be a multiple of it.
@@ -48,6 +50,11 @@ def initialise(module: nn.Module) -> None:
             nn.init.zeros_(module.bias)
 
 
+def _same(kernel: Size) -> Size:
+    """The padding that keeps a volume's size."""
+    return kernel[0] // 2, kernel[1] // 2, kernel[2] // 2
+
+
 def _norm(features: int) -> nn.InstanceNorm3d:
     return nn.InstanceNorm3d(features, eps=1e-5, affine=True)
 
@@ -59,12 +66,11 @@ class ConvBlock(nn.Module):
         self,
         in_channels: int,
         features: int,
-        kernel: Sequence[int] = (3, 3, 3),
-        stride: Sequence[int] = (1, 1, 1),
+        kernel: Size = (3, 3, 3),
+        stride: Size = (1, 1, 1),
     ):
         super().__init__()
-        padding = tuple(k // 2 for k in kernel)
-        self.conv = nn.Conv3d(in_channels, features, tuple(kernel), tuple(stride), padding)
+        self.conv = nn.Conv3d(in_channels, features, kernel, stride, _same(kernel))
         self.norm = _norm(features)
         self.act = nn.LeakyReLU(_SLOPE, inplace=True)
 
@@ -79,11 +85,10 @@ class Stem(nn.Module):
         ValueError: from forward, an input with a channel count that no convolution takes.
     """
 
-    def __init__(self, in_channels: Sequence[int], features: int, kernel: Sequence[int]):
+    def __init__(self, in_channels: Sequence[int], features: int, kernel: Size):
         super().__init__()
-        padding = tuple(k // 2 for k in kernel)
         self.convs = nn.ModuleDict(
-            {str(c): nn.Conv3d(c, features, tuple(kernel), padding=padding) for c in sorted(set(in_channels))}
+            {str(c): nn.Conv3d(c, features, kernel, padding=_same(kernel)) for c in sorted(set(in_channels))}
         )
         self.accepted = ", ".join(self.convs)
         self.norm = _norm(features)

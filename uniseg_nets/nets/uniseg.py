@@ -9,6 +9,7 @@ Letters: B batch, C channels, T tasks, K output channels, (D, H, W) size of the 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -64,7 +65,7 @@ class UniSeg(nn.Module):
         if spread_prompts:
             self.task_prompts.spread()
             with torch.no_grad():
-                self.decoder.upsamples[0].weight[features[-1] :] *= _PROMPT_GAIN
+                cast(nn.ConvTranspose3d, self.decoder.upsamples[0]).weight[features[-1] :] *= _PROMPT_GAIN
 
     def forward(self, x: Tensor, task: int | Tensor = 0) -> Tensor | list[Tensor]:
         """(B, C, D, H, W) -> logits (B, K, D, H, W); in training with deep supervision a list of five, finest first.

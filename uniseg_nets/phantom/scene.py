@@ -27,7 +27,11 @@ class Scene:
     """
 
     def __init__(
-        self, rng: np.random.Generator, size: Sequence[float], spacing: Sequence[float], tilt: float = 4.0
+        self,
+        rng: np.random.Generator,
+        size: Sequence[float],
+        spacing: Sequence[float] | NDArray[np.float64],
+        tilt: float = 4.0,
     ) -> None:
         self.rng = rng
         self.spacing = np.asarray(spacing, dtype=float)

@@ -9,10 +9,10 @@ from __future__ import annotations
 import logging
 import re
 import zlib
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import itk
 import nibabel as nib
@@ -67,6 +67,7 @@ class LoadCase:
         _refuse_gaps(files)
         channels = [_read(file) for file in files]
         first = channels[0]
+        to_first: Callable[..., Any] = ResampleToMatch(mode="bilinear", padding_mode="border")
         for index, channel in enumerate(channels[1:], start=1):
             if not _same_grid(first, channel):
                 logger.warning(
@@ -76,7 +77,7 @@ class LoadCase:
                     files[0],
                     tuple(first.shape[1:]),
                 )
-                channels[index] = ResampleToMatch(mode="bilinear", padding_mode="border")(channel, img_dst=first)
+                channels[index] = to_first(channel, img_dst=first)
         image = MetaTensor(torch.cat([channel.as_tensor() for channel in channels]), affine=first.affine)
         image.meta.update(_meta(image, str(files[0])))
         return image
@@ -107,8 +108,8 @@ def _meta(image: MetaTensor, name: str) -> dict[str, Any]:
 def _as_image(array: NDArray[Any] | torch.Tensor) -> MetaTensor:
     if array.ndim not in (3, 4):
         raise ValueError(f"image array has shape {tuple(array.shape)}, expected (x, y, z) or (channel, x, y, z)")
-    image = MetaTensor(array).float()
-    image = image if image.ndim == 4 else image[None]
+    loaded = MetaTensor(array)
+    image = MetaTensor(loaded.as_tensor().float().reshape((-1, *loaded.shape[-3:])), meta=loaded.meta)
     image.meta.update(_meta(image, image.meta.get("filename_or_obj", "")))
     return image
 
@@ -128,7 +129,7 @@ def _read(file: Path) -> MetaTensor:
 
 def _read_nifti(file: Path) -> MetaTensor:
     # nibabel and not ITK: ITK refuses the slightly skewed affines that some tools write.
-    scan = nib.load(file)
+    scan = cast(nib.Nifti1Image, nib.load(file))
     array = np.asarray(scan.dataobj, dtype=np.float32)
     while array.ndim > 4 and 1 in array.shape[3:]:  # vector images: (x, y, z, 1, channel)
         array = array.squeeze(3 + array.shape[3:].index(1))
@@ -136,11 +137,10 @@ def _read_nifti(file: Path) -> MetaTensor:
 
 
 def _read_itk(file: Path) -> MetaTensor:
+    files: str | list[str] = str(file)
     if file.is_dir():
         files = _largest_series(file)
-    elif file.name.lower().endswith(SCAN_ENDINGS):
-        files = str(file)
-    else:
+    elif not file.name.lower().endswith(SCAN_ENDINGS):
         raise ValueError(f"unknown kind of file; scans are {', '.join(SCAN_ENDINGS)} or a folder with a DICOM series")
     array, meta = ITKReader().get_data(itk.imread(files))
     return _channel_first(np.asarray(array, dtype=np.float32), meta[MetaKeys.AFFINE])

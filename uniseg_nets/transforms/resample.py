@@ -8,7 +8,7 @@ Letters: C channels, (D, H, W) old size in (z, y, x), (d, h, w) new size.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -70,14 +70,14 @@ def resample_argmax(scores: Tensor, size: Sequence[int], coarse_axis: int | None
     Never holds more than a slab of full-resolution scores.
     """
     if tuple(scores.shape[1:]) == tuple(size):
-        return scores.argmax(0).to(torch.uint8)
+        return scores.float().argmax(0).to(torch.uint8)
     result = torch.empty(tuple(size), dtype=torch.uint8, device=scores.device)
     for start, stop, slab in _linear_slabs(scores, size, coarse_axis):
         result[start:stop] = slab.argmax(0)
     return result
 
 
-def _linear_slabs(volume: Tensor, size: Sequence[int], coarse_axis: int | None):
+def _linear_slabs(volume: Tensor, size: Sequence[int], coarse_axis: int | None) -> Iterator[tuple[int, int, Tensor]]:
     """Yields (start, stop, resampled slices (C, stop - start, h, w)) along z."""
     depth, height, width = size
     if coarse_axis in (1, 2):

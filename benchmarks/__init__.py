@@ -1,0 +1,1 @@
+"""Measurements, each a script with its command in its docstring; run from the project's root."""

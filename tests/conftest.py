@@ -1,0 +1,77 @@
+"""What the tests share: seeds, small weights, synthetic scans, and the folder of real ones."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+from monai.utils import set_determinism
+
+from uniseg_nets import UniSeg
+from uniseg_nets.bundle import bundle_folder
+from uniseg_nets.checkpoints import save_weights
+from uniseg_nets.phantom import Phantom, make_phantom
+from uniseg_nets.tasks import TaskTable, load_task_table
+
+SMALL = {"base_features": 8, "max_features": 16, "patch_size": [32, 64, 64]}
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    set_determinism(seed=0)
+
+
+@pytest.fixture(scope="session")
+def table() -> TaskTable:
+    return load_task_table()
+
+
+@pytest.fixture(scope="session")
+def test_data() -> Path:
+    """The folder of real scans and official outputs, or a skip."""
+    folder = os.environ.get("UNISEG_TEST_DATA")
+    if not folder:
+        pytest.skip("real scans: name their folder in UNISEG_TEST_DATA")
+    return Path(folder).resolve()
+
+
+@pytest.fixture(scope="session")
+def bundle() -> Path:
+    return bundle_folder("uniseg_upstream")
+
+
+@pytest.fixture(scope="session")
+def demo_weights(bundle: Path) -> Path:
+    return bundle / "models" / "demo.pt"
+
+
+@pytest.fixture(scope="session")
+def small_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of a very small network with random weights: its maps mean nothing, but cost little."""
+    set_determinism(seed=0)
+    path = tmp_path_factory.mktemp("weights") / "small.pt"
+    save_weights(UniSeg(**SMALL).state_dict(), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def prostate(table: TaskTable) -> Phantom:
+    return make_phantom(table.one("prostate"), seed=3, orientation="RAS")
+
+
+@pytest.fixture
+def write_scan(tmp_path: Path) -> Callable[..., Path]:
+    """Writes an array (x, y, z[, c]) as a NIfTI file of the test's folder."""
+
+    def write(name: str, array: np.ndarray, affine: Any = None, kind: type = nib.Nifti1Image) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        nib.save(kind(array, np.eye(4) if affine is None else affine), path)
+        return path
+
+    return write

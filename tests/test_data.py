@@ -1,0 +1,172 @@
+import json
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from uniseg_nets.data import GuardedDataset, TaskBatchSampler, find_cases, load_datalist
+
+CASES = [{"task": "liver"}] * 3 + [{"task": "spleen"}] * 10
+
+
+def touch(folder, *names):
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+
+
+def names(cases):
+    return [case["name"] for case in cases]
+
+
+def test_an_nnunet_folder_gives_its_test_images_with_all_channels(tmp_path):
+    touch(tmp_path, "imagesTr/a_0000.nii.gz", "labelsTr/a.nii.gz", "dataset.json")
+    touch(
+        tmp_path, "imagesTs/b_0000.nii.gz", "imagesTs/b_0001.nii.gz", "imagesTs/c_0000.nii.gz", "imagesTs/c_0001.nii.gz"
+    )
+    cases = find_cases(tmp_path)
+    assert names(cases) == ["b", "c"]
+    assert [path[-11:] for path in cases[0]["image"]] == ["0000.nii.gz", "0001.nii.gz"]
+
+
+def test_without_test_images_the_training_ones_are_taken_and_no_label(tmp_path):
+    touch(tmp_path, "imagesTr/a_0000.nii.gz", "labelsTr/a.nii.gz")
+    assert names(find_cases(tmp_path)) == ["a"]
+
+
+def test_a_plain_folder_is_searched_with_its_sub_folders(tmp_path):
+    touch(tmp_path, "x2.nii.gz", "x10.nrrd", "sub/y.mha", ".hidden/z.nii.gz", "notes.txt")
+    assert names(find_cases(tmp_path)) == ["x2", "x10", "y"]
+
+
+def test_the_same_name_in_two_folders_is_told_apart(tmp_path):
+    touch(tmp_path, "p1/ct.nii.gz", "p2/ct.nii.gz")
+    assert names(find_cases(tmp_path)) == ["p1_ct", "p2_ct"]
+
+
+def test_two_scans_of_one_name_in_one_folder_are_refused(tmp_path):
+    touch(tmp_path, "ct.nii.gz", "ct.nrrd")
+    with pytest.raises(ValueError, match=r"'ct' stands for several scans .*ct\.nii\.gz.*ct\.nrrd"):
+        find_cases(tmp_path)
+
+
+def test_dicom_folders_are_cases(tmp_path):
+    touch(tmp_path, "p1/1.dcm", "p1/2.dcm")
+    (tmp_path / "p2").mkdir()
+    (tmp_path / "p2" / "IM0001").write_bytes(b"\0" * 128 + b"DICM")
+    cases = find_cases(tmp_path)
+    assert names(cases) == ["p1", "p2"] and cases[1]["image"] == [str(tmp_path / "p2")]
+    assert names(find_cases(tmp_path / "p1")) == ["p1"]
+
+
+def test_results_inside_the_folder_are_no_scans(tmp_path):
+    touch(tmp_path, "a.nii.gz", "results/a.nii.gz", "results/a.json")
+    assert names(find_cases(tmp_path, tmp_path / "results")) == ["a"]
+
+
+def test_results_among_the_scans_are_refused(tmp_path):
+    touch(tmp_path, "a.nii.gz")
+    with pytest.raises(ValueError, match="choose another output folder"):
+        find_cases(tmp_path, tmp_path)
+
+
+def test_a_single_file_brings_its_other_channels(tmp_path):
+    touch(tmp_path, "a_0000.nii.gz", "a_0001.nii.gz", "b_0000.nii.gz")
+    (case,) = find_cases(tmp_path / "a_0000.nii.gz")
+    assert case["name"] == "a" and len(case["image"]) == 2
+
+
+def test_a_datalist_gives_its_first_section_to_segment(tmp_path):
+    content = {"training": [{"image": "t.nii.gz"}], "testing": [{"image": ["a_0000.nii.gz", "a_0001.nii.gz"]}]}
+    (tmp_path / "datalist.json").write_text(json.dumps(content))
+    for source in (tmp_path, tmp_path / "datalist.json"):
+        (case,) = find_cases(source)
+        assert case["name"] == "a" and case["image"][1] == str(tmp_path / "a_0001.nii.gz")
+
+
+def test_a_decathlon_dataset_json_lists_its_test_files(tmp_path):
+    (tmp_path / "dataset.json").write_text(json.dumps({"training": [], "test": ["./imagesTs/a.nii.gz"]}))
+    assert names(find_cases(tmp_path / "dataset.json")) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda f: None, FileNotFoundError, "no scan in"),
+        (lambda f: touch(f, "notes.txt"), FileNotFoundError, "no scan in"),
+        (lambda f: (f / "datalist.json").write_text("{"), ValueError, "datalist.json is no JSON"),
+        (lambda f: (f / "datalist.json").write_text("[]"), ValueError, "expected an object"),
+        (lambda f: (f / "datalist.json").write_text("{}"), ValueError, "has no cases"),
+    ],
+)
+def test_a_folder_without_cases_says_so(tmp_path, make, error, message):
+    make(tmp_path)
+    with pytest.raises(error, match=message):
+        find_cases(tmp_path)
+
+
+def test_what_is_not_there_or_no_scan_is_refused(tmp_path):
+    touch(tmp_path, "report.pdf")
+    with pytest.raises(FileNotFoundError, match="no file or folder"):
+        find_cases(tmp_path / "none")
+    with pytest.raises(ValueError, match=r"report\.pdf is of an unknown kind"):
+        find_cases(tmp_path / "report.pdf")
+
+
+def test_datalist_paths_become_absolute_and_the_rest_stays(tmp_path):
+    path = tmp_path / "d.json"
+    path.write_text(json.dumps({"training": [{"image": ["i.nii"], "label": "l.nii", "task": "liver", "fold": 2}]}))
+    (case,) = load_datalist(path, "training")
+    assert case == {"image": [str(tmp_path / "i.nii")], "label": str(tmp_path / "l.nii"), "task": "liver", "fold": 2}
+    assert load_datalist(path, "training", "/elsewhere")[0]["label"] == "/elsewhere/l.nii"
+    with pytest.raises(ValueError, match="no list 'validation'; it has training"):
+        load_datalist(path, "validation")
+
+
+def test_a_datalist_entry_without_image_is_named(tmp_path):
+    path = tmp_path / "d.json"
+    path.write_text(json.dumps({"training": [{"image": "a"}, {"label": "b"}]}))
+    with pytest.raises(ValueError, match="entry 1 of 'training' has no image"):
+        load_datalist(path, "training")
+
+
+def test_a_guarded_case_that_fails_becomes_its_message():
+    def transform(case):
+        if case["name"] == "bad":
+            raise ValueError("broken file")
+        return case
+
+    dataset = GuardedDataset([{"name": "good"}, {"name": "bad"}], transform)
+    assert dataset[0] == {"name": "good"}
+    assert dataset[1] == {"name": "bad", "error": "broken file"}
+
+
+def test_every_batch_is_of_one_task_and_every_task_has_its_share():
+    batches = list(TaskBatchSampler(CASES, batch_size=2, batches_per_task=5))
+    tasks = [{CASES[i]["task"] for i in batch} for batch in batches]
+    assert all(len(found) == 1 for found in tasks)
+    assert Counter(task for found in tasks for task in found) == {"liver": 5, "spleen": 5}
+    assert tasks != sorted(tasks, key=str)  # in random order
+
+
+def test_a_task_s_cases_are_all_drawn_before_one_comes_again():
+    drawn = [i for batch in TaskBatchSampler(CASES, 2, 5) for i in batch if i >= 3]
+    assert sorted(drawn) == list(range(3, 13))
+
+
+def test_the_seed_decides_the_order_and_epochs_differ():
+    first, second, other = (TaskBatchSampler(CASES, seed=seed) for seed in (0, 0, 1))
+    epoch = list(first)
+    assert epoch == list(second) and epoch != list(other) and epoch != list(first)
+    assert len(epoch) == len(first) == 100
+
+
+def test_no_training_case_is_an_error():
+    with pytest.raises(ValueError, match="no training cases"):
+        TaskBatchSampler([])
+
+
+def test_cases_are_sorted_as_people_count(tmp_path):
+    touch(tmp_path, *(f"case{i}.nii.gz" for i in np.random.default_rng(0).permutation(12)))
+    assert names(find_cases(tmp_path)) == [f"case{i}" for i in range(12)]

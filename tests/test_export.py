@@ -1,0 +1,152 @@
+import json
+import os
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from nibabel.orientations import apply_orientation, axcodes2ornt, inv_ornt_aff, ornt_transform
+from scipy.spatial.transform import Rotation
+
+from uniseg_nets.transforms import LabelMapd, LoadCased, PreprocessCased, SaveLabelMapd
+from uniseg_nets.transforms.export import label_names
+
+
+def there_and_back(table, task, image, label, values="task"):
+    """A label map through preprocessing, as perfect scores, and back."""
+    case = {"name": "case", "image": image, "label": label}
+    case = LoadCased(["image", "label"])(case)
+    case = PreprocessCased(["image", "label"], table, task)(case)
+    own = case["label"][0].long()
+    case["pred"] = torch.nn.functional.one_hot(own, table.one(task).num_outputs).movedim(-1, 0).float()
+    return LabelMapd("pred", table, task, values=values)(case)
+
+
+def dice(a, b):
+    return 2 * (a & b).sum() / (a.sum() + b.sum())
+
+
+GEOMETRIES = {
+    "RAS": ("RAS", None),
+    "LPS": ("LPS", None),
+    "permuted": ("PIR", None),
+    "oblique": ("LAS", (15, -10, 25)),
+}
+
+
+@pytest.mark.parametrize("geometry", GEOMETRIES)
+def test_a_perfect_prediction_comes_back_to_the_file_s_grid(table, prostate, write_scan, tmp_path, geometry):
+    codes, angles = GEOMETRIES[geometry]
+    turn = ornt_transform(axcodes2ornt("RAS"), axcodes2ornt(codes))
+    affine = prostate.affine @ inv_ornt_aff(turn, prostate.label.shape)
+    if angles:
+        rotation = np.eye(4)
+        rotation[:3, :3] = Rotation.from_euler("xyz", angles, degrees=True).as_matrix()
+        affine = rotation @ affine
+    label = np.ascontiguousarray(apply_orientation(prostate.label, turn))
+    scan = write_scan("a.nii.gz", np.ascontiguousarray(apply_orientation(prostate.image[0], turn)), affine)
+    case = there_and_back(table, "prostate", scan, write_scan("l.nii.gz", label, affine))
+    SaveLabelMapd("pred", tmp_path / "out", table, "prostate", values="task")(case)
+    saved = nib.load(tmp_path / "out" / "case.nii.gz")
+    assert saved.shape == label.shape and saved.get_data_dtype() == np.uint8
+    np.testing.assert_allclose(saved.affine, nib.load(scan).affine, atol=1e-6)
+    assert dice(np.asarray(saved.dataobj) == 1, label == 1) > 0.95
+
+
+def test_sform_and_qform_and_their_codes_are_the_scan_s(table, prostate, tmp_path):
+    image = nib.Nifti1Image(prostate.image[0], prostate.affine)
+    shifted = prostate.affine.copy()
+    shifted[:3, 3] += 5
+    image.set_sform(prostate.affine, code="mni")
+    image.set_qform(shifted, code="aligned")
+    nib.save(image, tmp_path / "a.nii.gz")
+    label = nib.Nifti1Image(prostate.label, prostate.affine)
+    nib.save(label, tmp_path / "l.nii.gz")
+    case = there_and_back(table, "prostate", tmp_path / "a.nii.gz", tmp_path / "l.nii.gz")
+    SaveLabelMapd("pred", tmp_path / "out", table, "prostate")(case)
+    saved = nib.load(tmp_path / "out" / "case.nii.gz")
+    scan = nib.load(tmp_path / "a.nii.gz")
+    assert int(saved.header["sform_code"]) == 4 and int(saved.header["qform_code"]) == 2
+    np.testing.assert_allclose(saved.get_sform(), scan.get_sform())
+    np.testing.assert_allclose(saved.get_qform(), scan.get_qform())
+    assert saved.header.get_xyzt_units() == scan.header.get_xyzt_units()
+
+
+def test_what_an_anisotropic_scan_s_thin_slices_hold_comes_back(table, write_scan):
+    volume = np.random.default_rng(0).normal(size=(60, 60, 10)).astype(np.float32) + 50
+    label = np.zeros((60, 60, 10), dtype=np.uint8)
+    label[15:45, 15:45, 3:7] = 1
+    affine = np.diag([0.8, 0.8, 5, 1])
+    case = there_and_back(
+        table, "spleen", write_scan("a.nii.gz", volume, affine), write_scan("l.nii.gz", label, affine)
+    )
+    assert dice(case["pred"][0].numpy() == 1, label == 1) > 0.97
+
+
+def test_global_values_are_those_of_the_union(table, write_scan):
+    label = np.zeros((20, 20, 20), dtype=np.uint8)
+    label[5:10], label[10:15] = 1, 2
+    affine = np.diag([1.5, 1.5, 3, 1])
+    scan = write_scan("a.nii.gz", np.ones((20, 20, 20), dtype=np.float32), affine)
+    case = there_and_back(table, "pancreas", scan, write_scan("l.nii.gz", label, affine), values="global")
+    assert case["pred"].unique().tolist() == [0, 7, 8]
+
+
+def test_in_a_merged_map_the_later_task_counts(table, write_scan):
+    scan = write_scan("a.nii.gz", np.ones((20, 20, 20), dtype=np.float32), np.diag([1.5, 1.5, 3, 1]))
+    case = PreprocessCased("image", table, "all_ct")(LoadCased("image")({"image": scan}))
+    scores = [torch.zeros(task.num_outputs, 20, 20, 20) for task in table.select("all_ct")]
+    for part in scores:
+        part[0] = 0.5
+    scores[0][1, :, :, :10] = 1  # liver, and spleen over a part of it
+    scores[6][1, :, :, 5:10] = 1
+    case["pred"] = torch.cat(scores)
+    label = LabelMapd("pred", table, "all_ct")(case)["pred"][0]
+    assert label[0, 0, 0] == 1 and label[5, 0, 0] == 11 and label[15, 0, 0] == 0
+    assert label.unique().tolist() == [0, 1, 11]
+
+
+def test_the_json_says_what_the_values_mean_and_what_made_them(table, prostate, write_scan, tmp_path):
+    scan = write_scan("a.nii.gz", prostate.image[0], prostate.affine)
+    case = there_and_back(table, "prostate", scan, write_scan("l.nii.gz", prostate.label, prostate.affine))
+    weights = tmp_path / "w.pt"
+    weights.write_bytes(b"weights")
+    SaveLabelMapd("pred", tmp_path / "out", table, "prostate", weights=weights, about={"overlap": 0.5})(case)
+    facts = json.loads((tmp_path / "out" / "case.json").read_text())
+    assert facts["labels"] == {"0": "background", "13": "prostate"}
+    assert facts["task"] == "prostate" and facts["image"] == "a.nii.gz" and facts["overlap"] == 0.5
+    assert len(facts["weights_sha256"]) == 64 and set(facts["versions"]) == {"uniseg_nets", "monai", "torch"}
+
+
+def test_a_result_never_overwrites_its_own_scan(table, prostate, write_scan, tmp_path):
+    scan = write_scan("case.nii.gz", prostate.image[0], prostate.affine)
+    before = scan.read_bytes()
+    case = there_and_back(table, "prostate", scan, write_scan("l.nii.gz", prostate.label, prostate.affine))
+    with pytest.raises(ValueError, match="would overwrite its own scan"):
+        SaveLabelMapd("pred", tmp_path, table, "prostate")(case)
+    assert scan.read_bytes() == before
+
+
+def test_only_results_of_the_same_run_count_as_finished(table, prostate, write_scan, tmp_path):
+    scan = write_scan("a.nii.gz", prostate.image[0], prostate.affine)
+    case = there_and_back(table, "prostate", scan, write_scan("l.nii.gz", prostate.label, prostate.affine))
+    cases = [{"name": "case", "image": [str(scan)]}, {"name": "other", "image": [str(scan)]}]
+
+    def left(task="prostate", **more):
+        return [c["name"] for c in SaveLabelMapd("pred", tmp_path / "out", table, task, **more).unfinished(cases)]
+
+    assert left() == ["case", "other"]
+    SaveLabelMapd("pred", tmp_path / "out", table, "prostate")(case)
+    assert left() == ["other"]
+    assert left(task="spleen") == ["case", "other"]
+    assert left(about={"mirror": True}) == ["case", "other"]
+    later = (tmp_path / "out" / "case.json").stat().st_mtime + 10
+    os.utime(scan, (later, later))
+    assert left() == ["case", "other"]
+
+
+def test_label_names_refuses_values_that_a_merged_map_has_not(table):
+    with pytest.raises(ValueError, match="use values='global'"):
+        label_names(table, "all_ct", "task")
+    with pytest.raises(ValueError, match="expected 'global' or 'task'"):
+        label_names(table, "liver", "own")

@@ -1,0 +1,143 @@
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from nibabel.orientations import apply_orientation, axcodes2ornt, inv_ornt_aff, ornt_transform
+
+from uniseg_nets.transforms import LoadCased, PreprocessCased
+from uniseg_nets.transforms.preprocess import scale_intensity_
+
+
+def preprocess(table, task, path, **more):
+    keys = ["image", *more]
+    case = LoadCased(keys)({"image": path, **more})
+    return PreprocessCased(keys, table, task)(case)
+
+
+def blob(shape=(40, 30, 20), value=100.0):
+    volume = np.zeros(shape, dtype=np.float32)
+    volume[5:35, 5:25, 3:17] = value
+    volume[10:20, 10:20, 5:10] = -200
+    return volume
+
+
+@pytest.mark.parametrize(
+    ("case", "task", "paths"),
+    [
+        ("ct_sm", "liver", ["data/examples/example_ct_sm.nii.gz"]),
+        (
+            "petct_sts_006",
+            "whole_body_tumour",
+            [f"data/sarcoma_petct/imagesTr/sts_006_000{channel}.nii.gz" for channel in (0, 1)],
+        ),
+    ],
+)
+def test_what_the_network_sees_is_what_the_official_one_sees(test_data, table, case, task, paths):
+    official = np.load(test_data / "parity" / f"{case}_preprocessed.npz")["data"].astype(np.float32)
+    image = preprocess(table, task, [test_data / path for path in paths])["image"]
+    stored = [axis for axis in (-3, -2, -1) if case == "petct_sts_006" and axis != -3]  # that scan is LPS
+    np.testing.assert_allclose(image.flip(stored), official, atol=2e-3 * np.abs(official).max())
+
+
+def test_the_crop_is_the_box_of_non_zero_voxels(table, write_scan):
+    path = write_scan("a.nii.gz", blob(), np.diag([1.5, 1.5, 3, 1]))
+    assert preprocess(table, "spleen", path)["image"].shape == (1, 14, 20, 30)
+
+
+def test_the_size_follows_from_the_task_s_spacing(table, write_scan):
+    path = write_scan("a.nii.gz", blob(), np.diag([3.0, 1.5, 1.5, 1]))
+    assert preprocess(table, "spleen", path)["image"].shape == (1, 7, 20, 60)
+
+
+def test_ct_is_scaled_by_its_window_and_mr_to_zero_mean():
+    ct = torch.tensor([-2000.0, -325, 0, 325, 1000])
+    scale_intensity_(ct, "CT")
+    torch.testing.assert_close(ct, torch.tensor([0, 0, 0.5, 1, 1]))
+    mr = torch.arange(10.0)
+    scale_intensity_(mr, "T2")
+    assert mr.mean().abs() < 1e-6 and mr.std(correction=0) == pytest.approx(1)
+
+
+def test_each_channel_is_scaled_by_its_own_modality(table, write_scan):
+    files = [write_scan(f"a_{i:04d}.nii.gz", blob(value=v), np.diag([4.0, 4, 8, 1])) for i, v in enumerate((100, 7))]
+    image = preprocess(table, "whole_body_tumour", files)["image"]
+    assert image[0].min() >= 0 and image[0].max() <= 1
+    assert image[1].mean().abs() < 1e-4
+
+
+@pytest.mark.parametrize("codes", ["LPS", "SAR", "PIR", "RSA"])
+def test_the_same_patient_stored_otherwise_gives_the_same_input(table, prostate, write_scan, codes):
+    turn = ornt_transform(axcodes2ornt("RAS"), axcodes2ornt(codes))
+    volume = prostate.image[0]
+    affine = prostate.affine @ inv_ornt_aff(turn, volume.shape)
+    first = preprocess(table, "prostate", write_scan("a.nii.gz", volume, prostate.affine))["image"]
+    second = preprocess(table, "prostate", write_scan("b.nii.gz", apply_orientation(volume, turn), affine))["image"]
+    torch.testing.assert_close(first.as_tensor(), second.as_tensor(), atol=1e-3, rtol=0)
+    torch.testing.assert_close(first.affine, second.affine, atol=1e-4, rtol=0)
+
+
+def test_a_label_map_travels_with_its_image(table, prostate, write_scan):
+    image = write_scan("a.nii.gz", prostate.image[0], prostate.affine)
+    label = write_scan("l.nii.gz", prostate.label, prostate.affine)
+    found = preprocess(table, "prostate", image, label=label)
+    assert found["label"].shape == found["image"].shape and found["label"].unique().tolist() == [0, 1]
+    volume = float((prostate.label > 0).sum()) * abs(np.linalg.det(prostate.affine[:3, :3]))
+    assert float((found["label"] > 0).sum()) * 3 * 1.5 * 1.5 == pytest.approx(volume, rel=0.1)
+
+
+def test_a_label_map_on_another_grid_is_refused(table, prostate, write_scan):
+    image = write_scan("a.nii.gz", prostate.image[0], prostate.affine)
+    label = write_scan("l.nii.gz", prostate.label[1:], prostate.affine)
+    with pytest.raises(ValueError, match=r"a\.nii\.gz: its label map .*l\.nii\.gz lies on another grid"):
+        preprocess(table, "prostate", image, label=label)
+
+
+def test_the_task_may_come_with_the_case(table, write_scan):
+    path = write_scan("a.nii.gz", blob(), np.diag([1.5, 1.5, 3, 1]))
+    case = LoadCased("image")({"image": path, "task": "prostate"})
+    assert PreprocessCased("image", table)(case)["image"].min() < 0
+
+
+def test_a_wrong_channel_count_says_which_files_to_give(table, write_scan):
+    path = write_scan("a.nii.gz", blob())
+    with pytest.raises(
+        ValueError, match=r"a\.nii\.gz: has 1 channel\(s\), task 'whole_body_tumour' reads 2: give _0000"
+    ):
+        preprocess(table, "whole_body_tumour", path)
+
+
+def test_nan_voxels_become_zero_with_a_warning(table, write_scan, caplog):
+    volume = blob()
+    volume[6, 6, 6] = np.nan
+    image = preprocess(table, "spleen", write_scan("a.nii.gz", volume))["image"]
+    assert torch.isfinite(image).all() and "a.nii.gz: 1 of" in caplog.text
+
+
+def test_an_image_of_nothing_but_nan_is_refused(table, write_scan):
+    with pytest.raises(ValueError, match="no finite voxel"):
+        preprocess(table, "spleen", write_scan("a.nii.gz", np.full((8, 8, 8), np.nan, dtype=np.float32)))
+
+
+def test_an_empty_image_is_refused(table, write_scan):
+    with pytest.raises(ValueError, match=r"a\.nii\.gz: holds no non-zero voxel"):
+        preprocess(table, "spleen", write_scan("a.nii.gz", np.zeros((8, 8, 8), dtype=np.float32)))
+
+
+def test_a_size_of_zero_is_refused(table, tmp_path):
+    path = tmp_path / "a.nii"
+    nib.save(nib.Nifti1Image(np.zeros((4, 0, 4), dtype=np.float32), np.eye(4)), path)
+    with pytest.raises(ValueError, match=r"a\.nii"):
+        preprocess(table, "spleen", path)
+
+
+@pytest.mark.parametrize(("shift", "warned"), [(0, False), (1024, True)])
+def test_ct_that_is_not_in_hounsfield_units_is_warned_of(table, write_scan, caplog, shift, warned):
+    preprocess(table, "spleen", write_scan("a.nii.gz", blob() + shift))
+    assert ("hardly Hounsfield" in caplog.text) is warned
+
+
+def test_a_single_slice_is_no_special_case(table, write_scan):
+    volume = np.random.default_rng(0).normal(size=(20, 20, 1)).astype(np.float32) + 50
+    assert (
+        preprocess(table, "prostate", write_scan("a.nii.gz", volume, np.diag([1.5, 1.5, 3, 1])))["image"].shape[1] == 1
+    )
