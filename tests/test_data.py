@@ -35,6 +35,11 @@ def test_without_test_images_the_training_ones_are_taken_and_no_label(tmp_path):
     assert names(find_cases(tmp_path)) == ["a"]
 
 
+def test_a_number_that_belongs_to_the_name_stays(tmp_path):
+    touch(tmp_path, "liver_0007_0000.nii.gz", "liver_0008_0000.nii.gz")
+    assert names(find_cases(tmp_path)) == ["liver_0007", "liver_0008"]
+
+
 def test_a_plain_folder_is_searched_with_its_sub_folders(tmp_path):
     touch(tmp_path, "x2.nii.gz", "x10.nrrd", "sub/y.mha", ".hidden/z.nii.gz", "notes.txt")
     assert names(find_cases(tmp_path)) == ["x2", "x10", "y"]

@@ -88,28 +88,25 @@ def _single_file(file: Path) -> dict[str, Any]:
 
 
 def _from_folder(folder: Path, results: Path | None) -> list[dict[str, Any]]:
-    groups: dict[Path, list[str]] = {}
+    files: dict[tuple[Path, str], list[str]] = {}  # of each case, by folder and name
     unknown: list[str] = []
     for path in _walk(folder, results):
-        if path.is_dir():
-            groups[path] = [str(path)]
-        elif _is_scan(path):
-            name, channel = scan_name(path)
-            # Only numbered files belong together; others are a case each, known by their full name.
-            groups.setdefault(path.with_name(name) if channel is not None else path, []).append(str(path))
+        if path.is_dir() or _is_scan(path):
+            name, channel = scan_name(path) if path.is_file() else (path.name, None)
+            same = files.setdefault((path.parent, name), [])
+            if same and channel is None:
+                raise ValueError(f"case name {name!r} stands for several scans ({same[0]}, {path}): rename one")
+            same.append(str(path))
         else:
             unknown.append(path.name)
     if unknown:
         logger.warning("%s: skipped %d files that are no scans: %s", folder, len(unknown), ", ".join(unknown[:5]))
-    plain = {key: scan_name(key)[0] for key in groups}
-    count = Counter(plain.values())
+    count = Counter(name for _, name in files)
     cases = []
-    for key, files in groups.items():
-        name = plain[key]
-        if count[name] > 1:  # the same name in several sub-folders
-            parents = key.relative_to(folder).parent.parts if key != folder else ()
-            name = "_".join([*parents, name])
-        cases.append({"name": name, "image": files})
+    for (parent, name), images in files.items():
+        # The same name in several sub-folders: these tell the cases apart.
+        parts = parent.relative_to(folder).parts if count[name] > 1 else ()
+        cases.append({"name": "_".join([*parts, name]), "image": images})
     return _unique(cases)
 
 

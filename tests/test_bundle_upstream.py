@@ -1,0 +1,136 @@
+"""The bundle as its users run it: a copy elsewhere, by the command, from any working directory."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import jsonschema
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from monai.bundle import ConfigWorkflow, load
+
+from uniseg_nets.phantom import write_phantom_tasks, write_phantoms
+
+DEMO = ["inference.json", "demo.json"]
+
+
+@pytest.fixture
+def copy(bundle, tmp_path) -> Path:
+    """The bundle outside the project, with the demo weights as its model."""
+    target = tmp_path / "elsewhere" / bundle.name
+    shutil.copytree(bundle, target, ignore=shutil.ignore_patterns("runs", "eval*", "model.pt*"))
+    shutil.copy(target / "models" / "demo.pt", target / "models" / "model.pt")
+    return target
+
+
+def run(verb, cwd, configs, folder=Path("configs"), **options):
+    files = str([str(folder / config) for config in configs])
+    command = [sys.executable, "-m", "monai.bundle", verb, "--config_file", files]
+    for name, value in options.items():
+        command += [f"--{name}", str(value)]
+    found = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stdout[-3000:] + found.stderr[-3000:]
+    return found.stdout + found.stderr
+
+
+def test_metadata_fit_the_zoo_s_schema(bundle, test_data):
+    schema = json.loads((test_data / "schema" / "meta_schema_20240725.json").read_text())
+    jsonschema.validate(json.loads((bundle / "configs" / "metadata.json").read_text()), schema)
+
+
+def test_metadata_name_the_union_of_all_labels(bundle, table):
+    data = json.loads((bundle / "configs" / "metadata.json").read_text())["network_data_format"]
+    assert next(iter(data["inputs"])) == "image" and next(iter(data["outputs"])) == "pred"
+    assert data["outputs"]["pred"]["channel_def"] == {str(value): name for value, name in table.labels.items()}
+
+
+def test_the_menu_of_tasks_is_the_table_s(bundle, table):
+    config = json.loads((bundle / "configs" / "inference.json").read_text())
+    assert config["displayable_configs"]["task"] == table.choices
+
+
+@pytest.mark.parametrize(("config", "kind"), [("inference.json", "inference"), ("train.json", "train")])
+def test_the_workflow_has_the_properties_that_tools_ask_for(bundle, copy, tmp_path, table, config, kind):
+    write_phantom_tasks(tmp_path, [table.one("whole_body_tumour")], 1, validation=1)
+    workflow = ConfigWorkflow(
+        str(copy / "configs" / config),
+        workflow_type=kind,
+        logging_file=False,
+        bundle_root=str(copy),
+        dataset_dir=str(tmp_path),
+        **{"network_def#base_features": 8, "network_def#max_features": 96},
+    )
+    workflow.initialize()
+    assert not workflow.check_properties()
+
+
+def test_the_bundle_runs_from_its_own_folder(copy, tmp_path, table):
+    (name,) = write_phantoms(tmp_path / "scans", table.one("whole_body_tumour"), 1, seed=7)
+    run("run", copy, DEMO, dataset_dir=tmp_path / "scans", task="whole_body_tumour", output_dir=tmp_path / "out")
+    found = np.asarray(nib.load(tmp_path / "out" / f"{name}.nii.gz").dataobj) == 17
+    truth = np.asarray(nib.load(tmp_path / "scans" / "labelsTr" / f"{name}.nii.gz").dataobj) == 1
+    assert 2 * (found & truth).sum() / (found.sum() + truth.sum()) > 0.5
+
+
+def test_the_bundle_runs_from_another_working_directory(copy, tmp_path, table):
+    write_phantoms(tmp_path / "scans", table.one("prostate"), 1, seed=7)
+    options = {"dataset_dir": "scans", "task": "prostate", "output_dir": "out", "bundle_root": copy}
+    log = run("run", tmp_path, DEMO, folder=copy / "configs", **options)
+    assert (tmp_path / "out" / "prostate_0007.nii.gz").is_file(), log
+    assert "finished already" in run("run", tmp_path, DEMO, folder=copy / "configs", **options)
+
+
+def test_a_short_training_learns_and_its_weights_predict(copy, tmp_path, table):
+    write_phantom_tasks(tmp_path / "data", [table.one("prostate"), table.one("whole_body_tumour")], 2, validation=1)
+    small = {"patch_size": [16, 32, 32], "network_def#base_features": 4, "network_def#max_features": 8}
+    tiny = {"max_epochs": 2, "batches_per_task": 2, "val_interval": 1, "num_workers": 0}
+    out = {"dataset_dir": tmp_path / "data", "ckpt_dir": tmp_path / "w", "output_dir": tmp_path / "runs"}
+    run("run", copy, ["train.json", "small.json"], **small, **tiny, **out)
+    log = run(
+        "run",
+        copy,
+        ["inference.json"],
+        weights=tmp_path / "w" / "model.pt",
+        task="prostate",
+        dataset_dir=tmp_path / "data" / "prostate",
+        output_dir=tmp_path / "out",
+        **small,
+    )
+    assert len(list((tmp_path / "out").glob("*.nii.gz"))) == 3, log
+
+
+def test_the_network_loads_by_monai_s_load(copy, demo_weights):
+    config = copy / "configs" / "inference.json"
+    overlay = json.loads((copy / "configs" / "demo.json").read_text())
+    content = json.loads(config.read_text())
+    content["network_def"] |= {name: overlay[f"network_def#{name}"] for name in ("base_features", "max_features")}
+    content["patch_size"] = overlay["patch_size"]
+    config.write_text(json.dumps(content))
+    network = load(copy.name, bundle_dir=str(copy.parent), workflow_type="inference", bundle_root=str(copy))
+    expected = torch.load(demo_weights, weights_only=True)
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in network.state_dict().items())
+
+
+@pytest.mark.slow
+def test_the_zoo_s_checks_pass(copy, test_data):
+    (copy / "eval").mkdir(exist_ok=True)
+    shutil.copy(test_data / "schema" / "meta_schema_20240725.json", copy / "eval" / "schema.json")
+    meta = {"meta_file": "configs/metadata.json"}
+    command = [sys.executable, "-m", "monai.bundle", "verify_metadata", "--filepath", "eval/schema.json"]
+    subprocess.run([*command, "--meta_file", "configs/metadata.json"], cwd=copy, check=True)
+    run("verify_net_in_out", copy, DEMO, net_id="network_def", **meta)
+    run(
+        "ckpt_export",
+        copy,
+        DEMO,
+        net_id="network_def",
+        filepath="models/model.ts",
+        ckpt_file="models/model.pt",
+        **meta,
+    )
+    scripted = torch.jit.load(copy / "models" / "model.ts")
+    assert scripted(torch.zeros(1, 1, 32, 64, 64)).shape == (1, 4, 32, 64, 64)

@@ -1,0 +1,226 @@
+import json
+import shutil
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from nibabel.orientations import apply_orientation, axcodes2ornt, inv_ornt_aff, ornt_transform
+
+from uniseg_nets import cli, fetch
+from uniseg_nets.checkpoints import read_weights
+
+
+@pytest.fixture
+def uniseg(monkeypatch):
+    """The command, run in this process; gives back its exit status."""
+
+    def call(*arguments) -> int:
+        monkeypatch.setattr("sys.argv", ["uniseg", *map(str, arguments)])
+        try:
+            cli.main()
+        except SystemExit as stop:
+            return int(stop.code or 0)
+        return 0
+
+    return call
+
+
+@pytest.fixture
+def scan(prostate, write_scan):
+    return write_scan("scans/patient.nii.gz", prostate.image[0], prostate.affine)
+
+
+def test_tasks_lists_ids_channels_and_values(uniseg, capsys):
+    assert uniseg("tasks") == 0
+    out = capsys.readouterr().out
+    assert "whole_body_tumour (17)" in out and "T1, T1ce, T2, FLAIR" in out and "all_ct" in out
+
+
+def test_segment_writes_a_file_with_the_scan_s_geometry(uniseg, scan, demo_weights, tmp_path, prostate):
+    assert uniseg("segment", scan, tmp_path / "out.nii.gz", "--task", "prostate", "--weights", demo_weights) == 0
+    found, source = nib.load(tmp_path / "out.nii.gz"), nib.load(scan)
+    assert found.shape == source.shape
+    np.testing.assert_allclose(found.affine, source.affine)
+    for code in ("sform_code", "qform_code"):
+        assert found.header[code] == source.header[code]
+    mask, truth = np.asarray(found.dataobj) == 13, prostate.label == 1
+    assert 2 * (mask & truth).sum() / (mask.sum() + truth.sum()) > 0.6
+    assert json.loads((tmp_path / "out.json").read_text())["labels"]["13"] == "prostate"
+
+
+@pytest.mark.parametrize("codes", ["LPS", "PIR"])
+def test_the_result_does_not_depend_on_the_stored_orientation(
+    uniseg, scan, prostate, demo_weights, write_scan, tmp_path, codes
+):
+    turn = ornt_transform(axcodes2ornt("RAS"), axcodes2ornt(codes))
+    affine = prostate.affine @ inv_ornt_aff(turn, prostate.label.shape)
+    other = write_scan("other/turned.nii.gz", np.ascontiguousarray(apply_orientation(prostate.image[0], turn)), affine)
+    options = ("--task", "prostate", "--weights", demo_weights)
+    assert uniseg("segment", scan, tmp_path / "a.nii.gz", *options) == 0
+    assert uniseg("segment", other, tmp_path / "b.nii.gz", *options) == 0
+    first = apply_orientation(np.asarray(nib.load(tmp_path / "a.nii.gz").dataobj), turn)
+    second = np.asarray(nib.load(tmp_path / "b.nii.gz").dataobj)
+    assert (first == second).mean() > 0.999 and (second == 13).sum() > 1000
+
+
+def test_one_4d_file_equals_its_channels_apart(uniseg, table, demo_weights, tmp_path):
+    from uniseg_nets.phantom import write_phantoms
+
+    (name,) = write_phantoms(tmp_path / "apart", table.one("whole_body_tumour"), 1)
+    channels = [nib.load(tmp_path / "apart" / "imagesTr" / f"{name}_000{i}.nii.gz") for i in (0, 1)]
+    stacked = np.stack([channel.get_fdata(dtype=np.float32) for channel in channels], axis=-1)
+    (tmp_path / "one").mkdir()
+    nib.save(nib.Nifti1Image(stacked, channels[0].affine), tmp_path / "one" / "stacked.nii.gz")
+    options = ("--task", "whole_body_tumour", "--weights", demo_weights)
+    assert uniseg("segment", tmp_path / "apart", tmp_path / "a", *options) == 0
+    assert uniseg("segment", tmp_path / "one", tmp_path / "b", *options) == 0
+    first, second = nib.load(tmp_path / "a" / f"{name}.nii.gz"), nib.load(tmp_path / "b" / "stacked.nii.gz")
+    assert first.shape == second.shape  # three axes, whatever the scan had
+    assert (np.asarray(first.dataobj) == np.asarray(second.dataobj)).mean() > 0.9999
+
+
+def test_bad_cases_are_named_and_the_others_done(uniseg, scan, demo_weights, tmp_path, prostate, caplog):
+    folder = scan.parent
+    (folder / "text.nii.gz").write_text("this is no scan")
+    whole = scan.read_bytes()
+    (folder / "truncated.nii.gz").write_bytes(whole[: len(whole) // 2])
+    (folder / "notes.txt").write_text("a note")
+    nan = prostate.image[0].copy()
+    nan[5, 5, 5] = np.nan
+    nib.save(nib.Nifti1Image(nan, prostate.affine), folder / "nan.nii.gz")
+    nib.save(nib.Nifti1Image(np.stack([nan, nan], -1), prostate.affine), folder / "two_channels.nii.gz")
+    nib.save(nib.Nifti1Image(np.zeros((5, 0, 5), np.float32), prostate.affine), folder / "zero_size.nii.gz")
+    nib.save(nib.Nifti1Image(np.zeros((5, 5, 5), np.float32), prostate.affine), folder / "all_zero.nii.gz")
+    assert uniseg("segment", folder, tmp_path / "out", "--task", "prostate", "--weights", demo_weights) == 1
+    done = sorted(path.name for path in (tmp_path / "out").glob("*.nii.gz"))
+    assert done == ["nan.nii.gz", "patient.nii.gz"]
+    summary = caplog.records[-1].message
+    assert summary.startswith("5 of 7 cases failed, the others are done")
+    for reason in (
+        "all_zero: ",
+        "text: cannot read",
+        "truncated: cannot read",
+        "has 2 channel(s), task 'prostate' reads 1",
+        "zero_size: ",
+    ):
+        assert reason in summary
+    assert "notes.txt" in caplog.text and "NaN" in caplog.text
+
+
+def test_a_missing_channel_is_named(uniseg, table, demo_weights, tmp_path, caplog):
+    from uniseg_nets.phantom import write_phantoms
+
+    (name,) = write_phantoms(tmp_path / "data", table.one("whole_body_tumour"), 1)
+    (tmp_path / "data" / "imagesTr" / f"{name}_0000.nii.gz").unlink()
+    arguments = (tmp_path / "data", tmp_path / "out", "--task", "whole_body_tumour", "--weights", demo_weights)
+    assert uniseg("segment", *arguments) == 1
+    assert "has 1 channel(s), task 'whole_body_tumour' reads 2: give _0000 CT, _0001 PET" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("segment", "{scan}", "{out}", "--task", "prostat", "--weights", "{weights}"), "did you mean 'prostate'"),
+        (("segment", "{scan}", "{out}", "--task", "11", "--weights", "{weights}"), "task id 11 does not exist"),
+        (("segment", "{none}", "{out}", "--task", "prostate", "--weights", "{weights}"), "no file or folder"),
+        (("segment", "{scan}", "{out}", "--task", "prostate", "--weights", "{none}"), "uniseg fetch-weights"),
+        (("segment", "{scan}", "{out}", "--task", "prostate", "--weights", "{scan}"), "cannot be read as PyTorch"),
+        (("segment", "{empty}", "{out}", "--task", "prostate", "--weights", "{weights}"), "no scan in"),
+        (("convert", "{scan}", "{out}"), "cannot be read as PyTorch"),
+        (("phantom", "{out}", "--task", "liver2"), "did you mean 'liver'"),
+        (("tasks", "--tasks_file", "{none}"), "none"),
+    ],
+)
+def test_a_user_s_mistake_is_answered_with_one_message(
+    uniseg, scan, demo_weights, tmp_path, caplog, capsys, arguments, message
+):
+    places = {"scan": scan, "out": tmp_path / "out", "weights": demo_weights, "none": tmp_path / "none"}
+    places["empty"] = tmp_path / "empty"
+    places["empty"].mkdir()
+    assert uniseg(*(argument.format(**places) for argument in arguments)) == 1
+    assert message in caplog.records[-1].message
+    assert "Traceback" not in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_weights_the_answer_is_how_to_get_them(uniseg, scan, tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr("uniseg_nets.bundle.bundle_folder", lambda name: tmp_path / name)
+    assert uniseg("segment", scan, tmp_path / "out", "--task", "prostate") == 1
+    assert "uniseg fetch-weights" in caplog.text
+
+
+def test_convert_goes_there_and_back(uniseg, small_weights, tmp_path, capsys):
+    assert uniseg("convert", small_weights, tmp_path / "official.pth", "--to-official") == 0
+    assert uniseg("convert", tmp_path / "official.pth", tmp_path / "back.pt") == 0
+    out = capsys.readouterr().out
+    assert "official layout, 115 tensors" in out and "base_features=8" in out
+    first, back = read_weights(small_weights).state, read_weights(tmp_path / "back.pt").state
+    assert all(torch.equal(first[name], back[name]) for name in first)
+
+
+def test_fetch_weights_takes_a_file_and_records_its_hash(uniseg, small_weights, tmp_path):
+    target = tmp_path / "models" / "model.pt"
+    assert uniseg("fetch-weights", "--file", small_weights, "--output", target) == 0
+    assert read_weights(target).sizes["base_features"] == 8
+    assert (tmp_path / "models" / "model.pt.sha256").read_text().endswith("  model.pt\n")
+
+
+def test_a_failed_download_says_what_to_do_and_keeps_the_older_file(uniseg, tmp_path, monkeypatch, caplog):
+    target = tmp_path / "model.pt"
+    target.write_bytes(b"older")
+
+    def offline(path):
+        raise ConnectionError(f"the download failed (no route to host): behind a proxy or offline, {fetch._REMEDY}")
+
+    monkeypatch.setattr(fetch, "_download", offline)
+    assert uniseg("fetch-weights", "--output", target) == 1
+    assert "--file DOWNLOADED" in caplog.text and "1Ldgd5Ebc8VQrvGIpIgzUG2PTSDPUpEQJ" in caplog.text
+    assert target.read_bytes() == b"older" and sorted(p.name for p in tmp_path.iterdir()) == ["model.pt"]
+
+
+def test_a_download_that_is_no_checkpoint_keeps_the_older_file(uniseg, tmp_path, monkeypatch, caplog):
+    target = tmp_path / "model.pt"
+    target.write_bytes(b"older")
+    monkeypatch.setattr(fetch, "_download", lambda path: path.write_text("<html>quota exceeded</html>"))
+    assert uniseg("fetch-weights", "--output", target) == 1
+    assert "cannot be read as PyTorch weights" in caplog.text and target.read_bytes() == b"older"
+
+
+def test_phantom_writes_patients_and_a_datalist(uniseg, tmp_path):
+    assert uniseg("phantom", tmp_path / "p", "--task", "prostate", "--count", 2, "--validation", 1) == 0
+    content = json.loads((tmp_path / "p" / "datalist.json").read_text())
+    assert len(content["training"]) == 2 and len(content["validation"]) == 1
+
+
+def test_a_second_run_skips_what_is_finished(uniseg, scan, small_weights, tmp_path, caplog):
+    caplog.set_level("INFO")
+    arguments = ("segment", scan.parent, tmp_path / "out", "--task", "prostate", "--weights", small_weights)
+    assert uniseg(*arguments) == 0
+    first = (tmp_path / "out" / "patient.nii.gz").stat().st_mtime_ns
+    shutil.copy(scan, scan.with_name("second.nii.gz"))
+    assert uniseg(*arguments) == 0
+    assert "1 of 2 cases are finished already" in caplog.text
+    assert (tmp_path / "out" / "patient.nii.gz").stat().st_mtime_ns == first
+    assert (tmp_path / "out" / "second.nii.gz").is_file()
+
+
+def test_a_dicom_series_is_segmented_on_its_own_grid(uniseg, test_data, small_weights, tmp_path):
+    series = test_data / "data" / "examples" / "dicom_ct"
+    assert uniseg("segment", series, tmp_path / "out", "--task", "spleen", "--weights", small_weights) == 0
+    from uniseg_nets.transforms import LoadCase
+
+    image, label = LoadCase()(series), nib.load(tmp_path / "out" / "dicom_ct.nii.gz")
+    assert label.shape == tuple(image.shape[1:])
+    np.testing.assert_allclose(label.affine, image.affine, atol=1e-4)
+
+
+def test_demo_finds_what_the_phantoms_hold(uniseg, tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    assert uniseg("demo", tmp_path / "demo") == 0
+    rows = json.loads((tmp_path / "demo" / "results.json").read_text())
+    assert {row["channels"] for row in rows} == {"CT", "T1+T1ce+T2+FLAIR", "CT+PET"}
+    best = {row["task"]: max(r["dice"] for r in rows if r["task"] == row["task"]) for row in rows}
+    assert all(dice > 0.5 for dice in best.values())
+    assert (tmp_path / "demo" / "preview.png").stat().st_size > 10_000
+    assert "Dice" in capsys.readouterr().out
