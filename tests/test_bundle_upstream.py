@@ -110,7 +110,7 @@ def test_the_network_loads_by_monai_s_load(copy, demo_weights):
     content["network_def"] |= {name: overlay[f"network_def#{name}"] for name in ("base_features", "max_features")}
     content["patch_size"] = overlay["patch_size"]
     config.write_text(json.dumps(content))
-    network = load(copy.name, bundle_dir=str(copy.parent), workflow_type="inference", bundle_root=str(copy))
+    network = load(copy.name, bundle_dir=str(copy.parent), workflow_type="inference")
     expected = torch.load(demo_weights, weights_only=True)
     assert all(torch.equal(tensor, expected[name]) for name, tensor in network.state_dict().items())
 

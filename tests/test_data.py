@@ -1,12 +1,9 @@
 import json
-from collections import Counter
 
 import numpy as np
 import pytest
 
-from uniseg_nets.data import GuardedDataset, TaskBatchSampler, find_cases, load_datalist
-
-CASES = [{"task": "liver"}] * 3 + [{"task": "spleen"}] * 10
+from uniseg_nets.data import GuardedDataset, find_cases, load_datalist
 
 
 def touch(folder, *names):
@@ -123,7 +120,13 @@ def test_datalist_paths_become_absolute_and_the_rest_stays(tmp_path):
     path = tmp_path / "d.json"
     path.write_text(json.dumps({"training": [{"image": ["i.nii"], "label": "l.nii", "task": "liver", "fold": 2}]}))
     (case,) = load_datalist(path, "training")
-    assert case == {"image": [str(tmp_path / "i.nii")], "label": str(tmp_path / "l.nii"), "task": "liver", "fold": 2}
+    assert case == {
+        "name": "i",
+        "image": [str(tmp_path / "i.nii")],
+        "label": str(tmp_path / "l.nii"),
+        "task": "liver",
+        "fold": 2,
+    }
     assert load_datalist(path, "training", "/elsewhere")[0]["label"] == "/elsewhere/l.nii"
     with pytest.raises(ValueError, match="no list 'validation'; it has training"):
         load_datalist(path, "validation")
@@ -145,31 +148,6 @@ def test_a_guarded_case_that_fails_becomes_its_message():
     dataset = GuardedDataset([{"name": "good"}, {"name": "bad"}], transform)
     assert dataset[0] == {"name": "good"}
     assert dataset[1] == {"name": "bad", "error": "broken file"}
-
-
-def test_every_batch_is_of_one_task_and_every_task_has_its_share():
-    batches = list(TaskBatchSampler(CASES, batch_size=2, batches_per_task=5))
-    tasks = [{CASES[i]["task"] for i in batch} for batch in batches]
-    assert all(len(found) == 1 for found in tasks)
-    assert Counter(task for found in tasks for task in found) == {"liver": 5, "spleen": 5}
-    assert tasks != sorted(tasks, key=str)  # in random order
-
-
-def test_a_task_s_cases_are_all_drawn_before_one_comes_again():
-    drawn = [i for batch in TaskBatchSampler(CASES, 2, 5) for i in batch if i >= 3]
-    assert sorted(drawn) == list(range(3, 13))
-
-
-def test_the_seed_decides_the_order_and_epochs_differ():
-    first, second, other = (TaskBatchSampler(CASES, seed=seed) for seed in (0, 0, 1))
-    epoch = list(first)
-    assert epoch == list(second) and epoch != list(other) and epoch != list(first)
-    assert len(epoch) == len(first) == 100
-
-
-def test_no_training_case_is_an_error():
-    with pytest.raises(ValueError, match="no training cases"):
-        TaskBatchSampler([])
 
 
 def test_cases_are_sorted_as_people_count(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,8 @@ def run_bundle(name: str, configs: Sequence[str] = ("inference.json",), **overri
         Exception: whatever a part of the config raised, without the config parser's wrapping.
     """
     folder = bundle_folder(name)
+    # Left as the caller has set it up, which MONAI would warn of.
+    logging.getLogger("monai.bundle.workflows").setLevel(logging.ERROR)
     files = [str(folder / "configs" / config) for config in configs]
     try:
         workflow = ConfigWorkflow(

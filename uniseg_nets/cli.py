@@ -166,8 +166,7 @@ _VERBS = {
 def main() -> None:
     """Entry point of the console script and of ``python -m uniseg_nets``."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
-    for noisy in ("ignite", "monai.bundle"):
-        logging.getLogger(noisy).setLevel(logging.ERROR)
+    logging.getLogger("ignite").setLevel(logging.ERROR)
     try:
         fire.Fire(_VERBS, name="uniseg")
     except _USER_ERRORS as error:

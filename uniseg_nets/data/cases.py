@@ -73,7 +73,7 @@ def _from_datalist(path: Path) -> list[dict[str, Any]]:
     cases = []
     for entry in load_datalist(path, section):
         files = entry["image"] if isinstance(entry["image"], list) else [entry["image"]]
-        cases.append({"name": str(entry.get("name") or scan_name(files[0])[0]), "image": files})
+        cases.append({"name": str(entry["name"]), "image": files})
     return _unique(cases)
 
 

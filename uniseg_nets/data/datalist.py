@@ -7,6 +7,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from uniseg_nets.transforms.load import scan_name
+
 __all__ = ["load_datalist", "read_json"]
 
 _PATHS = ("image", "label")
@@ -15,7 +17,7 @@ _PATHS = ("image", "label")
 def load_datalist(
     path: str | PathLike[str], section: str, base_dir: str | PathLike[str] | None = None
 ) -> list[dict[str, Any]]:
-    """The cases of one section, paths made absolute, other items kept.
+    """The cases of one section, paths made absolute, each with a ``name`` (its first scan's), other items kept.
 
     Not MONAI's ``load_decathlon_datalist``: that one takes every text of a case, its task too, for a path.
 
@@ -42,7 +44,8 @@ def load_datalist(
             if key in case:
                 files = case[key]
                 case[key] = [str(base / f) for f in files] if isinstance(files, list) else str(base / files)
-        cases.append(case)
+        first = case["image"][0] if isinstance(case["image"], list) else case["image"]
+        cases.append({"name": scan_name(first)[0], **case})
     return cases
 
 

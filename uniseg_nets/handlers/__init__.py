@@ -1,5 +1,7 @@
-"""Handlers that MONAI lacks, one subject a file."""
+"""What MONAI's and ignite's handlers lack."""
 
 from uniseg_nets.handlers.clip import ClipGradients
+from uniseg_nets.handlers.guard import FiniteLossGuard
+from uniseg_nets.handlers.resume import ResumableCheckpoint
 
-__all__ = ["ClipGradients"]
+__all__ = ["ClipGradients", "FiniteLossGuard", "ResumableCheckpoint"]

@@ -1,7 +1,16 @@
 """From file to network input and back to the file's grid."""
 
+from uniseg_nets.transforms.crop import ForegroundVoxelsd, RandForegroundCropd
 from uniseg_nets.transforms.export import LabelMapd, SaveLabelMapd
 from uniseg_nets.transforms.load import LoadCase, LoadCased
 from uniseg_nets.transforms.preprocess import PreprocessCased
 
-__all__ = ["LabelMapd", "LoadCase", "LoadCased", "PreprocessCased", "SaveLabelMapd"]
+__all__ = [
+    "ForegroundVoxelsd",
+    "LabelMapd",
+    "LoadCase",
+    "LoadCased",
+    "PreprocessCased",
+    "RandForegroundCropd",
+    "SaveLabelMapd",
+]

@@ -22,7 +22,7 @@ from torch import Tensor
 
 import uniseg_nets
 from uniseg_nets.files import atomic_path, sha256_of
-from uniseg_nets.tasks import TaskTable
+from uniseg_nets.tasks import Task, TaskTable
 from uniseg_nets.transforms.preprocess import grid_of
 from uniseg_nets.transforms.resample import resample_argmax
 
@@ -40,7 +40,7 @@ class LabelMapd(MapTransform):
     Args:
         keys: the scores' key.
         tasks: the task table.
-        task: what the inferer was given.
+        task: what the inferer was given; ``None`` where each case brings its own as ``task``.
         image_key: the preprocessed image, whose meta data know the way back.
         values: ``global`` for the values of the union of all tasks, ``task`` for a single task's own 1, 2, ...
 
@@ -53,24 +53,26 @@ class LabelMapd(MapTransform):
         self,
         keys: KeysCollection,
         tasks: TaskTable,
-        task: str | int | Sequence[str],
+        task: str | int | Sequence[str] | None = None,
         image_key: str = "image",
         values: str = "global",
     ) -> None:
         super().__init__(keys)
-        self.tasks = tasks.select(task)
+        self.tasks = tasks
+        self.task = task
         self.image_key = image_key
-        self.labels = label_names(tasks, task, values)
-        own = values == "task"
-        self.values = [range(1, task.num_outputs) if own else task.values for task in self.tasks]
+        self.values = values
+        if task is not None:
+            label_names(tasks, task, values)  # a wrong name is known now, not after the first prediction
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         d = dict(data)
         image: MetaTensor = d[self.image_key]
-        grid = grid_of(image, self.tasks[0])
+        tasks = self.tasks.select(d["task"] if self.task is None else self.task)
+        grid = grid_of(image, tasks[0])
         for key in self.key_iterator(d):
             scores: Tensor = d[key].as_tensor() if isinstance(d[key], MetaTensor) else d[key]
-            merged, values = self._classes(scores.flip(grid.flips))
+            merged, values = self._classes(scores.flip(grid.flips), tasks)
             lookup = torch.tensor(values, dtype=torch.uint8, device=scores.device)
             merged = lookup[resample_argmax(merged, grid.crop_shape, grid.coarse_axis).int()]
             label = MetaTensor(grid.to_file(merged)[None].cpu(), affine=torch.from_numpy(grid.file_affine))
@@ -79,13 +81,13 @@ class LabelMapd(MapTransform):
             d[key] = label
         return d
 
-    def _classes(self, scores: Tensor) -> tuple[Tensor, list[int]]:
+    def _classes(self, scores: Tensor, tasks: Sequence[Task]) -> tuple[Tensor, list[int]]:
         """What to interpolate, (class, z, y, x), and each class's label value.
 
         One task: its scores. Several: the merged map's masks, since scores of different tasks cannot be compared; the
         official pipeline merges on the network's grid too.
         """
-        own_values = [[0, *values] for values in self.values]
+        own_values = [list(label_names(self.tasks, task.name, self.values)) for task in tasks]
         if len(own_values) == 1:
             return scores, own_values[0]
         merged = torch.zeros(scores.shape[1:], dtype=torch.uint8, device=scores.device)
@@ -99,6 +101,8 @@ class LabelMapd(MapTransform):
 
 class SaveLabelMapd(SaveImaged):
     """Writes a label map as ``OUTPUT_DIR/NAME.nii.gz`` and beside it ``NAME.json``, which says what its values mean.
+
+    Where each case brings its own task, results lie in ``OUTPUT_DIR/TASK/``.
 
     Not MONAI's writer: the header of a NIfTI input is kept field by field (sform, qform and their codes), files
     appear whole or not at all, and the JSON, written last, marks a case as finished. It is a ``SaveImaged`` because
@@ -121,7 +125,7 @@ class SaveLabelMapd(SaveImaged):
         keys: KeysCollection,
         output_dir: str | PathLike[str],
         tasks: TaskTable,
-        task: str | int | Sequence[str],
+        task: str | int | Sequence[str] | None = None,
         values: str = "global",
         name_key: str = "name",
         weights: str | PathLike[str] | None = None,
@@ -130,18 +134,24 @@ class SaveLabelMapd(SaveImaged):
         MapTransform.__init__(self, keys)
         self.output_dir = Path(output_dir)
         self.name_key = name_key
+        self.tasks = tasks
+        self.task = task
+        self.values = values
+        self.about = dict(about or {})
         self.weights = weights
-        self._facts = {
-            "task": "+".join(task.name for task in tasks.select(task)),
-            "labels": {str(value): name for value, name in label_names(tasks, task, values).items()},
-            **(about or {}),
-        }
 
     @cached_property
-    def facts(self) -> dict[str, Any]:
-        """What every label map of this run has in common."""
-        return self._facts | {
-            "weights_sha256": None if self.weights is None else sha256_of(self.weights),
+    def _weights_sha256(self) -> str | None:
+        return None if self.weights is None else sha256_of(self.weights)
+
+    def facts(self, case: Mapping[Any, Any]) -> dict[str, Any]:
+        """What the JSON beside a label map says of how it was made."""
+        task = case["task"] if self.task is None else self.task
+        return {
+            "task": "+".join(one.name for one in self.tasks.select(task)),
+            "labels": {str(value): name for value, name in label_names(self.tasks, task, self.values).items()},
+            **self.about,
+            "weights_sha256": self._weights_sha256,
             "versions": {
                 "uniseg_nets": uniseg_nets.__version__,
                 "monai": monai.__version__,
@@ -157,34 +167,38 @@ class SaveLabelMapd(SaveImaged):
         return left
 
     def _is_finished(self, case: Mapping[str, Any]) -> bool:
-        target, beside = self._targets(case[self.name_key])
+        target, beside = self._targets(case)
         if not (target.is_file() and beside.is_file()):
             return False
         try:
             written = json.loads(beside.read_text(encoding="utf-8"))
         except ValueError:
             return False
-        if any(written.get(key) != value for key, value in self.facts.items()):
+        if any(written.get(key) != value for key, value in self.facts(case).items()):
             return False
         images = [case["image"]] if isinstance(case["image"], str) else case["image"]
         scans = [path for image in images for path in (Path(image), *Path(image).glob("*"))]
         return all(path.stat().st_mtime <= beside.stat().st_mtime for path in scans if path.exists())
 
-    def _targets(self, name: str) -> tuple[Path, Path]:
+    def _targets(self, case: Mapping[Any, Any]) -> tuple[Path, Path]:
         """The label map's file and the JSON beside it."""
-        return self.output_dir / f"{name}.nii.gz", self.output_dir / f"{name}.json"
+        folder = self.output_dir
+        if self.task is None:
+            folder = folder / self.tasks.one(case["task"]).name
+        name = case[self.name_key]
+        return folder / f"{name}.nii.gz", folder / f"{name}.json"
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         d = dict(data)
         for key in self.key_iterator(d):
             label: MetaTensor = d[key]
             source = Path(label.meta["filename_or_obj"])
-            target, beside = self._targets(d[self.name_key])
+            target, beside = self._targets(d)
             if target.exists() and source.exists() and target.samefile(source):
                 raise ValueError(f"result {target} would overwrite its own scan: choose another output folder")
             with atomic_path(target) as temporary:
                 nib.save(_nifti(label.as_tensor()[0].numpy(), np.asarray(label.affine), source), temporary)
-            facts = {"label_map": target.name, "image": source.name, **self.facts}
+            facts = {"label_map": target.name, "image": source.name, **self.facts(d)}
             with atomic_path(beside) as temporary:
                 temporary.write_text(json.dumps(facts, indent=4) + "\n", encoding="utf-8")
             logger.info("wrote %s", target)

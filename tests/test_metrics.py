@@ -1,0 +1,70 @@
+import numpy as np
+import pytest
+
+from uniseg_nets.metrics import case_rows, summarise
+
+CLASSES = {1: "organ", 2: "tumour"}
+
+
+def cube(start, size=6, value=1, shape=(20, 20, 20)):
+    volume = np.zeros(shape, dtype=np.uint8)
+    volume[tuple(slice(s, s + size) for s in start)] = value
+    return volume
+
+
+def rows(found, reference, spacing=(1, 1, 1), **more):
+    return {row["class"]: row for row in case_rows(found, reference, spacing, CLASSES, **more)}
+
+
+def test_equal_maps_are_perfect():
+    row = rows(cube((5, 5, 5)), cube((5, 5, 5)))["organ"]
+    assert row["status"] == "present" and not row["cut"]
+    assert row["dice"] == 1 and row["nsd"] == pytest.approx(1) and row["hd95_mm"] == 0
+
+
+def test_a_shift_of_two_voxels_is_measured_in_millimetres():
+    row = rows(cube((7, 5, 5)), cube((5, 5, 5)), spacing=(1.5, 1, 1))["organ"]
+    assert row["dice"] == pytest.approx(2 / 3)
+    assert row["hd95_mm"] == pytest.approx(3)
+    assert row["volume_ml"] == pytest.approx(216 * 1.5 / 1000)
+
+
+def test_nsd_forgives_what_lies_within_the_tolerance():
+    near = [rows(cube((6, 5, 5)), cube((5, 5, 5)), tolerance_mm=mm)["organ"]["nsd"] for mm in (0.5, 1.5)]
+    assert near[0] < 0.9 and near[1] == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("found", "reference", "status", "dice"),
+    [
+        (np.zeros((20, 20, 20)), cube((5, 5, 5)), "missed", 0),
+        (cube((5, 5, 5)), np.zeros((20, 20, 20)), "invented", 0),
+        (np.zeros((20, 20, 20)), np.zeros((20, 20, 20)), "absent", np.nan),
+    ],
+)
+def test_what_is_missing_is_told_apart(found, reference, status, dice):
+    row = rows(found, reference)["organ"]
+    assert row["status"] == status and row["dice"] == pytest.approx(dice, nan_ok=True) and np.isnan(row["hd95_mm"])
+
+
+def test_an_organ_at_the_border_is_marked():
+    assert rows(cube((0, 5, 5)), cube((0, 5, 5)))["organ"]["cut"]
+
+
+def test_wrong_maps_are_refused():
+    with pytest.raises(ValueError, match="its reference"):
+        rows(cube((5, 5, 5)), np.zeros((20, 20, 19)))
+    with pytest.raises(ValueError, match=r"holds values \[7\]"):
+        rows(cube((5, 5, 5)), cube((5, 5, 5), value=7))
+
+
+def test_the_summary_means_only_over_cases_that_have_the_class():
+    cases = [cube((5, 5, 5)), np.zeros((20, 20, 20)), cube((7, 5, 5))]
+    found = [
+        {"task": "t", **row}
+        for case in cases
+        for row in case_rows(case, cases[0] * (case.max() > 0), (1, 1, 1), CLASSES)
+    ]
+    (organ, tumour) = summarise(found)
+    assert organ["dice"] == pytest.approx((1 + 2 / 3) / 2)
+    assert (organ["present"], organ["absent"]) == (2, 1) and tumour["absent"] == 3 and np.isnan(tumour["dice"])

@@ -1,0 +1,73 @@
+from collections import Counter
+
+import pytest
+
+from uniseg_nets.data import TaskBatchSampler, sampler
+
+CASES = [{"task": "liver"}] * 3 + [{"task": "spleen"}] * 10 + [{"task": "whole_body_tumour"}] * 2
+
+
+def tasks_of(batches):
+    return [[CASES[i]["task"] for i in batch] for batch in batches]
+
+
+@pytest.fixture
+def ranks(monkeypatch):
+    """Pretends to be one rank of several."""
+
+    def be(rank, count):
+        monkeypatch.setattr(sampler, "_rank", lambda: (rank, count))
+
+    return be
+
+
+def test_every_batch_is_of_one_task_and_every_task_has_its_share(table):
+    tasks = tasks_of(TaskBatchSampler(CASES, table, batch_size=2, batches_per_task=5))
+    assert all(len(set(batch)) == 1 for batch in tasks)
+    assert Counter(batch[0] for batch in tasks) == {"liver": 5, "spleen": 5, "whole_body_tumour": 5}
+    assert tasks != sorted(tasks)  # in random order
+
+
+def test_mixed_batches_hold_tasks_of_one_channel_count_in_equal_shares(table):
+    tasks = tasks_of(TaskBatchSampler(CASES, table, batch_size=2, batches_per_task=20, mixed=True))
+    assert Counter(task for batch in tasks for task in batch) == dict.fromkeys(
+        ("liver", "spleen", "whole_body_tumour"), 40
+    )
+    kinds = {frozenset(batch) for batch in tasks}
+    assert frozenset(("liver", "spleen")) in kinds
+    assert not any("whole_body_tumour" in kind and len(kind) > 1 for kind in kinds)
+
+
+def test_a_task_s_cases_are_all_drawn_before_one_comes_again(table):
+    drawn = [i for batch in TaskBatchSampler(CASES, table, 2, 5) for i in batch if 3 <= i < 13]
+    assert sorted(drawn) == list(range(3, 13))
+
+
+def test_seed_and_epoch_decide_the_order(table):
+    first, second, other = (TaskBatchSampler(CASES, table, seed=seed) for seed in (0, 0, 1))
+    epoch = list(first)
+    assert epoch == list(second) and epoch != list(other) and epoch != list(first)
+    assert len(epoch) == len(first) == 150
+
+
+def test_a_resumed_sampler_goes_on_with_the_next_epoch(table):
+    first, resumed = TaskBatchSampler(CASES, table), TaskBatchSampler(CASES, table)
+    list(first)
+    resumed.load_state_dict(first.state_dict())
+    assert list(first) == list(resumed)
+
+
+def test_two_ranks_serve_together_what_one_rank_serves_with_double_batches(table, ranks):
+    whole = list(TaskBatchSampler(CASES, table, batch_size=4, batches_per_task=5))
+    parts = []
+    for rank in (0, 1):
+        ranks(rank, 2)
+        parts.append(list(TaskBatchSampler(CASES, table, batch_size=2, batches_per_task=5)))
+    assert [a + b for a, b in zip(*parts)] == whole
+
+
+def test_no_training_case_or_an_unknown_task_is_an_error(table):
+    with pytest.raises(ValueError, match="no training cases"):
+        TaskBatchSampler([], table)
+    with pytest.raises(ValueError, match="did you mean 'liver'"):
+        TaskBatchSampler([{"task": "livr"}], table)

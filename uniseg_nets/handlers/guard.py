@@ -1,0 +1,34 @@
+"""A training that meets a loss which is no number stops at once and says where."""
+
+from __future__ import annotations
+
+import torch
+from monai.engines import SupervisedTrainer
+from monai.engines.utils import IterationEvents
+
+__all__ = ["FiniteLossGuard"]
+
+
+class FiniteLossGuard:
+    """Ends the run before a NaN or infinite loss reaches the weights.
+
+    Not ignite's ``TerminateOnNan``, which knows neither case nor task and acts after the optimiser's step.
+
+    Raises:
+        FloatingPointError: names iteration, task and cases.
+    """
+
+    def attach(self, engine: SupervisedTrainer) -> None:
+        engine.add_event_handler(IterationEvents.LOSS_COMPLETED, self)
+
+    def __call__(self, engine: SupervisedTrainer) -> None:
+        loss = torch.as_tensor(engine.state.output["loss"])
+        if torch.isfinite(loss).all():
+            return
+        batch = engine.state.batch
+        cases = ", ".join(str(name) for name in batch.get("name", batch.get("task", [])))
+        raise FloatingPointError(
+            f"loss is {loss.item()} in epoch {engine.state.epoch}, iteration {engine.state.iteration}: "
+            f"task {', '.join(sorted(set(map(str, batch['task']))))}, cases {cases}. The weights are as before this "
+            "iteration. Look at these cases (empty or extreme intensities?), or lower the learning rate; then --resume"
+        )

@@ -1,0 +1,72 @@
+"""Pictures of label maps: a scan, its reference and what was found, one row a case."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from monai.data import MetaTensor
+from nibabel.orientations import apply_orientation, io_orientation
+from numpy.typing import NDArray
+
+from uniseg_nets.files import atomic_path
+from uniseg_nets.transforms.load import LoadCase
+
+__all__ = ["PreviewRow", "save_preview"]
+
+logger = logging.getLogger(__name__)
+
+_COLOURS = ("#e6550d", "#31a354", "#3182bd")
+
+
+@dataclass(frozen=True)
+class PreviewRow:
+    """One row of a picture: files of one grid; of several channels the last is shown."""
+
+    title: str
+    image: str | Sequence[str]
+    reference: str
+    found: str
+
+
+def save_preview(rows: Sequence[PreviewRow], path: str | PathLike[str]) -> None:
+    """Writes a PNG with the axial slice of each case that holds most of its reference.
+
+    Without matplotlib nothing is written, with a warning: figures and label maps do not depend on it.
+    """
+    try:
+        from matplotlib.colors import ListedColormap
+        from matplotlib.figure import Figure
+    except ImportError:
+        logger.warning("no picture %s: `pip install 'uniseg-nets[demo]'` brings matplotlib", path)
+        return
+    figure = Figure(figsize=(9, 3 * len(rows)), facecolor="black")
+    panels = figure.subplots(len(rows), 3, squeeze=False)
+    for line, row in zip(panels, rows):
+        image, reference, found = (_ras(file) for file in (row.image, row.reference, row.found))
+        index = int((reference > 0).sum(axis=(0, 1)).argmax())
+        low, high = np.percentile(image[:, :, index], (2, 99.5))
+        for panel, label in zip(line, (None, reference, found)):
+            panel.imshow(image[:, :, index].T, cmap="gray", vmin=low, vmax=high, origin="lower")
+            if label is not None:
+                mask = np.ma.masked_equal(label[:, :, index].T, 0)
+                style: dict[str, Any] = {"vmin": 1, "vmax": len(_COLOURS), "alpha": 0.6, "interpolation": "nearest"}
+                panel.imshow(mask, cmap=ListedColormap(_COLOURS), origin="lower", **style)
+            panel.set_axis_off()
+        line[0].set_title(row.title, color="white", fontsize=11)
+    panels[0, 1].set_title("reference", color="white", fontsize=11)
+    panels[0, 2].set_title("UniSeg", color="white", fontsize=11)
+    figure.tight_layout()
+    with atomic_path(Path(path)) as temporary:
+        figure.savefig(temporary, dpi=90)
+
+
+def _ras(file: str | Sequence[str]) -> NDArray[np.float32]:
+    """The last channel of a scan, (x, y, z) towards right, anterior, superior."""
+    image: MetaTensor = LoadCase()(file)
+    return np.asarray(apply_orientation(image.as_tensor()[-1].numpy(), io_orientation(image.affine.numpy())))

@@ -1,0 +1,135 @@
+"""What an evaluation leaves behind: a row a case and class, a summary a task, and a picture of the worst cases.
+
+It reads label maps from files: those of this run, of an earlier one, or of another method.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from uniseg_nets.engines import CaseEvaluator
+from uniseg_nets.files import atomic_path
+from uniseg_nets.metrics import case_rows, summarise
+from uniseg_nets.preview import PreviewRow, save_preview
+from uniseg_nets.tasks import TaskTable
+from uniseg_nets.transforms.load import LoadCase
+
+__all__ = ["Report"]
+
+logger = logging.getLogger(__name__)
+
+
+class Report:
+    """Compares label maps with references; writes ``cases.csv``, ``cases.json``, ``summary.csv`` and ``worst.png``.
+
+    Args:
+        cases: labelled cases, each with ``name``, ``task``, ``image`` and ``label`` (the task's own values).
+        label_maps: folder of the found maps, ``TASK/NAME.nii.gz``, with the task's own values.
+        output_dir: where to write.
+        tasks: the task table.
+        tolerance_mm: surface distance that the normalised surface Dice forgives.
+        worst: how many cases are pictured.
+    """
+
+    def __init__(
+        self,
+        cases: Sequence[Mapping[str, Any]],
+        label_maps: str | PathLike[str],
+        output_dir: str | PathLike[str],
+        tasks: TaskTable,
+        tolerance_mm: float = 2.0,
+        worst: int = 4,
+    ) -> None:
+        self.cases = cases
+        self.label_maps = Path(label_maps)
+        self.output_dir = Path(output_dir)
+        self.tasks = tasks
+        self.tolerance_mm = tolerance_mm
+        self.worst = worst
+
+    def after(self, evaluator: CaseEvaluator) -> list[dict[str, Any]]:
+        """Runs an evaluator that writes the maps, then the report, also where some cases failed.
+
+        Raises:
+            CasesFailedError: see :class:`~uniseg_nets.engines.CaseEvaluator`.
+        """
+        try:
+            evaluator.run()
+        finally:
+            summary = self.write()
+        return summary
+
+    def write(self) -> list[dict[str, Any]]:
+        """Writes the report on all cases whose map is there; returns the summary's rows."""
+        rows: list[dict[str, Any]] = []
+        for case in self.cases:
+            if self._found(case).is_file():
+                rows += self._rows(case)
+            else:
+                logger.warning("no label map %s: case left out of the report", self._found(case))
+        if not rows:
+            logger.error("no label map in %s: no report", self.label_maps)
+            return []
+        summary = summarise(rows)
+        _write_csv(self.output_dir / "cases.csv", rows)
+        _write_csv(self.output_dir / "summary.csv", summary)
+        plain = [{key: None if _is_nan(value) else value for key, value in row.items()} for row in rows]
+        with atomic_path(self.output_dir / "cases.json") as temporary:
+            temporary.write_text(json.dumps(plain, indent=4) + "\n", encoding="utf-8")
+        self._picture(rows)
+        for row in summary:
+            logger.info(
+                "%(task)s %(class)s: Dice %(dice).3f, NSD %(nsd).3f, HD95 %(hd95_mm).1f mm, %(cases)d cases", row
+            )
+        return summary
+
+    def _found(self, case: Mapping[str, Any]) -> Path:
+        return self.label_maps / self.tasks.one(case["task"]).name / f"{case['name']}.nii.gz"
+
+    def _rows(self, case: Mapping[str, Any]) -> list[dict[str, Any]]:
+        task = self.tasks.one(case["task"])
+        load = LoadCase()
+        found, reference = load(self._found(case)), load(case["label"])
+        spacing = np.linalg.norm(found.affine.numpy()[:3, :3], axis=0)
+        maps = [volume.as_tensor()[0].round().byte().numpy() for volume in (found, reference)]
+        classes = dict(enumerate(task.classes, start=1))
+        return [
+            {"task": task.name, "case": case["name"], **row}
+            for row in case_rows(maps[0], maps[1], spacing, classes, self.tolerance_mm)
+        ]
+
+    def _picture(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """The cases of lowest mean Dice."""
+        scores: dict[tuple[str, str], list[float]] = {}
+        for row in rows:
+            if not _is_nan(row["dice"]):
+                scores.setdefault((row["task"], row["case"]), []).append(row["dice"])
+        worst = sorted(scores, key=lambda key: float(np.mean(scores[key])))[: self.worst]
+        by_key = {(self.tasks.one(case["task"]).name, case["name"]): case for case in self.cases}
+        pictures = []
+        for key in worst:
+            case = by_key[key]
+            title = f"{key[1]}, {key[0]}: Dice {np.mean(scores[key]):.2f}"
+            pictures.append(PreviewRow(title, case["image"], case["label"], str(self._found(case))))
+        if pictures:
+            save_preview(pictures, self.output_dir / "worst.png")
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and math.isnan(value)
+
+
+def _write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows({key: round(v, 4) if isinstance(v, float) else v for key, v in row.items()} for row in rows)
