@@ -124,6 +124,35 @@ def fetch_weights(file: str | None = None, output: str | None = None) -> None:
     print(f"found:  {found}\nwrote:  {target}\nSHA-256 {sha256_of(target)}")
 
 
+def prepare(
+    name: str,
+    raw: str,
+    output: str,
+    task: str | None = None,
+    split: str | None = None,
+    validation_share: float = 0.2,
+    seed: int = 0,
+    tasks_file: str | None = None,
+) -> None:
+    """Check a downloaded data set and add it to OUTPUT/datalist.json.
+
+    Args:
+        name: lits, kits, msd03, msd06 to msd10, verse20, prostate, brats21, autopet22, btcv, vs; or nnunet.
+        raw: the data set's folder, as it was unpacked.
+        output: folder of the datalist; several data sets gather in one.
+        task: what the cases train, where the data set does not say.
+        split: JSON with lists of case names, training and validation, such as the official split.
+        validation_share: without a split, the share of cases drawn for validation.
+        seed: of that draw.
+        tasks_file: a task table of your own.
+    """
+    from uniseg_nets.prepare import prepare as prepare_data
+
+    table = load_task_table(tasks_file)
+    path = prepare_data(str(name), str(raw), str(output), table, task, split, float(validation_share), seed)
+    print(f"wrote {path}")
+
+
 def phantom(output: str, task: str | None = None, count: int = 1, validation: int = 0, seed: int = 0) -> None:
     """Write synthetic patients with labels: nnU-Net folders OUTPUT/TASK and one datalist.json over all of them.
 
@@ -158,6 +187,7 @@ _VERBS = {
     "segment": segment,
     "convert": convert,
     "fetch-weights": fetch_weights,
+    "prepare": prepare,
     "phantom": phantom,
     "demo": demo,
 }

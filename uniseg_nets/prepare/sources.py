@@ -1,0 +1,75 @@
+"""The layouts of the data sets that the paper used, one table row each.
+
+The one rule: only here stands how a data set names its files and numbers its labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+__all__ = ["SOURCES", "Source"]
+
+_ANY = r"(?P<dir>(?:.*/)?)"  # whatever folders lie above
+
+
+@dataclass(frozen=True)
+class Source:
+    """How to find and read the cases of one data set.
+
+    Attributes:
+        task: the task it trains; ``None`` for data of fine-tuning, which bring their own.
+        label: regular expression of a label file's path, relative to the data set's root, without its ending; its
+            groups name the case.
+        images: the image of each channel, in terms of those groups, without endings.
+        name: the case's name, in terms of those groups.
+        values: label value in the file -> the task's own; values that are not named stay; ``None`` makes all
+            foreground 1.
+        drop_empty: leave cases without foreground out, as the paper did.
+    """
+
+    task: str | None
+    label: str
+    images: tuple[str, ...]
+    name: str = "{id}"
+    values: Mapping[int, int] | None = None
+    drop_empty: bool = False
+
+
+def _decathlon(task: str) -> Source:
+    return Source(task, _ANY + r"labelsTr/(?P<id>[^/]+)", ("{dir}imagesTr/{id}",), values={})
+
+
+SOURCES: Mapping[str, Source] = {
+    "lits": Source("liver", _ANY + r"segmentation-(?P<id>\d+)", ("{dir}volume-{id}",), "liver_{id}", {}),
+    "kits": Source("kidney", _ANY + r"case_(?P<id>\d+)/segmentation", ("{dir}case_{id}/imaging",), "kidney_{id}", {}),
+    "msd03": _decathlon("liver"),
+    "msd06": _decathlon("lung"),
+    "msd07": _decathlon("pancreas"),
+    "msd08": _decathlon("hepatic_vessel"),
+    "msd09": _decathlon("spleen"),
+    "msd10": _decathlon("colon"),
+    "verse20": Source(
+        "vertebrae",
+        _ANY + r"derivatives/(?P<patient>[^/]+)/(?P<id>[^/]+)_seg-vert_msk",
+        ("{dir}rawdata/{patient}/{id}_ct",),
+    ),
+    "prostate": Source(
+        "prostate", _ANY + r"(?P<site>[^/]+)/(?P<id>Case\d+)_[Ss]egmentation", ("{dir}{site}/{id}",), "{site}_{id}"
+    ),
+    "brats21": Source(
+        "brain_tumour",
+        _ANY + r"(?P<id>BraTS2021_\d+)_seg",
+        ("{dir}{id}_t1", "{dir}{id}_t1ce", "{dir}{id}_t2", "{dir}{id}_flair"),
+        values={2: 1, 1: 2, 4: 3},
+    ),
+    "autopet22": Source(
+        "whole_body_tumour",
+        _ANY + r"(?P<patient>PETCT_[^/]+)/(?P<study>[^/]+)/SEG",
+        ("{dir}{patient}/{study}/CTres", "{dir}{patient}/{study}/SUV"),
+        "{patient}_{study}",
+        drop_empty=True,
+    ),
+    "btcv": Source(None, _ANY + r"label/label(?P<id>\d+)", ("{dir}img/img{id}",), "btcv_{id}", {}),
+    "vs": Source(None, _ANY + r"(?P<id>vs_gk_\d+)/vs_gk_seg_refT1", ("{dir}{id}/vs_gk_t1_refT1",)),
+}
