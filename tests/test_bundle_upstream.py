@@ -1,6 +1,7 @@
 """The bundle as its users run it: a copy elsewhere, by the command, from any working directory."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -22,7 +23,7 @@ DEMO = ["inference.json", "demo.json"]
 def copy(bundle, tmp_path) -> Path:
     """The bundle outside the project, with the demo weights as its model."""
     target = tmp_path / "elsewhere" / bundle.name
-    shutil.copytree(bundle, target, ignore=shutil.ignore_patterns("runs", "eval*", "model.pt*"))
+    shutil.copytree(bundle, target, ignore=shutil.ignore_patterns("runs", "eval", "model.pt*"))
     shutil.copy(target / "models" / "demo.pt", target / "models" / "model.pt")
     return target
 
@@ -84,23 +85,72 @@ def test_the_bundle_runs_from_another_working_directory(copy, tmp_path, table):
     assert "finished already" in run("run", tmp_path, DEMO, folder=copy / "configs", **options)
 
 
-def test_a_short_training_learns_and_its_weights_predict(copy, tmp_path, table):
+TINY = {"patch_size": [16, 64, 32], "network_def#base_features": 4, "network_def#max_features": 8}
+SHORT = TINY | {"batches_per_task": 2, "val_interval": 1, "num_workers": 0}
+TRAIN = ["train.json", "small.json"]
+
+
+@pytest.fixture
+def data(tmp_path, table):
+    """Two tasks of two and one patients."""
     write_phantom_tasks(tmp_path / "data", [table.one("prostate"), table.one("whole_body_tumour")], 2, validation=1)
-    small = {"patch_size": [16, 32, 32], "network_def#base_features": 4, "network_def#max_features": 8}
-    tiny = {"max_epochs": 2, "batches_per_task": 2, "val_interval": 1, "num_workers": 0}
-    out = {"dataset_dir": tmp_path / "data", "ckpt_dir": tmp_path / "w", "output_dir": tmp_path / "runs"}
-    run("run", copy, ["train.json", "small.json"], **small, **tiny, **out)
-    log = run(
-        "run",
-        copy,
-        ["inference.json"],
-        weights=tmp_path / "w" / "model.pt",
-        task="prostate",
-        dataset_dir=tmp_path / "data" / "prostate",
-        output_dir=tmp_path / "out",
-        **small,
-    )
+    return {"dataset_dir": tmp_path / "data", "ckpt_dir": tmp_path / "w", "output_dir": tmp_path / "runs"}
+
+
+def test_a_training_resumes_evaluates_and_predicts(copy, tmp_path, data):
+    run("run", copy, TRAIN, max_epochs=1, **SHORT, **data)
+    newest = tmp_path / "w" / "checkpoint_epoch=1.pt"
+    log = run("run", copy, TRAIN, max_epochs=2, resume=True, **SHORT, **data)
+    assert f"resuming after epoch 1 from {newest}" in log and "Epoch: 2/2, Iter: 4/4" in log
+    assert "Epoch: 1/2" not in log
+    evaluation = data | {"output_dir": tmp_path / "eval"}
+    run("run", copy, [*TRAIN, "evaluate.json"], **TINY, **evaluation)
+    rows = (tmp_path / "eval" / "summary.csv").read_text().splitlines()
+    assert rows[0].startswith("task,class,cases,dice") and {row.split(",")[0] for row in rows[1:]} == {
+        "prostate",
+        "whole_body_tumour",
+    }
+    options = {
+        "weights": tmp_path / "w" / "model.pt",
+        "task": "prostate",
+        "dataset_dir": tmp_path / "data" / "prostate",
+    }
+    log = run("run", copy, ["inference.json"], output_dir=tmp_path / "out", **options, **TINY)
     assert len(list((tmp_path / "out").glob("*.nii.gz"))) == 3, log
+
+
+def test_training_and_inference_see_the_same_input(copy, tmp_path, data, table):
+    options = {"logging_file": False, "bundle_root": str(copy), **{key: str(value) for key, value in data.items()}}
+    train = ConfigWorkflow(str(copy / "configs" / "train.json"), workflow_type="train", **options, **SHORT)
+    train.parser["cache_dir"] = str(tmp_path / "cache")
+    trained = train.parser.get_parsed_content("validate#dataset").preprocessed(0)["image"]
+    options["dataset_dir"] = str(tmp_path / "data" / "prostate" / "imagesTr")
+    infer = ConfigWorkflow(
+        str(copy / "configs" / "inference.json"), workflow_type="inference", task="prostate", **options, **TINY
+    )
+    seen = infer.parser.get_parsed_content("preprocessing")(infer.parser.get_parsed_content("cases")[2])["image"]
+    assert torch.equal(trained, seen.as_tensor())
+
+
+@pytest.mark.slow
+def test_two_processes_train_like_one_with_double_batches(copy, tmp_path, data):
+    short = {key: value for key, value in SHORT.items() if key != "batches_per_task"}
+    options = short | {"max_epochs": 2, "batches_per_task": 6, "seed": 3}
+
+    def losses(log):
+        return [float(value) for value in re.findall(r"Iter: \d+/\d+ -- train_loss: ([0-9.]+)", log)]
+
+    one = losses(run("run", copy, TRAIN, batch_size=4, **options, **data | {"ckpt_dir": tmp_path / "one"}))
+    files = str([f"configs/{name}" for name in [*TRAIN, "multi_gpu_train.json"]])
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    command += ["-m", "monai.bundle", "run", "--config_file", files]
+    for name, value in (options | data | {"ckpt_dir": tmp_path / "two"}).items():
+        command += [f"--{name}", str(value)]
+    found = subprocess.run(command, cwd=copy, capture_output=True, text=True, check=True)
+    two = losses(found.stdout + found.stderr)
+    assert len(one) == 24 and len(two) == 48  # two ranks log each their half of the batch
+    assert np.mean(two) == pytest.approx(np.mean(one), rel=0.05)
+    assert (tmp_path / "two" / "checkpoint_epoch=2.pt").is_file()
 
 
 def test_the_network_loads_by_monai_s_load(copy, demo_weights):

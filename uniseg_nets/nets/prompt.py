@@ -39,15 +39,18 @@ class TaskPrompts(nn.Module):
             ConvBlock(hidden, num_tasks),
         )
 
-    def spread(self, width: float = 2.0) -> None:
+    def spread(self, highest: float = 4.0, noise: float = 0.3) -> None:
         """Gives each task's prompt a level of its own from the start.
 
-        FUSE ends in an instance norm, which takes the mean out of every prompt, so that all of them look alike to a
-        decoder that has not learnt yet. Biases of that norm from ``-width`` to ``width`` tell the tasks apart.
+        FUSE ends in an instance norm, which takes the mean out of every prompt, and a leaky ReLU, which flattens what
+        is below zero, so that all prompts look alike to a decoder that has not learnt yet. Biases of that norm from 0
+        to ``highest``, over features of deviation ``noise``, tell the tasks apart; the up-sampling turns a level into a
+        texture of that height, which outlives the decoder's norms.
         """
         with torch.no_grad():
             norm = cast(ConvBlock, self.fuse[-1]).norm
-            norm.bias.copy_(torch.linspace(-width, width, norm.num_features))
+            norm.bias.copy_(torch.linspace(0, highest, norm.num_features))
+            norm.weight.fill_(noise)
 
     def forward(self, bottleneck: Tensor) -> Tensor:
         """(B, F, d, h, w) -> task-specific prompts (B, T, d, h, w)."""

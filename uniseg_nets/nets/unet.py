@@ -30,7 +30,7 @@ def stage_features(base_features: int, max_features: int) -> list[int]:
 
 
 def check_size(size: Sequence[int]) -> None:
-    """Refuses a spatial size (z, y, x) that the strides do not divide.
+    """Refuses a spatial size (z, y, x) that the strides do not divide, or leave a single voxel of.
 
     Raises:
         ValueError: names the size, the divisor and the remedy.
@@ -39,6 +39,11 @@ def check_size(size: Sequence[int]) -> None:
         raise ValueError(
             f"input size (z, y, x) {tuple(size)} is not a multiple of {TOTAL_STRIDE}: "
             f"pad the image, or choose a patch size that is"
+        )
+    if tuple(size) == TOTAL_STRIDE:
+        raise ValueError(
+            f"input size (z, y, x) {tuple(size)} leaves one voxel at the bottleneck, which cannot be normalised: "
+            "double one axis at least"
         )
 
 

@@ -20,7 +20,7 @@ from uniseg_nets.nets.unet import Decoder, Encoder, check_size, initialise, stag
 __all__ = ["UniSeg"]
 
 # How much louder than an image feature the prompt's one channel enters the decoder with ``spread_prompts``.
-_PROMPT_GAIN = 30.0
+_PROMPT_GAIN = 10.0
 
 
 class UniSeg(nn.Module):
