@@ -1,0 +1,76 @@
+"""Seven partly labelled tasks from real scans: disjoint CT cases for each organ, a fixed split.
+
+UNISEG_TEST_DATA=DIR python -m benchmarks.multitask.data OUT
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+from uniseg_nets.files import atomic_path
+
+SEED = 2023
+# Organ tasks: label values in the abdominal CT scans that become 1.
+_ORGANS = {"liver": (6,), "kidney": (2, 3), "spleen": (1,), "pancreas": (11,)}
+_HELD_CT = 8  # scans that no task trains on; every organ is evaluated on all of them
+# Other tasks: folder, cases to train on, cases held.
+_OTHERS = {
+    "prostate": ("prostate_mr", 18, 8),
+    "sarcoma": ("sarcoma_petct", 20, 8),
+    "hippocampus": ("hippocampus_mr", 24, 8),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("output", type=Path)
+    output = parser.parse_args().output
+    root = Path(os.environ["UNISEG_TEST_DATA"]) / "data"
+    rng = np.random.default_rng(SEED)
+    datalist: dict[str, list[dict[str, object]]] = {"training": [], "validation": []}
+    ct = _shuffled(root / "abdomen_ct_3mm", rng)
+    held, rest = ct[:_HELD_CT], ct[_HELD_CT:]
+    for index, (task, values) in enumerate(_ORGANS.items()):
+        own = rest[index :: len(_ORGANS)]
+        for section, names in (("training", own), ("validation", held)):
+            for name in names:
+                label = output / "labels" / task / f"{name}.nii.gz"
+                _organ(root / "abdomen_ct_3mm" / "labelsTr" / f"{name}.nii.gz", values, label)
+                datalist[section].append(_entry(root / "abdomen_ct_3mm", name, task, 1, label))
+    for task, (folder, train, test) in _OTHERS.items():
+        names = _shuffled(root / folder, rng)
+        channels = 2 if task == "sarcoma" else 1
+        for section, members in (("training", names[:train]), ("validation", names[train : train + test])):
+            for name in members:
+                label = root / folder / "labelsTr" / f"{name}.nii.gz"
+                datalist[section].append(_entry(root / folder, name, task, channels, label))
+    with atomic_path(output / "datalist.json") as temporary:
+        temporary.write_text(json.dumps(datalist, indent=4) + "\n")
+    print({section: len(cases) for section, cases in datalist.items()})
+
+
+def _shuffled(folder: Path, rng: np.random.Generator) -> list[str]:
+    names = sorted(path.name.removesuffix(".nii.gz") for path in (folder / "labelsTr").glob("*.nii.gz"))
+    return [str(name) for name in rng.permutation(names)]
+
+
+def _organ(source: Path, values: tuple[int, ...], target: Path) -> None:
+    scan = nib.load(source)
+    mask = np.isin(np.asarray(scan.dataobj), values).astype(np.uint8)
+    with atomic_path(target) as temporary:
+        nib.save(nib.Nifti1Image(mask, scan.affine), temporary)
+
+
+def _entry(folder: Path, name: str, task: str, channels: int, label: Path) -> dict[str, object]:
+    images = [str((folder / "imagesTr" / f"{name}_{channel:04d}.nii.gz").resolve()) for channel in range(channels)]
+    return {"name": name, "image": images, "label": str(label.resolve()), "task": task}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""Trains one variant by the bundle's own training configuration and evaluates it on the held cases.
+
+    python -m benchmarks.multitask.run OUT VARIANT --seed 0 [--epochs 20]
+
+Writes ``OUT/VARIANT_seedN/``: ``curve.csv`` (epoch, mean Dice on held cases), ``summary.csv``, label maps.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from ignite.engine import Events
+from monai.bundle import ConfigWorkflow
+
+from benchmarks.multitask.networks import VARIANTS
+from uniseg_nets.bundle import bundle_folder
+from uniseg_nets.checkpoints import save_weights
+from uniseg_nets.data import load_datalist
+from uniseg_nets.tasks import load_task_table
+
+HERE = Path(__file__).parent
+logger = logging.getLogger(__name__)
+
+
+def workflow(output: Path, folder: Path, overlays: list[str], **overrides: Any) -> ConfigWorkflow:
+    root = bundle_folder("uniseg_upstream")
+    files = [str(root / "configs" / name) for name in ("train.json", *overlays)] + [str(HERE / "experiment.json")]
+    options = {"tasks_file": str(HERE / "tasks.json"), "dataset_dir": str(output), "bundle_root": str(root)}
+    options |= {"output_dir": str(folder), "ckpt_dir": str(folder), "cache_dir": str(output / "cache")}
+    return ConfigWorkflow(files, workflow_type="train", logging_file=False, **(options | overrides))
+
+
+def train(output: Path, folder: Path, variant: str, cases: dict[str, Any], **overrides: Any) -> torch.nn.Module:
+    """Trains on the cases given; the curve goes to ``folder/curve.csv``."""
+    target = f"benchmarks.multitask.networks.{VARIANTS[variant].__name__}"
+    options = {"network_def#_target_": target, "network_def#spread_prompts": variant.endswith("spread")}
+    options |= {f"{section}#cases": members for section, members in cases.items()}
+    run = workflow(output, folder, [], **options, **overrides)
+    run.initialize()
+    evaluator, trainer = (
+        run.parser.get_parsed_content("validate#evaluator"),
+        run.parser.get_parsed_content("train#trainer"),
+    )
+    rows: list[tuple[int, float]] = []
+    evaluator.add_event_handler(
+        Events.COMPLETED, lambda engine: rows.append((engine.state.epoch, engine.state.metrics["val_mean_dice"]))
+    )
+    run.run()
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "curve.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("epoch", "mean_dice"), *rows])
+    network: torch.nn.Module = trainer.network
+    save_weights(network.state_dict(), folder / "last.pt")
+    return network
+
+
+def evaluate(output: Path, folder: Path, network: torch.nn.Module, cases: list[dict[str, Any]]) -> None:
+    """Full-resolution figures of the held cases, with the last weights: no choice by the held cases."""
+    run = workflow(
+        output,
+        folder,
+        ["evaluate.json"],
+        **{"validate#network": network.eval(), "validate#cases": cases, "weights": str(folder / "last.pt")},
+    )
+    run.run()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("variant", choices=VARIANTS)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--epochs", type=int, default=20)
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    output, variant = arguments.output, arguments.variant
+    folder = output / f"{variant}_seed{arguments.seed}"
+    table = load_task_table(HERE / "tasks.json")
+    lists = {"train": "training", "validate": "validation"}
+    cases = {key: load_datalist(output / "datalist.json", section) for key, section in lists.items()}
+    names = [task.name for task in table] if variant == "single" else [None]
+    start = time.perf_counter()
+    for name in names:
+        own = {key: [case for case in members if name in (None, case["task"])] for key, members in cases.items()}
+        part = folder if name is None else folder / name
+        network = train(output, part, variant, own, seed=arguments.seed, max_epochs=arguments.epochs)
+        evaluate(output, part, network, own["validate"])
+    logger.info("%s seed %d: %.0f s", variant, arguments.seed, time.perf_counter() - start)
+
+
+if __name__ == "__main__":
+    main()
