@@ -4,7 +4,7 @@ from monai.data import DataLoader
 from torch import nn
 
 from uniseg_nets.data import GuardedDataset
-from uniseg_nets.engines import CaseEvaluator, CasesFailedError, PrepareTaskBatch
+from uniseg_nets.engines import AutocastInferer, CaseEvaluator, CasesFailedError, PrepareTaskBatch
 
 
 def evaluator(names, transform, postprocessing=None):
@@ -54,3 +54,12 @@ def test_the_batch_s_tasks_reach_network_and_loss_as_ids(table):
     image, target, args, kwargs = PrepareTaskBatch(table)(batch)
     assert args[0].tolist() == target["task"].tolist() == [6, 0] and kwargs == {}
     assert image.shape == target["label"].shape == (2, 1, 4, 4, 4)
+
+
+@pytest.mark.parametrize(("bfloat16", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_the_forward_pass_runs_in_the_precision_asked_for(bfloat16, dtype):
+    network = nn.Conv3d(1, 2, 1)
+    output = AutocastInferer(bfloat16)(torch.randn(1, 1, 2, 2, 2), network)
+    assert output.dtype == dtype
+    output.float().sum().backward()
+    assert network.weight.grad.dtype == torch.float32

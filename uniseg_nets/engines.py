@@ -1,4 +1,4 @@
-"""How the task travels through MONAI's engines, and an evaluator that outlives bad cases."""
+"""How the task travels through MONAI's engines, bfloat16 on any device, and an evaluator that outlives bad cases."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from typing import Any
 
 import torch
 from monai.engines import PrepareBatch, SupervisedEvaluator
-from torch import Tensor
+from monai.inferers import SimpleInferer
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from uniseg_nets.data.guarded import ERROR, root_cause
 from uniseg_nets.tasks import TaskTable
 
-__all__ = ["CaseEvaluator", "CasesFailedError", "PrepareTaskBatch"]
+__all__ = ["AutocastInferer", "CaseEvaluator", "CasesFailedError", "PrepareTaskBatch"]
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +38,23 @@ class PrepareTaskBatch(PrepareBatch):
         image = batchdata["image"].to(device=device, non_blocking=non_blocking, **kwargs)
         label = batchdata["label"].to(device=device, non_blocking=non_blocking, **kwargs)
         return image, {"label": label, "task": ids.to(label.device)}, (ids.to(image.device),), {}
+
+
+class AutocastInferer(SimpleInferer):
+    """The forward pass in bfloat16 where asked for; MONAI's trainers autocast on CUDA alone.
+
+    Weights, gradients and the loss stay in float32, and bfloat16 has float32's range, so that nothing is scaled.
+    """
+
+    def __init__(self, bfloat16: bool = False) -> None:
+        super().__init__()
+        self.bfloat16 = bfloat16
+
+    def __call__(  # type: ignore[override]
+        self, inputs: Tensor, network: nn.Module, *args: Any, **kwargs: Any
+    ) -> Any:
+        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=self.bfloat16):
+            return super().__call__(inputs, network, *args, **kwargs)
 
 
 class CasesFailedError(ValueError):

@@ -1,0 +1,163 @@
+"""Training throughput: the bundle's own pipeline beside a plain MONAI one, and the network's step.
+
+    UNISEG_TEST_DATA=DIR python -m benchmarks.training [--patch 64 192 192] [--features 32 320] [--batches 8]
+
+Both pipelines crop patches from the same real CT scans at the same spacing and augment them with the same transforms.
+The plain one is what MONAI's tutorials do: ``LoadImaged`` to ``ScaleIntensityRanged`` in a ``CacheDataset``, or
+uncached in a ``Dataset``, then ``RandCropByPosNegLabeld``. Each row runs in a process of its own. Prints a Markdown
+table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import resource
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from monai import transforms as mt
+from monai.bundle import ConfigParser
+from monai.data import CacheDataset, Dataset
+from monai.utils import set_determinism
+
+from uniseg_nets import UniSeg
+from uniseg_nets.bundle import bundle_folder
+from uniseg_nets.losses import TaskDiceCELoss
+from uniseg_nets.tasks import load_task_table
+
+_KEYS = ["image", "label"]
+_BATCH = 2
+_SCANS = 4
+
+
+def scans() -> list[dict[str, Any]]:
+    folder = Path(os.environ["UNISEG_TEST_DATA"]) / "data" / "abdomen_ct_3mm"
+    cases = []
+    for label in sorted((folder / "labelsTr").glob("*.nii.gz"))[:_SCANS]:
+        name = label.name.removesuffix(".nii.gz")
+        image = folder / "imagesTr" / f"{name}_0000.nii.gz"
+        cases.append({"name": name, "image": [str(image)], "label": str(label), "task": "spleen"})
+    return cases
+
+
+def configuration(patch: list[int], cache_dir: str) -> ConfigParser:
+    root = bundle_folder("uniseg_upstream")
+    parser = ConfigParser()
+    parser.read_config(str(root / "configs" / "train.json"))
+    parser["patch_size"], parser["cache_dir"], parser["bundle_root"] = patch, cache_dir, str(root)
+    parser["train#cases"] = scans()
+    return parser
+
+
+def ours(patch: list[int], cache_dir: str) -> Dataset:
+    dataset = configuration(patch, cache_dir).get_parsed_content("train#dataset")
+    dataset.fill()
+    return dataset
+
+
+def plain(kind: Callable[..., Dataset], patch: list[int], cache_dir: str) -> Dataset:
+    augmentation = configuration(patch, cache_dir).get_parsed_content("train#augmentation")[1:]  # without our crop
+    spacing = load_task_table().one("spleen").spacing[::-1]
+    chain = [
+        mt.LoadImaged(_KEYS, ensure_channel_first=True),
+        mt.Orientationd(_KEYS, "RAS"),
+        mt.Spacingd(_KEYS, spacing, mode=("bilinear", "nearest")),
+        mt.ScaleIntensityRanged("image", -325, 325, 0, 1, clip=True),
+        mt.Transposed(_KEYS, (0, 3, 2, 1)),
+        mt.SpatialPadd(_KEYS, patch),
+        mt.RandCropByPosNegLabeld(_KEYS, "label", patch, pos=1, neg=2, num_samples=1),
+        mt.Lambda(lambda samples: samples[0]),
+        *augmentation,
+    ]
+    return kind([case | {"image": case["image"][0]} for case in scans()], mt.Compose(chain))
+
+
+PIPELINES = {
+    "ours, cached on disk": ours,
+    "MONAI, CacheDataset": lambda *args: plain(CacheDataset, *args),
+    "MONAI, no cache": lambda *args: plain(Dataset, *args),
+}
+
+
+def loading(name: str, patch: list[int], cache_dir: str, batches: int) -> tuple[float, float]:
+    """Seconds to set up and seconds of a batch, one process, no worker."""
+    set_determinism(0)
+    start = time.perf_counter()
+    dataset = PIPELINES[name](patch, cache_dir)
+    ready = time.perf_counter() - start
+    start = time.perf_counter()
+    for index in range(batches * _BATCH):
+        dataset[index % len(dataset)]
+    return ready, (time.perf_counter() - start) / batches
+
+
+def stepping(patch: list[int], features: list[int], bfloat16: bool, batches: int) -> tuple[float, float]:
+    """Seconds of building and median seconds of a step: forward, loss, backward, update."""
+    set_determinism(0)
+    start = time.perf_counter()
+    network = UniSeg(base_features=features[0], max_features=features[1], patch_size=patch)
+    loss = TaskDiceCELoss(load_task_table())
+    optimizer = torch.optim.SGD(network.parameters(), 0.01, 0.99, nesterov=True)
+    image = torch.randn(_BATCH, 1, *patch)
+    target = {"label": torch.randint(0, 2, (_BATCH, 1, *patch)), "task": torch.full((_BATCH,), 6)}
+    ready = time.perf_counter() - start
+    times = []
+    for _ in range(batches + 1):
+        start = time.perf_counter()
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+            logits = network(image, 6)
+        optimizer.zero_grad()
+        loss(logits, target).backward()
+        optimizer.step()
+        times.append(time.perf_counter() - start)
+    return ready, statistics.median(times[1:])
+
+
+def _measured(pipe: Any, function: Callable[..., tuple[float, float]], arguments: tuple[Any, ...]) -> None:
+    found = function(*arguments)
+    pipe.send((*found, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20))
+
+
+def apart(function: Callable[..., tuple[float, float]], *arguments: Any) -> tuple[float, float, float]:
+    """What a function gives in a fresh process, with that process's peak memory in GiB."""
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_measured, args=(sender, function, arguments))
+    process.start()
+    sender.close()
+    try:
+        return receiver.recv()
+    finally:
+        process.join()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--patch", type=int, nargs=3, default=[64, 192, 192])
+    parser.add_argument("--features", type=int, nargs=2, default=[32, 320])
+    parser.add_argument("--batches", type=int, default=8)
+    options = parser.parse_args()
+    print(json.dumps(vars(options)), f"{torch.get_num_threads()} threads, batch {_BATCH}, {_SCANS} scans")
+    print("| part | set-up s | s a batch | peak GiB |\n|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as folder:
+        for name in PIPELINES:
+            _row(name, apart(loading, name, options.patch, folder, options.batches))
+    for bfloat16 in (False, True):
+        name = f"network's step, {'bfloat16' if bfloat16 else 'float32'}"
+        _row(name, apart(stepping, options.patch, options.features, bfloat16, max(2, options.batches // 4)))
+
+
+def _row(name: str, found: tuple[float, float, float]) -> None:
+    print(f"| {name} | {found[0]:.1f} | {found[1]:.2f} | {found[2]:.1f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
