@@ -35,6 +35,17 @@ def test_gradients_are_clipped_before_the_step(network):
     assert (network.weight.detach() - before).norm() == pytest.approx(0.5, rel=1e-3)
 
 
+def test_gradients_that_are_no_numbers_leave_the_weights_alone(network, caplog):
+    before = network.weight.detach().clone()
+    network.weight.register_hook(lambda gradient: gradient * float("nan"))
+    optimizer = torch.optim.SGD(network.parameters(), 1.0, momentum=0.9)
+    trainer(network, optimizer, [ClipGradients(network)], epochs=3).run()
+    assert torch.equal(network.weight, before)
+    assert "epoch 3, iteration 3: task liver, cases case0, case1: step left out" in caplog.text
+    with pytest.raises(FloatingPointError, match="3 steps in a row without finite gradients"):
+        trainer(network, optimizer, [ClipGradients(network, patience=2)], epochs=9).run()
+
+
 def test_a_loss_that_is_no_number_stops_before_it_reaches_the_weights(network):
     before = network.weight.detach().clone()
     optimizer = torch.optim.SGD(network.parameters(), 1.0)

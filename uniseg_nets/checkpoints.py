@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -22,7 +22,7 @@ from uniseg_nets.files import atomic_path, sha256_of
 from uniseg_nets.nets import UniSeg
 from uniseg_nets.nets.unet import TOTAL_STRIDE
 
-__all__ = ["Weights", "convert", "load_network", "read_weights", "save_weights"]
+__all__ = ["Weights", "convert", "load_network", "read_state", "read_weights", "save_weights", "state_faults"]
 
 logger = logging.getLogger(__name__)
 
@@ -78,6 +78,17 @@ def read_weights(path: str | PathLike[str]) -> Weights:
         FileNotFoundError: no such file; says how to get the weights.
         ValueError: no PyTorch checkpoint, or a tensor is missing, left over or of another shape (all named).
     """
+    state, official = read_state(path)
+    return Weights(state, _check(state, Path(path), official), official)
+
+
+def read_state(path: str | PathLike[str]) -> tuple[dict[str, Tensor], bool]:
+    """A checkpoint's tensors under our names, of any of the project's 3D networks; and whether it is an official file.
+
+    Raises:
+        FileNotFoundError: no such file; says how to get the weights.
+        ValueError: no PyTorch checkpoint with tensors.
+    """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(
@@ -96,9 +107,8 @@ def read_weights(path: str | PathLike[str]) -> Weights:
         )
     if official:
         # Data-parallel training puts "module." before every name.
-        state = {_rename(name.removeprefix("module."), to_official=False): tensor for name, tensor in state.items()}
-    sizes = _check(state, path, official)
-    return Weights(dict(state), sizes, official)
+        return {_rename(name.removeprefix("module."), to_official=False): t for name, t in state.items()}, True
+    return dict(state), False
 
 
 def load_network(network: UniSeg, weights: str | PathLike[str], device: str | torch.device = "cpu") -> UniSeg:
@@ -218,18 +228,25 @@ def _check(state: Mapping[str, Tensor], path: Path, official: bool) -> dict[str,
         "patch_size": [n * s for n, s in zip(prompt[2:], TOTAL_STRIDE)],
     }
     with torch.device("meta"):
-        expected = _shapes(UniSeg(**sizes).state_dict())
-    got = _shapes(state)
-    faults = [f"missing {shown(name)}" for name in expected if name not in got]
-    faults += [f"unexpected {shown(name)}" for name in got if name not in expected]
-    faults += [
-        f"{shown(name)} has shape {got[name]}, expected {expected[name]}"
-        for name in expected
-        if name in got and got[name] != expected[name]
-    ]
+        faults = state_faults(state, UniSeg(**sizes).state_dict(), shown)
     if faults:
         raise ValueError(f"{path} does not fit UniSeg ({sizes}): " + "; ".join(faults))
     return sizes
+
+
+def state_faults(
+    state: Mapping[str, Tensor], expected: Mapping[str, Tensor], shown: Callable[[str], str] = str
+) -> list[str]:
+    """What keeps a state dict from being loaded strictly: every tensor missing, unexpected or of another shape."""
+    got, wanted = _shapes(state), _shapes(expected)
+    faults = [f"missing {shown(name)}" for name in wanted if name not in got]
+    faults += [f"unexpected {shown(name)}" for name in got if name not in wanted]
+    faults += [
+        f"{shown(name)} has shape {got[name]}, expected {wanted[name]}"
+        for name in wanted
+        if name in got and got[name] != wanted[name]
+    ]
+    return faults
 
 
 def _shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from uniseg_nets import UniSeg
-from uniseg_nets.nets.unet import Decoder, Encoder, initialise, stage_features
+from uniseg_nets import UniSeg, UniSegBackbone
+from uniseg_nets.nets.unet import stage_features
 
 __all__ = ["VARIANTS", "LateConditioned", "OneHotUniSeg", "Unprompted"]
 
@@ -39,48 +39,12 @@ class OneHotUniSeg(UniSeg):
         return torch.cat(found, dim=1)
 
 
-class Unprompted(nn.Module):
+class Unprompted(UniSegBackbone):
     """The U-Net alone, for one task."""
 
-    def __init__(
-        self,
-        num_tasks: int,
-        out_channels: int,
-        in_channels: Sequence[int],
-        base_features: int,
-        max_features: int,
-        patch_size: Sequence[int],
-        deep_supervision: bool = True,
-        extra_channels: int = 0,
-        **unused: Any,
-    ):
-        super().__init__()
-        self.num_tasks, self.out_channels, self.deep_supervision = num_tasks, out_channels, deep_supervision
-        features = stage_features(base_features, max_features)
-        self.encoder = Encoder(in_channels, features)
-        self.decoder = Decoder(features, out_channels, extra_channels)
-        self.apply(initialise)
-
-    def forward(self, x: Tensor, task: int | Tensor = 0) -> Tensor | list[Tensor]:
-        features = self.encode(x)
-        logits = self._levels(features, self.select(self.prompts(features), task), self.training)
-        return logits if self.training and self.deep_supervision else logits[0]
-
-    def encode(self, x: Tensor) -> list[Tensor]:
-        return self.encoder(x)
-
-    def prompts(self, features: list[Tensor]) -> Tensor:
-        """Nothing: (B, 0)."""
-        return features[-1].new_zeros(len(features[-1]), 0)
-
-    def select(self, prompts: Tensor, task: int | Tensor) -> Tensor:
-        return prompts
-
-    def decode(self, features: list[Tensor], prompt: Tensor) -> Tensor:
-        return self._levels(features, prompt, all_levels=False)[0]
-
-    def _levels(self, features: list[Tensor], prompt: Tensor, all_levels: bool) -> list[Tensor]:
-        return self.decoder(features, features[-1], all_levels)
+    def __init__(self, num_tasks: int, patch_size: Sequence[int], spread_prompts: bool, **sizes: Any):
+        super().__init__(**sizes)
+        self.num_tasks = num_tasks
 
 
 class LateConditioned(Unprompted):
@@ -92,14 +56,21 @@ class LateConditioned(Unprompted):
 
     _WIDTH = 8
 
-    def __init__(self, num_tasks: int, out_channels: int, base_features: int, max_features: int, **sizes: Any):
-        super().__init__(num_tasks, self._WIDTH, base_features=base_features, max_features=max_features, **sizes)
+    def __init__(self, out_channels: int, **sizes: Any):
+        super().__init__(out_channels=self._WIDTH, **sizes)
         self.classes = out_channels
         width = self._WIDTH
         self.shapes = [(width, width), (width, width), (out_channels, width)]
         count = sum(rows * columns + rows for rows, columns in self.shapes)
-        pooled = stage_features(base_features, max_features)[-1]
-        self.controller = nn.Linear(pooled + num_tasks, count)
+        pooled = stage_features(sizes["base_features"], sizes["max_features"])[-1]
+        self.controller = nn.Linear(pooled + self.num_tasks, count)
+
+    def forward(self, x: Tensor, task: int | Tensor = 0) -> Tensor | list[Tensor]:
+        features = self.encode(x)
+        head = self.select(self.prompts(features), task)
+        all_levels = self.training and self.deep_supervision
+        logits = [self._head(level, head) for level in self.decoder(features, features[-1], all_levels)]
+        return logits if all_levels else logits[0]
 
     def prompts(self, features: list[Tensor]) -> Tensor:
         """The pooled bottleneck, (B, F)."""
@@ -110,8 +81,8 @@ class LateConditioned(Unprompted):
         ids = torch.as_tensor(task, device=prompts.device).long().flatten().expand(len(prompts))
         return self.controller(torch.cat((prompts, F.one_hot(ids, self.num_tasks).to(prompts.dtype)), dim=1))
 
-    def _levels(self, features: list[Tensor], prompt: Tensor, all_levels: bool) -> list[Tensor]:
-        return [self._head(level, prompt) for level in super()._levels(features, prompt, all_levels)]
+    def decode(self, features: list[Tensor], prompt: Tensor) -> Tensor:
+        return self._head(self.decoder(features, features[-1])[0], prompt)
 
     def _head(self, x: Tensor, weights: Tensor) -> Tensor:
         """(B, 8, ...) -> logits (B, K, ...), each sample by its own weights."""

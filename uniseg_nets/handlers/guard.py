@@ -25,10 +25,15 @@ class FiniteLossGuard:
         loss = torch.as_tensor(engine.state.output["loss"])
         if torch.isfinite(loss).all():
             return
-        batch = engine.state.batch
-        cases = ", ".join(str(name) for name in batch.get("name", batch.get("task", [])))
         raise FloatingPointError(
-            f"loss is {loss.item()} in epoch {engine.state.epoch}, iteration {engine.state.iteration}: "
-            f"task {', '.join(sorted(set(map(str, batch['task']))))}, cases {cases}. The weights are as before this "
-            "iteration. Look at these cases (empty or extreme intensities?), or lower the learning rate; then --resume"
+            f"loss is {loss.item()} in {place(engine)}. The weights are as before this iteration. Look at these cases "
+            "(empty or extreme intensities?), or lower the learning rate; then --resume"
         )
+
+
+def place(engine: SupervisedTrainer) -> str:
+    """Where a training stands: epoch, iteration, task and cases of the batch."""
+    state, batch = engine.state, engine.state.batch
+    tasks = ", ".join(sorted(set(map(str, batch["task"]))))
+    cases = ", ".join(str(name) for name in batch.get("name", batch["task"]))
+    return f"epoch {state.epoch}, iteration {state.iteration}: task {tasks}, cases {cases}"

@@ -3,27 +3,28 @@
 Ye, Xie, Zhang, Chen, Xia: "UniSeg: A Prompt-driven Universal Segmentation Model as well as A Strong Representation
 Learner", MICCAI 2023. Compatible with the official release tensor by tensor (see ``uniseg_nets.checkpoints``).
 
-Letters: B batch, C channels, T tasks, K output channels, (D, H, W) size of the input in (z, y, x).
+Letters: B batch, T tasks, K output channels, F bottleneck features, (d, h, w) size of the bottleneck in (z, y, x).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
+from uniseg_nets.nets.backbone import UniSegBackbone
 from uniseg_nets.nets.prompt import TaskPrompts
-from uniseg_nets.nets.unet import Decoder, Encoder, check_size, initialise, stage_features
+from uniseg_nets.nets.unet import check_size, initialise, stage_features
 
-__all__ = ["UniSeg"]
+__all__ = ["PromptTunedUniSeg", "UniSeg"]
 
 # How much louder than an image feature the prompt's one channel enters the decoder with ``spread_prompts``.
 _PROMPT_GAIN = 10.0
 
 
-class UniSeg(nn.Module):
+class UniSeg(UniSegBackbone):
     """The universal segmentation network; 32,114,381 parameters with the defaults.
 
     Args:
@@ -52,56 +53,21 @@ class UniSeg(nn.Module):
         deep_supervision: bool = True,
         spread_prompts: bool = False,
     ):
-        super().__init__()
         check_size(patch_size)
+        super().__init__(in_channels, out_channels, base_features, max_features, deep_supervision, prompt_channels=1)
         self.num_tasks = num_tasks
-        self.out_channels = out_channels
-        self.deep_supervision = deep_supervision
-        features = stage_features(base_features, max_features)
-        self.encoder = Encoder(in_channels, features)
-        self.task_prompts = TaskPrompts(features[-1], num_tasks, patch_size)
-        self.decoder = Decoder(features, out_channels, extra_channels=1)
-        self.apply(initialise)
+        bottleneck = stage_features(base_features, max_features)[-1]
+        self.task_prompts = TaskPrompts(bottleneck, num_tasks, patch_size)
+        self.task_prompts.apply(initialise)
         if spread_prompts:
             self.task_prompts.spread()
             with torch.no_grad():
-                cast(nn.ConvTranspose3d, self.decoder.upsamples[0]).weight[features[-1] :] *= _PROMPT_GAIN
-
-    def forward(self, x: Tensor, task: int | Tensor = 0) -> Tensor | list[Tensor]:
-        """(B, C, D, H, W) -> logits (B, K, D, H, W); in training with deep supervision a list of five, finest first.
-
-        Args:
-            x: preprocessed image; D, H, W multiples of (16, 32, 32).
-            task: one id for the whole batch, or a tensor of B ids.
-
-        Raises:
-            ValueError: a channel count, size or task id that the network does not have.
-        """
-        features = self.encode(x)
-        prompt = self.select(self.prompts(features), task)
-        bottom = torch.cat((features[-1], prompt), dim=1)  # (B, F + 1, d, h, w)
-        all_levels = self.training and self.deep_supervision
-        logits = self.decoder(features, bottom, all_levels)
-        if all_levels:
-            return logits
-        return logits[0]
-
-    @torch.jit.export
-    def encode(self, x: Tensor) -> list[Tensor]:
-        """(B, C, D, H, W) -> features of the six stages, finest first; the last is the bottleneck (B, F, d, h, w)."""
-        if not torch.jit.is_scripting():  # scripting knows no global tuple of strides
-            check_size(x.shape[2:])
-        return self.encoder(x)
+                cast(nn.ConvTranspose3d, self.decoder.upsamples[0]).weight[bottleneck:] *= _PROMPT_GAIN
 
     @torch.jit.export
     def prompts(self, features: list[Tensor]) -> Tensor:
         """Features -> the task-specific prompts of all tasks, (B, T, d, h, w)."""
         return self.task_prompts(features[-1])
-
-    @torch.jit.export
-    def decode(self, features: list[Tensor], prompt: Tensor) -> Tensor:
-        """Features and one task's prompt (B, 1, d, h, w) -> logits (B, K, D, H, W)."""
-        return self.decoder(features, torch.cat((features[-1], prompt), dim=1))[0]
 
     @torch.jit.export
     def select(self, prompts: Tensor, task: int | Tensor) -> Tensor:
@@ -124,3 +90,28 @@ class UniSeg(nn.Module):
             wrong = lowest if lowest < 0 else highest
             raise ValueError(f"task id {wrong} is outside 0..{self.num_tasks - 1}: `uniseg tasks` lists the ids")
         return prompts[torch.arange(batch, device=prompts.device), ids].unsqueeze(1)
+
+
+class PromptTunedUniSeg(UniSeg):
+    """A UniSeg that serves one new task through the prompt of a task it knows.
+
+    With everything frozen but its prompt (and FUSE, or the heads), the shared network stays as it is for all others.
+
+    Args:
+        slot: id of the known task whose prompt the new one starts from; the nearest in modality and organ serves best.
+        sizes: as for :class:`UniSeg`, those of the pretrained weights.
+
+    Raises:
+        ValueError: no such slot.
+    """
+
+    def __init__(self, slot: int = 0, **sizes: Any):
+        super().__init__(**sizes)
+        if not 0 <= slot < self.num_tasks:
+            raise ValueError(f"slot is {slot}, the pretrained network has tasks 0..{self.num_tasks - 1}")
+        self.slot = slot
+
+    @torch.jit.export
+    def select(self, prompts: Tensor, task: int | Tensor) -> Tensor:
+        """The slot's prompt, whatever the task: (B, T, d, h, w) -> (B, 1, d, h, w)."""
+        return prompts[:, self.slot : self.slot + 1]
