@@ -1,0 +1,90 @@
+"""The strong representation learner: UniSeg's U-Net, which UniSeg adds its prompts to and fine-tuning does without.
+
+Ye et al., MICCAI 2023, section 2.4. Letters: B batch, C channels, F bottleneck features, P prompt channels, K output
+channels, (D, H, W) size of the input in (z, y, x), (d, h, w) size of the bottleneck.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from uniseg_nets.nets.unet import Decoder, Encoder, check_size, initialise, stage_features
+
+__all__ = ["UniSegBackbone"]
+
+
+class UniSegBackbone(nn.Module):
+    """Encoder and decoder, with no prompt between them.
+
+    Its four steps, encode, prompts, select and decode, are those that inference calls, here as in
+    :class:`~uniseg_nets.UniSeg`; without prompts, ``prompts`` gives a tensor of no channel.
+
+    Args:
+        in_channels: channel counts that an input may have.
+        out_channels: K, channels of the heads: background and classes.
+        base_features: features of the first stage, doubled from stage to stage.
+        max_features: upper bound of a stage's features.
+        deep_supervision: return the logits of all five levels in training.
+        prompt_channels: P, channels that join the bottleneck.
+    """
+
+    def __init__(
+        self,
+        in_channels: Sequence[int] = (1,),
+        out_channels: int = 2,
+        base_features: int = 32,
+        max_features: int = 320,
+        deep_supervision: bool = True,
+        prompt_channels: int = 0,
+    ):
+        super().__init__()
+        self.out_channels = out_channels
+        self.deep_supervision = deep_supervision
+        features = stage_features(base_features, max_features)
+        self.encoder = Encoder(in_channels, features)
+        self.decoder = Decoder(features, out_channels, prompt_channels)
+        self.apply(initialise)
+
+    def forward(self, x: Tensor, task: int | Tensor = 0) -> Tensor | list[Tensor]:
+        """(B, C, D, H, W) -> logits (B, K, D, H, W); in training with deep supervision a list of five, finest first.
+
+        Args:
+            x: preprocessed image; D, H, W multiples of (16, 32, 32).
+            task: one id for the whole batch, or a tensor of B ids; of no effect without prompts.
+
+        Raises:
+            ValueError: a channel count, size or task id that the network does not have.
+        """
+        features = self.encode(x)
+        prompt = self.select(self.prompts(features), task)
+        bottom = torch.cat((features[-1], prompt), dim=1)  # (B, F + P, d, h, w)
+        all_levels = self.training and self.deep_supervision
+        logits = self.decoder(features, bottom, all_levels)
+        if all_levels:
+            return logits
+        return logits[0]
+
+    @torch.jit.export
+    def encode(self, x: Tensor) -> list[Tensor]:
+        """(B, C, D, H, W) -> features of the six stages, finest first; the last is the bottleneck (B, F, d, h, w)."""
+        if not torch.jit.is_scripting():  # scripting knows no global tuple of strides
+            check_size(x.shape[2:])
+        return self.encoder(x)
+
+    @torch.jit.export
+    def prompts(self, features: list[Tensor]) -> Tensor:
+        """Features -> prompts of all tasks; here none, (B, 0, d, h, w)."""
+        return features[-1][:, :0]
+
+    @torch.jit.export
+    def select(self, prompts: Tensor, task: int | Tensor) -> Tensor:
+        """The prompt of each sample's task, (B, P, d, h, w)."""
+        return prompts
+
+    @torch.jit.export
+    def decode(self, features: list[Tensor], prompt: Tensor) -> Tensor:
+        """Features and one task's prompt (B, P, d, h, w) -> logits (B, K, D, H, W)."""
+        return self.decoder(features, torch.cat((features[-1], prompt), dim=1))[0]
