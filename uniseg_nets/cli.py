@@ -153,6 +153,90 @@ def prepare(
     print(f"wrote {path}")
 
 
+def plan(
+    data: str,
+    out: str = "plan.json",
+    name: str | None = None,
+    labels: str | None = None,
+    channels: str | None = None,
+    weights: str | None = None,
+    folds: int = 5,
+    memory_gib: float = 8.0,
+    batch_size: int = 2,
+    seed: int = 0,
+    leave_out_faulty: bool = False,
+) -> None:
+    """Check a labelled data set and write the plan that fine-tuning takes.
+
+    Args:
+        data: an nnU-Net folder, a dataset.json or MONAI datalist, or folders of images and of label maps.
+        out: the plan, a JSON file to lay over the configs of bundles/uniseg_finetune.
+        name: of the task; the folder's by default.
+        labels: what the values mean, as "50=organ,100=lesion", where the data set does not say.
+        channels: modalities in order, as "CT,PET", where the data set does not say; CT means Hounsfield units.
+        weights: pretrained UniSeg weights to start from; those of `uniseg fetch-weights` by default, where they are.
+        folds: of the cross-validation.
+        memory_gib: for a training step; the patch follows from it.
+        batch_size: patches a step.
+        seed: of the folds.
+        leave_out_faulty: plan without the cases that have a fault.
+    """
+    from uniseg_nets.bundle import bundle_folder
+    from uniseg_nets.plan import PlanOptions, plan_dataset
+
+    fetched = bundle_folder(_UPSTREAM) / "models" / "model.pt"
+    if weights is None and fetched.is_file():
+        weights = str(fetched)
+    options = PlanOptions(
+        name=name,
+        labels=None if labels is None else _named_labels(labels),
+        channels=None if channels is None else _listed(channels),
+        weights=weights,
+        folds=int(folds),
+        memory_gib=float(memory_gib),
+        batch_size=int(batch_size),
+        seed=int(seed),
+        leave_out_faulty=bool(leave_out_faulty),
+    )
+    found = plan_dataset(str(data), str(out), options)
+    entry = found["task_entry"]
+    print(
+        f"{entry['name']}: {len(found['data'])} cases in {1 + max(case['fold'] for case in found['data'])} folds\n"
+        f"channels {', '.join(entry['channels'])}; "
+        f"labels {', '.join(f'{value} {label}' for value, label in zip(entry['values'], entry['classes']))}\n"
+        f"spacing {entry['spacing']} mm, patch {found['patch_size']} voxels (z, y, x)\n"
+        f"pretrained weights: {weights or 'none, see `uniseg fetch-weights`; training starts from scratch'}\n"
+        f"wrote {out}"
+    )
+
+
+def pack(output: str, plan: str, weights: str, version: str = "1.0.0") -> None:
+    """Pack a fine-tuned network as a bundle of its own, a versioned zip.
+
+    Args:
+        output: folder for the zip.
+        plan: what `uniseg plan` wrote.
+        weights: the training's model.pt; several folds' as "A.pt,B.pt".
+        version: of the packed bundle.
+    """
+    from uniseg_nets.pack import pack_bundle
+
+    print(f"wrote {pack_bundle(str(output), str(plan), _listed(weights), str(version))}")
+
+
+def _listed(words: Any) -> list[str]:
+    """ "CT,PET" as typed, or as fire has split it already."""
+    parts = words if isinstance(words, (list, tuple)) else str(words).split(",")
+    return [str(part).strip() for part in parts]
+
+
+def _named_labels(words: Any) -> dict[int, str]:
+    pairs = [part.partition("=") for part in _listed(words)]
+    if not all(value.strip().isdecimal() and int(value) and name.strip() for value, _, name in pairs):
+        raise ValueError(f'labels is {words!r}, expected such as "50=organ,100=lesion"')
+    return {int(value): name.strip() for value, _, name in pairs}
+
+
 def phantom(output: str, task: str | None = None, count: int = 1, validation: int = 0, seed: int = 0) -> None:
     """Write synthetic patients with labels: nnU-Net folders OUTPUT/TASK and one datalist.json over all of them.
 
@@ -188,6 +272,8 @@ _VERBS = {
     "convert": convert,
     "fetch-weights": fetch_weights,
     "prepare": prepare,
+    "plan": plan,
+    "pack": pack,
     "phantom": phantom,
     "demo": demo,
 }

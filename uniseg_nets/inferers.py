@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,15 +18,15 @@ from monai.data import MetaTensor
 from monai.inferers import Inferer
 from monai.utils.enums import MetaKeys
 from scipy.ndimage import gaussian_filter1d
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from uniseg_nets.nets import UniSeg
+from uniseg_nets.nets import UniSegBackbone
 from uniseg_nets.tasks import Task, TaskTable
 from uniseg_nets.transforms.grid import canonical_flips
 
-__all__ = ["UniSegInferer", "gaussian_window", "window_starts"]
+__all__ = ["EnsembleInferer", "UniSegInferer", "gaussian_window", "window_starts"]
 
 _SPATIAL = (-3, -2, -1)
 _SIGMA_SCALE = 0.125
@@ -76,7 +77,7 @@ class UniSegInferer(Inferer):
 
     @torch.no_grad()
     def __call__(  # type: ignore[override]
-        self, inputs: Tensor, network: UniSeg, task: str | int | Sequence[str] | None = None
+        self, inputs: Tensor, network: UniSegBackbone, task: str | int | Sequence[str] | None = None
     ) -> Tensor:
         tasks = self.tasks if task is None else self.table.select(task)
         if not tasks:
@@ -102,7 +103,7 @@ class UniSegInferer(Inferer):
         inner = tuple(slice((p - n) // 2, (p - n) // 2 + n) for p, n in zip(padded.shape[2:], size))
         return scores[(slice(None), slice(None), *inner)].flip(stored)
 
-    def predict_window(self, window: Tensor, network: UniSeg, tasks: Sequence[Task]) -> Tensor:
+    def predict_window(self, window: Tensor, network: UniSegBackbone, tasks: Sequence[Task]) -> Tensor:
         """Scores of one window, averaged over the flips: (B, C, d, h, w) -> (B, sum of K, d, h, w), float32."""
         total: Tensor | None = None
         for axes in self.flips:
@@ -112,6 +113,29 @@ class UniSegInferer(Inferer):
             total = scores if total is None else total.add_(scores)
         assert total is not None
         return total / len(self.flips)
+
+
+class EnsembleInferer(Inferer):
+    """The mean of several networks' scores, such as those of the cross-validation folds.
+
+    Called as ``inferer(inputs, network)`` with one network or an ``nn.ModuleList`` of them.
+
+    Args:
+        inferer: what each network is run by.
+    """
+
+    def __init__(self, inferer: UniSegInferer) -> None:
+        super().__init__()
+        self.inferer = inferer
+
+    def __call__(  # type: ignore[override]
+        self, inputs: Tensor, network: nn.Module, *args: Any, **kwargs: Any
+    ) -> Tensor:
+        networks: list[Any] = list(network) if isinstance(network, nn.ModuleList) else [network]
+        scores = self.inferer(inputs, networks[0], *args, **kwargs)
+        for member in networks[1:]:
+            scores += self.inferer(inputs, member, *args, **kwargs)
+        return scores / len(networks)
 
 
 def _stored_flips(inputs: Tensor) -> tuple[int, ...]:
@@ -125,7 +149,9 @@ def _stored_flips(inputs: Tensor) -> tuple[int, ...]:
     return () if affine is None else canonical_flips(np.asarray(affine, dtype=np.float64).reshape(-1, 4, 4)[0])
 
 
-def _task_scores(features: list[Tensor], prompts: Tensor, network: UniSeg, tasks: Sequence[Task]) -> Iterator[Tensor]:
+def _task_scores(
+    features: list[Tensor], prompts: Tensor, network: UniSegBackbone, tasks: Sequence[Task]
+) -> Iterator[Tensor]:
     for task in tasks:
         logits = network.decode(features, network.select(prompts, task.id))
         # The softmax runs over all channels before the cut to the task's own, as the heads were trained to share.

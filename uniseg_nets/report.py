@@ -21,6 +21,7 @@ from uniseg_nets.files import atomic_path
 from uniseg_nets.metrics import case_rows, summarise
 from uniseg_nets.preview import PreviewRow, save_preview
 from uniseg_nets.tasks import TaskTable
+from uniseg_nets.transforms.export import label_names
 from uniseg_nets.transforms.load import LoadCase
 
 __all__ = ["Report"]
@@ -32,10 +33,11 @@ class Report:
     """Compares label maps with references; writes ``cases.csv``, ``cases.json``, ``summary.csv`` and ``worst.png``.
 
     Args:
-        cases: labelled cases, each with ``name``, ``task``, ``image`` and ``label`` (the task's own values).
-        label_maps: folder of the found maps, ``TASK/NAME.nii.gz``, with the task's own values.
+        cases: labelled cases, each with ``name``, ``task``, ``image`` and ``label``.
+        label_maps: folder of the found maps, ``TASK/NAME.nii.gz``.
         output_dir: where to write.
         tasks: the task table.
+        values: of both maps: ``task`` for the task's own 1, 2, ..., ``global`` for those of the table.
         tolerance_mm: surface distance that the normalised surface Dice forgives.
         worst: how many cases are pictured.
     """
@@ -46,6 +48,7 @@ class Report:
         label_maps: str | PathLike[str],
         output_dir: str | PathLike[str],
         tasks: TaskTable,
+        values: str = "task",
         tolerance_mm: float = 2.0,
         worst: int = 4,
     ) -> None:
@@ -53,6 +56,7 @@ class Report:
         self.label_maps = Path(label_maps)
         self.output_dir = Path(output_dir)
         self.tasks = tasks
+        self.values = values
         self.tolerance_mm = tolerance_mm
         self.worst = worst
 
@@ -101,7 +105,7 @@ class Report:
         found, reference = load(self._found(case)), load(case["label"])
         spacing = np.linalg.norm(found.affine.numpy()[:3, :3], axis=0)
         maps = [volume.as_tensor()[0].round().byte().numpy() for volume in (found, reference)]
-        classes = dict(enumerate(task.classes, start=1))
+        classes = {value: name for value, name in label_names(self.tasks, task.name, self.values).items() if value}
         return [
             {"task": task.name, "case": case["name"], **row}
             for row in case_rows(maps[0], maps[1], spacing, classes, self.tolerance_mm)

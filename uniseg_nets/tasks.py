@@ -80,10 +80,11 @@ class TaskTable:
     """An ordered set of tasks; numbers of tasks, channels and classes follow from it.
 
     Args:
-        entries: one mapping a task with ``name``, ``channels``, ``spacing`` (z, y, x mm) and ``classes``.
+        entries: one mapping a task with ``name``, ``channels``, ``spacing`` (z, y, x mm), ``classes`` and, where label
+            maps are to keep values of their own, ``values``, one a class (1..255).
 
     Raises:
-        ValueError: an entry lacks a field, or a name stands twice.
+        ValueError: an entry lacks a field, or a name or value stands twice.
     """
 
     def __init__(self, entries: Sequence[Mapping[str, Any]]) -> None:
@@ -93,11 +94,12 @@ class TaskTable:
         next_value = 1
         for entry in entries:
             task = _read_entry(entry, len(tasks), next_value)
-            next_value += len(task.classes)
+            next_value = max(next_value - 1, *task.values) + 1
             tasks.append(task)
         self.tasks = tuple(tasks)
         _refuse_twins("task name", [task.name for task in tasks])
         _refuse_twins("class name", [name for task in tasks for name in task.classes])
+        _refuse_twins("label value", [str(value) for task in tasks for value in task.values])
 
     def __len__(self) -> int:
         return len(self.tasks)
@@ -214,14 +216,16 @@ def load_task_table(path: str | PathLike[str] | None = None) -> TaskTable:
 def _read_entry(entry: Mapping[str, Any], index: int, first_value: int) -> Task:
     name, channels = _field(entry, "name"), tuple(_field(entry, "channels"))
     spacing, classes = tuple(float(mm) for mm in _field(entry, "spacing")), tuple(_field(entry, "classes"))
-    unknown = set(entry) - {"name", "channels", "spacing", "classes"}
+    unknown = set(entry) - {"name", "channels", "spacing", "classes", "values"}
     if unknown:
         raise ValueError(f"task {name!r} has unknown fields {sorted(unknown)}")
     if not channels or not classes:
         raise ValueError(f"task {name!r} needs at least one channel and one class")
     if len(spacing) != 3 or min(spacing) <= 0:
         raise ValueError(f"task {name!r} has spacing {spacing}: expected three positive numbers, (z, y, x) in mm")
-    values = tuple(range(first_value, first_value + len(classes)))
+    values = tuple(entry.get("values") or range(first_value, first_value + len(classes)))
+    if len(values) != len(classes) or not all(isinstance(value, int) and 0 < value < 256 for value in values):
+        raise ValueError(f"task {name!r} has values {values}: expected {len(classes)} whole numbers from 1 to 255")
     return Task(index, name, channels, (spacing[0], spacing[1], spacing[2]), classes, values)
 
 

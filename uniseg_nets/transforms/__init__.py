@@ -2,6 +2,7 @@
 
 from uniseg_nets.transforms.crop import ForegroundVoxelsd, RandForegroundCropd
 from uniseg_nets.transforms.export import LabelMapd, SaveLabelMapd
+from uniseg_nets.transforms.labels import OwnLabelValuesd
 from uniseg_nets.transforms.load import LoadCase, LoadCased
 from uniseg_nets.transforms.preprocess import PreprocessCased
 
@@ -10,6 +11,7 @@ __all__ = [
     "LabelMapd",
     "LoadCase",
     "LoadCased",
+    "OwnLabelValuesd",
     "PreprocessCased",
     "RandForegroundCropd",
     "SaveLabelMapd",

@@ -113,7 +113,7 @@ class SaveLabelMapd(SaveImaged):
         output_dir: folder for the results.
         tasks, task, values: as for :class:`LabelMapd`.
         name_key: key of the case's name.
-        weights: the network's weights; their hash stands in the JSON.
+        weights: the network's weights, or several networks'; their hash stands in the JSON.
         about: more facts for the JSON, such as the inferer's settings.
 
     Raises:
@@ -128,7 +128,7 @@ class SaveLabelMapd(SaveImaged):
         task: str | int | Sequence[str] | None = None,
         values: str = "global",
         name_key: str = "name",
-        weights: str | PathLike[str] | None = None,
+        weights: str | PathLike[str] | Sequence[str] | None = None,
         about: Mapping[str, Any] | None = None,
     ) -> None:
         MapTransform.__init__(self, keys)
@@ -141,8 +141,10 @@ class SaveLabelMapd(SaveImaged):
         self.weights = weights
 
     @cached_property
-    def _weights_sha256(self) -> str | None:
-        return None if self.weights is None else sha256_of(self.weights)
+    def _weights_sha256(self) -> str | list[str] | None:
+        if self.weights is None or isinstance(self.weights, (str, PathLike)):
+            return None if self.weights is None else sha256_of(self.weights)
+        return [sha256_of(file) for file in self.weights]
 
     def facts(self, case: Mapping[Any, Any]) -> dict[str, Any]:
         """What the JSON beside a label map says of how it was made."""

@@ -1,0 +1,155 @@
+"""A fine-tuned network as a bundle of its own: one zip that MONAI downloads, loads and serves."""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+import zipfile
+from collections.abc import Mapping, Sequence
+from datetime import date
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from monai.bundle import ConfigParser
+
+import uniseg_nets
+from uniseg_nets.bundle import bundle_folder
+from uniseg_nets.checkpoints import read_state, save_weights, state_faults
+from uniseg_nets.data.datalist import read_json
+from uniseg_nets.files import atomic_path
+from uniseg_nets.tasks import TaskTable
+
+__all__ = ["pack_bundle"]
+
+_SOURCE = "uniseg_finetune"
+# What a plan knows of patients and of this machine stays here.
+_PRIVATE = ("data", "fingerprint", "pretrained", "pretrained_sizes")
+_COPIED = (
+    "configs/logging.conf",
+    "configs/evaluate.json",
+    "configs/multi_gpu_train.json",
+    "configs/small.json",
+    "LICENSE",
+)
+_VERSION = re.compile(r"\d+\.\d+\.\d+")
+
+
+def pack_bundle(
+    output: str | PathLike[str],
+    plan: str | PathLike[str],
+    weights: Sequence[str | PathLike[str]],
+    version: str = "1.0.0",
+) -> Path:
+    """Writes ``OUTPUT/NAME_vVERSION.zip``, NAME being the plan's task.
+
+    It holds configs with the plan merged in, metadata with its labels, the weights and their hashes; no name of a case.
+
+    Args:
+        output: folder.
+        plan: what `uniseg plan` wrote.
+        weights: the training's ``model.pt``; several folds' make an ensemble.
+        version: of the packed bundle, three numbers.
+
+    Raises:
+        FileNotFoundError: no plan or no weights.
+        ValueError: a plan without a task, weights that do not fit it, or no such version number.
+    """
+    if not _VERSION.fullmatch(version):
+        raise ValueError(f"version is {version!r}, expected three numbers such as 1.0.0")
+    content = {key: value for key, value in read_json(Path(plan)).items() if key not in _PRIVATE}
+    if "task_entry" not in content:
+        raise ValueError(f"{plan} is no plan: it lacks task_entry; `uniseg plan` writes one")
+    task = TaskTable([content["task_entry"]]).tasks[0]
+    name = re.sub(r"\W+", "_", task.name).strip("_").lower()
+    source = bundle_folder(_SOURCE)
+    models = ["model.pt"] if len(weights) == 1 else [f"fold{index}.pt" for index in range(len(weights))]
+    found = [f"$@bundle_root + '/models/{model}'" for model in models]
+    inference = _merged(source / "configs" / "inference.json", content, weights=found)
+    train = _merged(source / "configs" / "train.json", content, pretrained=found[0], new_tensors=[])
+    expected = _network_state(inference)
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder) / name
+        for file, model in zip(weights, models):
+            state, _ = read_state(file)
+            faults = state_faults(state, expected)
+            if faults:
+                raise ValueError(
+                    f"{file} does not fit {plan}: {'; '.join(faults[:3])}; use the plan it was trained with"
+                )
+            save_weights(state, root / "models" / model)
+        texts = {"configs/inference.json": inference, "configs/train.json": train}
+        texts["configs/metadata.json"] = _metadata(source, content, version)
+        for place in _COPIED:
+            _write(root / place, (source / place).read_text(encoding="utf-8"))
+        for place, value in texts.items():
+            _write(root / place, json.dumps(value, indent=4) + "\n")
+        _write(root / "docs" / "README.md", _readme(name, content))
+        target = Path(output) / f"{name}_v{version}.zip"
+        with atomic_path(target) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
+            for path in sorted(root.rglob("*")):
+                archive.write(path, path.relative_to(root.parent))
+    return target
+
+
+def _merged(config: Path, plan: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+    """A config with the plan laid over it, as ``monai.bundle run`` would."""
+    parser = ConfigParser()
+    parser.read_config(str(config))
+    for key, value in {**plan, **more}.items():
+        parser[key] = value
+    merged: dict[str, Any] = parser.get()
+    return {key: value for key, value in merged.items() if key != "_meta_"}
+
+
+def _network_state(inference: dict[str, Any]) -> Mapping[str, Any]:
+    state: Mapping[str, Any] = ConfigParser(inference).get_parsed_content("network_def").state_dict()
+    return state
+
+
+def _metadata(source: Path, plan: Mapping[str, Any], version: str) -> dict[str, Any]:
+    metadata = read_json(source / "configs" / "metadata.json")
+    entry = plan["task_entry"]
+    metadata |= {
+        "version": version,
+        "changelog": {version: f"packed on {date.today().isoformat()} by uniseg-nets {uniseg_nets.__version__}"},
+        "name": entry["name"],
+        "task": f"Segmentation of {', '.join(entry['classes'])}",
+        "description": f"UniSeg's U-Net, fine-tuned to segment {', '.join(entry['classes'])}.",
+        "authors": "unnamed",
+        "copyright": "unnamed",
+        "data_source": "unnamed",
+        "image_classes": ", ".join(entry["channels"]),
+    }
+    data = metadata["network_data_format"]
+    image, pred = data["inputs"]["image"], data["outputs"]["pred"]
+    image |= {"modality": entry["channels"][0], "num_channels": len(entry["channels"])}
+    image |= {"spatial_shape": plan["patch_size"]}
+    image["channel_def"] = {str(index): channel for index, channel in enumerate(entry["channels"])}
+    pred |= {"num_channels": len(entry["classes"]) + 1, "spatial_shape": plan["patch_size"]}
+    pred["channel_def"] = {"0": "background"} | {str(v): n for v, n in zip(entry["values"], entry["classes"])}
+    return metadata
+
+
+def _readme(name: str, plan: Mapping[str, Any]) -> str:
+    entry = plan["task_entry"]
+    labels = "\n".join(f"- {value}: {label}" for value, label in zip(entry["values"], entry["classes"]))
+    return f"""# {entry["name"]}
+
+UniSeg's U-Net, fine-tuned. Channels in order: {", ".join(entry["channels"])}. Labels:
+
+{labels}
+
+    pip install uniseg-nets
+    cd {name}
+    python -m monai.bundle run --config_file configs/inference.json --dataset_dir DIR --output_dir OUT
+
+Research only: not a medical device, not for diagnosis or treatment. Say here on which data it was trained and how good
+it is on which others.
+"""
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")

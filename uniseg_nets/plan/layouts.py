@@ -1,0 +1,164 @@
+"""The ways in which people keep labelled scans.
+
+The one rule: nothing is opened here but JSON; what the files hold is :mod:`uniseg_nets.plan.examine`'s subject.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from uniseg_nets.data.cases import find_cases
+from uniseg_nets.data.datalist import load_datalist, read_json
+from uniseg_nets.transforms.load import SCAN_ENDINGS, scan_name
+
+__all__ = ["DataSet", "read_layout"]
+
+# What people call files and folders that hold labels.
+_LABEL_WORDS = re.compile(r"label|seg|mask|annot|truth|(^|[_\-.])gt([_\-.]|$)", re.IGNORECASE)
+_SECTIONS = ("training", "validation")
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """Labelled cases, and what the data set says of itself.
+
+    Attributes:
+        root: the folder.
+        cases: each ``{"name", "image": [paths, one a channel], "label": path}``, sorted by name.
+        channels: names of the channels, where the data set tells them.
+        labels: value -> name of the foreground classes, where the data set tells them.
+        unpaired: names of images without a label map, and of label maps without an image.
+    """
+
+    root: Path
+    cases: list[dict[str, Any]]
+    channels: tuple[str, ...] | None
+    labels: dict[int, str] | None
+    unpaired: tuple[str, ...] = ()
+
+
+def read_layout(source: str | PathLike[str]) -> DataSet:
+    """The labelled cases at ``source``, which is one of
+
+    - an nnU-Net folder: ``imagesTr``, ``labelsTr`` and ``dataset.json`` (its versions 1 and 2);
+    - a Decathlon ``dataset.json`` or a MONAI datalist, or a folder with either: lists of ``image`` and ``label``;
+    - a folder with one sub-folder of label maps, by its name, and one of images, or one for each channel;
+    - a folder with one sub-folder a case, in which one file's name says that it is the label map.
+
+    Raises:
+        FileNotFoundError: no such path.
+        ValueError: none of these layouts, or no labelled case.
+    """
+    source = Path(source)
+    if not source.exists():
+        raise FileNotFoundError(f"no file or folder {source}")
+    if source.is_file():
+        data = _from_json(source)
+    elif (source / "dataset.json").is_file():
+        data = _from_json(source / "dataset.json")
+    elif (source / "datalist.json").is_file():
+        data = _from_json(source / "datalist.json")
+    else:
+        data = _from_folders(source)
+    if not data.cases:
+        some = f"; without a partner are {', '.join(data.unpaired[:5])}" if data.unpaired else ""
+        raise ValueError(f"{source} holds no image with a label map of the same name{some}")
+    return data
+
+
+def _from_json(path: Path) -> DataSet:
+    content = read_json(path)
+    channels, labels = _channels(content, path), _labels(content, path)
+    listed = [case for section in _SECTIONS if content.get(section) for case in load_datalist(path, section)]
+    if not listed:
+        return _paired(path.parent, path.parent / "labelsTr", [path.parent / "imagesTr"], channels, labels)
+    cases, unpaired = [], []
+    for case in listed:
+        if "label" not in case:
+            unpaired.append(case["name"])
+            continue
+        image = case["image"] if isinstance(case["image"], list) else _channel_files(Path(case["image"]))
+        cases.append({"name": case["name"], "image": image, "label": case["label"]})
+    return DataSet(path.parent, sorted(cases, key=lambda case: case["name"]), channels, labels, tuple(unpaired))
+
+
+def _channel_files(listed: Path) -> list[str]:
+    """A list may name ``CASE.nii.gz`` where the files are ``CASE_0000.nii.gz`` and so on (nnU-Net version 1)."""
+    if listed.exists():
+        return [str(listed)]
+    name = scan_name(listed)[0]
+    found = sorted(listed.parent.glob(f"{name}_[0-9][0-9][0-9][0-9].*")) if listed.parent.is_dir() else []
+    return [str(path) for path in found] or [str(listed)]
+
+
+def _channels(content: Mapping[str, Any], path: Path) -> tuple[str, ...] | None:
+    named = content.get("channel_names") or content.get("modality")
+    if named is None:
+        return None
+    if not isinstance(named, Mapping):
+        raise ValueError(f'{path}: "channel_names" is {named!r}, expected {{"0": "CT", ...}}')
+    return tuple(str(named[key]) for key in sorted(named, key=int))
+
+
+def _labels(content: Mapping[str, Any], path: Path) -> dict[int, str] | None:
+    named = content.get("labels")
+    if not isinstance(named, Mapping):
+        return None
+    pairs: dict[int, str] = {}
+    for key, value in named.items():
+        name, number = (value, key) if str(key).isdecimal() else (key, value)  # {"1": "liver"} or {"liver": 1}
+        if not str(number).isdecimal():
+            raise ValueError(f"{path}: label {key!r} is {value!r}; regions and other label sets are not supported")
+        pairs[int(number)] = str(name)
+    return {number: pairs[number] for number in sorted(pairs) if number}
+
+
+def _from_folders(root: Path) -> DataSet:
+    folders = [path for path in sorted(root.iterdir()) if path.is_dir() and not path.name.startswith(".")]
+    labels = [folder for folder in folders if _LABEL_WORDS.search(folder.name)]
+    images = [folder for folder in folders if folder not in labels]
+    if len(labels) == 1 and images:
+        channels = tuple(folder.name for folder in images) if len(images) > 1 else None
+        return _paired(root, labels[0], images, channels, None)
+    if len(labels) > 1:
+        raise ValueError(f"{root} has several folders of label maps ({', '.join(f.name for f in labels)}): keep one")
+    cases, unpaired = [], []
+    names: set[tuple[str, ...]] = set()
+    for folder in folders:
+        scans = sorted(path for path in folder.iterdir() if path.name.lower().endswith(SCAN_ENDINGS))
+        found = [path for path in scans if _LABEL_WORDS.search(path.name)]
+        if len(found) != 1 or len(scans) < 2:
+            unpaired.append(folder.name)
+            continue
+        others = [path for path in scans if path != found[0]]
+        names.add(tuple(scan_name(path)[0].removeprefix(folder.name).strip("_-.") for path in others))
+        cases.append({"name": folder.name, "image": [str(path) for path in others], "label": str(found[0])})
+    channels = next(iter(names)) if len(names) == 1 and all(next(iter(names))) else None
+    return DataSet(root, cases, channels, None, tuple(unpaired))
+
+
+def _paired(
+    root: Path,
+    label_folder: Path,
+    image_folders: list[Path],
+    channels: tuple[str, ...] | None,
+    labels: dict[int, str] | None,
+) -> DataSet:
+    """Cases whose label map and images, in one folder or in one a channel, have one name."""
+    missing = [str(folder) for folder in (label_folder, *image_folders) if not folder.is_dir()]
+    if missing:
+        raise FileNotFoundError(f"no folder {', '.join(missing)}")
+    maps = {case["name"]: case["image"][0] for case in find_cases(label_folder)}
+    by_folder = [{case["name"]: case["image"] for case in find_cases(folder)} for folder in image_folders]
+    names = set(maps).intersection(*by_folder)
+    others = set(maps).union(*by_folder) - names
+    cases = [
+        {"name": name, "image": [file for images in by_folder for file in images[name]], "label": maps[name]}
+        for name in sorted(names)
+    ]
+    return DataSet(root, cases, channels, labels, tuple(sorted(others)))

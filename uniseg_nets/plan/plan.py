@@ -1,0 +1,285 @@
+"""Checks a labelled data set whole and writes the plan: one overlay that the fine-tuning configs take."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from uniseg_nets.files import atomic_path
+from uniseg_nets.plan.choose import choose_patch, choose_spacing, looks_like_hounsfield
+from uniseg_nets.plan.examine import CaseFacts, examine
+from uniseg_nets.plan.layouts import DataSet, read_layout
+
+__all__ = ["PlanOptions", "plan_dataset"]
+
+logger = logging.getLogger(__name__)
+
+_SHOWN = 10  # names listed in one message
+
+
+@dataclass(frozen=True)
+class PlanOptions:
+    """What a user may decide; everything else follows from the data.
+
+    Attributes:
+        name: of the task; the folder's by default.
+        labels: value -> class name, in place of the data set's own or of ``class_VALUE``.
+        channels: modalities in order, in place of the data set's own; ``CT`` means Hounsfield units.
+        weights: pretrained weights, whose sizes the network takes.
+        folds: number of cross-validation folds.
+        memory_gib: for a training step; the patch follows.
+        batch_size: patches a step.
+        seed: of the folds.
+        leave_out_faulty: plan without the cases that have a fault, rather than not at all.
+    """
+
+    name: str | None = None
+    labels: Mapping[int, str] | None = None
+    channels: Sequence[str] | None = None
+    weights: str | None = None
+    folds: int = 5
+    memory_gib: float = 8.0
+    batch_size: int = 2
+    seed: int = 0
+    leave_out_faulty: bool = False
+
+
+def plan_dataset(
+    source: str | PathLike[str], output: str | PathLike[str], options: PlanOptions | None = None
+) -> dict[str, Any]:
+    """Examines every case and writes the plan; returns it.
+
+    Raises:
+        FileNotFoundError: no such data set.
+        ValueError: no known layout; or faults, all named, with what to do; nothing is written then.
+    """
+    options = options or PlanOptions()
+    data = read_layout(source)
+    if data.unpaired:
+        logger.warning("image or label map alone, left out: %s", _listing(data.unpaired))
+    facts, faults = _examine_all(data.cases)
+    channels = _channel_names(facts, options.channels or data.channels)
+    labels = dict(options.labels or data.labels or _found_labels(facts))
+    faults |= _case_faults(facts, channels, labels)
+    faults |= {twin: f"holds the same image as {first}" for twin, first in _copies(facts).items()}
+    if faults and not options.leave_out_faulty:
+        raise ValueError(_report_faults(faults, len(data.cases)))
+    for name, fault in faults.items():
+        logger.warning("left out %s: %s", name, fault)
+    kept = [case for case in facts if case.name not in faults]
+    _check_classes(kept, labels)
+    empty = [case.name for case in kept if not case.voxels]
+    if empty:
+        logger.warning("no foreground in %d of %d cases, kept as such: %s", len(empty), len(kept), _listing(empty))
+    plan = _plan(data, kept, channels, labels, options)
+    with atomic_path(output) as temporary:
+        temporary.write_text(_pretty(plan), encoding="utf-8")
+    return plan
+
+
+def _examine_all(cases: Sequence[Mapping[str, Any]]) -> tuple[list[CaseFacts], dict[str, str]]:
+    """The facts of readable cases, and what is wrong with the others."""
+    facts: list[CaseFacts] = []
+    faults: dict[str, str] = {}
+    for case in tqdm(cases, desc="examining", unit="case", disable=None):
+        try:
+            facts.append(examine(case))
+        except (ValueError, OSError) as error:
+            faults[case["name"]] = str(error)
+    if not facts:
+        raise ValueError(_report_faults(faults, len(cases)))
+    return facts, faults
+
+
+def _channel_names(facts: Sequence[CaseFacts], named: Sequence[str] | None) -> tuple[str, ...]:
+    """The channels' modalities: as named, else CT where the values say so and MR elsewhere."""
+    usual = Counter(len(case.intensities) for case in facts).most_common(1)[0][0]
+    if named is None:
+        guessed = []
+        for index in range(usual):
+            members = [case.intensities[index] for case in facts if len(case.intensities) == usual]
+            low, high = np.median([m[0] for m in members]), np.median([m[-1] for m in members])
+            guessed.append("CT" if looks_like_hounsfield(low, high) else "MR")
+        logger.info("channels taken for %s, by their values; `--channels` says otherwise", ", ".join(guessed))
+        named = guessed
+    names = tuple("CT" if str(name).upper() == "CT" else str(name) for name in named)
+    for index, name in enumerate(names):
+        members = [case.intensities[index] for case in facts if len(case.intensities) > index]
+        if members and name != "CT" and np.mean([looks_like_hounsfield(m[0], m[-1]) for m in members]) > 0.5:
+            logger.warning(
+                "channel %d is named %r but looks like Hounsfield units: is it `CT`? (--channels)", index, name
+            )
+    return names
+
+
+def _found_labels(facts: Sequence[CaseFacts]) -> dict[int, str]:
+    values = sorted({value for case in facts for value in case.voxels})
+    names = {value: f"class_{value}" for value in values}
+    logger.info("the data set names no labels; taken: %s; `--labels` names them", names)
+    return names
+
+
+def _case_faults(facts: Sequence[CaseFacts], channels: Sequence[str], labels: Mapping[int, str]) -> dict[str, str]:
+    faults = {}
+    for case in facts:
+        unknown = sorted(set(case.voxels) - set(labels))
+        if len(case.intensities) != len(channels):
+            faults[case.name] = (
+                f"has {len(case.intensities)} channel(s), expected {len(channels)} ({_listing(channels)})"
+            )
+        elif unknown:
+            faults[case.name] = (
+                f"has label values {unknown}, the data set names {dict(labels)}: correct the label map, or name every "
+                f'value, as in `--labels "{",".join(f"{value}=name" for value in sorted({*labels, *unknown}))}"`'
+            )
+    return faults
+
+
+def _copies(facts: Sequence[CaseFacts]) -> dict[str, str]:
+    """Case -> the earlier case with the same image; in two folds they would flatter the validation."""
+    first: dict[str, str] = {}
+    return {case.name: first[case.digest] for case in facts if first.setdefault(case.digest, case.name) != case.name}
+
+
+def _check_classes(facts: Sequence[CaseFacts], labels: Mapping[int, str]) -> None:
+    absent = {value: name for value, name in labels.items() if not any(case.voxels.get(value) for case in facts)}
+    if not labels or len(absent) == len(labels):
+        raise ValueError("no case has any foreground: nothing to learn")
+    if absent:
+        rest = ",".join(f"{value}={name}" for value, name in labels.items() if value not in absent)
+        raise ValueError(
+            f"in no case is there {', '.join(f'{name} ({value})' for value, name in absent.items())}: add cases that "
+            f'have it, or leave it out with `--labels "{rest}"`'
+        )
+
+
+def _plan(
+    data: DataSet,
+    facts: Sequence[CaseFacts],
+    channels: Sequence[str],
+    labels: Mapping[int, str],
+    options: PlanOptions,
+) -> dict[str, Any]:
+    if len(facts) < 2:
+        raise ValueError(f"{len(facts)} case is left: one to train on and one to validate on are needed at least")
+    sizes = _network_sizes(options.weights)
+    spacing = choose_spacing([case.spacing for case in facts], [case.shape for case in facts])
+    extents = [np.asarray(case.shape) * case.spacing / spacing for case in facts]
+    base_features = sizes.get("network_def#base_features", 32)
+    patch = choose_patch(np.median(extents, axis=0).tolist(), options.memory_gib, base_features, options.batch_size)
+    folds = min(options.folds, len(facts))
+    drawn = np.random.default_rng(options.seed).permutation(len(facts))
+    fold_of = {facts[index].name: order % folds for order, index in enumerate(drawn)}
+    cases = [
+        {
+            "name": case["name"],
+            "image": [_relative(file, data.root) for file in case["image"]],
+            "label": _relative(case["label"], data.root),
+            "fold": fold_of[case["name"]],
+        }
+        for case in data.cases
+        if case["name"] in fold_of
+    ]
+    return {
+        "fingerprint": _fingerprint(facts, channels, labels, extents),
+        "task_entry": {
+            "name": options.name or data.root.resolve().name,
+            "channels": list(channels),
+            "spacing": list(spacing),
+            "classes": list(labels.values()),
+            "values": list(labels),
+        },
+        "patch_size": list(patch),
+        "batch_size": options.batch_size,
+        **sizes,
+        "data": cases,
+    }
+
+
+def _network_sizes(weights: str | None) -> dict[str, Any]:
+    if weights is None:
+        return {}
+    from uniseg_nets.checkpoints import read_weights
+
+    sizes = read_weights(weights).sizes
+    kept = {f"network_def#{name}": sizes[name] for name in ("base_features", "max_features")}
+    pretrained = {"tasks": sizes["num_tasks"], "in_channels": sizes["in_channels"], "patch_size": sizes["patch_size"]}
+    return {"pretrained": str(Path(weights).resolve()), "pretrained_sizes": pretrained, **kept}
+
+
+def _fingerprint(
+    facts: Sequence[CaseFacts], channels: Sequence[str], labels: Mapping[int, str], extents: Sequence[np.ndarray]
+) -> dict[str, Any]:
+    """What a person wants to know of the data; no config reads it."""
+    spacings = np.asarray([case.spacing for case in facts])
+    intensities = np.asarray([case.intensities for case in facts])  # (case, channel, percentile)
+    total = sum(float(np.prod(case.shape)) for case in facts)
+    return {
+        "cases": len(facts),
+        "spacing_mm_zyx": {key: _rounded(value) for key, value in _spread(spacings).items()},
+        "size_at_plan_spacing_zyx": {key: _rounded(value, 0) for key, value in _spread(np.asarray(extents)).items()},
+        "intensities": {
+            f"{index} {name}": {
+                "scaling": "-325..325 HU to 0..1" if name == "CT" else "zero mean, unit deviation a case",
+                "median_of_min_p1_median_p99_max": _rounded(np.median(intensities[:, index], axis=0)),
+            }
+            for index, name in enumerate(channels)
+        },
+        "classes": {
+            name: {
+                "cases": sum(1 for case in facts if case.voxels.get(value)),
+                "share_of_voxels": float(f"{sum(case.voxels.get(value, 0) for case in facts) / total:.3g}"),
+            }
+            for value, name in labels.items()
+        },
+    }
+
+
+def _spread(values: np.ndarray) -> dict[str, np.ndarray]:
+    return {"min": values.min(axis=0), "median": np.median(values, axis=0), "max": values.max(axis=0)}
+
+
+def _rounded(values: np.ndarray, digits: int = 3) -> list[float]:
+    return [round(float(value), digits) for value in values]
+
+
+def _relative(file: str, root: Path) -> str:
+    return os.path.relpath(Path(file).resolve(), root.resolve())
+
+
+def _report_faults(faults: Mapping[str, str], total: int) -> str:
+    lines = [f"{len(faults)} of {total} cases have a fault, no plan written:"]
+    lines += [f"  {name}: {fault}" for name, fault in list(faults.items())[:_SHOWN]]
+    if len(faults) > _SHOWN:
+        lines.append(f"  and {len(faults) - _SHOWN} more")
+    return "\n".join([*lines, "mend them, or plan without them by `--leave_out_faulty`"])
+
+
+def _listing(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
+
+
+def _pretty(plan: Mapping[str, Any]) -> str:
+    """JSON that a person reads: short lists and cases on one line each."""
+    lines = []
+    for key, value in plan.items():
+        if key == "data":
+            members = ",\n".join("        " + json.dumps(case) for case in value)
+            lines.append(f'    "data": [\n{members}\n    ]')
+        elif isinstance(value, dict):
+            members = ",\n".join(f"        {json.dumps(name)}: {json.dumps(item)}" for name, item in value.items())
+            lines.append(f"    {json.dumps(key)}: {{\n{members}\n    }}")
+        else:
+            lines.append(f"    {json.dumps(key)}: {json.dumps(value)}")
+    return "{\n" + ",\n".join(lines) + "\n}\n"
