@@ -14,6 +14,7 @@ import pytest
 import torch
 from monai.bundle import ConfigWorkflow, load
 
+from tests.running import run
 from uniseg_nets.phantom import write_phantom_tasks, write_phantoms
 
 DEMO = ["inference.json", "demo.json"]
@@ -26,16 +27,6 @@ def copy(bundle, tmp_path) -> Path:
     shutil.copytree(bundle, target, ignore=shutil.ignore_patterns("runs", "eval", "model.pt*"))
     shutil.copy(target / "models" / "demo.pt", target / "models" / "model.pt")
     return target
-
-
-def run(verb, cwd, configs, folder=Path("configs"), **options):
-    files = str([str(folder / config) for config in configs])
-    command = [sys.executable, "-m", "monai.bundle", verb, "--config_file", files]
-    for name, value in options.items():
-        command += [f"--{name}", str(value)]
-    found = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
-    assert found.returncode == 0, found.stdout[-3000:] + found.stderr[-3000:]
-    return found.stdout + found.stderr
 
 
 def test_metadata_fit_the_zoo_s_schema(bundle, test_data):

@@ -59,7 +59,7 @@ def examine(case: Mapping[str, Any]) -> CaseFacts:
             f"{np.round(affine, 3).tolist()}): resample one to the other"
         )
     values, counts = np.unique(label.numpy(), return_counts=True)
-    wrong = [value for value in values if value != round(value) or not 0 <= value <= 255]
+    wrong = [value for value in values.tolist() if value != round(value) or not 0 <= value <= 255]
     if wrong:
         raise ValueError(f"{case['label']} holds {wrong[:5]}: labels are whole numbers from 0 to 255")
     channels = image.numpy()

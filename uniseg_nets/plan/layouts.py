@@ -12,7 +12,6 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from uniseg_nets.data.cases import find_cases
 from uniseg_nets.data.datalist import load_datalist, read_json
 from uniseg_nets.transforms.load import SCAN_ENDINGS, scan_name
 
@@ -77,14 +76,19 @@ def _from_json(path: Path) -> DataSet:
     listed = [case for section in _SECTIONS if content.get(section) for case in load_datalist(path, section)]
     if not listed:
         return _paired(path.parent, path.parent / "labelsTr", [path.parent / "imagesTr"], channels, labels)
-    cases, unpaired = [], []
-    for case in listed:
-        if "label" not in case:
-            unpaired.append(case["name"])
-            continue
+    labelled = [case for case in listed if "label" in case]
+    # A label map's name is a case's name; an image's may carry a channel, or a number that looks like one.
+    names = [_stem(Path(case["label"])) for case in labelled]
+    if len(set(names)) < len(names):
+        names = [str(case["name"]) for case in labelled]
+    if len(set(names)) < len(names):
+        raise ValueError(f"{path}: several cases have one name: give every entry a `name` of its own")
+    cases = []
+    for name, case in sorted(zip(names, labelled), key=lambda pair: pair[0]):
         image = case["image"] if isinstance(case["image"], list) else _channel_files(Path(case["image"]))
-        cases.append({"name": case["name"], "image": image, "label": case["label"]})
-    return DataSet(path.parent, sorted(cases, key=lambda case: case["name"]), channels, labels, tuple(unpaired))
+        cases.append({"name": name, "image": image, "label": case["label"]})
+    unpaired = tuple(str(case["name"]) for case in listed if "label" not in case)
+    return DataSet(path.parent, cases, channels, labels, unpaired)
 
 
 def _channel_files(listed: Path) -> list[str]:
@@ -130,16 +134,26 @@ def _from_folders(root: Path) -> DataSet:
     cases, unpaired = [], []
     names: set[tuple[str, ...]] = set()
     for folder in folders:
-        scans = sorted(path for path in folder.iterdir() if path.name.lower().endswith(SCAN_ENDINGS))
+        scans = _scans(folder)
         found = [path for path in scans if _LABEL_WORDS.search(path.name)]
         if len(found) != 1 or len(scans) < 2:
             unpaired.append(folder.name)
             continue
         others = [path for path in scans if path != found[0]]
-        names.add(tuple(scan_name(path)[0].removeprefix(folder.name).strip("_-.") for path in others))
+        names.add(tuple(_stem(path).removeprefix(folder.name).strip("_-.") for path in others))
         cases.append({"name": folder.name, "image": [str(path) for path in others], "label": str(found[0])})
     channels = next(iter(names)) if len(names) == 1 and all(next(iter(names))) else None
     return DataSet(root, cases, channels, None, tuple(unpaired))
+
+
+def _scans(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.name.lower().endswith(SCAN_ENDINGS))
+
+
+def _stem(path: Path) -> str:
+    """The file's name without its ending, a number at its end included."""
+    ending = next((ending for ending in SCAN_ENDINGS if path.name.lower().endswith(ending)), "")
+    return path.name[: len(path.name) - len(ending)]
 
 
 def _paired(
@@ -153,8 +167,14 @@ def _paired(
     missing = [str(folder) for folder in (label_folder, *image_folders) if not folder.is_dir()]
     if missing:
         raise FileNotFoundError(f"no folder {', '.join(missing)}")
-    maps = {case["name"]: case["image"][0] for case in find_cases(label_folder)}
-    by_folder = [{case["name"]: case["image"] for case in find_cases(folder)} for folder in image_folders]
+    maps = {_stem(path): str(path) for path in _scans(label_folder)}
+    by_folder: list[dict[str, list[str]]] = []
+    for folder in image_folders:
+        images: dict[str, list[str]] = {}
+        for path in _scans(folder):
+            name = _stem(path) if _stem(path) in maps else scan_name(path)[0]
+            images.setdefault(name, []).append(str(path))
+        by_folder.append(images)
     names = set(maps).intersection(*by_folder)
     others = set(maps).union(*by_folder) - names
     cases = [

@@ -1,0 +1,16 @@
+"""Bundles run as their users run them: by the command, in a process of its own."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+
+def run(verb, cwd, configs, folder=Path("configs"), **options):
+    """`python -m monai.bundle VERB` with configs of a folder; an absolute config stays as it is. Returns the output."""
+    files = str([str(folder / config) for config in configs])
+    command = [sys.executable, "-m", "monai.bundle", verb, "--config_file", files]
+    for name, value in options.items():
+        command += [f"--{name}", str(value)]
+    found = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stdout[-3000:] + found.stderr[-3000:]
+    return found.stdout + found.stderr

@@ -1,0 +1,178 @@
+import json
+import shutil
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from uniseg_nets.data import fold_cases
+from uniseg_nets.phantom import write_phantoms
+from uniseg_nets.plan import PlanOptions, plan_dataset
+from uniseg_nets.plan.choose import choose_patch, choose_spacing
+
+AFFINE = np.diag([1.5, 1.5, 3.0, 1.0])
+
+
+def write_case(folder, name, values=(0, 50, 100), seed=0, channels=("t1", "t2"), size=(40, 36, 20), low=0.0):
+    """One sub-folder a case: channels and a label map with boxes of the values."""
+    rng = np.random.default_rng(seed)
+    label = np.zeros(size, np.uint8)
+    for index, value in enumerate(values):
+        label[4 * index : 4 * index + 4, :8, :8] = value
+    place = folder / name
+    place.mkdir(parents=True)
+    for channel in channels:
+        image = rng.normal(100, 20, size).astype(np.float32)
+        image[0, 0, 0] = low
+        nib.save(nib.Nifti1Image(image, AFFINE), place / f"{channel}.nii.gz")
+    nib.save(nib.Nifti1Image(label, AFFINE), place / "seg.nii.gz")
+    return place
+
+
+@pytest.fixture
+def patients(tmp_path):
+    """A layout, values and channels that nothing in the code knows."""
+    for index in range(4):
+        write_case(tmp_path / "data", f"patient{index}", seed=index)
+    return tmp_path / "data"
+
+
+def test_a_folder_a_case_with_values_of_its_own(patients, tmp_path):
+    plan = plan_dataset(patients, tmp_path / "plan.json", PlanOptions(folds=2))
+    assert plan["task_entry"] == {
+        "name": "data",
+        "channels": ["t1", "t2"],
+        "spacing": [3.0, 1.5, 1.5],
+        "classes": ["class_50", "class_100"],
+        "values": [50, 100],
+    }
+    assert plan["patch_size"] == [32, 64, 64]
+    assert plan["fingerprint"]["classes"]["class_50"]["cases"] == 4
+    assert json.loads((tmp_path / "plan.json").read_text()) == plan
+    held = [fold_cases(plan["data"], patients, "data", fold, validation=True) for fold in range(2)]
+    assert sorted(case["name"] for fold in held for case in fold) == [f"patient{index}" for index in range(4)]
+    train = fold_cases(plan["data"], patients, "data", 0)
+    assert {case["name"] for case in train} == {case["name"] for case in held[1]}
+    assert train[0]["image"] == [str(patients / train[0]["name"] / f"{channel}.nii.gz") for channel in ("t1", "t2")]
+
+
+def test_names_for_values_and_channels_come_from_the_user(patients, tmp_path):
+    options = PlanOptions(labels={50: "organ", 100: "lesion"}, channels=["CT", "PET"], name="mine")
+    entry = plan_dataset(patients, tmp_path / "plan.json", options)["task_entry"]
+    assert (entry["name"], entry["classes"], entry["channels"]) == ("mine", ["organ", "lesion"], ["CT", "PET"])
+
+
+def test_sibling_folders_and_hounsfield_units_are_recognised(tmp_path):
+    for index in range(2):
+        place = write_case(tmp_path / "raw", f"p{index}", seed=index, channels=("scan",), low=-1000)
+        for source, folder in (("scan", "images"), ("seg", "masks")):
+            (tmp_path / "data" / folder).mkdir(parents=True, exist_ok=True)
+            shutil.move(place / f"{source}.nii.gz", tmp_path / "data" / folder / f"p{index}.nii.gz")
+    nib.save(nib.Nifti1Image(np.ones((4, 4, 4), np.float32), AFFINE), tmp_path / "data" / "images" / "alone.nii.gz")
+    plan = plan_dataset(tmp_path / "data", tmp_path / "plan.json")
+    assert plan["task_entry"]["channels"] == ["CT"]
+    assert [case["name"] for case in plan["data"]] == ["p0", "p1"]
+
+
+@pytest.mark.parametrize("how", ["folder", "dataset.json", "datalist"])
+def test_known_layouts_bring_their_own_names(tmp_path, table, how):
+    task = table.one("whole_body_tumour")
+    names = write_phantoms(tmp_path / "data", task, 2)
+    source = tmp_path / "data"
+    if how != "folder":
+        entries = [
+            {"image": [f"imagesTr/{name}_{c:04d}.nii.gz" for c in range(2)], "label": f"labelsTr/{name}.nii.gz"}
+            for name in names
+        ]
+        content = json.loads((source / "dataset.json").read_text()) | {"training": entries}
+        (source / "dataset.json").unlink()
+        source = source / ("dataset.json" if how == "dataset.json" else "cases.json")
+        source.write_text(json.dumps(content))
+    plan = plan_dataset(source, tmp_path / "plan.json")
+    assert plan["task_entry"]["channels"] == ["CT", "PET"]
+    assert plan["task_entry"]["classes"] == list(task.classes) and plan["task_entry"]["values"] == [1]
+    assert [case["name"] for case in plan["data"]] == names
+
+
+def broken(folder, fault):
+    seg = folder / "patient1" / "seg.nii.gz"
+    label = np.asarray(nib.load(seg).dataobj).copy()
+    if fault == "value":
+        label[20, 20, 10] = 7
+    if fault == "grid":
+        nib.save(nib.Nifti1Image(label, AFFINE + np.eye(4)[:, [3, 0, 1, 2]] * 0.5), seg)
+        return
+    if fault == "fraction":
+        nib.save(nib.Nifti1Image(label * np.float32(0.5) + np.float32(0.25), AFFINE), seg)
+        return
+    if fault == "truncated":
+        image = folder / "patient1" / "t2.nii.gz"
+        image.write_bytes(image.read_bytes()[:2000])
+    if fault == "copy":
+        for name in ("t1", "t2"):
+            shutil.copy(folder / "patient0" / f"{name}.nii.gz", folder / "patient1" / f"{name}.nii.gz")
+    if fault == "channels":
+        (folder / "patient1" / "t2.nii.gz").unlink()
+    nib.save(nib.Nifti1Image(label, AFFINE), seg)
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("value", r"patient1: has label values \[7\], .*--labels \"7=name,50=name,100=name\""),
+        ("grid", r"patient1: .*seg.nii.gz lies on another grid"),
+        ("fraction", r"seg.nii.gz holds \[0.25, 25.25, 50.25\]: labels are whole numbers"),
+        ("truncated", r"patient1: cannot read .*t2.nii.gz"),
+        ("copy", "patient1: holds the same image as patient0"),
+        ("channels", r"patient1: has 1 channel\(s\), expected 2"),
+    ],
+)
+def test_a_fault_is_named_and_nothing_written_or_the_case_left_out(patients, tmp_path, fault, message):
+    broken(patients, fault)
+    labels = {50: "organ", 100: "lesion"}
+    with pytest.raises(ValueError, match=message):
+        plan_dataset(patients, tmp_path / "plan.json", PlanOptions(labels=labels, channels=["t1", "t2"]))
+    assert not (tmp_path / "plan.json").exists()
+    options = PlanOptions(labels=labels, channels=["t1", "t2"], leave_out_faulty=True)
+    plan = plan_dataset(patients, tmp_path / "plan.json", options)
+    assert [case["name"] for case in plan["data"]] == ["patient0", "patient2", "patient3"]
+
+
+def test_a_class_in_no_case_is_named(patients, tmp_path):
+    labels = {50: "organ", 100: "lesion", 3: "ghost"}
+    with pytest.raises(ValueError, match=r"in no case is there ghost \(3\).*--labels \"50=organ,100=lesion\""):
+        plan_dataset(patients, tmp_path / "plan.json", PlanOptions(labels=labels))
+    assert not (tmp_path / "plan.json").exists()
+
+
+def test_a_case_without_foreground_is_named_and_kept(patients, tmp_path, caplog):
+    write_case(patients, "healthy", values=(0,), seed=9)
+    plan = plan_dataset(patients, tmp_path / "plan.json")
+    assert "no foreground in 1 of 5 cases, kept as such: healthy" in caplog.text
+    assert "healthy" in [case["name"] for case in plan["data"]]
+
+
+def test_spacing_is_the_median_but_for_a_coarse_axis():
+    assert choose_spacing([(3, 1, 1), (3, 2, 2), (3, 2, 2)], [(50, 100, 100)] * 3) == (3, 2, 2)
+    coarse = [(10, 1, 1)] * 9 + [(5, 1, 1)] * 2
+    assert choose_spacing(coarse, [(20, 300, 300)] * 11) == (5, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("size", "memory", "patch"),
+    [
+        ((100, 300, 300), 100, (112, 320, 320)),
+        ((35, 50, 36), 8, (48, 64, 64)),
+        ((10, 20, 20), 8, (32, 32, 32)),
+    ],
+)
+def test_the_patch_covers_a_case_as_far_as_memory_allows(size, memory, patch):
+    assert choose_patch(size, memory) == patch
+
+
+def test_a_smaller_memory_gives_a_smaller_patch():
+    large, small = choose_patch((100, 300, 300), 20), choose_patch((100, 300, 300), 5)
+    assert np.prod(small) < np.prod(large) < 112 * 320 * 320
+    assert all(n % stride == 0 for n, stride in zip(small, (16, 32, 32)))
+    with pytest.raises(ValueError, match="GiB hold no patch, the smallest needs"):
+        choose_patch((100, 300, 300), 0.001)
