@@ -32,8 +32,9 @@ lint: $(READY)  ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(READY)  ## measure and write benchmarks/results
-	$(BIN)/python -m benchmarks
+bench: $(READY)  ## agreement with the official release, training throughput (needs UNISEG_TEST_DATA)
+	$(BIN)/python -m benchmarks.parity
+	$(BIN)/python -m benchmarks.training --patch 32 96 96 --features 8 96
 
 clean:  ## remove what the targets made
 	rm -rf $(VENV) demo build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .coverage

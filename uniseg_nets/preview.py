@@ -21,7 +21,10 @@ __all__ = ["PreviewRow", "save_preview"]
 
 logger = logging.getLogger(__name__)
 
-_COLOURS = ("#e6550d", "#31a354", "#3182bd")
+_COLOURS = (
+    *("#e6550d", "#31a354", "#3182bd", "#fdd049", "#9e5bd2", "#41c4c4"),
+    *("#f781bf", "#a6d854", "#a65628", "#8da0cb", "#e41a1c", "#bcbddc"),
+)
 
 
 @dataclass(frozen=True)
@@ -51,11 +54,13 @@ def save_preview(rows: Sequence[PreviewRow], path: str | PathLike[str]) -> None:
         image, reference, found = (_ras(file) for file in (row.image, row.reference, row.found))
         index = int((reference > 0).sum(axis=(0, 1)).argmax())
         low, high = np.percentile(image[:, :, index], (2, 99.5))
+        values = np.setdiff1d(np.union1d(reference, found), [0])
         for panel, label in zip(line, (None, reference, found)):
             panel.imshow(image[:, :, index].T, cmap="gray", vmin=low, vmax=high, origin="lower")
             if label is not None:
-                mask = np.ma.masked_equal(label[:, :, index].T, 0)
-                style: dict[str, Any] = {"vmin": 1, "vmax": len(_COLOURS), "alpha": 0.6, "interpolation": "nearest"}
+                shown = label[:, :, index].T
+                mask = np.ma.masked_where(shown == 0, np.searchsorted(values, shown) % len(_COLOURS))
+                style: dict[str, Any] = {"vmin": 0, "vmax": len(_COLOURS) - 1, "alpha": 0.6, "interpolation": "nearest"}
                 panel.imshow(mask, cmap=ListedColormap(_COLOURS), origin="lower", **style)
             panel.set_axis_off()
         line[0].set_title(row.title, color="white", fontsize=11)

@@ -32,9 +32,8 @@ def main() -> None:
     parser.add_argument("output", type=Path)
     output = parser.parse_args().output
     root = Path(os.environ["UNISEG_TEST_DATA"]) / "data"
-    rng = np.random.default_rng(SEED)
     datalist: dict[str, list[dict[str, object]]] = {"training": [], "validation": []}
-    ct = _shuffled(root / "abdomen_ct_3mm", rng)
+    ct = _shuffled(root / "abdomen_ct_3mm")
     held, rest = ct[:_HELD_CT], ct[_HELD_CT:]
     for index, (task, values) in enumerate(_ORGANS.items()):
         own = rest[index :: len(_ORGANS)]
@@ -44,7 +43,7 @@ def main() -> None:
                 _organ(root / "abdomen_ct_3mm" / "labelsTr" / f"{name}.nii.gz", values, label)
                 datalist[section].append(_entry(root / "abdomen_ct_3mm", name, task, 1, label))
     for task, (folder, train, test) in _OTHERS.items():
-        names = _shuffled(root / folder, rng)
+        names = _shuffled(root / folder)
         channels = 2 if task == "sarcoma" else 1
         for section, members in (("training", names[:train]), ("validation", names[train : train + test])):
             for name in members:
@@ -55,9 +54,15 @@ def main() -> None:
     print({section: len(cases) for section, cases in datalist.items()})
 
 
-def _shuffled(folder: Path, rng: np.random.Generator) -> list[str]:
+def held_cases(folder: Path) -> set[str]:
+    """The cases of a data set that no multi-task training saw; of one that took no part, four cases drawn alike."""
+    first, count = next(((train, test) for name, train, test in _OTHERS.values() if name == folder.name), (0, 4))
+    return set(_shuffled(folder)[first : first + count])
+
+
+def _shuffled(folder: Path) -> list[str]:
     names = sorted(path.name.removesuffix(".nii.gz") for path in (folder / "labelsTr").glob("*.nii.gz"))
-    return [str(name) for name in rng.permutation(names)]
+    return [str(name) for name in np.random.default_rng(SEED).permutation(names)]
 
 
 def _organ(source: Path, values: tuple[int, ...], target: Path) -> None:

@@ -1,0 +1,1 @@
+"""Fine-tuning on real scans: from scratch, from multi-task weights, frozen encoder, prompt alone."""
