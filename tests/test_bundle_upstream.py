@@ -3,8 +3,10 @@
 import json
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import jsonschema
@@ -121,6 +123,24 @@ def test_training_and_inference_see_the_same_input(copy, tmp_path, data, table):
     )
     seen = infer.parser.get_parsed_content("preprocessing")(infer.parser.get_parsed_content("cases")[2])["image"]
     assert torch.equal(trained, seen.as_tensor())
+
+
+@pytest.mark.slow
+def test_a_training_killed_in_mid_epoch_goes_on(copy, tmp_path, data):
+    options = SHORT | {"batches_per_task": 8, "max_epochs": 3} | data
+    command = [sys.executable, "-m", "monai.bundle", "run", "--config_file", str([f"configs/{name}" for name in TRAIN])]
+    command += [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    first = tmp_path / "w" / "checkpoint_epoch=1.pt"
+    with subprocess.Popen(command, cwd=copy, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        while not first.is_file():
+            assert process.poll() is None
+            time.sleep(0.1)
+        time.sleep(1)
+        process.send_signal(signal.SIGKILL)
+    assert not (tmp_path / "w" / "checkpoint_epoch=3.pt").exists()
+    log = run("run", copy, TRAIN, resume=True, **options)
+    assert re.search(r"resuming after epoch [12] from", log) and "Epoch: 1/3" not in log
+    assert (tmp_path / "w" / "checkpoint_epoch=3.pt").is_file()
 
 
 @pytest.mark.slow

@@ -2,9 +2,9 @@
 
     UNISEG_TEST_DATA=DIR python -m benchmarks.finetune.run OUT DATASET --weights MULTITASK.pt [--seeds 0 1] [--epochs 6]
 
-The same two steps as a user's: a plan, then the bundle's training and evaluation with it. Held are the cases that
-`benchmarks.multitask.data` held (seed 2023), which the multi-task weights never saw; for data that those weights did not
-train on, four cases drawn by the same seed. Adds rows to ``OUT/DATASET.csv``; what stands there is not run again.
+The same steps as a user's: a plan, then training and evaluation by the bundle with it. Held are the cases that
+`benchmarks.multitask.data` held (seed 2023), which the multi-task weights never saw; for data on which those did not
+train, four cases drawn by the same seed. Adds rows to ``OUT/DATASET.csv``; what stands there is not run again.
 """
 
 from __future__ import annotations
