@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from uniseg_nets.nets import PromptTunedUniSeg, UniSeg, UniSegBackbone
+    from uniseg_nets.nets import PromptTunedUniSeg, PromptUNETR, UniSeg, UniSegBackbone
 
 __version__ = "0.1.0"
-__all__ = ["PromptTunedUniSeg", "UniSeg", "UniSegBackbone", "__version__"]
+__all__ = ["PromptTunedUniSeg", "PromptUNETR", "UniSeg", "UniSegBackbone", "__version__"]
 
 
 def __getattr__(name: str) -> Any:

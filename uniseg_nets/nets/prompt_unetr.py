@@ -1,0 +1,135 @@
+"""A frozen UNETR that a new centre adapts with a few tokens.
+
+Saeed et al.: "Prompt-Based Tuning of Transformer Models for Multi-Center Medical Image Segmentation of Head and Neck
+Cancer", Bioengineering 2023; prompts as in Visual Prompt Tuning (Jia et al., ECCV 2022).
+
+Letters: B batch, C channels, K output channels, N image tokens, P prompts, L prompted blocks, H hidden size,
+(D, H, W) size of the input in (z, y, x).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from monai.networks.nets import UNETR, ViT
+from torch import Tensor, nn
+
+__all__ = ["PromptUNETR", "PromptedViT", "TrainedPart", "tune_only"]
+
+_PROMPTS = "vit.prompts"
+
+
+class PromptedViT(ViT):
+    """MONAI's vision transformer with prompts among its tokens.
+
+    ``prompts`` has shape (L, P, H). Its first set joins the image tokens before the first block; a further set takes
+    the place of the one before at the next block. So L = 1 are shallow prompts, which travel along, and L = the number
+    of blocks deep ones. What leaves the transformer are image tokens alone. With P = 0 it is exactly MONAI's.
+    """
+
+    def __init__(self, *args: Any, num_prompts: int = 0, deep: bool = True, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        hidden = self.norm.normalized_shape[0]
+        self.prompts = nn.Parameter(torch.zeros(len(self.blocks) if deep else 1, num_prompts, hidden))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """(B, C, D, H, W) -> normalised image tokens (B, N, H) and those after every block."""
+        tokens = self.patch_embedding(x)
+        count = self.prompts.shape[1]
+        hidden = []
+        for index, block in enumerate(self.blocks):
+            if index < self.prompts.shape[0]:
+                image_tokens = tokens if index == 0 else tokens[:, count:]
+                tokens = torch.cat((self.prompts[index].expand(x.shape[0], -1, -1), image_tokens), dim=1)
+            tokens = block(tokens)
+            hidden.append(tokens[:, count:])
+        return self.norm(tokens)[:, count:], hidden
+
+
+class PromptUNETR(UNETR):
+    """UNETR with prompts; without them (``num_prompts=0``) exactly MONAI's, whose weights it takes.
+
+    Args:
+        in_channels: C.
+        out_channels: K.
+        img_size: (z, y, x) of the patch; the transformer takes no other.
+        num_prompts: P, tokens a prompted block.
+        mode: ``deep`` for prompts of their own at each of the 12 blocks, ``shallow`` for prompts at the first.
+        feature_size, hidden_size, mlp_dim, num_heads, norm_name, spatial_dims: as for MONAI's ``UNETR``.
+
+    Raises:
+        ValueError: no such mode, or a negative number of prompts.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        img_size: Sequence[int] | int,
+        num_prompts: int = 0,
+        mode: str = "deep",
+        feature_size: int = 16,
+        hidden_size: int = 768,
+        mlp_dim: int = 3072,
+        num_heads: int = 12,
+        norm_name: str = "instance",
+        spatial_dims: int = 3,
+    ):
+        if mode not in ("deep", "shallow") or num_prompts < 0:
+            raise ValueError(f"got {num_prompts} {mode!r} prompts: expected mode 'deep' or 'shallow', and none or more")
+        sizes: dict[str, Any] = {"hidden_size": hidden_size, "mlp_dim": mlp_dim, "num_heads": num_heads}
+        super().__init__(
+            in_channels,
+            out_channels,
+            img_size,
+            feature_size=feature_size,
+            norm_name=norm_name,
+            spatial_dims=spatial_dims,
+            **sizes,
+        )
+        self.vit = PromptedViT(
+            in_channels,
+            img_size,
+            self.patch_size,
+            num_layers=self.num_layers,
+            spatial_dims=spatial_dims,
+            num_prompts=num_prompts,
+            deep=mode == "deep",
+            **sizes,
+        )
+        # The bounds of Visual Prompt Tuning: Xavier's, for a patch embedding of as many weights.
+        bound = math.sqrt(6 / (in_channels * math.prod(self.patch_size) + hidden_size))
+        nn.init.uniform_(self.vit.prompts, -bound, bound)
+
+
+def tune_only(network: nn.Module, trained: Sequence[str]) -> nn.Module:
+    """Freezes every parameter but those whose names begin with one of ``trained``; an empty list trains all.
+
+    UNETR has neither dropout nor running statistics, so that ``network.train()`` changes nothing that is frozen.
+
+    Raises:
+        ValueError: a beginning that no parameter has (named).
+    """
+    names = [name for name, _ in network.named_parameters()]
+    unknown = [start for start in trained if not any(name.startswith(start) for name in names)]
+    if unknown:
+        tops = sorted({name.split(".")[0] for name in names})
+        raise ValueError(f"no parameter begins with {unknown}; there are {', '.join(tops)}, {_PROMPTS}")
+    for name, parameter in network.named_parameters():
+        parameter.requires_grad_(not trained or name.startswith(tuple(trained)))
+    return network
+
+
+class TrainedPart:
+    """The parameters of a network that are trained, as something that ``CheckpointSaver`` saves: a centre's file."""
+
+    def __init__(self, network: nn.Module):
+        self.network = network
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Parameters by name; prompts of no token are left out."""
+        network = getattr(self.network, "module", self.network)  # without the data-parallel wrapper
+        return {name: p.detach() for name, p in network.named_parameters() if p.requires_grad and p.numel()}
