@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from uniseg_nets.checkpoints import read_state, state_faults
 from uniseg_nets.nets import UniSegBackbone
 
-__all__ = ["TransferReport", "load_finetuned", "load_pretrained"]
+__all__ = ["TransferReport", "fold_weights", "load_finetuned", "load_pretrained", "trainable"]
 
 logger = logging.getLogger(__name__)
 
@@ -115,6 +115,16 @@ def load_finetuned(
         member.load_state_dict(state)
         networks.append(member.to(device))
     return networks[0] if len(networks) == 1 else nn.ModuleList(networks)
+
+
+def trainable(network: nn.Module) -> list[nn.Parameter]:
+    """The parameters that are not frozen: what an optimiser is to hold states for."""
+    return [parameter for parameter in network.parameters() if parameter.requires_grad]
+
+
+def fold_weights(folder: str | PathLike[str], folds: Sequence[int]) -> list[str]:
+    """Where the trainings of cross-validation folds keep their best weights, ``FOLDER/foldK/model.pt``."""
+    return [str(Path(folder) / f"fold{fold}" / "model.pt") for fold in folds]
 
 
 def _fit(
