@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from uniseg_nets.nets import PromptTunedUniSeg, PromptUNETR, UniSeg, UniSegBackbone
+    from uniseg_nets.segmenter import Segmenter
 
 __version__ = "0.1.0"
-__all__ = ["PromptTunedUniSeg", "PromptUNETR", "UniSeg", "UniSegBackbone", "__version__"]
+__all__ = ["PromptTunedUniSeg", "PromptUNETR", "Segmenter", "UniSeg", "UniSegBackbone", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
-    """Imports torch only when a network is asked for: the task table and the command's help stay light."""
+    """Imports torch only when it is needed: the task table and the command's help stay light."""
     if name in __all__:
-        from uniseg_nets import nets
-
-        return getattr(nets, name)
+        return getattr(import_module("uniseg_nets.segmenter" if name == "Segmenter" else "uniseg_nets.nets"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -11,7 +11,7 @@ from monai.bundle import ConfigWorkflow
 
 import uniseg_nets
 
-__all__ = ["bundle_folder", "run_bundle"]
+__all__ = ["bundle_folder", "parser_cause", "run_bundle"]
 
 
 def bundle_folder(name: str) -> Path:
@@ -46,9 +46,11 @@ def run_bundle(name: str, configs: Sequence[str] = ("inference.json",), **overri
         workflow.run()
         workflow.finalize()
     except RuntimeError as error:
-        cause: BaseException = error
-        while cause.__cause__ is not None and str(cause).startswith(("Failed to evaluate", "Failed to instantiate")):
-            cause = cause.__cause__
-        if cause is error:
-            raise
-        raise cause from None
+        raise parser_cause(error) from None
+
+
+def parser_cause(error: BaseException) -> BaseException:
+    """What a part of a config raised, without the config parser's wrapping."""
+    while error.__cause__ is not None and str(error).startswith(("Failed to evaluate", "Failed to instantiate")):
+        error = error.__cause__
+    return error

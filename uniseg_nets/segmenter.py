@@ -1,0 +1,88 @@
+"""A bundle's inference from Python: the same config, the same pipeline, no files in between."""
+
+from __future__ import annotations
+
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from monai.bundle import ConfigParser
+from monai.data import MetaTensor
+from numpy.typing import ArrayLike, NDArray
+
+from uniseg_nets.bundle import parser_cause
+from uniseg_nets.checkpoints import read_weights
+from uniseg_nets.nets import UniSeg
+from uniseg_nets.transforms.export import label_names
+
+__all__ = ["Segmenter"]
+
+
+class Segmenter:
+    """Segments scans with a bundle, its network loaded once.
+
+        segmenter = Segmenter("bundles/uniseg_upstream", task="liver")
+        label_map = segmenter("scan.nii.gz")             # or a DICOM folder, or a list of channel files
+        label_map = segmenter(array, affine=affine)      # (x, y, z) or (channel, x, y, z), affine to RAS+ mm
+
+    Args:
+        bundle: the bundle's folder: uniseg_upstream, uniseg_finetune or a packed bundle, unetr_prompt_tuning.
+        overrides: values of its ``configs/inference.json``, such as ``task``, ``weights``, ``mirror`` or ``device``.
+
+    Attributes:
+        labels: value in the label map -> name.
+
+    Raises:
+        FileNotFoundError: no such bundle, or no weights.
+        ValueError: no such task.
+    """
+
+    def __init__(self, bundle: str | PathLike[str], **overrides: Any) -> None:
+        root = Path(bundle)
+        config = root / "configs" / "inference.json"
+        if not config.is_file():
+            raise FileNotFoundError(f"no bundle at {root}: expected configs/inference.json in it")
+        self._parser = ConfigParser()
+        self._parser.read_config(str(config))
+        for name, value in {"bundle_root": str(root), **overrides}.items():
+            self._parser[name] = value
+        tasks, task, values = (self._part(name) for name in ("tasks", "task", "label_values"))
+        self.labels = label_names(tasks, task, values)
+        if isinstance(self._part("network_def"), UniSeg):
+            # Other weights than the official ones may have been trained on another patch.
+            sizes = read_weights(self._part("weights")).sizes
+            self._parser["patch_size"] = sizes["patch_size"]
+            self._parser["network_def#base_features"] = sizes["base_features"]
+            self._parser["network_def#max_features"] = sizes["max_features"]
+        self._network = self._part("network").eval()
+        self._preprocess, self._inferer = self._part("preprocessing"), self._part("inferer")
+        self._to_label_map = self._part("postprocessing#transforms#0")
+        self._device = self._part("device")
+
+    @torch.no_grad()
+    def __call__(self, scan: Any, affine: ArrayLike | None = None) -> NDArray[np.uint8]:
+        """The label map on the scan's own grid, (x, y, z).
+
+        Args:
+            scan: a file, a DICOM folder, a list of channel files, or an array.
+            affine: (4, 4) of an array, voxels (x, y, z) to RAS+ mm.
+
+        Raises:
+            FileNotFoundError, ValueError: a scan that cannot be read, an array without affine, a wrong channel count.
+        """
+        if isinstance(scan, (np.ndarray, torch.Tensor)) and not isinstance(scan, MetaTensor):
+            if affine is None:
+                raise ValueError("an array needs its affine (4 x 4, voxels to RAS+ mm): spacing follows from it")
+            scan = MetaTensor(torch.as_tensor(scan), affine=torch.as_tensor(np.asarray(affine, dtype=np.float64)))
+        case = self._preprocess({"image": scan})
+        scores = self._inferer(case["image"][None].to(self._device), self._network)[0]
+        label: MetaTensor = self._to_label_map({**case, "pred": scores})["pred"]
+        return np.asarray(label.as_tensor()[0].numpy())
+
+    def _part(self, name: str) -> Any:
+        try:
+            return self._parser.get_parsed_content(name)
+        except RuntimeError as error:
+            raise parser_cause(error) from None
