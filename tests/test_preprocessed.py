@@ -49,6 +49,12 @@ def test_preprocessing_runs_once_and_survives_the_process(cases, tmp_path):
     assert Read.runs == 3 and again[0]["task"] == "liver"
 
 
+def test_cases_that_name_no_task_are_given_one(cases, tmp_path):
+    submitted = [{"image": cases[0]["image"]}, cases[1]]
+    given = PreprocessedDataset(submitted, [Read("image")], cache_dir=tmp_path / "cache", task="spleen")
+    assert [given[i]["task"] for i in range(2)] == ["spleen", "liver"]
+
+
 def test_random_transforms_run_every_time_and_do_not_change_what_is_kept(cases, tmp_path):
     def spoil(case):
         case["image"] += 1

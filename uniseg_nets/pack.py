@@ -67,7 +67,8 @@ def pack_bundle(
     models = ["model.pt"] if len(weights) == 1 else [f"fold{index}.pt" for index in range(len(weights))]
     found = [f"$@bundle_root + '/models/{model}'" for model in models]
     inference = _merged(source / "configs" / "inference.json", content, weights=found)
-    train = _merged(source / "configs" / "train.json", content, pretrained=found[0], new_tensors=[])
+    again = {"pretrained": found[0], "new_tensors": [], "ckpt_dir": "$@bundle_root + '/models'"}
+    train = _merged(source / "configs" / "train.json", content, **again)
     expected = _network_state(inference)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / name

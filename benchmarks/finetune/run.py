@@ -1,6 +1,6 @@
 """Trains every variant on few, more and all cases of one data set, and evaluates it on the cases held.
 
-    UNISEG_TEST_DATA=DIR python -m benchmarks.finetune.run OUT DATASET --weights MULTITASK.pt [--seeds 0 1] [--epochs 6]
+    UNISEG_TEST_DATA=DIR python -m benchmarks.finetune.run OUT DATASET --weights MULTITASK.pt [--seeds 0 1] [--epochs 3]
 
 The same steps as a user's: a plan, then training and evaluation by the bundle with it. Held are the cases that
 `benchmarks.multitask.data` held (seed 2023), which the multi-task weights never saw; for data on which those did not
@@ -37,6 +37,8 @@ VARIANTS = {
 # The multi-task network's task that is nearest (its id there), for the prompt.
 SLOTS = {"abdomen_mr": 0, "hippocampus_mr": 6, "prostate_mr": 4}
 SIZES = {"5": 5, "10": 10, "all": None}
+# For a training step: gives patches of about 32 x 96 x 96 with 8 features.
+_MEMORY = 0.7
 FIELDS = ("dataset", "variant", "size", "cases", "seed", "dice", "seconds", "trained", "parameters")
 
 
@@ -46,12 +48,12 @@ def main() -> None:
     parser.add_argument("dataset", choices=SLOTS)
     parser.add_argument("--weights", required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
-    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--epochs", type=int, default=3)
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
     root = Path(os.environ["UNISEG_TEST_DATA"]) / "data" / arguments.dataset
     plan_path = arguments.output / f"{arguments.dataset}.json"
-    plan = plan_dataset(root, plan_path, PlanOptions(weights=arguments.weights))
+    plan = plan_dataset(root, plan_path, PlanOptions(weights=arguments.weights, memory_gib=_MEMORY))
     held = held_cases(root)
     order = [str(name) for name in np.random.default_rng(SEED).permutation([case["name"] for case in plan["data"]])]
     train = [name for name in order if name not in held]

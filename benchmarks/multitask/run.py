@@ -1,6 +1,6 @@
 """Trains one variant by the bundle's own training configuration and evaluates it on the held cases.
 
-    python -m benchmarks.multitask.run OUT VARIANT --seed 0 [--epochs 30]
+    python -m benchmarks.multitask.run OUT VARIANT --seed 0 [--epochs 20]
 
 Writes ``OUT/VARIANT_seedN/``: ``curve.csv`` (epoch, mean Dice on held cases), ``summary.csv``, label maps.
 """
@@ -76,7 +76,7 @@ def main() -> None:
     parser.add_argument("output", type=Path)
     parser.add_argument("variant", choices=VARIANTS)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--epochs", type=int, default=20)
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     output, variant = arguments.output, arguments.variant
