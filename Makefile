@@ -5,11 +5,14 @@ VENV   ?= .venv
 TORCH  ?= torch==2.13.0
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+# MONAI Label has an environment of its own: it wants versions that nothing else does.
+LABEL  := $(VENV)-label
+LABELS := $(LABEL)/.ready
 
-.PHONY: help demo test slow lint bench clean
+.PHONY: help demo test slow label-demo test-label lint bench clean
 
 help:  ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
 
 $(READY): setup.cfg pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -27,6 +30,25 @@ test: $(READY)  ## the tests that need minutes at most
 slow: $(READY)  ## the long tests too
 	$(BIN)/python -m pytest -m "slow or not slow"
 
+$(LABELS): requirements-label.txt setup.cfg
+	test -x $(LABEL)/bin/python || $(PYTHON) -m venv $(LABEL)
+	$(LABEL)/bin/python -m pip install --quiet --upgrade pip "setuptools>=77" wheel
+	$(LABEL)/bin/python -m pip install --quiet "$(TORCH)"
+	$(LABEL)/bin/python -m pip install --quiet --no-deps monailabel==0.8.5 torchvision==0.16.2 pydicom-seg==0.4.1
+	$(LABEL)/bin/python -m pip install --quiet -r requirements-label.txt --editable .
+	touch $@
+
+label-demo: $(READY) $(LABELS)  ## a MONAI Label server on this machine, with synthetic patients
+	rm -rf label-demo
+	$(BIN)/uniseg phantom-studies label-demo/studies
+	$(LABEL)/bin/uniseg label-app label-demo/app --demo
+	MONAI_LABEL_DATASTORE_AUTO_RELOAD=false $(LABEL)/bin/python -m monailabel.main start_server --app label-demo/app \
+		--studies label-demo/studies --host 127.0.0.1 --port 8000 \
+		--conf models uniseg_upstream --conf zoo_source local --conf sam2 false
+
+test-label: $(READY) $(LABELS)  ## the tests with a real MONAI Label server
+	UNISEG_LABEL_PYTHON=$(abspath $(LABEL))/bin/python $(BIN)/python -m pytest -m label
+
 lint: $(READY)  ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -37,4 +59,4 @@ bench: $(READY)  ## agreement with the official release, training throughput (ne
 	$(BIN)/python -m benchmarks.training --patch 32 96 96 --features 8 96
 
 clean:  ## remove what the targets made
-	rm -rf $(VENV) demo build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .coverage
+	rm -rf $(VENV) $(LABEL) demo label-demo build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .coverage

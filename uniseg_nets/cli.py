@@ -237,6 +237,29 @@ def _named_labels(words: Any) -> dict[int, str]:
     return {int(value): name.strip() for value, _, name in pairs}
 
 
+def label_app(app: str, bundle: str = _UPSTREAM, weights: str | None = None, demo: bool = False) -> None:
+    """Make a MONAI Label app that serves a bundle, and print the command that starts it.
+
+    Args:
+        app: folder to make.
+        bundle: a bundle of this distribution, or the folder of one, such as a packed one.
+        weights: the weights to serve; the bundle's models/model.pt by default.
+        demo: serve the demo weights, for trying out.
+    """
+    from uniseg_nets.bundle import bundle_folder
+    from uniseg_nets.serve import make_label_app
+
+    root = Path(str(bundle)) if Path(str(bundle)).is_dir() else bundle_folder(str(bundle))
+    if demo:
+        copy = make_label_app(str(app), root, ["demo.json"], weights or root / "models" / "demo.pt")
+    else:
+        copy = make_label_app(str(app), root, weights=weights)
+    print(
+        f"wrote {copy}\nstart: MONAI_LABEL_DATASTORE_AUTO_RELOAD=false monailabel start_server --app {app} "
+        f"--studies STUDIES --host 127.0.0.1 --conf models {copy.name} --conf zoo_source local --conf sam2 false"
+    )
+
+
 def phantom(output: str, task: str | None = None, count: int = 1, validation: int = 0, seed: int = 0) -> None:
     """Write synthetic patients with labels: nnU-Net folders OUTPUT/TASK and one datalist.json over all of them.
 
@@ -253,6 +276,17 @@ def phantom(output: str, task: str | None = None, count: int = 1, validation: in
     selected = table.tasks if task is None else table.select(task)
     path = write_phantom_tasks(str(output), selected, count, validation, seed)
     print(f"wrote {len(selected)} tasks with {count + validation} patients each: {path}")
+
+
+def phantom_studies(output: str) -> None:
+    """Write synthetic scans as a MONAI Label server wants its studies: one file a scan, channels in one 4D file.
+
+    Args:
+        output: folder.
+    """
+    from uniseg_nets.phantom import write_phantom_studies
+
+    print(f"wrote {', '.join(write_phantom_studies(str(output), load_task_table()))} to {output}")
 
 
 def demo(output: str = "demo") -> None:
@@ -274,7 +308,9 @@ _VERBS = {
     "prepare": prepare,
     "plan": plan,
     "pack": pack,
+    "label-app": label_app,
     "phantom": phantom,
+    "phantom-studies": phantom_studies,
     "demo": demo,
 }
 

@@ -40,7 +40,8 @@ class PreprocessedDataset(Dataset):
         preprocessing: deterministic transforms, such as :class:`~uniseg_nets.transforms.PreprocessCased`.
         augmentation: random transforms.
         cache_dir: where results are kept.
-        task: given to cases that name none, such as those that an annotation server submits.
+        task: given to cases that name none, such as those that an annotation server submits; a list, a menu of which
+            nothing was chosen, gives none.
 
     Raises:
         ValueError: from an item, a case that cannot be preprocessed; names the case.
@@ -52,9 +53,9 @@ class PreprocessedDataset(Dataset):
         preprocessing: Sequence[Transform],
         augmentation: Sequence[Transform] = (),
         cache_dir: str | PathLike[str] = "cache",
-        task: str | int | None = None,
+        task: str | int | Sequence[str] | None = None,
     ) -> None:
-        data = [case if task is None else {"task": task, **case} for case in data]
+        data = [case if task is None or isinstance(task, list) else {"task": task, **case} for case in data]
         super().__init__(data, Compose(list(augmentation)))
         self.preprocessing = Compose(list(preprocessing))
         self.cache_dir = Path(cache_dir)

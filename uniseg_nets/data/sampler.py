@@ -53,6 +53,10 @@ class TaskBatchSampler(Sampler[list[int]]):
         self.channels: dict[int, int] = {}  # of each task that has cases
         self.members: dict[int, list[int]] = {}
         for index, case in enumerate(cases):
+            if "task" not in case:
+                raise ValueError(
+                    f'case {case.get("name", case)} names no task: add "task" to the datalist, or give --task'
+                )
             task = tasks.one(case["task"])
             self.channels[task.id] = len(task.channels)
             self.members.setdefault(task.id, []).append(index)

@@ -74,3 +74,20 @@ def write_phantom_tasks(
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(datalist, indent=4) + "\n", encoding="utf-8")
     return path
+
+
+def write_phantom_studies(folder: str | PathLike[str], tasks: Iterable[Task], seed: int = 7) -> list[str]:
+    """Writes one scan a task as ``folder/TASK.nii.gz``, without label; several channels become one 4D file.
+
+    Returns:
+        the files' names.
+    """
+    names = []
+    for task in tasks:
+        phantom = make_phantom(task, seed)
+        channels = [volume.astype(np.float32) for volume in phantom.image]
+        volume = channels[0] if len(channels) == 1 else np.stack(channels, axis=-1)
+        with atomic_path(Path(folder) / f"{task.name}.nii.gz") as temporary:
+            nib.save(nib.Nifti1Image(volume, phantom.affine), temporary)
+        names.append(f"{task.name}.nii.gz")
+    return names

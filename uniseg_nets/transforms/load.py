@@ -84,17 +84,31 @@ class LoadCase:
 
 
 class LoadCased(MapTransform):
-    """Dictionary version of :class:`LoadCase`; errors name the case's file."""
+    """Dictionary version of :class:`LoadCase`; errors name the case's file.
 
-    def __init__(self, keys: KeysCollection, allow_missing_keys: bool = False) -> None:
+    Args:
+        keys: what to load.
+        channels: how many channels the task reads: a single file ``NAME_0000`` then stands for its siblings
+            ``NAME_0001``, ... too, where all are there. Servers name one file a case.
+    """
+
+    def __init__(self, keys: KeysCollection, channels: int = 1, allow_missing_keys: bool = False) -> None:
         super().__init__(keys, allow_missing_keys)
         self.load = LoadCase()
+        self.channels = channels
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         d = dict(data)
         for key in self.key_iterator(d):
-            d[key] = self.load(d[key])
+            d[key] = self.load(self._with_siblings(d[key]))
         return d
+
+    def _with_siblings(self, case: Any) -> Any:
+        if self.channels == 1 or not isinstance(case, (str, PathLike)) or scan_name(case)[1] != 0:
+            return case
+        before, _, after = Path(case).name.rpartition("_0000")
+        siblings = [Path(case).with_name(f"{before}_{channel:04d}{after}") for channel in range(self.channels)]
+        return siblings if all(path.exists() for path in siblings) else case
 
 
 def _meta(image: MetaTensor, name: str) -> dict[str, Any]:

@@ -1,0 +1,151 @@
+"""A real MONAI Label server, spoken to as its clients do: REST, nothing imported from it."""
+
+import json
+import os
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+import uuid
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from uniseg_nets.phantom import make_phantom, write_phantoms
+
+pytestmark = pytest.mark.label
+MODEL = "uniseg_upstream"
+
+
+class Server:
+    def __init__(self, port, folder):
+        self.address, self.folder = f"http://127.0.0.1:{port}", folder
+
+    def get(self, path):
+        with urllib.request.urlopen(self.address + path, timeout=600) as answer:
+            return json.loads(answer.read())
+
+    def post(self, path, body, kind="application/json"):
+        request = urllib.request.Request(self.address + path, body, {"Content-Type": kind}, method="POST")
+        with urllib.request.urlopen(request, timeout=600) as answer:
+            return answer.read()
+
+    def infer(self, image, **params):
+        """The label map of an image of the datastore."""
+        mark = uuid.uuid4().hex
+        part = (
+            f'--{mark}\r\nContent-Disposition: form-data; name="params"\r\n\r\n{json.dumps(params)}\r\n--{mark}--\r\n'
+        )
+        kind = f"multipart/form-data; boundary={mark}"
+        found = self.post(f"/infer/{MODEL}?image={image}&output=image", part.encode(), kind)
+        path = self.folder / f"{image}_{uuid.uuid4().hex}.nii.gz"
+        path.write_bytes(found)
+        return nib.load(path)
+
+
+def write(volume, affine, path):
+    nib.save(nib.Nifti1Image(volume, affine), path)
+
+
+@pytest.fixture(scope="module")
+def studies(tmp_path_factory, table):
+    """A CT in two orientations and oblique, a brain as one 4D file and as four files, two prostates with labels."""
+    folder = tmp_path_factory.mktemp("studies")
+    (folder / "labels" / "final").mkdir(parents=True)
+    for name in ("RAS", "LPS"):
+        ct = make_phantom(table.one("spleen"), seed=7, orientation=name)
+        write(ct.image[0].round().astype(np.int16), ct.affine, folder / f"ct_{name}.nii.gz")
+    angle = 0.2
+    turn = np.eye(4)
+    turn[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    write(ct.image[0].round().astype(np.int16), turn @ ct.affine, folder / "ct_oblique.nii.gz")
+    brain = make_phantom(table.one("brain_tumour"), seed=7)
+    write(np.stack(list(brain.image), axis=-1).astype(np.float32), brain.affine, folder / "brain4d.nii.gz")
+    for channel, volume in enumerate(brain.image):
+        write(volume.astype(np.float32), brain.affine, folder / f"brain_{channel:04d}.nii.gz")
+    names = write_phantoms(folder / "raw", table.one("prostate"), 2, seed=7)
+    for name in names:
+        (folder / "raw" / "imagesTr" / f"{name}_0000.nii.gz").rename(folder / f"{name.replace('_', '')}.nii.gz")
+        label = nib.load(folder / "raw" / "labelsTr" / f"{name}.nii.gz")
+        values = (np.asarray(label.dataobj) > 0).astype(np.uint8) * 13
+        write(values, label.affine, folder / "labels" / "final" / f"{name.replace('_', '')}.nii.gz")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(studies, tmp_path_factory):
+    python = os.environ.get("UNISEG_LABEL_PYTHON")
+    if not python:
+        pytest.skip("a MONAI Label environment: run `make test-label`")
+    folder = tmp_path_factory.mktemp("server")
+    command = [python, "-m", "uniseg_nets", "label-app", str(folder / "app"), "--demo"]
+    subprocess.run(command, check=True, capture_output=True)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [python, "-m", "monailabel.main", "start_server", "--app", str(folder / "app"), "--studies", str(studies)]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--conf", "models", MODEL]
+    command += ["--conf", "zoo_source", "local", "--conf", "sam2", "false"]
+    settings = {"MONAI_LABEL_DATASTORE_AUTO_RELOAD": "false", "MONAI_LABEL_SESSION_PATH": str(folder / "sessions")}
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=os.environ | settings)
+    server = Server(port, folder)
+    for _ in range(120):
+        try:
+            server.get("/info/")
+            break
+        except OSError:
+            assert process.poll() is None, (folder / "log").read_text()[-3000:]
+            time.sleep(1)
+    yield server
+    process.terminate()
+    process.wait(30)
+
+
+def test_the_menu_and_the_labels_of_all_tasks_are_shown(server, table):
+    model = server.get("/info/")["models"][MODEL]
+    assert model["config"]["task"] == table.choices
+    assert model["labels"] == {name: value for value, name in table.labels.items() if value}
+
+
+@pytest.mark.parametrize("image", ["ct_RAS", "ct_LPS", "ct_oblique"])
+def test_the_task_of_the_request_counts_and_the_grid_is_the_scan_s(server, studies, image):
+    scan = nib.load(studies / f"{image}.nii.gz")
+    found = {task: server.infer(image, task=task, result_dtype="uint8") for task in ("liver", "spleen")}
+    for label in found.values():
+        assert label.shape == scan.shape and np.allclose(label.affine, scan.affine, atol=1e-5)
+    values = {task: set(np.unique(np.asarray(label.dataobj))) for task, label in found.items()}
+    assert values["liver"] <= {0, 1, 2} and 1 in values["liver"]
+    assert values["spleen"] == {0, 11}
+
+
+def test_channels_come_as_one_file_or_as_siblings(server):
+    first, second = (
+        server.infer(image, task="brain_tumour", result_dtype="uint8") for image in ("brain4d", "brain_0000")
+    )
+    assert np.array_equal(first.get_fdata(), second.get_fdata()) and 14 in np.unique(first.get_fdata())
+
+
+@pytest.mark.parametrize("task", ["livr", "$open('pwned', 'w')", "@network_def", "%metadata.json"])
+def test_a_wrong_or_hostile_task_is_refused_with_the_reason_in_the_log(server, task):
+    with pytest.raises(urllib.error.HTTPError):
+        server.infer("ct_RAS", task=task)
+    log = (server.folder / "log").read_text()
+    assert "did you mean 'liver'?" in log if task == "livr" else "a value must be plain data" in log
+    assert not Path("pwned").exists()
+
+
+def test_submitted_labels_train_and_the_new_weights_answer(server, studies):
+    image = next(path.name.removesuffix(".nii.gz") for path in studies.glob("prostate*.nii.gz"))
+    before = server.infer(image, task="prostate", result_dtype="uint8").get_fdata()
+    request = {"max_epochs": 1, "val_split": 0.5, "task": "prostate", "multi_gpu": False}
+    server.post(f"/train/{MODEL}", json.dumps(request).encode())
+    while server.get("/train/")["status"] == "RUNNING":
+        time.sleep(2)
+    status = server.get("/train/")
+    assert status["status"] == "DONE", status["details"][-5:]
+    after = server.infer(image, task="prostate", result_dtype="uint8").get_fdata()
+    assert set(np.unique(after)) <= {0, 13} and not np.array_equal(before, after)

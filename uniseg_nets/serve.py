@@ -1,0 +1,130 @@
+"""A MONAI Label app around a bundle: the server's own app for bundles, with a guard before it and the bundle inside.
+
+The one rule: what a client sends is data. The server writes it into the bundle's config, whose parser would evaluate
+``$`` strings as Python and build what ``_target_`` names; the guard refuses both before they get there.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from monai.bundle import ConfigParser
+
+from uniseg_nets.data.datalist import read_json
+
+__all__ = ["RequestGuard", "make_label_app"]
+
+_SAMPLE_APP = Path(sys.prefix) / "monailabel" / "sample-apps" / "monaibundle"
+# How strings begin that the config parser takes for expressions, references and macros.
+_MARKS = ("$", "@", "%")
+_MAIN = '''"""The app that the server starts; its parts are MONAI Label's (bundle_app.py) and uniseg_nets.serve's."""
+
+import bundle_app
+from monailabel.interfaces.app import MONAILabelApp
+
+from uniseg_nets.serve import RequestGuard
+
+
+class GuardedApp(RequestGuard, bundle_app.MyApp, MONAILabelApp):
+    pass
+'''
+
+
+class RequestGuard:
+    """Stands before an app's methods and lets no request through that the config parser could take for code.
+
+    Raises:
+        ValueError: a string that begins with ``$``, ``@`` or ``%``, or a key that begins with ``_``, anywhere in it.
+    """
+
+    def infer(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+        return super().infer(_checked(request), *args, **kwargs)  # type: ignore[misc]
+
+    def batch_infer(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+        return super().batch_infer(_checked(request), *args, **kwargs)  # type: ignore[misc]
+
+    def scoring(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+        return super().scoring(_checked(request), *args, **kwargs)  # type: ignore[misc]
+
+    def train(self, request: Any) -> Any:
+        return super().train(_checked(request))  # type: ignore[misc]
+
+    def next_sample(self, request: Any) -> Any:
+        return super().next_sample(_checked(request))  # type: ignore[misc]
+
+
+def _checked(request: Any) -> Any:
+    """The request itself, after every string and key in it was looked at."""
+    if isinstance(request, str) and request.lstrip().startswith(_MARKS):
+        raise ValueError(f"refused: {request[:40]!r} begins with one of {' '.join(_MARKS)}; a value must be plain data")
+    if isinstance(request, dict):
+        bad = [str(key) for key in request if str(key).startswith("_")]
+        if bad:
+            raise ValueError(f"refused: keys {bad[:3]} begin with _; a request must be plain data")
+        for value in request.values():
+            _checked(value)
+    if isinstance(request, (list, tuple)):
+        for value in request:
+            _checked(value)
+    return request
+
+
+def make_label_app(
+    app: str | PathLike[str],
+    bundle: str | PathLike[str],
+    overlays: Sequence[str] = (),
+    weights: str | PathLike[str] | None = None,
+    sample_app: str | PathLike[str] = _SAMPLE_APP,
+) -> Path:
+    """Makes an app that ``monailabel start_server --app APP --conf models NAME --conf zoo_source local`` serves.
+
+    Args:
+        app: folder to make.
+        bundle: the bundle to serve.
+        overlays: config files of the bundle to merge, such as ``demo.json``; the server reads no overlays.
+        weights: becomes ``models/model.pt``; the bundle's own by default.
+        sample_app: MONAI Label's sample app for bundles.
+
+    Returns:
+        the bundle's copy.
+
+    Raises:
+        FileNotFoundError: no MONAI Label in this environment, no bundle or no weights.
+        FileExistsError: the app is there already.
+    """
+    app, bundle = Path(app), Path(bundle)
+    if not Path(sample_app).is_dir():
+        raise FileNotFoundError(f"no MONAI Label app at {sample_app}: install MONAI Label (docs/monai-label.md)")
+    weights = Path(weights) if weights else bundle / "models" / "model.pt"
+    if not weights.is_file():
+        raise FileNotFoundError(
+            f"no weights at {weights}: get the authors' with `uniseg fetch-weights`, or name a file"
+        )
+    if app.exists():
+        raise FileExistsError(f"{app} exists already: choose another folder, or delete it")
+    shutil.copytree(sample_app, app, ignore=shutil.ignore_patterns("__pycache__"))
+    (app / "main.py").rename(app / "bundle_app.py")
+    (app / "main.py").write_text(_MAIN, encoding="utf-8")
+    copy = app / "model" / bundle.name
+    shutil.copytree(bundle, copy, ignore=shutil.ignore_patterns("runs", "eval", "*.pt", "*.sha256"))
+    shutil.copy(weights, copy / "models" / "model.pt")
+    for name in ("inference.json", "train.json"):
+        parser = ConfigParser()
+        parser.read_config(str(copy / "configs" / name))
+        for overlay in overlays:
+            for key, value in read_json(bundle / "configs" / overlay).items():
+                if key != "weights":  # the copy's are models/model.pt
+                    parser[key] = value
+        if "label_values" in parser.get():
+            parser["label_values"] = "global"  # of what the server shows, and of what clients submit
+        if "val_interval" in parser.get():
+            parser["val_interval"] = 1  # the best weights are kept at a validation; clients train for few epochs
+        content = {key: value for key, value in parser.get().items() if key != "_meta_"}
+        (copy / "configs" / name).write_text(json.dumps(content, indent=4) + "\n", encoding="utf-8")
+    return copy
