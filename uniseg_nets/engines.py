@@ -76,6 +76,10 @@ class CaseEvaluator(SupervisedEvaluator):
     Reading (through :class:`~uniseg_nets.data.GuardedDataset`), prediction and export of a case may fail: it is logged
     and the next one begins.
 
+    Attributes:
+        failures: of the last run, case name -> reason.
+        seconds: of the last run, case name -> time of prediction and export.
+
     Raises:
         CasesFailedError: from ``run``, after the last case.
     """
@@ -84,6 +88,7 @@ class CaseEvaluator(SupervisedEvaluator):
 
     def run(self, global_epoch: int = 1) -> None:  # type: ignore[override]
         self.failures: dict[str, str] = {}
+        self.seconds: dict[str, float] = {}
         if not len(self.data_loader):
             logger.info("no case is left to do")
             return
@@ -102,5 +107,6 @@ class CaseEvaluator(SupervisedEvaluator):
             self.failures[name] = root_cause(error)
             logger.error("%s failed: %s", place, self.failures[name])
             return {}
-        logger.info("%s: %.1f s", place, time.perf_counter() - start)
+        self.seconds[name] = round(time.perf_counter() - start, 1)
+        logger.info("%s: %.1f s", place, self.seconds[name])
         return output

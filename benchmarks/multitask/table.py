@@ -58,7 +58,7 @@ def _curves(output: Path, figure_path: Path) -> None:
         epochs, dice = np.loadtxt(path, delimiter=",", skiprows=1, ndmin=2).T
         axes.plot(epochs, dice, label=path.parent.name.replace("_seed", ", seed "))
     axes.set_xlabel("epoch")
-    axes.set_ylabel("mean Dice on held cases")
+    axes.set_ylabel("mean Dice on every fourth held case")
     axes.legend(fontsize=8)
     figure.tight_layout()
     figure.savefig(figure_path, dpi=120)

@@ -6,9 +6,10 @@ The one rule: a case's name follows from its files alone, so that a second run f
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 from uniseg_nets.data.datalist import load_datalist, read_json
 from uniseg_nets.transforms.load import SCAN_ENDINGS, scan_name
 
-__all__ = ["find_cases"]
+__all__ = ["find_cases", "own_share"]
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +64,12 @@ def find_cases(source: str | PathLike[str], output_dir: str | PathLike[str] | No
             f"no scan in {folder}: expected {', '.join(SCAN_ENDINGS)} or folders with a DICOM series"
         )
     return cases
+
+
+def own_share(cases: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The cases of this process, where several share a run: every N-th one, by the ranks that ``torchrun`` gives."""
+    rank, world = (int(os.environ.get(name, default)) for name, default in (("RANK", "0"), ("WORLD_SIZE", "1")))
+    return list(cases[rank::world])
 
 
 def _from_datalist(path: Path) -> list[dict[str, Any]]:

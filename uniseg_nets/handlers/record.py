@@ -1,0 +1,68 @@
+"""What a run over many cases leaves behind about itself: ``run.json`` and, where cases failed, ``failures.json``."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ignite.engine import Events
+
+from uniseg_nets.engines import CaseEvaluator
+from uniseg_nets.files import atomic_path
+from uniseg_nets.transforms.export import SaveLabelMapd
+
+__all__ = ["RunRecord"]
+
+
+class RunRecord:
+    """Writes ``OUTPUT_DIR/run.json`` after every case: when, with what, how long each case took, which failed and why.
+
+    Failed cases stand in ``failures.json`` as well, name -> reason; there is none when all went well. Of several
+    processes that share a run, each writes its own, ``run_1.json`` and so on.
+
+    Args:
+        saver: what writes the label maps; its folder and its facts are the run's.
+        total: number of cases with those that were finished before.
+    """
+
+    def __init__(self, saver: SaveLabelMapd, total: int) -> None:
+        self.saver = saver
+        self.total = total
+        self.started = datetime.now(UTC)
+
+    def attach(self, engine: CaseEvaluator) -> None:
+        engine.add_event_handler(Events.STARTED, self._write)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._write)
+        engine.add_event_handler(Events.COMPLETED, self._write)
+
+    def _write(self, engine: CaseEvaluator) -> None:
+        now = datetime.now(UTC)
+        record = {
+            "started": self.started.isoformat(timespec="seconds"),
+            "written": now.isoformat(timespec="seconds"),
+            "seconds": round((now - self.started).total_seconds(), 1),
+            "cases": self.total,
+            "finished_before": self.total - len(engine.data_loader),
+            "seconds_a_case": engine.seconds,
+            "failed": engine.failures,
+            "made_by": self.saver.facts({}) if self.saver.task is not None else {},
+        }
+        _write_json(_own_name(self.saver.output_dir / "run.json"), record)
+        failures = _own_name(self.saver.output_dir / "failures.json")
+        if engine.failures:
+            _write_json(failures, engine.failures)
+        else:
+            failures.unlink(missing_ok=True)
+
+
+def _own_name(path: Path) -> Path:
+    rank = int(os.environ.get("RANK", "0"))
+    return path.with_stem(f"{path.stem}_{rank}") if rank else path
+
+
+def _write_json(path: Path, content: Any) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=4) + "\n", encoding="utf-8")
