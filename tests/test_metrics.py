@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from uniseg_nets.metrics import case_rows, summarise
+from uniseg_nets.reports.metrics import case_rows, summarise
 
 CLASSES = {1: "organ", 2: "tumour"}
 

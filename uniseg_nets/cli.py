@@ -47,6 +47,7 @@ def segment(
     label_values: str = "global",
     tasks_file: str | None = None,
     device: str | None = None,
+    report: bool = False,
 ) -> None:
     """Segment a scan, or every scan of a folder.
 
@@ -60,6 +61,7 @@ def segment(
         label_values: "global" for the values that `uniseg tasks` lists, "task" for the task's own 1, 2, 3.
         tasks_file: the task table of the weights, where that is not the official one.
         device: such as "cpu" or "cuda:1"; a GPU where there is one by default.
+        report: also write statistics, previews and report.html into the output folder.
     """
     load_task_table(tasks_file).select(task)  # a wrong name is known before anything heavy begins
     import torch
@@ -89,6 +91,7 @@ def segment(
         mirror=bool(mirror),
         overlap=float(overlap),
         label_values=label_values,
+        report=bool(report),
         patch_size=sizes["patch_size"],
         **{f"network_def#{name}": sizes[name] for name in ("base_features", "max_features")},
         **overrides,

@@ -14,9 +14,9 @@ import numpy as np
 
 from uniseg_nets.bundle import run_bundle
 from uniseg_nets.files import atomic_path
-from uniseg_nets.metrics import case_rows
 from uniseg_nets.phantom import write_phantoms
-from uniseg_nets.preview import PreviewRow, save_preview
+from uniseg_nets.reports.metrics import case_rows
+from uniseg_nets.reports.preview import PreviewRow, save_preview
 from uniseg_nets.tasks import Task, load_task_table
 from uniseg_nets.transforms.load import LoadCase
 

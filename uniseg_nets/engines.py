@@ -77,6 +77,7 @@ class CaseEvaluator(SupervisedEvaluator):
     and the next one begins.
 
     Attributes:
+        case: name of the case in work.
         failures: of the last run, case name -> reason.
         seconds: of the last run, case name -> time of prediction and export.
 
@@ -97,7 +98,8 @@ class CaseEvaluator(SupervisedEvaluator):
             raise CasesFailedError(self.failures, int(self.state.epoch_length or 0))
 
     def _iteration(self, engine: SupervisedEvaluator, batchdata: dict[str, Any]) -> dict[str, Any]:
-        name, start = batchdata["name"][0], time.perf_counter()
+        self.case = name = batchdata["name"][0]
+        start = time.perf_counter()
         place = f"case {engine.state.iteration}/{engine.state.epoch_length} {name}"
         try:
             if ERROR in batchdata:

@@ -37,16 +37,20 @@ def workflow(output: Path, folder: Path, overlays: list[str], **overrides: Any) 
 
 
 def train(output: Path, folder: Path, variant: str, cases: dict[str, Any], **overrides: Any) -> torch.nn.Module:
-    """Trains on the cases given; the curve, on every fourth held case, goes to ``folder/curve.csv``."""
+    """Trains on the cases given; the curve, on every fourth held case, goes to ``folder/curve.csv``.
+
+    What was trained before is read from ``folder/last.pt``.
+    """
     target = f"benchmarks.multitask.networks.{VARIANTS[variant].__name__}"
     options = {"network_def#_target_": target, "network_def#spread_prompts": variant.endswith("spread")}
     options |= {"train#cases": cases["train"], "validate#cases": cases["validate"][::4]}
     run = workflow(output, folder, [], **options, **overrides)
+    network: torch.nn.Module = run.parser.get_parsed_content("network")
+    if (folder / "last.pt").is_file():
+        network.load_state_dict(torch.load(folder / "last.pt", weights_only=True))
+        return network
     run.initialize()
-    evaluator, trainer = (
-        run.parser.get_parsed_content("validate#evaluator"),
-        run.parser.get_parsed_content("train#trainer"),
-    )
+    evaluator = run.parser.get_parsed_content("validate#evaluator")
     rows: list[tuple[int, float]] = []
     evaluator.add_event_handler(
         Events.COMPLETED, lambda engine: rows.append((engine.state.epoch, engine.state.metrics["val_mean_dice"]))
@@ -55,7 +59,6 @@ def train(output: Path, folder: Path, variant: str, cases: dict[str, Any], **ove
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "curve.csv").open("w", newline="") as file:
         csv.writer(file).writerows([("epoch", "mean_dice"), *rows])
-    network: torch.nn.Module = trainer.network
     save_weights(network.state_dict(), folder / "last.pt")
     return network
 
@@ -67,6 +70,7 @@ def evaluate(output: Path, folder: Path, network: torch.nn.Module, cases: list[d
         folder,
         ["evaluate.json"],
         **{"validate#network": network.eval(), "validate#cases": cases, "weights": str(folder / "last.pt")},
+        overlap=0.25,
     )
     run.run()
 

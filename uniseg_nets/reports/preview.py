@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from uniseg_nets.files import atomic_path
 from uniseg_nets.transforms.load import LoadCase
 
-__all__ = ["PreviewRow", "save_preview"]
+__all__ = ["COLOURS", "PreviewRow", "save_preview"]
 
 logger = logging.getLogger(__name__)
 
-_COLOURS = (
+COLOURS = (
     *("#e6550d", "#31a354", "#3182bd", "#fdd049", "#9e5bd2", "#41c4c4"),
     *("#f781bf", "#a6d854", "#a65628", "#8da0cb", "#e41a1c", "#bcbddc"),
 )
@@ -59,9 +59,9 @@ def save_preview(rows: Sequence[PreviewRow], path: str | PathLike[str]) -> None:
             panel.imshow(image[:, :, index].T, cmap="gray", vmin=low, vmax=high, origin="lower")
             if label is not None:
                 shown = label[:, :, index].T
-                mask = np.ma.masked_where(shown == 0, np.searchsorted(values, shown) % len(_COLOURS))
-                style: dict[str, Any] = {"vmin": 0, "vmax": len(_COLOURS) - 1, "alpha": 0.6, "interpolation": "nearest"}
-                panel.imshow(mask, cmap=ListedColormap(_COLOURS), origin="lower", **style)
+                mask = np.ma.masked_where(shown == 0, np.searchsorted(values, shown) % len(COLOURS))
+                style: dict[str, Any] = {"vmin": 0, "vmax": len(COLOURS) - 1, "alpha": 0.6, "interpolation": "nearest"}
+                panel.imshow(mask, cmap=ListedColormap(COLOURS), origin="lower", **style)
             panel.set_axis_off()
         line[0].set_title(row.title, color="white", fontsize=11)
     panels[0, 1].set_title("reference", color="white", fontsize=11)

@@ -18,8 +18,8 @@ import numpy as np
 
 from uniseg_nets.engines import CaseEvaluator
 from uniseg_nets.files import atomic_path
-from uniseg_nets.metrics import case_rows, summarise
-from uniseg_nets.preview import PreviewRow, save_preview
+from uniseg_nets.reports.metrics import case_rows, summarise
+from uniseg_nets.reports.preview import PreviewRow, save_preview
 from uniseg_nets.tasks import TaskTable
 from uniseg_nets.transforms.export import label_names
 from uniseg_nets.transforms.load import LoadCase

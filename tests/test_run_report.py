@@ -1,0 +1,66 @@
+import csv
+import json
+
+import nibabel as nib
+import numpy as np
+import pytest
+from PIL import Image
+
+from uniseg_nets.bundle import run_bundle
+from uniseg_nets.phantom import write_phantoms
+from uniseg_nets.reports.page import write_page
+from uniseg_nets.reports.statistics import label_statistics
+from uniseg_nets.reports.views import Views
+
+
+def test_statistics_tell_present_cut_and_absent_apart():
+    label = np.zeros((10, 10, 10), np.uint8)
+    label[4:6, 4:6, 4:6] = 1
+    label[0:2, 4:6, 4:6] = 2
+    image = np.full(label.shape, 40.0)
+    image[4, 4, 4] = 80
+    rows = label_statistics(label, image, (2, 2, 5), {1: "liver", 2: "spleen", 3: "tumour"})
+    assert [row["status"] for row in rows] == ["present", "cut", "absent"]
+    assert rows[0]["voxels"] == 8 and rows[0]["volume_ml"] == pytest.approx(0.16)
+    assert rows[0]["mean"] == pytest.approx(45) and rows[2]["mean"] is None
+    with pytest.raises(ValueError, match="label map has size"):
+        label_statistics(label[1:], image, (1, 1, 1), {1: "liver"})
+
+
+def test_planes_show_anterior_up_and_the_patient_s_right_on_the_left():
+    image = np.zeros((20, 20, 20))
+    image[15:, 10:, :] = 100  # right and anterior
+    views = Views(image, np.zeros(image.shape, np.uint8), (1, 1, 1), {1: "liver"})
+    axial = np.asarray(views.plane(2, 10).convert("L"), dtype=float)
+    half = axial.shape[0] // 2
+    assert axial[:half, :half].mean() > 50 > axial[half:, half:].mean()
+
+
+@pytest.fixture
+def run(tmp_path, table, demo_weights):
+    names = write_phantoms(tmp_path / "scans", table.one("whole_body_tumour"), 2, seed=7)
+    options = {"task": "whole_body_tumour", "output_dir": str(tmp_path / "out"), "report": True}
+    run_bundle("uniseg_upstream", ["inference.json", "demo.json"], dataset_dir=str(tmp_path / "scans"), **options)
+    return tmp_path / "out", names
+
+
+def test_a_run_leaves_statistics_previews_and_a_page(run):
+    folder, names = run
+    rows = list(csv.DictReader((folder / "statistics.csv").open()))
+    assert [row["case"] for row in rows] == names
+    label = nib.load(folder / f"{names[0]}.nii.gz")
+    voxels = int((np.asarray(label.dataobj) == 17).sum())
+    assert int(rows[0]["voxels"]) == voxels
+    millilitres = voxels * np.prod(label.header.get_zooms()) / 1000
+    assert float(rows[0]["volume_ml"]) == pytest.approx(millilitres, rel=1e-3)
+    assert json.loads((folder / "statistics.json").read_text())[1]["case"] == names[1]
+    colours = np.asarray(Image.open(folder / "report" / f"{names[0]}.png")).reshape(-1, 3).astype(int)
+    assert (np.ptp(colours, axis=1) > 40).any()  # the overlay is coloured, scans are grey
+    page = (folder / "report.html").read_text()
+    assert all(name in page for name in names) and "http" not in page
+
+
+def test_names_cannot_put_code_into_the_page(tmp_path):
+    case = {"name": "<script>alert(1)</script>", "task": "a&b", "classes": [], "slices": []}
+    write_page([case], tmp_path / "report.html")
+    assert "<script>alert" not in (tmp_path / "report.html").read_text()

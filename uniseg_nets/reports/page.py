@@ -1,0 +1,129 @@
+"""One static page on a run: a table to sort, previews, and slices to leaf through; no server, nothing from outside."""
+
+from __future__ import annotations
+
+import base64
+import html
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from uniseg_nets.files import atomic_path
+from uniseg_nets.reports.preview import COLOURS
+
+__all__ = ["write_page"]
+
+_COLUMNS = (
+    ("class", "class"),
+    ("status", "status"),
+    ("volume_ml", "volume, ml"),
+    ("voxels", "voxels"),
+    ("mean", "mean"),
+    ("deviation", "deviation"),
+)
+_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>UniSeg report</title>
+<style>
+:root {{ color-scheme: light dark; font: 15px/1.45 system-ui, sans-serif; }}
+body {{ margin: 2rem auto; max-width: 70rem; padding: 0 1rem; }}
+table {{ border-collapse: collapse; width: 100%; }}
+th, td {{ padding: .3rem .6rem; text-align: left; border-bottom: 1px solid #8885; }}
+th button {{ all: unset; cursor: pointer; font-weight: 600; }}
+th[aria-sort=ascending] button::after {{ content: " \\2191"; }}
+th[aria-sort=descending] button::after {{ content: " \\2193"; }}
+td.number {{ text-align: right; font-variant-numeric: tabular-nums; }}
+.cut, .absent {{ color: #b45309; }}
+article {{ margin: 2rem 0; }}
+img {{ background: #000; max-width: 100%; vertical-align: top; }}
+.swatch {{ display: inline-block; width: .8em; height: .8em; margin-right: .4em; border-radius: 2px; }}
+input[type=range] {{ width: 220px; display: block; }}
+.side {{ display: flex; gap: 1rem; flex-wrap: wrap; }}
+</style>
+</head>
+<body>
+<h1>UniSeg report</h1>
+<p>{summary} Research only: not a medical device, not for diagnosis or treatment.</p>
+<table id="table">
+<thead><tr>{heads}</tr></thead>
+<tbody>
+{rows}
+</tbody>
+</table>
+{articles}
+<script>
+const table = document.getElementById("table"), body = table.tBodies[0];
+table.tHead.addEventListener("click", event => {{
+  const head = event.target.closest("th");
+  if (!head) return;
+  const index = head.cellIndex, up = head.getAttribute("aria-sort") !== "ascending";
+  for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
+  head.setAttribute("aria-sort", up ? "ascending" : "descending");
+  const value = row => row.cells[index].dataset.value;
+  const order = (a, b) => (isNaN(value(a)) || isNaN(value(b)) || value(a) === "" || value(b) === "")
+    ? value(a).localeCompare(value(b)) : value(a) - value(b);
+  [...body.rows].sort((a, b) => up ? order(a, b) : order(b, a)).forEach(row => body.append(row));
+}});
+for (const range of document.querySelectorAll("input[type=range]")) {{
+  const images = range.parentElement.querySelectorAll("img");
+  const show = () => images.forEach((image, i) => image.hidden = i != range.value);
+  range.addEventListener("input", show);
+  show();
+}}
+</script>
+</body>
+</html>
+"""
+
+
+def write_page(cases: Sequence[Mapping[str, Any]], path: str | PathLike[str]) -> None:
+    """Writes the page beside the folder ``report`` that holds the previews.
+
+    Args:
+        cases: each with ``name``, ``task``, ``classes`` (rows of statistics) and ``slices`` (addresses of pictures).
+        path: of the page.
+    """
+    path = Path(path)
+    heads = "".join(f"<th><button>{title}</button></th>" for title in ("case", "task", *(t for _, t in _COLUMNS)))
+    rows = "\n".join(_row(case, row) for case in cases for row in case["classes"])
+    articles = "\n".join(_article(case, path.parent / "report" / f"{case['name']}.png") for case in cases)
+    summary = f"{len(cases)} case{'s' if len(cases) > 1 else ''}."
+    with atomic_path(path) as temporary:
+        temporary.write_text(_PAGE.format(summary=summary, heads=heads, rows=rows, articles=articles), encoding="utf-8")
+
+
+def _row(case: Mapping[str, Any], row: Mapping[str, Any]) -> str:
+    name = html.escape(case["name"])
+    cells = [f'<td data-value="{name}"><a href="#{name}">{name}</a></td>', _cell(case["task"])]
+    cells += [_cell(row[key], row["status"] if key == "status" else "") for key, _ in _COLUMNS]
+    return f"<tr>{''.join(cells)}</tr>"
+
+
+def _cell(value: Any, kind: str = "") -> str:
+    shown = "" if value is None else f"{value:,}" if isinstance(value, (int, float)) else html.escape(str(value))
+    kind = "number" if isinstance(value, (int, float)) else kind
+    data = "" if value is None else html.escape(str(value))
+    return f'<td class="{html.escape(kind)}" data-value="{data}">{shown}</td>'
+
+
+def _article(case: Mapping[str, Any], preview: Path) -> str:
+    name = html.escape(case["name"])
+    legend = " ".join(
+        f'<span><span class="swatch" style="background:{COLOURS[index % len(COLOURS)]}"></span>'
+        f"{html.escape(row['class'])}</span>"
+        for index, row in enumerate(case["classes"])
+    )
+    picture = ""
+    if preview.is_file():
+        address = base64.b64encode(preview.read_bytes()).decode()
+        picture = f'<img src="data:image/png;base64,{address}" alt="{name}: axial, coronal, sagittal">'
+    slices = "".join(f'<img src="{address}" alt="{name}, slice {i}">' for i, address in enumerate(case["slices"]))
+    return (
+        f'<article id="{name}"><h2>{name}</h2><p>{html.escape(case["task"])}: {legend}</p><div class="side">{picture}'
+        f'<div><input type="range" min="0" max="{len(case["slices"]) - 1}" value="{len(case["slices"]) // 2}" '
+        f'aria-label="axial slice of {name}">{slices}</div></div></article>'
+    )

@@ -1,0 +1,102 @@
+"""A page on a whole run: for each case its figures, a picture and its slices to leaf through."""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ignite.engine import Events
+from nibabel.orientations import apply_orientation, io_orientation
+
+from uniseg_nets.engines import CaseEvaluator
+from uniseg_nets.files import atomic_path
+from uniseg_nets.reports.page import write_page
+from uniseg_nets.reports.statistics import label_statistics
+from uniseg_nets.reports.views import Views, write_preview
+from uniseg_nets.transforms.export import SaveLabelMapd
+from uniseg_nets.transforms.load import LoadCase
+
+__all__ = ["RunReport"]
+
+logger = logging.getLogger(__name__)
+
+
+class RunReport:
+    """After each case of a run writes its statistics and pictures, after the last one the page.
+
+    In the run's folder: ``report/NAME.json`` and ``report/NAME.png`` a case; ``statistics.csv``, ``statistics.json``
+    and ``report.html``, which shows all cases there, those of earlier runs too, and works from a file without a
+    server. A case that cannot be reported is logged; its label map stays.
+
+    Args:
+        saver: what writes the label maps.
+        cases: the run's cases, each with ``name`` and ``image``.
+    """
+
+    def __init__(self, saver: SaveLabelMapd, cases: list[dict[str, Any]]) -> None:
+        self.saver = saver
+        self.images = {case["name"]: case["image"] for case in cases}
+
+    def attach(self, engine: CaseEvaluator) -> None:
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._case)
+        engine.add_event_handler(Events.COMPLETED, self._page)
+
+    def _case(self, engine: CaseEvaluator) -> None:
+        name = engine.case
+        if name not in engine.failures:
+            try:
+                report_case(name, self.images[name], self.saver.output_dir)
+            except (ValueError, OSError) as error:
+                logger.error("no report on %s: %s", name, error)
+
+    def _page(self, engine: CaseEvaluator) -> None:
+        write_report(self.saver.output_dir)
+
+
+def report_case(name: str, image: Any, folder: str | PathLike[str]) -> list[dict[str, Any]]:
+    """Writes ``FOLDER/report/NAME.json`` and ``.png`` on ``FOLDER/NAME.nii.gz``; returns the statistics.
+
+    Raises:
+        FileNotFoundError, ValueError: the scan or the label map cannot be read, or their sizes differ.
+    """
+    folder = Path(folder)
+    scan, found = LoadCase()(image), LoadCase()(folder / f"{name}.nii.gz")
+    facts = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    names = {int(value): label for value, label in facts["labels"].items() if int(value)}
+    affine = found.affine.numpy()
+    label = found[0].numpy().round().astype(np.uint8)
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    rows = label_statistics(label, scan[0].numpy(), [float(mm) for mm in spacing], names)
+    turn = io_orientation(affine)
+    # The last channel is shown, which for PET/CT is the PET.
+    volumes = [np.asarray(apply_orientation(volume, turn)) for volume in (scan[-1].numpy(), label)]
+    views = Views(volumes[0], volumes[1], [float(mm) for mm in spacing[np.argsort(turn[:, 0])]], names)
+    write_preview(views, folder / "report" / f"{name}.png")
+    content = {"name": name, "task": facts["task"], "classes": rows, "slices": views.slices()}
+    with atomic_path(folder / "report" / f"{name}.json") as temporary:
+        temporary.write_text(json.dumps(content) + "\n", encoding="utf-8")
+    return rows
+
+
+def write_report(folder: str | PathLike[str]) -> Path | None:
+    """Gathers what :func:`report_case` wrote into ``statistics.csv``, ``statistics.json`` and ``report.html``."""
+    folder = Path(folder)
+    cases = [json.loads(path.read_text(encoding="utf-8")) for path in sorted((folder / "report").glob("*.json"))]
+    if not cases:
+        return None
+    rows = [{"case": case["name"], "task": case["task"], **row} for case in cases for row in case["classes"]]
+    with atomic_path(folder / "statistics.json") as temporary:
+        temporary.write_text(json.dumps(rows, indent=4) + "\n", encoding="utf-8")
+    with atomic_path(folder / "statistics.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    page = folder / "report.html"
+    write_page(cases, page)
+    logger.info("wrote %s", page)
+    return page

@@ -1,0 +1,56 @@
+"""Volumes and intensities of what was found in a scan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["label_statistics"]
+
+
+def label_statistics(
+    label: NDArray[Any], image: NDArray[Any], spacing: Sequence[float], names: Mapping[int, str]
+) -> list[dict[str, Any]]:
+    """One row a class: how much of it there is, how it looks, and whether the scan cuts it off.
+
+    ``status`` tells apart ``present``; ``cut``, present but touching the border of the scan, so that its volume is a
+    lower bound; and ``absent``, looked for and not found.
+
+    Args:
+        label: (x, y, z).
+        image: (x, y, z), the channel whose intensities count, in its own units.
+        spacing: (x, y, z) mm.
+        names: value -> class, the background left out.
+
+    Raises:
+        ValueError: a label map and an image of different sizes.
+    """
+    if label.shape != image.shape:
+        raise ValueError(f"label map has size {label.shape}, its scan {image.shape}")
+    millilitres = float(np.prod(spacing)) / 1000
+    rows = []
+    for value, name in names.items():
+        mask = label == value
+        voxels = int(mask.sum())
+        inside = image[mask]
+        rows.append(
+            {
+                "class": name,
+                "value": value,
+                "status": "absent" if not voxels else "cut" if _touches_border(mask) else "present",
+                "voxels": voxels,
+                "volume_ml": round(voxels * millilitres, 3),
+                "mean": round(float(inside.mean()), 3) if voxels else None,
+                "deviation": round(float(inside.std()), 3) if voxels else None,
+            }
+        )
+    return rows
+
+
+def _touches_border(mask: NDArray[np.bool_]) -> bool:
+    """Whether the mask reaches a face of the scan; along an axis of one slice there is none."""
+    axes = [axis for axis in range(3) if mask.shape[axis] > 1]
+    return any(mask.take(side, axis=axis).any() for axis in axes for side in (0, -1))

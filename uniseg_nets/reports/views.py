@@ -1,0 +1,86 @@
+"""Pictures of one case: three planes with what was found, and axial slices for a page."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from uniseg_nets.files import atomic_path
+from uniseg_nets.reports.preview import COLOURS
+
+__all__ = ["Views", "write_preview"]
+
+_WIDTH = 220  # pixels of a slice on the page
+_SLICES = 24  # on the page, evenly through what was found
+_OPACITY = 0.5
+
+
+@dataclass(frozen=True)
+class Views:
+    """A scan and its label map, both (x, y, z) towards right, anterior, superior.
+
+    Attributes:
+        image: intensities.
+        label: values.
+        spacing: (x, y, z) mm.
+        names: value -> class.
+    """
+
+    image: NDArray[Any]
+    label: NDArray[np.uint8]
+    spacing: Sequence[float]
+    names: Mapping[int, str]
+
+    def plane(self, axis: int, index: int) -> Image.Image:
+        """A plane with its overlay as radiologists see it: anterior or superior up, the patient's right on the left."""
+        low, high = np.percentile(self.image, (1, 99.5))
+        grey = np.clip((self.image.take(index, axis) - low) / max(high - low, 1e-6), 0, 1)
+        colours = np.repeat(grey[..., None], 3, axis=-1) * 255
+        label = self.label.take(index, axis)
+        for number, value in enumerate(self.names):
+            colour = [int(COLOURS[number % len(COLOURS)][i : i + 2], 16) for i in (1, 3, 5)]
+            colours[label == value] = (1 - _OPACITY) * colours[label == value] + _OPACITY * np.asarray(colour)
+        rows = colours.astype(np.uint8).transpose(1, 0, 2)[::-1]  # the second axis upwards
+        if axis != 0:
+            rows = rows[:, ::-1]  # the patient's right on the left
+        across, up = (self.spacing[other] for other in range(3) if other != axis)
+        size = (_WIDTH, max(1, round(_WIDTH * rows.shape[0] * up / (rows.shape[1] * across))))
+        return Image.fromarray(np.ascontiguousarray(rows)).resize(size, Image.Resampling.BILINEAR)
+
+    def middle(self, axis: int) -> int:
+        """The plane that holds most of what was found, or the middle one."""
+        others = tuple(other for other in range(3) if other != axis)
+        counts = (self.label > 0).sum(axis=others)
+        return int(counts.argmax()) if counts.any() else self.label.shape[axis] // 2
+
+    def slices(self) -> list[str]:
+        """Axial slices as ``data:`` addresses, feet first."""
+        found = np.flatnonzero((self.label > 0).any(axis=(0, 1)))
+        first, last = (found[0], found[-1]) if len(found) else (0, self.label.shape[2] - 1)
+        chosen = np.unique(np.linspace(first, last, _SLICES).round().astype(int))
+        addresses = []
+        for index in chosen:
+            buffer = io.BytesIO()
+            self.plane(2, int(index)).save(buffer, format="JPEG", quality=80)
+            addresses.append("data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode())
+        return addresses
+
+
+def write_preview(views: Views, path: str | PathLike[str]) -> None:
+    """Writes a PNG with an axial, a coronal and a sagittal plane through what was found."""
+    planes = [views.plane(axis, views.middle(axis)) for axis in (2, 1, 0)]
+    canvas = Image.new("RGB", (sum(plane.width for plane in planes), max(plane.height for plane in planes)))
+    left = 0
+    for plane in planes:
+        canvas.paste(plane, (left, (canvas.height - plane.height) // 2))
+        left += plane.width
+    with atomic_path(path) as temporary:
+        canvas.save(temporary)
