@@ -1,6 +1,6 @@
 """Trains one variant by the bundle's own training configuration and evaluates it on the held cases.
 
-    python -m benchmarks.multitask.run OUT VARIANT --seed 0 [--epochs 20]
+    python -m benchmarks.multitask.run OUT VARIANT --seed 0 [--epochs 60]
 
 Writes ``OUT/VARIANT_seedN/``: ``curve.csv`` (epoch, mean Dice on every fourth held case), ``summary.csv``, label maps.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from ignite.engine import Events
+from ignite.engine import Engine, Events
 from monai.bundle import ConfigWorkflow
 
 from benchmarks.multitask.networks import VARIANTS
@@ -32,14 +32,14 @@ def workflow(output: Path, folder: Path, overlays: list[str], **overrides: Any) 
     root = bundle_folder("uniseg_upstream")
     files = [str(root / "configs" / name) for name in ("train.json", *overlays)] + [str(HERE / "experiment.json")]
     options = {"tasks_file": str(HERE / "tasks.json"), "dataset_dir": str(output), "bundle_root": str(root)}
-    options |= {"output_dir": str(folder), "ckpt_dir": str(folder), "cache_dir": str(output / "cache")}
+    options |= {"output_dir": str(folder), "ckpt_dir": str(folder), "cache_dir": str(output / "cache"), "resume": True}
     return ConfigWorkflow(files, workflow_type="train", logging_file=False, **(options | overrides))
 
 
 def train(output: Path, folder: Path, variant: str, cases: dict[str, Any], **overrides: Any) -> torch.nn.Module:
     """Trains on the cases given; the curve, on every fourth held case, goes to ``folder/curve.csv``.
 
-    What was trained before is read from ``folder/last.pt``.
+    What was trained before is read from ``folder/last.pt``, what was stopped goes on from its last epoch.
     """
     target = f"benchmarks.multitask.networks.{VARIANTS[variant].__name__}"
     options = {"network_def#_target_": target, "network_def#spread_prompts": variant.endswith("spread")}
@@ -51,16 +51,15 @@ def train(output: Path, folder: Path, variant: str, cases: dict[str, Any], **ove
         return network
     run.initialize()
     evaluator = run.parser.get_parsed_content("validate#evaluator")
-    rows: list[tuple[int, float]] = []
-    evaluator.add_event_handler(
-        Events.COMPLETED, lambda engine: rows.append((engine.state.epoch, engine.state.metrics["val_mean_dice"]))
-    )
+    evaluator.add_event_handler(Events.COMPLETED, lambda engine: _append_to(folder / "curve.csv", engine))
     run.run()
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "curve.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([("epoch", "mean_dice"), *rows])
     save_weights(network.state_dict(), folder / "last.pt")
     return network
+
+
+def _append_to(curve: Path, engine: Engine) -> None:
+    with curve.open("a", newline="") as file:
+        csv.writer(file).writerow((engine.state.epoch, round(engine.state.metrics["val_mean_dice"], 4)))
 
 
 def evaluate(output: Path, folder: Path, network: torch.nn.Module, cases: list[dict[str, Any]]) -> None:
@@ -80,7 +79,7 @@ def main() -> None:
     parser.add_argument("output", type=Path)
     parser.add_argument("variant", choices=VARIANTS)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--epochs", type=int, default=60)
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     output, variant = arguments.output, arguments.variant

@@ -55,7 +55,7 @@ def _curves(output: Path, figure_path: Path) -> None:
     figure = Figure(figsize=(6, 4))
     axes = figure.subplots()
     for path in sorted(output.glob("*_seed*/curve.csv")):
-        epochs, dice = np.loadtxt(path, delimiter=",", skiprows=1, ndmin=2).T
+        epochs, dice = np.loadtxt(path, delimiter=",", ndmin=2).T
         axes.plot(epochs, dice, label=path.parent.name.replace("_seed", ", seed "))
     axes.set_xlabel("epoch")
     axes.set_ylabel("mean Dice on every fourth held case")
