@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -113,3 +117,24 @@ def test_another_table_gives_another_network():
     network = UniSeg(num_tasks=3, out_channels=2, in_channels=[1, 3], **SMALL).eval()
     with torch.no_grad():
         assert network(torch.randn(1, 3, 32, 64, 64), 2).shape == (1, 2, 32, 64, 64)
+
+
+POISONED = """
+import torch
+from uniseg_nets import UniSeg
+torch.manual_seed(0)
+network = UniSeg(base_features=4, max_features=32, patch_size=[32, 64, 64]).train()
+for _ in range(2):
+    network.zero_grad()
+    with torch.autocast("cpu", torch.bfloat16):
+        levels = network(torch.rand(2, 1, 32, 64, 64), 3)
+    sum(level.float().square().mean() for level in levels).backward()
+    largest = max(p.grad.abs().max().item() for p in network.parameters() if p.grad is not None)
+    assert largest < 1e3, largest
+"""
+
+
+def test_bfloat16_gradients_read_no_memory_that_nobody_wrote():
+    """With new memory full of huge numbers, a gradient that reads it is huge."""
+    environment = os.environ | {"MALLOC_PERTURB_": "128"}
+    subprocess.run([sys.executable, "-c", POISONED], env=environment, check=True)

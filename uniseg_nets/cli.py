@@ -48,6 +48,7 @@ def segment(
     tasks_file: str | None = None,
     device: str | None = None,
     report: bool = False,
+    dicom_seg: bool = False,
 ) -> None:
     """Segment a scan, or every scan of a folder.
 
@@ -62,6 +63,7 @@ def segment(
         tasks_file: the task table of the weights, where that is not the official one.
         device: such as "cpu" or "cuda:1"; a GPU where there is one by default.
         report: also write statistics, previews and report.html into the output folder.
+        dicom_seg: also write a DICOM Segmentation of each case that came as DICOM.
     """
     load_task_table(tasks_file).select(task)  # a wrong name is known before anything heavy begins
     import torch
@@ -92,6 +94,7 @@ def segment(
         overlap=float(overlap),
         label_values=label_values,
         report=bool(report),
+        dicom_seg=bool(dicom_seg),
         patch_size=sizes["patch_size"],
         **{f"network_def#{name}": sizes[name] for name in ("base_features", "max_features")},
         **overrides,

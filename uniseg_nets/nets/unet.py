@@ -22,6 +22,7 @@ STRIDES = ((1, 1, 1), (1, 2, 2), (2, 2, 2), (2, 2, 2), (2, 2, 2), (2, 2, 2))
 # Product of all strides: an input's size must be a multiple of it.
 TOTAL_STRIDE = (16, 32, 32)
 _SLOPE = 0.01
+_SMALLEST_BFLOAT16 = 4
 
 
 def stage_features(base_features: int, max_features: int) -> list[int]:
@@ -80,7 +81,21 @@ class ConvBlock(nn.Module):
         self.act = nn.LeakyReLU(_SLOPE, inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
+        if not torch.jit.is_scripting():  # noqa: SIM102 - scripts know no autocast
+            if self._needs_float32(x):
+                with torch.autocast(x.device.type, enabled=False):
+                    return self.act(self.norm(self.conv(x.float())))
         return self.act(self.norm(self.conv(x)))
+
+    @torch.jit.unused
+    def _needs_float32(self, x: Tensor) -> bool:
+        """Whether reduced precision would go wrong here.
+
+        On CPUs the weight gradient of a bfloat16 convolution whose output is two voxels or less along an axis reads
+        memory that nobody wrote (PyTorch 2.13): it is garbage, now and then NaN. Such volumes cost next to nothing.
+        """
+        narrow = min(n // s for n, s in zip(x.shape[2:], self.conv.stride)) < _SMALLEST_BFLOAT16
+        return narrow and x.device.type == "cpu" and torch.is_autocast_enabled("cpu")
 
 
 class Stem(nn.Module):

@@ -25,7 +25,7 @@ from monai.utils.enums import MetaKeys
 from nibabel.filebasedimages import ImageFileError
 from numpy.typing import NDArray
 
-__all__ = ["SCAN_ENDINGS", "LoadCase", "LoadCased", "scan_name"]
+__all__ = ["SCAN_ENDINGS", "LoadCase", "LoadCased", "dicom_modality", "dicom_series", "scan_name"]
 
 logger = logging.getLogger(__name__)
 
@@ -53,10 +53,18 @@ class LoadCase:
     (x, y, z) or (C, x, y, z) that is loaded already. A fourth axis of a file is its channels. Channels on another grid
     than the first are resampled to it, with a warning.
 
+    Args:
+        modalities: what the channels are, as a task names them. A file ``NAME_0000`` then stands for its siblings
+            ``NAME_0001``, ... too, where all are there; of a DICOM folder with several series the one of the right
+            modality is taken, for CT and PET in one folder one each.
+
     Raises:
         ValueError: no readable scan; a gap in the channel files; the message names the file.
         FileNotFoundError: no such file.
     """
+
+    def __init__(self, modalities: Sequence[str] = ()) -> None:
+        self.modalities = tuple(modalities)
 
     def __call__(self, case: Any) -> MetaTensor:
         if isinstance(case, (np.ndarray, torch.Tensor)):
@@ -64,8 +72,10 @@ class LoadCase:
         files = [Path(file) for file in ([case] if isinstance(case, (str, PathLike)) else case)]
         if not files:
             raise ValueError("a case without any file")
+        files = self._all_channels(files)
         _refuse_gaps(files)
-        channels = [_read(file) for file in files]
+        kinds = [*map(dicom_modality, self.modalities), *[None] * len(files)]
+        channels = [_read(file, kind) for file, kind in zip(files, kinds)]
         first = channels[0]
         to_first: Callable[..., Any] = ResampleToMatch(mode="bilinear", padding_mode="border")
         for index, channel in enumerate(channels[1:], start=1):
@@ -82,33 +92,32 @@ class LoadCase:
         image.meta.update(_meta(image, str(files[0])))
         return image
 
+    def _all_channels(self, files: list[Path]) -> list[Path]:
+        """One file or folder that stands for all channels of its case becomes all of them."""
+        wanted, first = len(self.modalities), files[0]
+        if wanted < 2 or len(files) > 1:
+            return files
+        if first.is_dir() and len(set(map(dicom_modality, self.modalities))) == wanted:
+            return files * wanted
+        if scan_name(first)[1] != 0:
+            return files
+        before, _, after = first.name.rpartition("_0000")
+        siblings = [first.with_name(f"{before}_{channel:04d}{after}") for channel in range(wanted)]
+        return siblings if all(path.exists() for path in siblings) else files
+
 
 class LoadCased(MapTransform):
-    """Dictionary version of :class:`LoadCase`; errors name the case's file.
+    """Dictionary version of :class:`LoadCase`; errors name the case's file."""
 
-    Args:
-        keys: what to load.
-        channels: how many channels the task reads: a single file ``NAME_0000`` then stands for its siblings
-            ``NAME_0001``, ... too, where all are there. Servers name one file a case.
-    """
-
-    def __init__(self, keys: KeysCollection, channels: int = 1, allow_missing_keys: bool = False) -> None:
+    def __init__(self, keys: KeysCollection, modalities: Sequence[str] = (), allow_missing_keys: bool = False) -> None:
         super().__init__(keys, allow_missing_keys)
-        self.load = LoadCase()
-        self.channels = channels
+        self.load = LoadCase(modalities)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         d = dict(data)
         for key in self.key_iterator(d):
-            d[key] = self.load(self._with_siblings(d[key]))
+            d[key] = self.load(d[key])
         return d
-
-    def _with_siblings(self, case: Any) -> Any:
-        if self.channels == 1 or not isinstance(case, (str, PathLike)) or scan_name(case)[1] != 0:
-            return case
-        before, _, after = Path(case).name.rpartition("_0000")
-        siblings = [Path(case).with_name(f"{before}_{channel:04d}{after}") for channel in range(self.channels)]
-        return siblings if all(path.exists() for path in siblings) else case
 
 
 def _meta(image: MetaTensor, name: str) -> dict[str, Any]:
@@ -128,14 +137,14 @@ def _as_image(array: NDArray[Any] | torch.Tensor) -> MetaTensor:
     return image
 
 
-def _read(file: Path) -> MetaTensor:
-    """One file or DICOM folder -> (C, x, y, z)."""
+def _read(file: Path, modality: str | None) -> MetaTensor:
+    """One file or DICOM folder -> (C, x, y, z); of a folder's series one of the DICOM modality, where that is given."""
     if not file.exists():
         raise FileNotFoundError(f"no file {file}")
     try:
         if file.name.lower().endswith((".nii", ".nii.gz")):
             return _read_nifti(file)
-        return _read_itk(file)
+        return _read_itk(file, modality)
     except (OSError, EOFError, RuntimeError, ValueError, zlib.error, ImageFileError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
         raise ValueError(f"cannot read {file} as a scan: {reason}") from error
@@ -150,10 +159,10 @@ def _read_nifti(file: Path) -> MetaTensor:
     return _channel_first(array, scan.affine)
 
 
-def _read_itk(file: Path) -> MetaTensor:
+def _read_itk(file: Path, modality: str | None) -> MetaTensor:
     files: str | list[str] = str(file)
     if file.is_dir():
-        files = _largest_series(file)
+        files = dicom_series(file, modality)
     elif not file.name.lower().endswith(SCAN_ENDINGS):
         raise ValueError(f"unknown kind of file; scans are {', '.join(SCAN_ENDINGS)} or a folder with a DICOM series")
     array, meta = ITKReader().get_data(itk.imread(files))
@@ -172,19 +181,43 @@ def _channel_first(array: NDArray[np.float32], affine: Any) -> MetaTensor:
     )
 
 
-def _largest_series(folder: Path) -> list[str]:
-    """The slices of a DICOM folder's series, in the order of their position."""
+def dicom_modality(name: str) -> str:
+    """DICOM's word for a channel's modality: CT, PT for PET; anything else is a kind of MR."""
+    return {"CT": "CT", "PET": "PT"}.get(name.upper(), "MR")
+
+
+def dicom_series(folder: Path, modality: str | None = None) -> list[str]:
+    """The slices of a DICOM folder's largest series, in the order of their position.
+
+    Args:
+        folder: the folder.
+        modality: DICOM's word (CT, PT, MR): where series of it are there, one of them is taken.
+
+    Raises:
+        ValueError: no series.
+    """
     names = itk.GDCMSeriesFileNames.New()
     names.SetUseSeriesDetails(True)
     names.SetDirectory(str(folder))
     series = [list(names.GetFileNames(uid)) for uid in names.GetSeriesUIDs()]
     if not series:
         raise ValueError("folder without a DICOM series")
-    largest = max(series, key=len)
-    if len(series) > 1:
-        sizes = ", ".join(str(len(files)) for files in series)
-        logger.warning("%s has %d DICOM series of %s slices: took the largest", folder, len(series), sizes)
+    if len(series) == 1:
+        return series[0]
+    told = [(_dicom_tag(files[0], "0008|0060"), _dicom_tag(files[0], "0008|103e"), files) for files in series]
+    fitting = [entry for entry in told if entry[0] == modality] or told
+    kind, description, largest = max(fitting, key=lambda entry: len(entry[2]))
+    listing = ", ".join(f"{kind} {text!r} of {len(files)} slices" for kind, text, files in told)
+    logger.warning("%s has %d DICOM series (%s): took %s %r", folder, len(series), listing, kind, description)
     return largest
+
+
+def _dicom_tag(file: str, tag: str) -> str:
+    reader = itk.GDCMImageIO.New()
+    reader.SetFileName(file)
+    reader.ReadImageInformation()
+    dictionary = reader.GetMetaDataDictionary()
+    return str(dictionary[tag]).strip() if dictionary.HasKey(tag) else ""
 
 
 def _same_grid(first: MetaTensor, other: MetaTensor) -> bool:
