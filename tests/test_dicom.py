@@ -1,0 +1,89 @@
+"""DICOM studies in, DICOM Segmentations out, on a real series."""
+
+import shutil
+import subprocess
+
+import highdicom as hd
+import nibabel as nib
+import numpy as np
+import pydicom
+import pytest
+from pydicom.uid import generate_uid
+
+from uniseg_nets.bundle import run_bundle
+from uniseg_nets.dicom.codes import category_and_type
+from uniseg_nets.dicom.segmentation import write_dicom_seg
+from uniseg_nets.transforms import LoadCase
+from uniseg_nets.transforms.load import dicom_series
+
+
+@pytest.fixture(scope="module")
+def study(test_data, tmp_path_factory):
+    """The real CT, with the identifiers that its de-identification took, and beside it a short MR series of noise."""
+    folder = tmp_path_factory.mktemp("dicom") / "patient" / "study"
+    folder.mkdir(parents=True)
+    identifiers = {kind: generate_uid() for kind in ("study", "CT", "MR")}
+    for index, file in enumerate(sorted((test_data / "data" / "examples" / "dicom_ct").iterdir())):
+        data = pydicom.dcmread(file)
+        data.SOPClassUID = data.file_meta.MediaStorageSOPClassUID
+        data.SOPInstanceUID = data.file_meta.MediaStorageSOPInstanceUID
+        data.StudyInstanceUID, data.SeriesInstanceUID = identifiers["study"], identifiers["CT"]
+        data.PatientID, data.PatientName, data.StudyID, data.StudyTime = "test", "Test^Patient", "1", "120000"
+        data.SeriesNumber = 1
+        data.pop("ProcedureCodeSequence", None)
+        data.save_as(folder / f"ct{index:03d}.dcm")
+        if index < 3:
+            data.Modality, data.SeriesInstanceUID, data.SeriesDescription = "MR", identifiers["MR"], "localizer"
+            data.SOPInstanceUID = data.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+            data.save_as(folder / f"mr{index:03d}.dcm")
+    return folder
+
+
+def test_of_several_series_the_task_s_modality_is_taken_and_named(study, caplog):
+    ct, mr = (dicom_series(study, modality) for modality in ("CT", "MR"))
+    assert len(ct) == 20 and len(mr) == 3
+    assert "has 2 DICOM series" in caplog.text and "took MR 'localizer'" in caplog.text
+    assert LoadCase(["CT"])(study).shape[-1] == 20 and LoadCase(["T2"])(study).shape[-1] == 3
+
+
+def test_a_study_becomes_a_segmentation_that_fits_its_series(study, demo_weights, tmp_path):
+    options = {"task": "spleen", "output_dir": str(tmp_path), "dicom_seg": True}
+    run_bundle("uniseg_upstream", ["inference.json", "demo.json"], dataset_dir=str(study.parents[1]), **options)
+    label = nib.load(tmp_path / "study.nii.gz")
+    found = hd.seg.segread(tmp_path / "study.dcm")
+    assert [segment.SegmentLabel for segment in found.SegmentSequence] == ["spleen"]
+    volume = found.get_volume(combine_segments=True)
+    to_ras = np.diag([-1, -1, 1, 1]) @ volume.affine
+    voxels = np.argwhere(volume.array > 0)
+    places = np.rint(nib.affines.apply_affine(np.linalg.inv(label.affine) @ to_ras, voxels)).astype(int)
+    expected = np.argwhere(np.asarray(label.dataobj) == 11)
+    assert len(voxels) > 100 and {tuple(place) for place in places} == {tuple(place) for place in expected}
+    if shutil.which("dciodvfy"):
+        report = subprocess.run(["dciodvfy", tmp_path / "study.dcm"], capture_output=True, text=True, check=False)
+        assert "Error" not in report.stderr + report.stdout
+
+
+def test_a_label_map_of_another_grid_or_without_foreground_is_refused(study, tmp_path):
+    image = LoadCase(["CT"])(study)
+    label, affine = np.zeros(image.shape[1:], np.uint8), image.affine.numpy()
+    series = dicom_series(study, "CT")
+    with pytest.raises(ValueError, match="without foreground"):
+        write_dicom_seg(label, affine, series, {1: "liver"}, tmp_path / "a.dcm")
+    with pytest.raises(ValueError, match="does not lie on the grid"):
+        write_dicom_seg(label[:-1] + 1, affine, series, {1: "liver"}, tmp_path / "a.dcm")
+    assert not (tmp_path / "a.dcm").exists()
+
+
+def test_a_series_without_identifiers_is_refused_and_says_why(test_data, tmp_path):
+    folder = test_data / "data" / "examples" / "dicom_ct"
+    image = LoadCase(["CT"])(folder)
+    label = np.ones(image.shape[1:], np.uint8)
+    with pytest.raises(ValueError, match="has no StudyInstanceUID and no SeriesInstanceUID"):
+        write_dicom_seg(label, image.affine.numpy(), dicom_series(folder), {1: "liver"}, tmp_path / "a.dcm")
+
+
+def test_every_official_class_has_a_code(table):
+    kinds = {name: category_and_type(name)[1].meaning for task in table for name in task.classes}
+    assert kinds["liver"] == "Liver" and kinds["liver_tumour"] == "Neoplasm" and kinds["vertebrae"] == "Vertebra"
+    assert kinds["hepatic_vessel"] == "Blood Vessel" and kinds["brain_oedema"] == "Edema"
+    assert category_and_type("thing")[1].meaning == "Tissue"
