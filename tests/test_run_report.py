@@ -1,5 +1,6 @@
 import csv
 import json
+import shutil
 
 import nibabel as nib
 import numpy as np
@@ -58,6 +59,39 @@ def test_a_run_leaves_statistics_previews_and_a_page(run):
     assert (np.ptp(colours, axis=1) > 40).any()  # the overlay is coloured, scans are grey
     page = (folder / "report.html").read_text()
     assert all(name in page for name in names) and "http" not in page
+
+
+def test_the_page_sorts_and_leafs_in_a_browser(run, tmp_path):
+    driver = pytest.importorskip("playwright.sync_api", reason="a browser: pip install 'uniseg-nets[browser]'")
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    if not program:
+        pytest.skip("a browser: install Chromium")
+    folder, _ = run
+    with driver.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        page = browser.new_page()
+        faults = []
+        page.on("pageerror", faults.append)
+        page.on("request", lambda request: faults.append(request.url) if request.url.startswith("http") else None)
+        page.goto((folder / "report.html").as_uri())
+
+        def volumes():
+            return [float(cell.get_attribute("data-value")) for cell in page.query_selector_all("td:nth-child(5)")]
+
+        def visible():
+            images = page.query_selector_all("article:first-of-type input ~ img")
+            return [image.get_attribute("alt") for image in images if image.is_visible()]
+
+        page.click("th:nth-child(5) button")
+        assert volumes() == sorted(volumes())
+        page.click("th:nth-child(5) button")
+        assert volumes() == sorted(volumes(), reverse=True)
+        before = visible()
+        page.focus("article:first-of-type input")
+        page.keyboard.press("ArrowRight")
+        assert len(before) == len(visible()) == 1 and before != visible()
+        browser.close()
+    assert not faults
 
 
 def test_names_cannot_put_code_into_the_page(tmp_path):

@@ -71,9 +71,9 @@ def report_case(name: str, image: Any, folder: str | PathLike[str]) -> list[dict
     affine = found.affine.numpy()
     label = found[0].numpy().round().astype(np.uint8)
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
-    rows = label_statistics(label, scan[0].numpy(), [float(mm) for mm in spacing], names)
+    # Of several channels the last one counts and is shown, which for PET/CT is the PET.
+    rows = label_statistics(label, scan[-1].numpy(), [float(mm) for mm in spacing], names)
     turn = io_orientation(affine)
-    # The last channel is shown, which for PET/CT is the PET.
     volumes = [np.asarray(apply_orientation(volume, turn)) for volume in (scan[-1].numpy(), label)]
     views = Views(volumes[0], volumes[1], [float(mm) for mm in spacing[np.argsort(turn[:, 0])]], names)
     write_preview(views, folder / "report" / f"{name}.png")
