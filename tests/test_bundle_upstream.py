@@ -174,24 +174,3 @@ def test_the_network_loads_by_monai_s_load(copy, demo_weights):
     network = load(copy.name, bundle_dir=str(copy.parent), workflow_type="inference")
     expected = torch.load(demo_weights, weights_only=True)
     assert all(torch.equal(tensor, expected[name]) for name, tensor in network.state_dict().items())
-
-
-@pytest.mark.slow
-def test_the_zoo_s_checks_pass(copy, test_data):
-    (copy / "eval").mkdir(exist_ok=True)
-    shutil.copy(test_data / "schema" / "meta_schema_20240725.json", copy / "eval" / "schema.json")
-    meta = {"meta_file": "configs/metadata.json"}
-    command = [sys.executable, "-m", "monai.bundle", "verify_metadata", "--filepath", "eval/schema.json"]
-    subprocess.run([*command, "--meta_file", "configs/metadata.json"], cwd=copy, check=True)
-    run("verify_net_in_out", copy, DEMO, net_id="network_def", **meta)
-    run(
-        "ckpt_export",
-        copy,
-        DEMO,
-        net_id="network_def",
-        filepath="models/model.ts",
-        ckpt_file="models/model.pt",
-        **meta,
-    )
-    scripted = torch.jit.load(copy / "models" / "model.ts")
-    assert scripted(torch.zeros(1, 1, 32, 64, 64)).shape == (1, 4, 32, 64, 64)

@@ -71,7 +71,7 @@ def test_the_page_sorts_and_leafs_in_a_browser(run, tmp_path):
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         page = browser.new_page()
         faults = []
-        page.on("pageerror", faults.append)
+        page.on("pageerror", lambda error: faults.append(str(error)))
         page.on("request", lambda request: faults.append(request.url) if request.url.startswith("http") else None)
         page.goto((folder / "report.html").as_uri())
 

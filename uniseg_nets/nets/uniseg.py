@@ -78,18 +78,20 @@ class UniSeg(UniSegBackbone):
         """
         batch = prompts.shape[0]
         if isinstance(task, int):
-            ids = torch.full((batch,), task, dtype=torch.long, device=prompts.device)
-        else:
-            ids = task.to(prompts.device).long().flatten()
-            if ids.shape[0] == 1:
-                ids = ids.expand(batch)
+            self._check(task, task)
+            return prompts[:, task : task + 1]
+        ids = task.to(prompts.device).long().flatten()
+        if ids.shape[0] == 1:
+            ids = ids.expand(batch)
         if ids.shape[0] != batch:
             raise ValueError(f"got {ids.shape[0]} task ids for a batch of {batch}: give one id, or one id a sample")
-        lowest, highest = int(ids.min()), int(ids.max())
+        self._check(int(ids.min()), int(ids.max()))
+        return prompts[torch.arange(batch, device=prompts.device), ids].unsqueeze(1)
+
+    def _check(self, lowest: int, highest: int) -> None:
         if lowest < 0 or highest >= self.num_tasks:
             wrong = lowest if lowest < 0 else highest
             raise ValueError(f"task id {wrong} is outside 0..{self.num_tasks - 1}: `uniseg tasks` lists the ids")
-        return prompts[torch.arange(batch, device=prompts.device), ids].unsqueeze(1)
 
 
 class PromptTunedUniSeg(UniSeg):

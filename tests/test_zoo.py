@@ -1,0 +1,95 @@
+"""What the model zoo asks of every bundle, by the bundle command, in a copy outside the project."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import onnx
+import pytest
+import torch
+from monai.bundle import ConfigParser, ConfigWorkflow
+
+from tests.running import run
+from uniseg_nets.bundle import bundle_folder
+from uniseg_nets.checkpoints import save_weights
+
+# Each bundle's small network; full-size ones take minutes to export.
+SMALL = {
+    "uniseg_upstream": {"patch_size": [32, 96, 96], "network_def#base_features": 8, "network_def#max_features": 96},
+    "uniseg_finetune": {"patch_size": [32, 64, 64], "network_def#base_features": 4, "network_def#max_features": 8},
+    "unetr_prompt_tuning": {
+        "patch_size": [32, 64, 64],
+        "network_def#feature_size": 4,
+        "network_def#hidden_size": 48,
+        "network_def#mlp_dim": 96,
+        "network_def#num_heads": 4,
+    },
+}
+
+
+@pytest.fixture(params=SMALL)
+def copy(request, tmp_path):
+    """The bundle elsewhere, with a small network in its configs, its weights, and metadata of its patch."""
+    name = request.param
+    target = tmp_path / name
+    shutil.copytree(bundle_folder(name), target, ignore=shutil.ignore_patterns("runs", "eval", "*.pt", "fold*"))
+    for config in ("inference.json", "train.json"):
+        path = target / "configs" / config
+        parser = ConfigParser(json.loads(path.read_text()))
+        for key, value in SMALL[name].items():
+            parser[key] = value
+        path.write_text(json.dumps(parser.get()))
+    path = target / "configs" / "metadata.json"
+    metadata = json.loads(path.read_text())
+    for side in (
+        metadata["network_data_format"]["inputs"]["image"],
+        metadata["network_data_format"]["outputs"]["pred"],
+    ):
+        side["spatial_shape"] = SMALL[name]["patch_size"]
+    path.write_text(json.dumps(metadata))
+    inference = ConfigParser(json.loads((target / "configs" / "inference.json").read_text()))
+    inference["bundle_root"] = str(target)
+    network = inference.get_parsed_content("network_def")
+    save_weights(network.state_dict(), target / "models" / "model.pt")
+    return target
+
+
+def test_the_inference_has_the_properties_that_tools_ask_for(copy, tmp_path):
+    (tmp_path / "scans").mkdir()
+    (tmp_path / "scans" / "a.nii.gz").touch()
+    options = {"bundle_root": str(copy), "dataset_dir": str(tmp_path / "scans"), "output_dir": str(tmp_path / "out")}
+    if copy.name == "uniseg_finetune":
+        options["weights"] = [str(copy / "models" / "model.pt")]
+    workflow = ConfigWorkflow(
+        str(copy / "configs" / "inference.json"), workflow_type="inference", logging_file=False, **options
+    )
+    workflow.initialize()
+    assert not workflow.check_properties()
+
+
+@pytest.mark.slow
+def test_the_zoo_s_verbs_pass(copy, test_data):
+    (copy / "eval").mkdir()
+    shutil.copy(test_data / "schema" / "meta_schema_20240725.json", copy / "eval" / "schema.json")
+    command = [sys.executable, "-m", "monai.bundle", "verify_metadata", "--filepath", "eval/schema.json"]
+    subprocess.run([*command, "--meta_file", "configs/metadata.json"], cwd=copy, check=True)
+    config, meta = ["inference.json"], {"meta_file": "configs/metadata.json", "net_id": "network_def"}
+    run("verify_net_in_out", copy, config, **meta)
+    metadata = json.loads((copy / "configs" / "metadata.json").read_text())["network_data_format"]
+    channels, patch = metadata["inputs"]["image"]["num_channels"], metadata["inputs"]["image"]["spatial_shape"]
+    image = torch.zeros(1, channels, *patch)
+    run("ckpt_export", copy, config, filepath="models/model.ts", ckpt_file="models/model.pt", **meta)
+    scripted = torch.jit.load(copy / "models" / "model.ts")
+    assert scripted(image).shape == (1, metadata["outputs"]["pred"]["num_channels"], *patch)
+    shape = str([1, channels, *patch])
+    run(
+        "onnx_export",
+        copy,
+        config,
+        filepath="models/model.onnx",
+        ckpt_file="models/model.pt",
+        input_shape=shape,
+        **meta,
+    )
+    onnx.checker.check_model(onnx.load(copy / "models" / "model.onnx"))
