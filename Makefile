@@ -9,7 +9,7 @@ READY  := $(VENV)/.ready
 LABEL  := $(VENV)-label
 LABELS := $(LABEL)/.ready
 
-.PHONY: help demo test slow label-demo test-label lint bench clean
+.PHONY: help demo test slow label-demo test-label bundles lint bench clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
@@ -48,6 +48,9 @@ label-demo: $(READY) $(LABELS)  ## a MONAI Label server on this machine, with sy
 
 test-label: $(READY) $(LABELS)  ## the tests with a real MONAI Label server
 	UNISEG_LABEL_PYTHON=$(abspath $(LABEL))/bin/python $(BIN)/python -m pytest -m label
+
+bundles: $(READY)  ## every bundle as a versioned zip, in dist/
+	for bundle in bundles/*; do $(BIN)/uniseg zip-bundle $$bundle dist; done
 
 lint: $(READY)  ## ruff and mypy
 	$(BIN)/ruff check .

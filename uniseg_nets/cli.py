@@ -230,6 +230,20 @@ def pack(output: str, plan: str, weights: str, version: str = "1.0.0") -> None:
     print(f"wrote {pack_bundle(str(output), str(plan), _listed(weights), str(version))}")
 
 
+def zip_bundle(bundle: str, output: str = "dist") -> None:
+    """Write a bundle as NAME_vVERSION.zip, with the weights that are in it.
+
+    Args:
+        bundle: its folder, or the name of one of this distribution.
+        output: folder for the zip.
+    """
+    from uniseg_nets.bundle import bundle_folder
+    from uniseg_nets.pack import zip_bundle as zip_folder
+
+    root = Path(str(bundle)) if Path(str(bundle)).is_dir() else bundle_folder(str(bundle))
+    print(f"wrote {zip_folder(root, str(output))}")
+
+
 def _listed(words: Any) -> list[str]:
     """ "CT,PET" as typed, or as fire has split it already."""
     parts = words if isinstance(words, (list, tuple)) else str(words).split(",")
@@ -314,6 +328,7 @@ _VERBS = {
     "prepare": prepare,
     "plan": plan,
     "pack": pack,
+    "zip-bundle": zip_bundle,
     "label-app": label_app,
     "phantom": phantom,
     "phantom-studies": phantom_studies,

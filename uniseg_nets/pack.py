@@ -1,4 +1,4 @@
-"""A fine-tuned network as a bundle of its own: one zip that MONAI downloads, loads and serves."""
+"""Bundles as versioned zips that MONAI downloads, loads and serves; a fine-tuned network as a bundle of its own."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from uniseg_nets.data.datalist import read_json
 from uniseg_nets.files import atomic_path
 from uniseg_nets.tasks import TaskTable
 
-__all__ = ["pack_bundle"]
+__all__ = ["pack_bundle", "zip_bundle"]
 
 _SOURCE = "uniseg_finetune"
 # What a plan knows of patients and of this machine stays here.
@@ -33,6 +33,7 @@ _COPIED = (
     "configs/small.json",
     "LICENSE",
 )
+_RUNS = ("runs", "eval")
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 
 
@@ -87,10 +88,23 @@ def pack_bundle(
         for place, value in texts.items():
             _write(root / place, json.dumps(value, indent=4) + "\n")
         _write(root / "docs" / "README.md", _readme(name, content))
-        target = Path(output) / f"{name}_v{version}.zip"
-        with atomic_path(target) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
-            for path in sorted(root.rglob("*")):
-                archive.write(path, path.relative_to(root.parent))
+        return zip_bundle(root, output)
+
+
+def zip_bundle(bundle: str | PathLike[str], output: str | PathLike[str]) -> Path:
+    """Writes ``OUTPUT/NAME_vVERSION.zip`` of a bundle's folder, its version as in the metadata; runs are left out.
+
+    Raises:
+        FileNotFoundError: no bundle.
+    """
+    bundle = Path(bundle)
+    version = read_json(bundle / "configs" / "metadata.json")["version"]
+    target = Path(output) / f"{bundle.name}_v{version}.zip"
+    with atomic_path(target) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(bundle.rglob("*")):
+            inside = path.relative_to(bundle)
+            if path.is_file() and inside.parts[0] not in _RUNS and "__pycache__" not in inside.parts:
+                archive.write(path, Path(bundle.name) / inside)
     return target
 
 
