@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 import torch
@@ -110,5 +111,7 @@ class CaseEvaluator(SupervisedEvaluator):
             logger.error("%s failed: %s", place, self.failures[name])
             return {}
         self.seconds[name] = round(time.perf_counter() - start, 1)
-        logger.info("%s: %.1f s", place, self.seconds[name])
+        todo = int(engine.state.epoch_length or 0) - engine.state.iteration
+        left = timedelta(seconds=round(todo * sum(self.seconds.values()) / len(self.seconds)))
+        logger.info("%s: %.1f s, about %s left", place, self.seconds[name], left)
         return output
