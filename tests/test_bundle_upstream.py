@@ -47,21 +47,6 @@ def test_the_menu_of_tasks_is_the_table_s(bundle, table):
     assert config["displayable_configs"]["task"] == table.choices
 
 
-@pytest.mark.parametrize(("config", "kind"), [("inference.json", "inference"), ("train.json", "train")])
-def test_the_workflow_has_the_properties_that_tools_ask_for(bundle, copy, tmp_path, table, config, kind):
-    write_phantom_tasks(tmp_path, [table.one("whole_body_tumour")], 1, validation=1)
-    workflow = ConfigWorkflow(
-        str(copy / "configs" / config),
-        workflow_type=kind,
-        logging_file=False,
-        bundle_root=str(copy),
-        dataset_dir=str(tmp_path),
-        **{"network_def#base_features": 8, "network_def#max_features": 96},
-    )
-    workflow.initialize()
-    assert not workflow.check_properties()
-
-
 def test_the_bundle_runs_from_its_own_folder(copy, tmp_path, table):
     (name,) = write_phantoms(tmp_path / "scans", table.one("whole_body_tumour"), 1, seed=7)
     run("run", copy, DEMO, dataset_dir=tmp_path / "scans", task="whole_body_tumour", output_dir=tmp_path / "out")

@@ -13,6 +13,7 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 from tests.running import run
 from uniseg_nets.bundle import bundle_folder
 from uniseg_nets.checkpoints import save_weights
+from uniseg_nets.phantom import write_phantom_tasks
 
 # Each bundle's small network; full-size ones take minutes to export.
 SMALL = {
@@ -63,6 +64,24 @@ def test_the_inference_has_the_properties_that_tools_ask_for(copy, tmp_path):
         options["weights"] = [str(copy / "models" / "model.pt")]
     workflow = ConfigWorkflow(
         str(copy / "configs" / "inference.json"), workflow_type="inference", logging_file=False, **options
+    )
+    workflow.initialize()
+    assert not workflow.check_properties()
+
+
+def test_the_training_has_the_properties_that_tools_ask_for(copy, tmp_path, table):
+    write_phantom_tasks(tmp_path / "data", [table.one("whole_body_tumour")], 1, validation=1)
+    options = {"bundle_root": str(copy), "dataset_dir": str(tmp_path / "data"), "num_workers": 0}
+    entry = {"name": "whole_body_tumour", "channels": ["CT", "PET"], "spacing": [8, 4, 4], "classes": ["tumour"]}
+    if copy.name == "uniseg_finetune":
+        datalist = json.loads((tmp_path / "data" / "datalist.json").read_text())
+        cases = [case | {"name": str(i)} for i, case in enumerate(datalist["training"] + datalist["validation"])]
+        options |= {"task_entry": entry, "data": [case | {"fold": fold} for fold, case in enumerate(cases)]}
+    if copy.name == "unetr_prompt_tuning":
+        (tmp_path / "tasks.json").write_text(json.dumps({"tasks": [entry]}))
+        options |= {"tasks_file": str(tmp_path / "tasks.json"), "base_weights": None}
+    workflow = ConfigWorkflow(
+        str(copy / "configs" / "train.json"), workflow_type="train", logging_file=False, **options
     )
     workflow.initialize()
     assert not workflow.check_properties()

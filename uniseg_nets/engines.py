@@ -27,18 +27,24 @@ class PrepareTaskBatch(PrepareBatch):
 
     A batch with ``image``, ``label`` and ``task`` (names or ids) becomes the network's input with the ids as its second
     argument, and the target ``{"label", "task"}`` that :class:`~uniseg_nets.losses.TaskDiceCELoss` takes.
+
+    Args:
+        tasks: the task table.
+        tell_network: hand the ids to the network; off for one that knows no tasks.
     """
 
-    def __init__(self, tasks: TaskTable) -> None:
+    def __init__(self, tasks: TaskTable, tell_network: bool = True) -> None:
         self.tasks = tasks
+        self.tell_network = tell_network
 
     def __call__(
         self, batchdata: Mapping[str, Any], device: Any = None, non_blocking: bool = False, **kwargs: Any
-    ) -> tuple[Tensor, dict[str, Tensor], tuple[Tensor], dict[str, Any]]:
+    ) -> tuple[Tensor, dict[str, Tensor], tuple[Tensor, ...], dict[str, Any]]:
         ids = torch.tensor([self.tasks.one(task).id for task in batchdata["task"]])
         image = batchdata["image"].to(device=device, non_blocking=non_blocking, **kwargs)
         label = batchdata["label"].to(device=device, non_blocking=non_blocking, **kwargs)
-        return image, {"label": label, "task": ids.to(label.device)}, (ids.to(image.device),), {}
+        told = (ids.to(image.device),) if self.tell_network else ()
+        return image, {"label": label, "task": ids.to(label.device)}, told, {}
 
 
 class AutocastInferer(SimpleInferer):
