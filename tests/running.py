@@ -1,8 +1,15 @@
 """Bundles run as their users run them: by the command, in a process of its own."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+
+def copied(bundle, folder):
+    """A copy of a bundle under a folder outside the project, without runs and weights."""
+    target = folder / "elsewhere" / bundle.name
+    return Path(shutil.copytree(bundle, target, ignore=shutil.ignore_patterns("runs", "eval", "fold*", "*.pt")))
 
 
 def run(verb, cwd, configs, folder=Path("configs"), **options):

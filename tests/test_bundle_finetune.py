@@ -13,7 +13,7 @@ import pytest
 import torch
 from monai.bundle import ConfigWorkflow, download, load
 
-from tests.running import run
+from tests.running import copied, run
 from tests.test_plan import AFFINE, write_case
 from uniseg_nets import UniSeg
 from uniseg_nets.bundle import bundle_folder
@@ -30,9 +30,7 @@ def bundle():
 
 @pytest.fixture
 def copy(bundle, tmp_path):
-    target = tmp_path / "elsewhere" / bundle.name
-    shutil.copytree(bundle, target, ignore=shutil.ignore_patterns("runs", "eval", "fold*"))
-    return target
+    return copied(bundle, tmp_path)
 
 
 @pytest.fixture

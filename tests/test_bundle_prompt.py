@@ -1,7 +1,6 @@
 """A shared transformer, a new centre and its file of prompts, by the bundle command."""
 
 import json
-import shutil
 
 import jsonschema
 import nibabel as nib
@@ -9,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.running import run
+from tests.running import copied, run
 from uniseg_nets.bundle import bundle_folder
 from uniseg_nets.phantom import write_phantom_tasks
 
@@ -30,9 +29,7 @@ def bundle():
 
 @pytest.fixture
 def copy(bundle, tmp_path):
-    target = tmp_path / "elsewhere" / bundle.name
-    shutil.copytree(bundle, target, ignore=shutil.ignore_patterns("runs", "eval", "*.pt"))
-    return target
+    return copied(bundle, tmp_path)
 
 
 def test_metadata_fit_the_zoo_s_schema(bundle, test_data):

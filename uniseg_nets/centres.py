@@ -17,13 +17,12 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from uniseg_nets.checkpoints import read_state
-from uniseg_nets.nets.prompt_unetr import tune_only
+from uniseg_nets.nets.prompt_unetr import PROMPTS, tune_only
 
 __all__ = ["CentreInferer", "load_base", "read_centre"]
 
 logger = logging.getLogger(__name__)
 
-_PROMPTS = "vit.prompts"
 _NAME = re.compile(r"[\w-]+")
 
 
@@ -47,7 +46,7 @@ def load_base(
     """
     if weights is not None:
         state, _ = read_state(weights)
-        target = {name: tensor for name, tensor in network.state_dict().items() if name != _PROMPTS}
+        target = {name: tensor for name, tensor in network.state_dict().items() if name != PROMPTS}
         fits = {name: state[name] for name in target if name in state and state[name].shape == target[name].shape}
         others = [name for name in target if name not in fits]
         if (strict and others) or not fits:
@@ -55,7 +54,7 @@ def load_base(
                 f"{weights} does not fit the network: {len(others)} of {len(target)} tensors are missing or of another "
                 f"shape, such as {', '.join(others[:3])}; set network_def to the sizes the weights were trained with"
             )
-        unused = [name for name in state if name not in fits and name != _PROMPTS]
+        unused = [name for name in state if name not in fits and name != PROMPTS]
         network.load_state_dict(fits, strict=False)
         logger.info(
             "base %s: %d tensors loaded, %d new (%s), %d unused (%s)",
@@ -110,7 +109,7 @@ class CentreInferer(SlidingWindowInferer):
             wrong = [
                 name
                 for name, tensor in self.state.items()
-                if name not in own or (tensor.shape != own[name].shape and name != _PROMPTS)
+                if name not in own or (tensor.shape != own[name].shape and name != PROMPTS)
             ]
             if wrong:
                 raise ValueError(f"the centre's tensors {wrong[:3]} do not fit the network: made for another base?")

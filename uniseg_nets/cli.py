@@ -237,11 +237,17 @@ def zip_bundle(bundle: str, output: str = "dist") -> None:
         bundle: its folder, or the name of one of this distribution.
         output: folder for the zip.
     """
-    from uniseg_nets.bundle import bundle_folder
     from uniseg_nets.pack import zip_bundle as zip_folder
 
-    root = Path(str(bundle)) if Path(str(bundle)).is_dir() else bundle_folder(str(bundle))
+    root = _bundle_root(bundle)
     print(f"wrote {zip_folder(root, str(output))}")
+
+
+def _bundle_root(bundle: str) -> Path:
+    """A bundle's folder as it is named, or that of one of this distribution."""
+    from uniseg_nets.bundle import bundle_folder
+
+    return Path(str(bundle)) if Path(str(bundle)).is_dir() else bundle_folder(str(bundle))
 
 
 def _listed(words: Any) -> list[str]:
@@ -266,10 +272,9 @@ def label_app(app: str, bundle: str = _UPSTREAM, weights: str | None = None, dem
         weights: the weights to serve; the bundle's models/model.pt by default.
         demo: serve the demo weights, for trying out.
     """
-    from uniseg_nets.bundle import bundle_folder
     from uniseg_nets.serve import make_label_app
 
-    root = Path(str(bundle)) if Path(str(bundle)).is_dir() else bundle_folder(str(bundle))
+    root = _bundle_root(bundle)
     if demo:
         copy = make_label_app(str(app), root, ["demo.json"], weights or root / "models" / "demo.pt")
     else:

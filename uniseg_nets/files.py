@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
-__all__ = ["atomic_path", "sha256_of"]
+__all__ = ["atomic_path", "sha256_of", "write_json"]
 
 
 @contextmanager
@@ -25,6 +27,12 @@ def atomic_path(path: str | PathLike[str]) -> Iterator[Path]:
         temporary = Path(folder) / path.name
         yield temporary
         temporary.replace(path)
+
+
+def write_json(path: str | PathLike[str], content: Any) -> None:
+    """Writes JSON for people and programs alike: indented, with a final newline, whole or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=4) + "\n", encoding="utf-8")
 
 
 def sha256_of(path: str | PathLike[str]) -> str:

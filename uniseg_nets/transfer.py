@@ -83,7 +83,7 @@ def load_pretrained(
         network.load_state_dict(chosen)
         logger.info("pretrained weights %s: %s", weights, report)
     for name, parameter in network.named_parameters():
-        parameter.requires_grad_(not name.startswith(tuple(frozen)) if frozen else True)
+        parameter.requires_grad_(not name.startswith(tuple(frozen)))
     trained = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
     total = sum(parameter.numel() for parameter in network.parameters())
     if not trained:
@@ -138,7 +138,7 @@ def _fit(
     for name, tensor in target.items():
         chosen[name] = tensor
         source, what = state.get(name), ""
-        if name.startswith(new) if new else False:
+        if name.startswith(new):
             report.new.append(name)
             continue
         if source is None and name.startswith(_STEMS):

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from ignite.engine import Events
 
 from uniseg_nets.data.guarded import root_cause
 from uniseg_nets.engines import CaseEvaluator
-from uniseg_nets.transforms.export import SaveLabelMapd
-from uniseg_nets.transforms.load import LoadCase, dicom_modality, dicom_series
+from uniseg_nets.transforms.export import SaveLabelMapd, read_label_map
+from uniseg_nets.transforms.load import dicom_modality, dicom_series
 
 __all__ = ["DicomSegmentations"]
 
@@ -57,12 +55,9 @@ class DicomSegmentations:
             return
         target = self.saver.output_dir / f"{name}.dcm"
         try:
-            label = LoadCase()(self.saver.output_dir / f"{name}.nii.gz")
-            facts = json.loads((self.saver.output_dir / f"{name}.json").read_text(encoding="utf-8"))
-            names = {int(value): text for value, text in facts["labels"].items() if int(value)}
+            label, names, _ = read_label_map(self.saver.output_dir, name)
             series = dicom_series(source, self.modality)
-            voxels = label[0].numpy().round().astype(np.uint8)
-            found = self._write(voxels, label.affine.numpy(), series, names, target)
+            found = self._write(label[0].numpy(), label.affine.numpy(), series, names, target)
             logger.info("wrote %s: %s", target, ", ".join(found))
         except Exception as error:  # what is wrong with a DICOM file shows anywhere; the label map is there already
             logger.error("no Segmentation object of %s: %s", name, root_cause(error))

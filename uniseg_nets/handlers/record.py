@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from ignite.engine import Events
 
 from uniseg_nets.engines import CaseEvaluator
-from uniseg_nets.files import atomic_path
+from uniseg_nets.files import write_json
 from uniseg_nets.transforms.export import SaveLabelMapd
 
 __all__ = ["RunRecord"]
@@ -50,10 +48,10 @@ class RunRecord:
             "failed": engine.failures,
             "made_by": self.saver.facts({}) if self.saver.task is not None else {},
         }
-        _write_json(_own_name(self.saver.output_dir / "run.json"), record)
+        write_json(_own_name(self.saver.output_dir / "run.json"), record)
         failures = _own_name(self.saver.output_dir / "failures.json")
         if engine.failures:
-            _write_json(failures, engine.failures)
+            write_json(failures, engine.failures)
         else:
             failures.unlink(missing_ok=True)
 
@@ -61,8 +59,3 @@ class RunRecord:
 def _own_name(path: Path) -> Path:
     rank = int(os.environ.get("RANK", "0"))
     return path.with_stem(f"{path.stem}_{rank}") if rank else path
-
-
-def _write_json(path: Path, content: Any) -> None:
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=4) + "\n", encoding="utf-8")

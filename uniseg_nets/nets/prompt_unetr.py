@@ -17,9 +17,9 @@ import torch
 from monai.networks.nets import UNETR, ViT
 from torch import Tensor, nn
 
-__all__ = ["PromptUNETR", "PromptedViT", "TrainedPart", "tune_only"]
+__all__ = ["PROMPTS", "PromptUNETR", "PromptedViT", "TrainedPart", "tune_only"]
 
-_PROMPTS = "vit.prompts"
+PROMPTS = "vit.prompts"
 
 
 class PromptedViT(ViT):
@@ -117,7 +117,7 @@ def tune_only(network: nn.Module, trained: Sequence[str]) -> nn.Module:
     unknown = [start for start in trained if not any(name.startswith(start) for name in names)]
     if unknown:
         tops = sorted({name.split(".")[0] for name in names})
-        raise ValueError(f"no parameter begins with {unknown}; there are {', '.join(tops)}, {_PROMPTS}")
+        raise ValueError(f"no parameter begins with {unknown}; there are {', '.join(tops)}, {PROMPTS}")
     for name, parameter in network.named_parameters():
         parameter.requires_grad_(not trained or name.startswith(tuple(trained)))
     return network

@@ -94,8 +94,9 @@ class ConvBlock(nn.Module):
         On CPUs the weight gradient of a bfloat16 convolution whose output is two voxels or less along an axis reads
         memory that nobody wrote (PyTorch 2.13): it is garbage, now and then NaN. Such volumes cost next to nothing.
         """
-        narrow = min(n // s for n, s in zip(x.shape[2:], self.conv.stride)) < _SMALLEST_BFLOAT16
-        return narrow and x.device.type == "cpu" and torch.is_autocast_enabled("cpu")
+        if x.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
+            return False
+        return min(n // s for n, s in zip(x.shape[2:], self.conv.stride)) < _SMALLEST_BFLOAT16
 
 
 class Stem(nn.Module):

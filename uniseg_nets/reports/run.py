@@ -14,11 +14,11 @@ from ignite.engine import Events
 from nibabel.orientations import apply_orientation, io_orientation
 
 from uniseg_nets.engines import CaseEvaluator
-from uniseg_nets.files import atomic_path
+from uniseg_nets.files import atomic_path, write_json
 from uniseg_nets.reports.page import write_page
 from uniseg_nets.reports.statistics import label_statistics
 from uniseg_nets.reports.views import Views, write_preview
-from uniseg_nets.transforms.export import SaveLabelMapd
+from uniseg_nets.transforms.export import SaveLabelMapd, read_label_map
 from uniseg_nets.transforms.load import LoadCase
 
 __all__ = ["RunReport"]
@@ -65,11 +65,10 @@ def report_case(name: str, image: Any, folder: str | PathLike[str]) -> list[dict
         FileNotFoundError, ValueError: the scan or the label map cannot be read, or their sizes differ.
     """
     folder = Path(folder)
-    scan, found = LoadCase()(image), LoadCase()(folder / f"{name}.nii.gz")
-    facts = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
-    names = {int(value): label for value, label in facts["labels"].items() if int(value)}
+    found, names, facts = read_label_map(folder, name)
+    scan = LoadCase()(image)
     affine = found.affine.numpy()
-    label = found[0].numpy().round().astype(np.uint8)
+    label = found[0].numpy()
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     # Of several channels the last one counts and is shown, which for PET/CT is the PET.
     rows = label_statistics(label, scan[-1].numpy(), [float(mm) for mm in spacing], names)
@@ -90,8 +89,7 @@ def write_report(folder: str | PathLike[str]) -> Path | None:
     if not cases:
         return None
     rows = [{"case": case["name"], "task": case["task"], **row} for case in cases for row in case["classes"]]
-    with atomic_path(folder / "statistics.json") as temporary:
-        temporary.write_text(json.dumps(rows, indent=4) + "\n", encoding="utf-8")
+    write_json(folder / "statistics.json", rows)
     with atomic_path(folder / "statistics.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()

@@ -8,7 +8,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import monai
 import nibabel as nib
@@ -23,10 +23,11 @@ from torch import Tensor
 import uniseg_nets
 from uniseg_nets.files import atomic_path, sha256_of
 from uniseg_nets.tasks import Task, TaskTable
+from uniseg_nets.transforms.load import LoadCase
 from uniseg_nets.transforms.preprocess import grid_of
 from uniseg_nets.transforms.resample import resample_argmax
 
-__all__ = ["LabelMapd", "SaveLabelMapd"]
+__all__ = ["LabelMapd", "SaveLabelMapd", "read_label_map"]
 
 logger = logging.getLogger(__name__)
 
@@ -205,6 +206,18 @@ class SaveLabelMapd(SaveImaged):
                 temporary.write_text(json.dumps(facts, indent=4) + "\n", encoding="utf-8")
             logger.info("wrote %s", target)
         return d
+
+
+def read_label_map(folder: str | PathLike[str], name: str) -> tuple[MetaTensor, dict[int, str], dict[str, Any]]:
+    """What :class:`SaveLabelMapd` wrote on a case: the map (1, x, y, z), its classes (value -> name) and the JSON.
+
+    Raises:
+        FileNotFoundError, ValueError: no such case, or files that cannot be read.
+    """
+    folder = Path(folder)
+    facts = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    names = {int(value): label for value, label in facts["labels"].items() if int(value)}
+    return cast(MetaTensor, LoadCase()(folder / f"{name}.nii.gz").round().byte()), names, facts
 
 
 def label_names(tasks: TaskTable, task: str | int | Sequence[str], values: str) -> dict[int, str]:
