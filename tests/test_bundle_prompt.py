@@ -2,7 +2,6 @@
 
 import json
 
-import jsonschema
 import nibabel as nib
 import numpy as np
 import pytest
@@ -30,11 +29,6 @@ def bundle():
 @pytest.fixture
 def copy(bundle, tmp_path):
     return copied(bundle, tmp_path)
-
-
-def test_metadata_fit_the_zoo_s_schema(bundle, test_data):
-    schema = json.loads((test_data / "schema" / "meta_schema_20240725.json").read_text())
-    jsonschema.validate(json.loads((bundle / "configs" / "metadata.json").read_text()), schema)
 
 
 def test_a_base_is_trained_a_centre_tuned_and_both_segment(copy, tmp_path, table):

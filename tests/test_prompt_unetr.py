@@ -6,7 +6,7 @@ from torch.func import functional_call
 from uniseg_nets import PromptUNETR
 from uniseg_nets.centres import CentreInferer, load_base, read_centre
 from uniseg_nets.checkpoints import save_weights
-from uniseg_nets.nets.prompt_unetr import TrainedPart, tune_only
+from uniseg_nets.freezing import TrainedPart, train_only
 
 SIZES = {"feature_size": 4, "hidden_size": 48, "mlp_dim": 96, "num_heads": 4}
 PATCH = (32, 32, 32)
@@ -48,11 +48,11 @@ def share(network):
 @pytest.mark.slow
 def test_the_full_size_has_the_counts_of_its_source():
     assert sum(p.numel() for p in PromptUNETR(2, 3, (96, 96, 96)).parameters()) == 95_948_467
-    deep = tune_only(PromptUNETR(2, 3, (96, 96, 96), 50), ["vit.prompts"])
+    deep = train_only(PromptUNETR(2, 3, (96, 96, 96), 50), ["vit.prompts"])
     assert deep.vit.prompts.numel() == 460_800 and share(deep) < 0.005
-    shallow = tune_only(PromptUNETR(2, 3, (96, 96, 96), 100, "shallow"), ["vit.prompts"])
+    shallow = train_only(PromptUNETR(2, 3, (96, 96, 96), 100, "shallow"), ["vit.prompts"])
     assert shallow.vit.prompts.numel() == 76_800 and share(shallow) < 0.001
-    assert sum(p.numel() for p in tune_only(deep, ["out"]).parameters() if p.requires_grad) == 51
+    assert sum(p.numel() for p in train_only(deep, ["out"]).parameters() if p.requires_grad) == 51
 
 
 def test_without_prompts_it_is_monai_s_unetr(base, shared, image):
@@ -122,7 +122,7 @@ def test_a_base_of_other_sizes_is_refused_or_taken_in_part(shared, caplog):
     load_base(network, shared, strict=False)
     assert "2 new (out.conv.conv.weight" in caplog.text
     with pytest.raises(ValueError, match=r"no parameter begins with \['neck'\]"):
-        tune_only(network, ["neck"])
+        train_only(network, ["neck"])
 
 
 def test_a_network_in_2d_takes_prompts_too():

@@ -5,12 +5,13 @@ import shutil
 import subprocess
 import sys
 
+import jsonschema
 import onnx
 import pytest
 import torch
 from monai.bundle import ConfigParser, ConfigWorkflow
 
-from tests.running import run
+from tests.running import copied, run
 from uniseg_nets.bundle import bundle_folder
 from uniseg_nets.checkpoints import save_weights
 from uniseg_nets.phantom import write_phantom_tasks
@@ -29,12 +30,17 @@ SMALL = {
 }
 
 
+@pytest.mark.parametrize("name", SMALL)
+def test_metadata_fit_the_zoo_s_schema(name, test_data):
+    schema = json.loads((test_data / "schema" / "meta_schema_20240725.json").read_text())
+    jsonschema.validate(json.loads((bundle_folder(name) / "configs" / "metadata.json").read_text()), schema)
+
+
 @pytest.fixture(params=SMALL)
 def copy(request, tmp_path):
     """The bundle elsewhere, with a small network in its configs, its weights, and metadata of its patch."""
     name = request.param
-    target = tmp_path / name
-    shutil.copytree(bundle_folder(name), target, ignore=shutil.ignore_patterns("runs", "eval", "*.pt", "fold*"))
+    target = copied(bundle_folder(name), tmp_path)
     for config in ("inference.json", "train.json"):
         path = target / "configs" / config
         parser = ConfigParser(json.loads(path.read_text()))

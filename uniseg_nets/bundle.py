@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from monai.bundle import ConfigWorkflow
+from monai.bundle import ConfigParser, ConfigWorkflow
 
 import uniseg_nets
 
-__all__ = ["bundle_folder", "parser_cause", "run_bundle"]
+__all__ = ["bundle_folder", "merged_config", "parser_cause", "run_bundle"]
 
 
 def bundle_folder(name: str) -> Path:
@@ -26,6 +26,15 @@ def bundle_folder(name: str) -> Path:
         if (place / "configs").is_dir():
             return place
     raise FileNotFoundError(f"no bundle {name!r} at {' or '.join(map(str, places))}: install uniseg-nets anew")
+
+
+def merged_config(config: Path, *overlays: Mapping[str, Any]) -> dict[str, Any]:
+    """A config file with overlays laid over it one after the other, as ``monai.bundle run`` does."""
+    parser = ConfigParser()
+    parser.read_config(str(config))
+    for overlay in overlays:
+        parser.update(dict(overlay))
+    return {key: value for key, value in parser.get().items() if key != "_meta_"}
 
 
 def run_bundle(name: str, configs: Sequence[str] = ("inference.json",), **overrides: Any) -> None:

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from uniseg_nets.checkpoints import read_state
-from uniseg_nets.nets.prompt_unetr import PROMPTS, tune_only
+from uniseg_nets.freezing import train_only
+from uniseg_nets.nets.prompt_unetr import PROMPTS
 
 __all__ = ["CentreInferer", "load_base", "read_centre"]
 
@@ -61,11 +62,7 @@ def load_base(
             *(weights, len(fits), len(others), ", ".join(others[:3]) or "none"),
             *(len(unused), ", ".join(unused[:3]) or "none"),
         )
-    tune_only(network, trained)
-    tuned = sum(p.numel() for p in network.parameters() if p.requires_grad)
-    total = sum(p.numel() for p in network.parameters())
-    logger.info("training %s of %s parameters (%.2f %%)", f"{tuned:,}", f"{total:,}", 100 * tuned / total)
-    return network
+    return train_only(network, trained)
 
 
 def read_centre(folder: str | PathLike[str], centre: str) -> dict[str, Tensor]:

@@ -64,6 +64,11 @@ class Weights:
     sizes: dict[str, Any]
     official: bool
 
+    def overrides(self) -> dict[str, Any]:
+        """The values of a bundle's config that these weights need: features and patch."""
+        features = {f"network_def#{name}": self.sizes[name] for name in ("base_features", "max_features")}
+        return {"patch_size": self.sizes["patch_size"], **features}
+
     def __str__(self) -> str:
         parameters = sum(tensor.numel() for tensor in self.state.values())
         layout = "official" if self.official else "flat"

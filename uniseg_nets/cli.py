@@ -73,7 +73,6 @@ def segment(
     from uniseg_nets.data import find_cases
 
     weights = str(weights or bundle_folder(_UPSTREAM) / "models" / "model.pt")
-    sizes = read_weights(weights).sizes
     target = Path(str(output))
     to_file = target.name.endswith(".nii.gz")
     folder = target.parent if to_file else target
@@ -82,7 +81,9 @@ def segment(
         if len(cases) > 1:
             raise ValueError(f"{input} holds {len(cases)} cases: name an output folder instead of {target}")
         cases[0]["name"] = target.name.removesuffix(".nii.gz")
-    overrides: dict[str, Any] = {} if device is None else {"device": torch.device(device)}
+    overrides = read_weights(weights).overrides()
+    if device is not None:
+        overrides["device"] = torch.device(device)
     run_bundle(
         _UPSTREAM,
         cases=cases,
@@ -95,8 +96,6 @@ def segment(
         label_values=label_values,
         report=bool(report),
         dicom_seg=bool(dicom_seg),
-        patch_size=sizes["patch_size"],
-        **{f"network_def#{name}": sizes[name] for name in ("base_features", "max_features")},
         **overrides,
     )
 

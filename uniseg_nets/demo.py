@@ -5,7 +5,6 @@ It runs the real bundle on files; only the patients and the weights are syntheti
 
 from __future__ import annotations
 
-import json
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from uniseg_nets.bundle import run_bundle
-from uniseg_nets.files import atomic_path
+from uniseg_nets.files import write_json
 from uniseg_nets.phantom import write_phantoms
 from uniseg_nets.reports.metrics import case_rows
 from uniseg_nets.reports.preview import PreviewRow, save_preview
@@ -38,8 +37,7 @@ def run_demo(output: str | PathLike[str]) -> str:
         picture = _segment(output, task)
         pictures.append(picture)
         rows += _rows(picture, task)
-    with atomic_path(output / "results.json") as temporary:
-        temporary.write_text(json.dumps(rows, indent=4) + "\n", encoding="utf-8")
+    write_json(output / "results.json", rows)
     save_preview(pictures, output / "preview.png")
     lines = [f"{'task':<18} {'channels':<16} {'class':<28} {'Dice':>6} {'ml':>9} {'reference ml':>13}"]
     lines += [

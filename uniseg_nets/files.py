@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-__all__ = ["atomic_path", "sha256_of", "write_json"]
+__all__ = ["atomic_path", "sha256_of", "write_csv", "write_json"]
 
 
 @contextmanager
@@ -33,6 +34,14 @@ def write_json(path: str | PathLike[str], content: Any) -> None:
     """Writes JSON for people and programs alike: indented, with a final newline, whole or not at all."""
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(content, indent=4) + "\n", encoding="utf-8")
+
+
+def write_csv(path: str | PathLike[str], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Writes rows of one kind as a table with their keys on top, floats to four digits; whole or not at all."""
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows({key: round(v, 4) if isinstance(v, float) else v for key, v in row.items()} for row in rows)
 
 
 def sha256_of(path: str | PathLike[str]) -> str:

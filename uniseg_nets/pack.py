@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import tempfile
 import zipfile
@@ -15,11 +14,12 @@ from typing import Any
 from monai.bundle import ConfigParser
 
 import uniseg_nets
-from uniseg_nets.bundle import bundle_folder
-from uniseg_nets.checkpoints import read_state, save_weights, state_faults
+from uniseg_nets.bundle import bundle_folder, merged_config
+from uniseg_nets.checkpoints import save_weights
 from uniseg_nets.data.datalist import read_json
-from uniseg_nets.files import atomic_path
+from uniseg_nets.files import atomic_path, write_json
 from uniseg_nets.tasks import TaskTable
+from uniseg_nets.transfer import load_finetuned
 
 __all__ = ["pack_bundle", "zip_bundle"]
 
@@ -67,26 +67,20 @@ def pack_bundle(
     source = bundle_folder(_SOURCE)
     models = ["model.pt"] if len(weights) == 1 else [f"fold{index}.pt" for index in range(len(weights))]
     found = [f"$@bundle_root + '/models/{model}'" for model in models]
-    inference = _merged(source / "configs" / "inference.json", content, weights=found)
+    inference = merged_config(source / "configs" / "inference.json", content, {"weights": found})
     again = {"pretrained": found[0], "new_tensors": [], "ckpt_dir": "$@bundle_root + '/models'"}
-    train = _merged(source / "configs" / "train.json", content, **again)
-    expected = _network_state(inference)
+    train = merged_config(source / "configs" / "train.json", content, again)
+    network = ConfigParser(inference).get_parsed_content("network_def")
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / name
         for file, model in zip(weights, models):
-            state, _ = read_state(file)
-            faults = state_faults(state, expected)
-            if faults:
-                raise ValueError(
-                    f"{file} does not fit {plan}: {'; '.join(faults[:3])}; use the plan it was trained with"
-                )
-            save_weights(state, root / "models" / model)
+            save_weights(load_finetuned(network, file).state_dict(), root / "models" / model)
         texts = {"configs/inference.json": inference, "configs/train.json": train}
         texts["configs/metadata.json"] = _metadata(source, content, version)
         for place in _COPIED:
             _write(root / place, (source / place).read_text(encoding="utf-8"))
         for place, value in texts.items():
-            _write(root / place, json.dumps(value, indent=4) + "\n")
+            write_json(root / place, value)
         _write(root / "docs" / "README.md", _readme(name, content))
         return zip_bundle(root, output)
 
@@ -106,21 +100,6 @@ def zip_bundle(bundle: str | PathLike[str], output: str | PathLike[str]) -> Path
             if path.is_file() and inside.parts[0] not in _RUNS and "__pycache__" not in inside.parts:
                 archive.write(path, Path(bundle.name) / inside)
     return target
-
-
-def _merged(config: Path, plan: Mapping[str, Any], **more: Any) -> dict[str, Any]:
-    """A config with the plan laid over it, as ``monai.bundle run`` would."""
-    parser = ConfigParser()
-    parser.read_config(str(config))
-    for key, value in {**plan, **more}.items():
-        parser[key] = value
-    merged: dict[str, Any] = parser.get()
-    return {key: value for key, value in merged.items() if key != "_meta_"}
-
-
-def _network_state(inference: dict[str, Any]) -> Mapping[str, Any]:
-    state: Mapping[str, Any] = ConfigParser(inference).get_parsed_content("network_def").state_dict()
-    return state
 
 
 def _metadata(source: Path, plan: Mapping[str, Any], version: str) -> dict[str, Any]:

@@ -46,16 +46,12 @@ class Segmenter:
             raise FileNotFoundError(f"no bundle at {root}: expected configs/inference.json in it")
         self._parser = ConfigParser()
         self._parser.read_config(str(config))
-        for name, value in {"bundle_root": str(root), **overrides}.items():
-            self._parser[name] = value
+        self._parser.update({"bundle_root": str(root), **overrides})
         tasks, task, values = (self._part(name) for name in ("tasks", "task", "label_values"))
         self.labels = label_names(tasks, task, values)
         if isinstance(self._part("network_def"), UniSeg):
             # Other weights than the official ones may have been trained on another patch.
-            sizes = read_weights(self._part("weights")).sizes
-            self._parser["patch_size"] = sizes["patch_size"]
-            self._parser["network_def#base_features"] = sizes["base_features"]
-            self._parser["network_def#max_features"] = sizes["max_features"]
+            self._parser.update(read_weights(self._part("weights")).overrides())
         self._network = self._part("network").eval()
         self._preprocess, self._inferer = self._part("preprocessing"), self._part("inferer")
         self._to_label_map = self._part("postprocessing#transforms#0")

@@ -6,7 +6,6 @@ The one rule: what a client sends is data. The server writes it into the bundle'
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 from collections.abc import Sequence
@@ -14,15 +13,18 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from monai.bundle import ConfigParser
-
+from uniseg_nets.bundle import merged_config
 from uniseg_nets.data.datalist import read_json
+from uniseg_nets.files import write_json
 
 __all__ = ["RequestGuard", "make_label_app"]
 
 _SAMPLE_APP = Path(sys.prefix) / "monailabel" / "sample-apps" / "monaibundle"
 # How strings begin that the config parser takes for expressions, references and macros.
 _MARKS = ("$", "@", "%")
+# "global": the values that the server shows and clients submit; 1: the best weights are kept at a validation, and
+# clients train for few epochs.
+_SERVED = {"label_values": "global", "val_interval": 1}
 _MAIN = '''"""The app that the server starts; its parts are MONAI Label's (bundle_app.py) and uniseg_nets.serve's."""
 
 import bundle_app
@@ -114,17 +116,10 @@ def make_label_app(
     copy = app / "model" / bundle.name
     shutil.copytree(bundle, copy, ignore=shutil.ignore_patterns("runs", "eval", "*.pt", "*.sha256"))
     shutil.copy(weights, copy / "models" / "model.pt")
+    laid = [read_json(bundle / "configs" / overlay) for overlay in overlays]
+    for overlay in laid:
+        overlay.pop("weights", None)  # the copy's are models/model.pt
     for name in ("inference.json", "train.json"):
-        parser = ConfigParser()
-        parser.read_config(str(copy / "configs" / name))
-        for overlay in overlays:
-            for key, value in read_json(bundle / "configs" / overlay).items():
-                if key != "weights":  # the copy's are models/model.pt
-                    parser[key] = value
-        if "label_values" in parser.get():
-            parser["label_values"] = "global"  # of what the server shows, and of what clients submit
-        if "val_interval" in parser.get():
-            parser["val_interval"] = 1  # the best weights are kept at a validation; clients train for few epochs
-        content = {key: value for key, value in parser.get().items() if key != "_meta_"}
-        (copy / "configs" / name).write_text(json.dumps(content, indent=4) + "\n", encoding="utf-8")
+        config = merged_config(copy / "configs" / name, *laid)
+        write_json(copy / "configs" / name, config | {key: value for key, value in _SERVED.items() if key in config})
     return copy

@@ -18,9 +18,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from uniseg_nets.checkpoints import read_state, state_faults
+from uniseg_nets.freezing import train_only
 from uniseg_nets.nets import UniSegBackbone
 
-__all__ = ["TransferReport", "fold_weights", "load_finetuned", "load_pretrained", "trainable"]
+__all__ = ["TransferReport", "fold_weights", "load_finetuned", "load_pretrained"]
 
 logger = logging.getLogger(__name__)
 
@@ -82,13 +83,7 @@ def load_pretrained(
         chosen, report = _fit(state, network.state_dict(), tuple(new), Path(weights))
         network.load_state_dict(chosen)
         logger.info("pretrained weights %s: %s", weights, report)
-    for name, parameter in network.named_parameters():
-        parameter.requires_grad_(not name.startswith(tuple(frozen)))
-    trained = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
-    total = sum(parameter.numel() for parameter in network.parameters())
-    if not trained:
-        raise ValueError(f"frozen={list(frozen)} leaves nothing to train")
-    logger.info("training %s of %s parameters (%.2f %%)", f"{trained:,}", f"{total:,}", 100 * trained / total)
+    train_only(network, frozen=frozen)
     return network
 
 
@@ -115,11 +110,6 @@ def load_finetuned(
         member.load_state_dict(state)
         networks.append(member.to(device))
     return networks[0] if len(networks) == 1 else nn.ModuleList(networks)
-
-
-def trainable(network: nn.Module) -> list[nn.Parameter]:
-    """The parameters that are not frozen: what an optimiser is to hold states for."""
-    return [parameter for parameter in network.parameters() if parameter.requires_grad]
 
 
 def fold_weights(folder: str | PathLike[str], folds: Sequence[int]) -> list[str]:

@@ -6,14 +6,13 @@ UNISEG_TEST_DATA=DIR python -m benchmarks.multitask.data OUT
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 
-from uniseg_nets.files import atomic_path
+from uniseg_nets.files import atomic_path, write_json
 
 SEED = 2023
 # Organ tasks: label values in the abdominal CT scans that become 1.
@@ -49,8 +48,7 @@ def main() -> None:
             for name in members:
                 label = root / folder / "labelsTr" / f"{name}.nii.gz"
                 datalist[section].append(_entry(root / folder, name, task, channels, label))
-    with atomic_path(output / "datalist.json") as temporary:
-        temporary.write_text(json.dumps(datalist, indent=4) + "\n")
+    write_json(output / "datalist.json", datalist)
     print({section: len(cases) for section, cases in datalist.items()})
 
 

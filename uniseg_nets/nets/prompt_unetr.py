@@ -17,7 +17,7 @@ import torch
 from monai.networks.nets import UNETR, ViT
 from torch import Tensor, nn
 
-__all__ = ["PROMPTS", "PromptUNETR", "PromptedViT", "TrainedPart", "tune_only"]
+__all__ = ["PROMPTS", "PromptUNETR", "PromptedViT"]
 
 PROMPTS = "vit.prompts"
 
@@ -103,33 +103,3 @@ class PromptUNETR(UNETR):
         # The bounds of Visual Prompt Tuning: Xavier's, for a patch embedding of as many weights.
         bound = math.sqrt(6 / (in_channels * math.prod(self.patch_size) + hidden_size))
         nn.init.uniform_(self.vit.prompts, -bound, bound)
-
-
-def tune_only(network: nn.Module, trained: Sequence[str]) -> nn.Module:
-    """Freezes every parameter but those whose names begin with one of ``trained``; an empty list trains all.
-
-    UNETR has neither dropout nor running statistics, so that ``network.train()`` changes nothing that is frozen.
-
-    Raises:
-        ValueError: a beginning that no parameter has (named).
-    """
-    names = [name for name, _ in network.named_parameters()]
-    unknown = [start for start in trained if not any(name.startswith(start) for name in names)]
-    if unknown:
-        tops = sorted({name.split(".")[0] for name in names})
-        raise ValueError(f"no parameter begins with {unknown}; there are {', '.join(tops)}, {PROMPTS}")
-    for name, parameter in network.named_parameters():
-        parameter.requires_grad_(not trained or name.startswith(tuple(trained)))
-    return network
-
-
-class TrainedPart:
-    """The parameters of a network that are trained, as something that ``CheckpointSaver`` saves: a centre's file."""
-
-    def __init__(self, network: nn.Module):
-        self.network = network
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Parameters by name; prompts of no token are left out."""
-        network = getattr(self.network, "module", self.network)  # without the data-parallel wrapper
-        return {name: p.detach() for name, p in network.named_parameters() if p.requires_grad and p.numel()}

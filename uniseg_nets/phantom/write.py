@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from os import PathLike
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 
-from uniseg_nets.files import atomic_path
+from uniseg_nets.files import atomic_path, write_json
 from uniseg_nets.phantom.patient import make_phantom
 from uniseg_nets.tasks import Task
 
@@ -39,8 +38,7 @@ def write_phantoms(folder: str | PathLike[str], task: Task, count: int, seed: in
         "numTraining": len(list((folder / "labelsTr").glob("*.nii.gz"))),
         "file_ending": ".nii.gz",
     }
-    with atomic_path(folder / "dataset.json") as temporary:
-        temporary.write_text(json.dumps(description, indent=4) + "\n", encoding="utf-8")
+    write_json(folder / "dataset.json", description)
     return names
 
 
@@ -71,8 +69,7 @@ def write_phantom_tasks(
             }
             datalist["training" if index < count else "validation"].append(case)
     path = folder / "datalist.json"
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(datalist, indent=4) + "\n", encoding="utf-8")
+    write_json(path, datalist)
     return path
 
 

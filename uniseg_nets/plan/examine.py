@@ -9,14 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from uniseg_nets.transforms.grid import Grid
+from uniseg_nets.transforms.grid import Grid, same_grid
 from uniseg_nets.transforms.load import LoadCase
 
 __all__ = ["CaseFacts", "examine"]
 
 _PERCENTILES = (0, 1, 50, 99, 100)
-# Headers of an image and its label map may differ by rounding, in mm.
-_SAME_GRID = 1e-2
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ def examine(case: Mapping[str, Any]) -> CaseFacts:
     image, label = load(case["image"]), load(case["label"])
     affine = image.affine.numpy()
     shape = tuple(image.shape[1:])
-    if label.shape[1:] != image.shape[1:] or not np.allclose(label.affine.numpy(), affine, atol=_SAME_GRID):
+    if label.shape[1:] != image.shape[1:] or not same_grid(label.affine, affine):
         raise ValueError(
             f"{case['label']} lies on another grid (size {tuple(label.shape[1:])}, affine "
             f"{np.round(label.affine.numpy(), 3).tolist()}) than {case['image'][0]} (size {shape}, affine "

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from uniseg_nets.data.datalist import load_datalist, read_json
-from uniseg_nets.transforms.load import SCAN_ENDINGS, scan_name
+from uniseg_nets.transforms.load import SCAN_ENDINGS, scan_name, scan_stem
 
 __all__ = ["DataSet", "read_layout"]
 
@@ -78,7 +78,7 @@ def _from_json(path: Path) -> DataSet:
         return _paired(path.parent, path.parent / "labelsTr", [path.parent / "imagesTr"], channels, labels)
     labelled = [case for case in listed if "label" in case]
     # A label map's name is a case's name; an image's may carry a channel, or a number that looks like one.
-    names = [_stem(Path(case["label"])) for case in labelled]
+    names = [scan_stem(case["label"]) for case in labelled]
     if len(set(names)) < len(names):
         names = [str(case["name"]) for case in labelled]
     if len(set(names)) < len(names):
@@ -140,7 +140,7 @@ def _from_folders(root: Path) -> DataSet:
             unpaired.append(folder.name)
             continue
         others = [path for path in scans if path != found[0]]
-        names.add(tuple(_stem(path).removeprefix(folder.name).strip("_-.") for path in others))
+        names.add(tuple(scan_stem(path).removeprefix(folder.name).strip("_-.") for path in others))
         cases.append({"name": folder.name, "image": [str(path) for path in others], "label": str(found[0])})
     channels = next(iter(names)) if len(names) == 1 and all(next(iter(names))) else None
     return DataSet(root, cases, channels, None, tuple(unpaired))
@@ -148,12 +148,6 @@ def _from_folders(root: Path) -> DataSet:
 
 def _scans(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.name.lower().endswith(SCAN_ENDINGS))
-
-
-def _stem(path: Path) -> str:
-    """The file's name without its ending, a number at its end included."""
-    ending = next((ending for ending in SCAN_ENDINGS if path.name.lower().endswith(ending)), "")
-    return path.name[: len(path.name) - len(ending)]
 
 
 def _paired(
@@ -167,12 +161,12 @@ def _paired(
     missing = [str(folder) for folder in (label_folder, *image_folders) if not folder.is_dir()]
     if missing:
         raise FileNotFoundError(f"no folder {', '.join(missing)}")
-    maps = {_stem(path): str(path) for path in _scans(label_folder)}
+    maps = {scan_stem(path): str(path) for path in _scans(label_folder)}
     by_folder: list[dict[str, list[str]]] = []
     for folder in image_folders:
         images: dict[str, list[str]] = {}
         for path in _scans(folder):
-            name = _stem(path) if _stem(path) in maps else scan_name(path)[0]
+            name = scan_stem(path) if scan_stem(path) in maps else scan_name(path)[0]
             images.setdefault(name, []).append(str(path))
         by_folder.append(images)
     names = set(maps).intersection(*by_folder)

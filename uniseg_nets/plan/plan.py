@@ -211,8 +211,9 @@ def _network_sizes(weights: str | None) -> dict[str, Any]:
         return {}
     from uniseg_nets.checkpoints import read_weights
 
-    sizes = read_weights(weights).sizes
-    kept = {f"network_def#{name}": sizes[name] for name in ("base_features", "max_features")}
+    found = read_weights(weights)
+    sizes, kept = found.sizes, found.overrides()
+    del kept["patch_size"]  # chosen for the data
     pretrained = {"tasks": sizes["num_tasks"], "in_channels": sizes["in_channels"], "patch_size": sizes["patch_size"]}
     return {"pretrained": str(Path(weights).resolve()), "pretrained_sizes": pretrained, **kept}
 

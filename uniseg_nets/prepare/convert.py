@@ -5,7 +5,6 @@ The one rule: nothing is written before everything has been checked, and images 
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import re
@@ -20,9 +19,10 @@ import numpy as np
 from tqdm import tqdm
 
 from uniseg_nets.data.datalist import read_json
-from uniseg_nets.files import atomic_path
+from uniseg_nets.files import atomic_path, write_json
 from uniseg_nets.prepare.sources import SOURCES, Source
 from uniseg_nets.tasks import TaskTable
+from uniseg_nets.transforms.grid import same_grid
 from uniseg_nets.transforms.load import LoadCase
 
 __all__ = ["prepare"]
@@ -115,8 +115,7 @@ def prepare(
             label = os.path.relpath(labels[case.name].resolve(), output.resolve())
             entries.append({"name": case.name, "image": files, "label": label, "task": found.name, "source": name})
         content[section] = entries
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=4) + "\n", encoding="utf-8")
+    write_json(path, content)
     logger.info("%s: %s", path, ", ".join(f"{len(members)} for {section}" for section, members in sections.items()))
     return path
 
@@ -174,7 +173,7 @@ def _check(case: _Case, source: Source, channels: int, classes: int) -> bool:
     found = 0
     for image in case.images:
         scan = cast(nib.Nifti1Image, nib.load(image))
-        if scan.shape[:3] != tuple(label.shape[1:]) or not np.allclose(scan.affine, label.affine.numpy(), atol=1e-2):
+        if scan.shape[:3] != tuple(label.shape[1:]) or not same_grid(scan.affine, label.affine):
             raise ValueError(f"{image} (size {scan.shape}) and {case.label} ({tuple(label.shape[1:])}) differ in grid")
         found += scan.shape[3] if len(scan.shape) == 4 else 1
     if found != channels:

@@ -5,8 +5,6 @@ It reads label maps from files: those of this run, of an earlier one, or of anot
 
 from __future__ import annotations
 
-import csv
-import json
 import logging
 import math
 from collections.abc import Mapping, Sequence
@@ -17,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from uniseg_nets.engines import CaseEvaluator
-from uniseg_nets.files import atomic_path
+from uniseg_nets.files import write_csv, write_json
 from uniseg_nets.reports.metrics import case_rows, summarise
 from uniseg_nets.reports.preview import PreviewRow, save_preview
 from uniseg_nets.tasks import TaskTable
@@ -84,11 +82,10 @@ class Report:
             logger.error("no label map in %s: no report", self.label_maps)
             return []
         summary = summarise(rows)
-        _write_csv(self.output_dir / "cases.csv", rows)
-        _write_csv(self.output_dir / "summary.csv", summary)
+        write_csv(self.output_dir / "cases.csv", rows)
+        write_csv(self.output_dir / "summary.csv", summary)
         plain = [{key: None if _is_nan(value) else value for key, value in row.items()} for row in rows]
-        with atomic_path(self.output_dir / "cases.json") as temporary:
-            temporary.write_text(json.dumps(plain, indent=4) + "\n", encoding="utf-8")
+        write_json(self.output_dir / "cases.json", plain)
         self._picture(rows)
         for row in summary:
             logger.info(
@@ -130,10 +127,3 @@ class Report:
 
 def _is_nan(value: Any) -> bool:
     return isinstance(value, float) and math.isnan(value)
-
-
-def _write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows({key: round(v, 4) if isinstance(v, float) else v for key, v in row.items()} for row in rows)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import logging
 from os import PathLike
@@ -14,7 +13,7 @@ from ignite.engine import Events
 from nibabel.orientations import apply_orientation, io_orientation
 
 from uniseg_nets.engines import CaseEvaluator
-from uniseg_nets.files import atomic_path, write_json
+from uniseg_nets.files import write_csv, write_json
 from uniseg_nets.reports.page import write_page
 from uniseg_nets.reports.statistics import label_statistics
 from uniseg_nets.reports.views import Views, write_preview
@@ -77,8 +76,7 @@ def report_case(name: str, image: Any, folder: str | PathLike[str]) -> list[dict
     views = Views(volumes[0], volumes[1], [float(mm) for mm in spacing[np.argsort(turn[:, 0])]], names)
     write_preview(views, folder / "report" / f"{name}.png")
     content = {"name": name, "task": facts["task"], "classes": rows, "slices": views.slices()}
-    with atomic_path(folder / "report" / f"{name}.json") as temporary:
-        temporary.write_text(json.dumps(content) + "\n", encoding="utf-8")
+    write_json(folder / "report" / f"{name}.json", content)
     return rows
 
 
@@ -90,10 +88,7 @@ def write_report(folder: str | PathLike[str]) -> Path | None:
         return None
     rows = [{"case": case["name"], "task": case["task"], **row} for case in cases for row in case["classes"]]
     write_json(folder / "statistics.json", rows)
-    with atomic_path(folder / "statistics.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    write_csv(folder / "statistics.csv", rows)
     page = folder / "report.html"
     write_page(cases, page)
     logger.info("wrote %s", page)

@@ -21,7 +21,7 @@ from monai.utils.enums import MetaKeys
 from torch import Tensor
 
 import uniseg_nets
-from uniseg_nets.files import atomic_path, sha256_of
+from uniseg_nets.files import atomic_path, sha256_of, write_json
 from uniseg_nets.tasks import Task, TaskTable
 from uniseg_nets.transforms.load import LoadCase
 from uniseg_nets.transforms.preprocess import grid_of
@@ -202,8 +202,7 @@ class SaveLabelMapd(SaveImaged):
             with atomic_path(target) as temporary:
                 nib.save(_nifti(label.as_tensor()[0].numpy(), np.asarray(label.affine), source), temporary)
             facts = {"label_map": target.name, "image": source.name, **self.facts(d)}
-            with atomic_path(beside) as temporary:
-                temporary.write_text(json.dumps(facts, indent=4) + "\n", encoding="utf-8")
+            write_json(beside, facts)
             logger.info("wrote %s", target)
         return d
 

@@ -17,15 +17,17 @@ import numpy as np
 import torch
 from nibabel.affines import apply_affine
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-__all__ = ["Grid", "bounding_box", "canonical_flips"]
+__all__ = ["Grid", "bounding_box", "canonical_flips", "same_grid"]
 
 # z first, as the network's axes: towards superior, anterior, right.
 _CANONICAL = "SAR"
 # Above this ratio of largest to smallest spacing the coarse axis is resampled apart (Isensee et al. 2021).
 _ANISOTROPY = 3.0
+# Headers of an image and its label map may differ by rounding, in mm.
+_ROUNDING = 1e-2
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,3 +160,8 @@ def bounding_box(mask: Tensor) -> tuple[tuple[int, ...], tuple[int, ...]] | None
         start.append(int(hit[0]))
         stop.append(int(hit[-1]) + 1)
     return tuple(start), tuple(stop)
+
+
+def same_grid(one: ArrayLike, other: ArrayLike) -> bool:
+    """Whether two affines (4, 4) are those of an image and its label map: equal but for the rounding of headers."""
+    return bool(np.allclose(one, other, atol=_ROUNDING))

@@ -25,7 +25,7 @@ from monai.utils.enums import MetaKeys
 from nibabel.filebasedimages import ImageFileError
 from numpy.typing import NDArray
 
-__all__ = ["SCAN_ENDINGS", "LoadCase", "LoadCased", "dicom_modality", "dicom_series", "scan_name"]
+__all__ = ["SCAN_ENDINGS", "LoadCase", "LoadCased", "dicom_modality", "dicom_series", "scan_name", "scan_stem"]
 
 logger = logging.getLogger(__name__)
 
@@ -37,13 +37,16 @@ _SAME_GRID = 1e-3
 
 def scan_name(path: str | PathLike[str]) -> tuple[str, int | None]:
     """A scan's case name and, where its name ends in ``_0000`` and the like, its channel."""
-    name = Path(path).name
-    for ending in SCAN_ENDINGS:
-        if name.lower().endswith(ending):
-            name = name[: -len(ending)]
-            break
+    name = scan_stem(path)
     found = _CHANNEL.search(name)
     return (name[: found.start()], int(found[1])) if found else (name, None)
+
+
+def scan_stem(path: str | PathLike[str]) -> str:
+    """A scan's name without its ending, a channel's number included."""
+    name = Path(path).name
+    ending = next((ending for ending in SCAN_ENDINGS if name.lower().endswith(ending)), "")
+    return name[: len(name) - len(ending)]
 
 
 class LoadCase:

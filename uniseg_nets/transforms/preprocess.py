@@ -19,7 +19,7 @@ from monai.utils.enums import MetaKeys
 from torch import Tensor
 
 from uniseg_nets.tasks import Task, TaskTable
-from uniseg_nets.transforms.grid import Grid, bounding_box
+from uniseg_nets.transforms.grid import Grid, bounding_box, same_grid
 from uniseg_nets.transforms.resample import resample_image, resample_labels
 
 __all__ = ["CROP_START", "CROP_STOP", "PreprocessCased", "grid_of"]
@@ -150,7 +150,7 @@ def _warn_unless_hounsfield(volume: Tensor, task: Task, name: str) -> None:
 
 def _label(label: MetaTensor, grid: Grid) -> MetaTensor:
     affine = np.asarray(label.meta[MetaKeys.ORIGINAL_AFFINE], dtype=np.float64)
-    if tuple(label.shape[1:]) != grid.file_shape or not np.allclose(affine, grid.file_affine, atol=1e-2):
+    if tuple(label.shape[1:]) != grid.file_shape or not same_grid(affine, grid.file_affine):
         raise ValueError(
             f"its label map {label.meta.get('filename_or_obj')} lies on another grid: size {tuple(label.shape[1:])} "
             f"and affine {affine.tolist()}, expected {grid.file_shape} and {grid.file_affine.tolist()}"
