@@ -45,11 +45,12 @@ def train(output: Path, folder: Path, variant: str, cases: dict[str, Any], **ove
     options = {"network_def#_target_": target, "network_def#spread_prompts": variant.endswith("spread")}
     options |= {"train#cases": cases["train"], "validate#cases": cases["validate"][::4]}
     run = workflow(output, folder, [], **options, **overrides)
-    network: torch.nn.Module = run.parser.get_parsed_content("network")
     if (folder / "last.pt").is_file():
+        network: torch.nn.Module = run.parser.get_parsed_content("network")
         network.load_state_dict(torch.load(folder / "last.pt", weights_only=True))
         return network
-    run.initialize()
+    run.initialize()  # builds all parts anew: the network that is trained is there only now
+    network = run.parser.get_parsed_content("network")
     evaluator = run.parser.get_parsed_content("validate#evaluator")
     evaluator.add_event_handler(Events.COMPLETED, lambda engine: _append_to(folder / "curve.csv", engine))
     run.run()
