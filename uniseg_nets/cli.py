@@ -17,6 +17,8 @@ __all__ = ["main"]
 logger = logging.getLogger("uniseg")
 
 _UPSTREAM = "uniseg_upstream"
+# Overlays that make a mode of the inference.
+_MODES = {"accurate": ["accurate.json"], "balanced": [], "fast": ["fast.json"]}
 # What a user can mend: a message is enough. Anything else is our fault and shows its traceback.
 _USER_ERRORS = (ValueError, OSError)
 
@@ -42,8 +44,10 @@ def segment(
     output: str,
     task: str,
     weights: str | None = None,
-    mirror: bool = False,
-    overlap: float = 0.5,
+    mode: str = "balanced",
+    mirror: bool | None = None,
+    overlap: float | None = None,
+    runtime: str = "auto",
     label_values: str = "global",
     tasks_file: str | None = None,
     device: str | None = None,
@@ -57,8 +61,11 @@ def segment(
         output: a folder; or a .nii.gz file, for one scan.
         task: what to segment, a name from `uniseg tasks`.
         weights: checkpoint, ours or the official file; those of `uniseg fetch-weights` by default.
-        mirror: average over all eight flips, as the official prediction does: 8 times slower, a little better.
-        overlap: share of a window that its neighbour covers.
+        mode: "accurate" as the official prediction, "balanced" without its mirroring, "fast" with less overlap and
+            without work where nothing is found.
+        mirror: average over all eight flips, at 8 times the work; the mode's own by default.
+        overlap: share of a window that its neighbour covers; the mode's own by default.
+        runtime: "openvino", "torch", "compile", or "auto": OpenVINO on a CPU where it is installed.
         label_values: "global" for the values that `uniseg tasks` lists, "task" for the task's own 1, 2, 3.
         tasks_file: the task table of the weights, where that is not the official one.
         device: such as "cpu" or "cuda:1"; a GPU where there is one by default.
@@ -66,6 +73,8 @@ def segment(
         dicom_seg: also write a DICOM Segmentation of each case that came as DICOM.
     """
     load_task_table(tasks_file).select(task)  # a wrong name is known before anything heavy begins
+    if mode not in _MODES:
+        raise ValueError(f"mode is {mode!r}, expected one of {', '.join(_MODES)}")
     import torch
 
     from uniseg_nets.bundle import bundle_folder, run_bundle
@@ -84,15 +93,16 @@ def segment(
     overrides = read_weights(weights).overrides()
     if device is not None:
         overrides["device"] = torch.device(device)
+    overrides |= {name: value for name, value in {"mirror": mirror, "overlap": overlap}.items() if value is not None}
     run_bundle(
         _UPSTREAM,
+        ["inference.json", *_MODES[mode]],
         cases=cases,
         output_dir=str(folder),
         task=task,
         tasks_file=tasks_file,
         weights=weights,
-        mirror=bool(mirror),
-        overlap=float(overlap),
+        runtime=runtime,
         label_values=label_values,
         report=bool(report),
         dicom_seg=bool(dicom_seg),

@@ -9,7 +9,7 @@ Letters: C channels, (D, H, W) the volume's size in (z, y, x), K output channels
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from uniseg_nets.body import body_box
 from uniseg_nets.nets import UniSegBackbone
 from uniseg_nets.tasks import Task, TaskTable
 from uniseg_nets.transforms.grid import canonical_flips
@@ -46,6 +47,9 @@ class UniSegInferer(Inferer):
         overlap: share of a window that its neighbour covers at least; the official step of 0.5 is an overlap of 0.5.
         mirror: average over all eight flips of each window, as the official prediction does (8 times the work).
         device: where scores are summed up; ``None`` for the inputs' own.
+        body_only: compute only the box around the body; of effect for CT, where the air around it shows.
+        early_exit: leave out the last two decoder levels of a window in which the coarse head gives no voxel a
+            foreground probability of this much; ``None`` for never.
         progress: show a bar with the time left.
 
     Raises:
@@ -60,6 +64,8 @@ class UniSegInferer(Inferer):
         overlap: float = 0.5,
         mirror: bool = False,
         device: str | torch.device | None = None,
+        body_only: bool = False,
+        early_exit: float | None = None,
         progress: bool = False,
     ) -> None:
         super().__init__()
@@ -70,6 +76,8 @@ class UniSegInferer(Inferer):
         self.roi_size = tuple(roi_size)
         self.overlap = overlap
         self.device = device
+        self.body_only = body_only
+        self.early_exit = early_exit
         self._bar_off = None if progress else True  # None: only a terminal shows it
         axes = itertools.chain.from_iterable(itertools.combinations(_SPATIAL, n) for n in range(4))
         self.flips = list(axes) if mirror else [()]
@@ -85,6 +93,17 @@ class UniSegInferer(Inferer):
         stored = _stored_flips(inputs) if len(self.flips) > 1 else ()
         inputs = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
         inputs = inputs.flip(stored)
+        if not (self.body_only and tasks[0].channels[0] == "CT"):
+            return self._slide(inputs, network, tasks).flip(stored)
+        box: Any = (..., *body_box(inputs[:, 0].amax(0)))
+        inside = self._slide(inputs[box], network, tasks)
+        scores = inside.new_zeros((*inside.shape[:2], *inputs.shape[2:]))
+        scores[:, _backgrounds(tasks)] = 1
+        scores[box] = inside
+        return scores.flip(stored)
+
+    def _slide(self, inputs: Tensor, network: UniSegBackbone, tasks: Sequence[Task]) -> Tensor:
+        """Scores of a volume, smaller ones padded to a window."""
         size = inputs.shape[2:]
         padded = pad_to(inputs, self.roi_size)
         device = self.device or inputs.device
@@ -101,7 +120,7 @@ class UniSegInferer(Inferer):
             weights[box] += weight
         scores /= weights
         inner = tuple(slice((p - n) // 2, (p - n) // 2 + n) for p, n in zip(padded.shape[2:], size))
-        return scores[(slice(None), slice(None), *inner)].flip(stored)
+        return scores[(slice(None), slice(None), *inner)]
 
     def predict_window(self, window: Tensor, network: UniSegBackbone, tasks: Sequence[Task]) -> Tensor:
         """Scores of one window, averaged over the flips: (B, C, d, h, w) -> (B, sum of K, d, h, w), float32."""
@@ -109,10 +128,25 @@ class UniSegInferer(Inferer):
         for axes in self.flips:
             features = network.encode(window.flip(axes))
             prompts = network.prompts(features)
-            scores = torch.cat(list(_task_scores(features, prompts, network, tasks)), dim=1).flip(axes)
+            parts = [self._task_scores(features, prompts, network, task, window.shape) for task in tasks]
+            scores = torch.cat(parts, dim=1).flip(axes)
             total = scores if total is None else total.add_(scores)
         assert total is not None
         return total / len(self.flips)
+
+    def _task_scores(
+        self, features: list[Tensor], prompts: Tensor, network: UniSegBackbone, task: Task, size: Sequence[int]
+    ) -> Tensor:
+        """Softmax scores of one task; it runs over all channels before the cut, as the heads were trained to share."""
+        prompt = network.select(prompts, task.id)
+        if self.early_exit is None:
+            return _softmax(network.decode(features, prompt), task)
+        state, coarse = network.decode_coarse(features, prompt)
+        if float(_softmax(coarse, task)[:, 1:].amax()) < self.early_exit:
+            scores = coarse.new_zeros((size[0], task.num_outputs, *size[2:]), dtype=torch.float32)
+            scores[:, 0] = 1
+            return scores
+        return _softmax(network.decode_fine(features, state), task)
 
 
 class EnsembleInferer(Inferer):
@@ -149,13 +183,13 @@ def _stored_flips(inputs: Tensor) -> tuple[int, ...]:
     return () if affine is None else canonical_flips(np.asarray(affine, dtype=np.float64).reshape(-1, 4, 4)[0])
 
 
-def _task_scores(
-    features: list[Tensor], prompts: Tensor, network: UniSegBackbone, tasks: Sequence[Task]
-) -> Iterator[Tensor]:
-    for task in tasks:
-        logits = network.decode(features, network.select(prompts, task.id))
-        # The softmax runs over all channels before the cut to the task's own, as the heads were trained to share.
-        yield torch.softmax(logits.float(), dim=1)[:, : task.num_outputs]
+def _softmax(logits: Tensor, task: Task) -> Tensor:
+    return torch.softmax(logits.float(), dim=1)[:, : task.num_outputs]
+
+
+def _backgrounds(tasks: Sequence[Task]) -> list[int]:
+    """The channels that are the tasks' backgrounds, where their scores lie one after the other."""
+    return list(itertools.accumulate((task.num_outputs for task in tasks[:-1]), initial=0))
 
 
 def window_starts(size: int, roi: int, overlap: float) -> list[int]:

@@ -28,7 +28,10 @@ _SOURCE = "uniseg_finetune"
 _PRIVATE = ("data", "fingerprint", "pretrained", "pretrained_sizes")
 _COPIED = (
     "configs/logging.conf",
+    "configs/accurate.json",
     "configs/evaluate.json",
+    "configs/fast.json",
+    "configs/inference_openvino.json",
     "configs/multi_gpu_train.json",
     "configs/small.json",
     "LICENSE",

@@ -19,7 +19,7 @@ __all__ = ["UniSegBackbone"]
 class UniSegBackbone(nn.Module):
     """Encoder and decoder, with no prompt between them.
 
-    Its four steps, encode, prompts, select and decode, are those that inference calls, here as in
+    Its steps, encode, prompts, select and decode, are those that inference calls, here as in
     :class:`~uniseg_nets.UniSeg`; without prompts, ``prompts`` gives a tensor of no channel.
 
     Args:
@@ -87,4 +87,18 @@ class UniSegBackbone(nn.Module):
     @torch.jit.export
     def decode(self, features: list[Tensor], prompt: Tensor) -> Tensor:
         """Features and one task's prompt (B, P, d, h, w) -> logits (B, K, D, H, W)."""
-        return self.decoder(features, torch.cat((features[-1], prompt), dim=1))[0]
+        return self.decode_fine(features, self.decode_coarse(features, prompt)[0])
+
+    @torch.jit.export
+    def decode_coarse(self, features: list[Tensor], prompt: Tensor) -> tuple[Tensor, Tensor]:
+        """The first three levels: their features, and the logits (B, K, D/2, H/4, W/4) of deep supervision's head.
+
+        More than half of a decoding's work is still to be done by :meth:`decode_fine`.
+        """
+        x = self.decoder.climb(features, torch.cat((features[-1], prompt), dim=1), 0, 3)
+        return x, self.decoder.heads[2](x)
+
+    @torch.jit.export
+    def decode_fine(self, features: list[Tensor], x: Tensor) -> Tensor:
+        """The last two levels, from what :meth:`decode_coarse` gave: logits (B, K, D, H, W)."""
+        return self.decoder.heads[4](self.decoder.climb(features, x, 3, 5))

@@ -197,3 +197,13 @@ class Decoder(nn.Module):
                 logits.insert(0, head(x))
             skip -= 1
         return logits
+
+    def climb(self, features: list[Tensor], x: Tensor, start: int, stop: int) -> Tensor:
+        """Features of level ``stop - 1`` from those below level ``start``, levels counted from the bottleneck up."""
+        skip = len(features) - 2
+        for upsample, stage in zip(self.upsamples, self.stages):
+            level = len(features) - 2 - skip
+            if level >= start and level < stop:
+                x = stage(torch.cat((upsample(x), features[skip]), dim=1))
+            skip -= 1
+        return x

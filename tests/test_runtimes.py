@@ -1,0 +1,95 @@
+import pytest
+import torch
+from torch import nn
+
+from uniseg_nets import UniSeg, UniSegBackbone
+from uniseg_nets.inferers import EnsembleInferer, UniSegInferer
+from uniseg_nets.runtimes import with_runtime
+
+ROI = (32, 64, 64)
+
+
+@pytest.fixture(scope="module")
+def network() -> UniSeg:
+    torch.manual_seed(0)
+    return UniSeg(base_features=4, max_features=8, patch_size=ROI).eval()
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """Converted once for all tests of the module."""
+    return tmp_path_factory.mktemp("cache")
+
+
+def logits(network, x, task):
+    with torch.no_grad():
+        features = network.encode(x)
+        return network.decode(features, network.select(network.prompts(features), task)).float().clone()
+
+
+@pytest.mark.parametrize("runtime", ["torch", "openvino"])
+def test_a_runtime_in_float32_gives_the_network_s_own_logits(network, cache, runtime):
+    fast = with_runtime(network, runtime, "fp32", cache)
+    for task, size in ((0, ROI), (6, (32, 96, 64)), (3, ROI)):  # a size of window comes again
+        x = torch.randn(1, 1, *size)
+        with torch.no_grad():
+            torch.testing.assert_close(logits(fast, x, task), network(x, task), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("runtime", ["torch", "openvino"])
+def test_bfloat16_stays_near(network, cache, runtime):
+    x = torch.randn(1, 4, *ROI)
+    with torch.no_grad():
+        expected = network(x, 9)
+    found = logits(with_runtime(network, runtime, "bf16", cache), x, 9)
+    assert 0 < (found - expected).abs().mean() < 0.03 * expected.abs().mean()
+
+
+def test_openvino_serves_all_tasks_from_one_encoding_and_mirrors(table, network, cache):
+    fast = with_runtime(network, "openvino", "fp32", cache)
+    x = torch.randn(1, 1, 40, 64, 64)
+    for options in ({}, {"mirror": True}, {"early_exit": 0.2}):
+        inferer = UniSegInferer(table, "all_ct", ROI, **options)
+        torch.testing.assert_close(inferer(x, fast), inferer(x, network), atol=1e-4, rtol=1e-3)
+
+
+def test_openvino_takes_backbones_and_ensembles(cache):
+    from uniseg_nets.tasks import TaskTable
+
+    task = {"name": "own", "channels": ["T1", "T2"], "spacing": [2, 2, 2], "classes": ["a", "b"]}
+    torch.manual_seed(1)
+    members = nn.ModuleList([UniSegBackbone((2,), 3, 4, 8).eval() for _ in range(2)])
+    inferer = EnsembleInferer(UniSegInferer(TaskTable([task]), "own", ROI))
+    x = torch.randn(1, 2, *ROI)
+    fast = with_runtime(members, "openvino", "fp32", cache)
+    torch.testing.assert_close(inferer(x, fast), inferer(x, members), atol=1e-4, rtol=1e-3)
+
+
+def test_a_converted_network_is_read_again_and_other_weights_are_not_mistaken_for_it(network, tmp_path):
+    x = torch.randn(1, 1, *ROI)
+    first = logits(with_runtime(network, "openvino", "fp32", tmp_path), x, 0)
+    (kept,) = tmp_path.iterdir()
+    written = (kept / "fine.xml").stat().st_mtime_ns
+    torch.testing.assert_close(logits(with_runtime(network, "openvino", "fp32", tmp_path), x, 0), first)
+    assert (kept / "fine.xml").stat().st_mtime_ns == written
+    torch.manual_seed(5)
+    other = UniSeg(base_features=4, max_features=8, patch_size=ROI).eval()
+    assert not torch.allclose(logits(with_runtime(other, "openvino", "fp32", tmp_path), x, 0), first)
+    assert sorted(path.name for path in kept.iterdir()) == sorted(
+        f"{part}.{kind}" for part in ("encoder", "coarse", "fine") for kind in ("bin", "xml")
+    )
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_wrong_choices_say_what_there_is(network):
+    with pytest.raises(ValueError, match=r"runtime 'onnx'.*'auto', 'torch'"):
+        with_runtime(network, "onnx")
+    with pytest.raises(ValueError, match="precision 'fp8'"):
+        with_runtime(network, "torch", "fp8")
+
+
+def test_auto_falls_back_to_torch_where_openvino_is_missing(network, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert type(with_runtime(network)).__name__ == "EagerRuntime"
+    with pytest.raises(ImportError, match=r"uniseg-nets\[openvino\]"):
+        with_runtime(network, "openvino")

@@ -1,0 +1,73 @@
+"""Which runtime and precision serve best here."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from uniseg_nets.runtimes.eager import EagerRuntime
+
+__all__ = ["with_runtime"]
+
+logger = logging.getLogger(__name__)
+
+_RUNTIMES = ("auto", "torch", "compile", "openvino")
+_PRECISIONS = ("auto", "fp32", "bf16")
+
+
+def with_runtime(
+    network: Any, runtime: str = "auto", precision: str = "auto", cache_dir: str | PathLike[str] | None = None
+) -> nn.Module:
+    """The network's inference by a runtime, ready for :class:`~uniseg_nets.inferers.UniSegInferer`.
+
+    Args:
+        network: a :class:`~uniseg_nets.UniSeg` or :class:`~uniseg_nets.UniSegBackbone`, or a ``ModuleList`` of such.
+        runtime: ``torch``; ``compile`` for ``torch.compile``; ``openvino`` (CPU alone); ``auto`` for OpenVINO on a CPU
+            where it is installed, else PyTorch.
+        cache_dir: where converted networks are kept; the user's cache by default.
+        precision: ``fp32``; ``bf16``; ``auto`` for bfloat16 where the processor has instructions for it.
+
+    Raises:
+        ValueError: no such runtime or precision, or OpenVINO for a network on a GPU.
+        ImportError: OpenVINO is asked for and not installed; says how to.
+    """
+    if runtime not in _RUNTIMES or precision not in _PRECISIONS:
+        raise ValueError(
+            f"runtime {runtime!r}, precision {precision!r}: expected one of {_RUNTIMES} and one of {_PRECISIONS}"
+        )
+    if isinstance(network, nn.ModuleList):
+        return nn.ModuleList(with_runtime(member, runtime, precision, cache_dir) for member in network)
+    network.eval()
+    device = next(network.parameters()).device
+    installed = importlib.util.find_spec("openvino") is not None
+    if runtime == "auto":
+        runtime = "openvino" if installed and device.type == "cpu" else "torch"
+    bfloat16 = _has_bfloat16(device) if precision == "auto" else precision == "bf16"
+    logger.info("runtime %s, %s", runtime, "bf16" if bfloat16 else "fp32")
+    if runtime != "openvino":
+        return EagerRuntime(network, bfloat16, runtime == "compile")
+    if device.type != "cpu":
+        raise ValueError(f"runtime openvino computes on a CPU, the network is on {device}: choose runtime torch")
+    if not installed:
+        raise ImportError("runtime openvino: install it with `pip install uniseg-nets[openvino]`")
+    from uniseg_nets.runtimes.openvino import OpenVINORuntime
+
+    return OpenVINORuntime(network, bfloat16, _user_cache() if cache_dir is None else cache_dir)
+
+
+def _user_cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "uniseg_nets" / "openvino"
+
+
+def _has_bfloat16(device: torch.device) -> bool:
+    """Whether the processor computes in bfloat16 rather than imitating it."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()

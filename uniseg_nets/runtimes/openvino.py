@@ -1,0 +1,201 @@
+"""OpenVINO as the runtime on a CPU: three compiled parts that hand their features on without a copy.
+
+The task is no part of them: its prompt is an input, so that one model serves all tasks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import tempfile
+import warnings
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any, cast
+
+import openvino as ov
+import torch
+from openvino.preprocess import PrePostProcessor
+from torch import Tensor, nn
+
+from uniseg_nets.nets import UniSegBackbone
+from uniseg_nets.nets.unet import TOTAL_STRIDE
+
+__all__ = ["OpenVINORuntime"]
+
+# Features that each part takes from the encoder, finest first as 0; the sixth, the bottleneck, goes by way of PyTorch.
+_COARSE_SKIPS = (4, 3, 2)
+_FINE_SKIPS = (1, 0)
+# Image size (z, y, x) that the parts are traced for; they are reshaped to the window's.
+_TRACED = tuple(2 * stride for stride in TOTAL_STRIDE)
+
+
+class OpenVINORuntime(nn.Module):
+    """A network's inference steps, computed by OpenVINO for each size of window that comes.
+
+    Features are OpenVINO's own tensors and last until the next ``encode``; the prompts stay PyTorch's.
+
+    Args:
+        network: a :class:`~uniseg_nets.UniSeg` or :class:`~uniseg_nets.UniSegBackbone` on the CPU, in evaluation mode.
+        bfloat16: compute in bfloat16 instead of float32.
+        cache_dir: where converted networks are kept, by the hash of their weights; ``None`` to keep none.
+    """
+
+    def __init__(self, network: UniSegBackbone, bfloat16: bool = False, cache_dir: str | PathLike[str] | None = None):
+        super().__init__()
+        self.network = network
+        self._cache_dir = None if cache_dir is None else Path(cache_dir)
+        self._bfloat16 = bfloat16
+        self._parts: dict[tuple[int, ...], _Parts] = {}
+        self._used: _Parts | None = None
+
+    def encode(self, x: Tensor) -> list[Any]:
+        """(B, C, D, H, W) -> features of the six stages, finest first; the last one is a PyTorch tensor."""
+        size = tuple(x.shape)
+        if size not in self._parts:
+            models = _models(self.network, size[0], size[1], self._cache_dir)
+            self._parts[size] = _Parts(models, size, self._bfloat16)
+        self._used = self._parts[size]
+        return self._used.encode(x)
+
+    def prompts(self, features: list[Any]) -> Tensor:
+        """Features -> the prompts of all tasks, (B, T, d, h, w)."""
+        return self.network.prompts(features)
+
+    def select(self, prompts: Tensor, task: int | Tensor) -> Tensor:
+        """The prompt of each sample's task."""
+        return self.network.select(prompts, task)
+
+    def decode(self, features: list[Any], prompt: Tensor) -> Tensor:
+        """Features and one task's prompt -> logits (B, K, D, H, W)."""
+        return self.decode_fine(features, self.decode_coarse(features, prompt)[0])
+
+    def decode_coarse(self, features: list[Any], prompt: Tensor) -> tuple[Any, Tensor]:
+        """See :meth:`uniseg_nets.UniSegBackbone.decode_coarse`."""
+        assert self._used is not None
+        return self._used.decode_coarse(torch.cat((features[-1], prompt), dim=1))
+
+    def decode_fine(self, features: list[Any], x: Any) -> Tensor:
+        """See :meth:`uniseg_nets.UniSegBackbone.decode_fine`."""
+        assert self._used is not None
+        return self._used.decode_fine()
+
+
+class _Parts:
+    """The compiled parts for one size of input (B, C, D, H, W), each one's outputs bound to the next one's inputs."""
+
+    def __init__(self, models: Sequence[Any], size: Sequence[int], bfloat16: bool):
+        edges: tuple[tuple[list[int], list[int]], ...] = (
+            ([0], [5]),
+            ([0], [1]),
+            ([], [0]),
+        )  # what PyTorch shares stays float32
+        self._encoder, self._coarse, self._fine = (
+            _compiled(model, size, bfloat16, inputs, outputs).create_infer_request()
+            for model, (inputs, outputs) in zip(models, edges)
+        )
+        for place, index in enumerate(_COARSE_SKIPS, start=1):
+            self._coarse.set_input_tensor(place, self._encoder.get_output_tensor(index))
+        self._fine.set_input_tensor(0, self._coarse.get_output_tensor(0))
+        for place, index in enumerate(_FINE_SKIPS, start=1):
+            self._fine.set_input_tensor(place, self._encoder.get_output_tensor(index))
+
+    def encode(self, x: Tensor) -> list[Any]:
+        self._encoder.set_input_tensor(0, _shared(x))
+        self._encoder.infer()
+        features: list[Any] = [self._encoder.get_output_tensor(index) for index in range(5)]
+        return [*features, torch.from_numpy(self._encoder.get_output_tensor(5).data)]
+
+    def decode_coarse(self, bottom: Tensor) -> tuple[Any, Tensor]:
+        self._coarse.set_input_tensor(0, _shared(bottom))
+        self._coarse.infer()
+        return self._coarse.get_output_tensor(0), torch.from_numpy(self._coarse.get_output_tensor(1).data)
+
+    def decode_fine(self) -> Tensor:
+        self._fine.infer()
+        return torch.from_numpy(self._fine.get_output_tensor(0).data)
+
+
+class _Coarse(nn.Module):
+    """:meth:`UniSegBackbone.decode_coarse` with its tensors as arguments: bottom, then skips from the bottom up."""
+
+    def __init__(self, network: UniSegBackbone):
+        super().__init__()
+        self.decoder = network.decoder
+
+    def forward(self, bottom: Tensor, fourth: Tensor, third: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.decoder.climb([bottom, bottom, second, third, fourth, bottom], bottom, 0, 3)
+        return x, self.decoder.heads[2](x)
+
+
+class _Fine(nn.Module):
+    """:meth:`UniSegBackbone.decode_fine` with its tensors as arguments."""
+
+    def __init__(self, network: UniSegBackbone):
+        super().__init__()
+        self.decoder = network.decoder
+
+    def forward(self, x: Tensor, first: Tensor, finest: Tensor) -> Tensor:
+        logits: Tensor = self.decoder.heads[4](self.decoder.climb([finest, first, x, x, x, x], x, 3, 5))
+        return logits
+
+
+def _models(network: UniSegBackbone, batch: int, channels: int, cache_dir: Path | None) -> list[Any]:
+    """Encoder, coarse and fine decoder as OpenVINO models, for the smallest image; read from the cache if there."""
+    if cache_dir is None:
+        return _converted(network, batch, channels)
+    digest = hashlib.sha256(f"{ov.__version__} {batch} {channels}".encode())
+    for name, tensor in network.state_dict().items():
+        digest.update(name.encode() + tensor.contiguous().numpy().tobytes())
+    folder = cache_dir / digest.hexdigest()[:32]
+    files = [folder / f"{name}.xml" for name in ("encoder", "coarse", "fine")]
+    if not folder.is_dir():
+        cache_dir.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".writing-", dir=cache_dir) as temporary:
+            for model, file in zip(_converted(network, batch, channels), files):
+                ov.save_model(model, Path(temporary) / file.name, compress_to_fp16=False)
+            with contextlib.suppress(OSError):  # another process was first
+                Path(temporary).rename(folder)
+                Path(temporary).mkdir()
+    return [ov.Core().read_model(file) for file in files]
+
+
+def _converted(network: UniSegBackbone, batch: int, channels: int) -> list[Any]:
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # tracing warns of every comparison of sizes, which are fixed here
+        image = torch.zeros(batch, channels, *_TRACED)
+        features = network.encoder(image)
+        width = cast(nn.ConvTranspose3d, network.decoder.upsamples[0]).in_channels
+        bottom = torch.zeros([batch, width, *features[-1].shape[2:]])
+        coarse, fine = _Coarse(network), _Fine(network)
+        low = (bottom, *(features[index] for index in _COARSE_SKIPS))
+        high = (coarse(*low)[0], *(features[index] for index in _FINE_SKIPS))
+        return [
+            ov.convert_model(module, example_input=inputs, input=[tensor.shape for tensor in inputs])
+            for module, inputs in ((network.encoder, (image,)), (coarse, low), (fine, high))
+        ]
+
+
+def _compiled(model: Any, size: Sequence[int], bfloat16: bool, inputs: Sequence[int], outputs: Sequence[int]) -> Any:
+    """The model for an image (B, C, D, H, W); in bfloat16 all its inputs and outputs but those given are so too."""
+    shapes = [list(edge.shape) for edge in model.inputs]
+    model.reshape(
+        {
+            index: [*shape[:2], *(n * new // old for n, new, old in zip(shape[2:], size[2:], _TRACED))]
+            for index, shape in enumerate(shapes)
+        }
+    )
+    if bfloat16:
+        edges = PrePostProcessor(model)
+        for index in set(range(len(model.inputs))) - set(inputs):
+            edges.input(index).tensor().set_element_type(ov.Type.bf16)
+        for index in set(range(len(model.outputs))) - set(outputs):
+            edges.output(index).tensor().set_element_type(ov.Type.bf16)
+        model = edges.build()
+    return ov.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "bf16" if bfloat16 else "f32"})
+
+
+def _shared(x: Tensor) -> Any:
+    """The tensor's memory as OpenVINO's."""
+    return ov.Tensor(x.contiguous().numpy(), shared_memory=True)
