@@ -1,0 +1,69 @@
+"""One full-size window through encoder, prompt and decoder: runtimes side by side, and the machine's bfloat16 floor.
+
+    python -m benchmarks.bench_window [--window 64 192 192] [--repetitions 5]
+
+The floor is what the window's multiplications would cost at the speed of a 4096-cubed bfloat16 product. Weights are
+random: agreement on trained weights is `benchmarks.agreement`'s subject.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+import torch
+
+from benchmarks.measure import alternating, machine
+from uniseg_nets import UniSeg
+from uniseg_nets.runtimes import with_runtime
+
+_GFLOP = 1523.0  # of a window of 64 x 192 x 192, a multiplication and an addition counted as two
+_SIDE = 4096
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--window", type=int, nargs=3, default=[64, 192, 192])
+    parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--compile", action="store_true", help="torch.compile too, after a minute or more")
+    options = parser.parse_args()
+    torch.manual_seed(0)
+    network = UniSeg(deep_supervision=False).eval()
+    window = torch.randn(1, 1, *options.window)
+    gflop = _GFLOP * window.numel() / (64 * 192 * 192)
+    square = torch.randn(_SIDE, _SIDE).bfloat16()
+    runtimes = {
+        "torch fp32, plain": ("torch", "fp32"),
+        "torch bf16": ("torch", "bf16"),
+        "OpenVINO fp32": ("openvino", "fp32"),
+        "OpenVINO bf16": ("openvino", "bf16"),
+    }
+    if options.compile:
+        runtimes["torch.compile bf16"] = ("compile", "bf16")
+    contestants: dict[str, Callable[[], object]] = {
+        name: _step(with_runtime(network, *choice), window) for name, choice in runtimes.items()
+    }
+    contestants["bf16 product"] = lambda: square @ square
+    with torch.inference_mode():
+        seconds = alternating(contestants, options.repetitions)
+    floor = gflop * seconds.pop("bf16 product") / (2 * _SIDE**3 / 1e9)
+    plain = seconds["torch fp32, plain"]
+    print(
+        f"{machine()}\nwindow {options.window}, {gflop:.0f} GFLOP, medians of {options.repetitions} alternating runs\n"
+    )
+    print("| runtime | s | against plain torch | against the bf16 floor |\n|---|---|---|---|")
+    for name, value in seconds.items():
+        print(f"| {name} | {value:.2f} | {plain / value:.1f}x | {value / floor:.2f}x |")
+    print(f"| floor: a {_SIDE}-cubed bf16 product's speed | {floor:.2f} | {plain / floor:.1f}x | 1.00x |")
+
+
+def _step(network: torch.nn.Module, window: torch.Tensor) -> Callable[[], object]:
+    def run() -> object:
+        features = network.encode(window)
+        return network.decode(features, network.select(network.prompts(features), 0))
+
+    return run
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+"""Side-by-side timing: every contestant once, then again, so that a machine's moods meet all of them alike."""
+
+from __future__ import annotations
+
+import platform
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+
+import torch
+
+__all__ = ["alternating", "machine"]
+
+
+def alternating(contestants: Mapping[str, Callable[[], object]], repetitions: int = 5) -> dict[str, float]:
+    """Median seconds of each, after one call each that does not count."""
+    seconds: dict[str, list[float]] = {name: [] for name in contestants}
+    for repetition in range(repetitions + 1):
+        for name, run in contestants.items():
+            start = time.perf_counter()
+            run()
+            if repetition:
+                seconds[name].append(time.perf_counter() - start)
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def machine() -> str:
+    """One line on processor, threads and versions, for the head of a table."""
+    cpu = torch.cpu.get_capabilities()
+    extras = [name for name in ("avx512_bf16", "amx_bf16") if cpu.get(name)]
+    packages = []
+    for name in ("torch", "monai", "openvino", "nnunetv2"):
+        try:
+            packages.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            continue
+    return (
+        f"{cpu.get('cpu_name') or platform.processor()} ({', '.join(extras) or 'no bfloat16 instructions'}), "
+        f"{torch.get_num_threads()} threads; Python {platform.python_version()}, {', '.join(packages)}"
+    )
