@@ -1,6 +1,6 @@
 """Agreement with the official release: the bundle command against label maps of the authors' own pipeline.
 
-    UNISEG_TEST_DATA=DIR python -m benchmarks.parity [--cases ct_sm_liver,...]
+    UNISEG_TEST_DATA=DIR python -m benchmarks.parity [--cases ct_sm_liver,...] [--runtime openvino]
 
 DIR/parity holds ``cases.json``, a checkpoint and the official outputs. Prints a Markdown table: share of equal voxels,
 Dice a foreground class of at least 1,000 voxels, seconds of the command.
@@ -27,13 +27,14 @@ from uniseg_nets.bundle import bundle_folder
 _SMALLEST = 1000  # voxels of a class whose Dice is reported
 
 
-def run_case(folder: Path, images: list[Path], task: str, output: Path, values: str) -> float:
-    """Segments one case by the bundle command with mirroring; returns its seconds."""
+def run_case(folder: Path, images: list[Path], task: str, output: Path, values: str, runtime: str = "torch") -> float:
+    """Segments one case by the bundle command in its accurate mode; returns its seconds."""
     datalist = output / "datalist.json"
     output.mkdir(parents=True)
     datalist.write_text(json.dumps({"testing": [{"name": "case", "image": [str(path) for path in images]}]}))
-    command = [sys.executable, "-m", "monai.bundle", "run", "--config_file", "configs/inference.json"]
-    command += ["--dataset_dir", str(datalist), "--output_dir", str(output), "--task", task, "--mirror", "True"]
+    command = [sys.executable, "-m", "monai.bundle", "run", "--config_file"]
+    command += ["['configs/inference.json','configs/accurate.json']", "--runtime", runtime]
+    command += ["--dataset_dir", str(datalist), "--output_dir", str(output), "--task", task]
     command += ["--weights", str(folder / "official_tiny.pth"), "--label_values", values]
     command += ["--network_def#base_features", "8", "--network_def#max_features", "256"]
     start = time.perf_counter()
@@ -54,7 +55,9 @@ def compare(ours: NDArray[Any], official: NDArray[Any]) -> tuple[float, dict[int
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", help="comma-separated names in cases.json; all by default")
-    chosen = parser.parse_args().cases
+    parser.add_argument("--runtime", default="torch")
+    options = parser.parse_args()
+    chosen = options.cases
     folder = Path(os.environ["UNISEG_TEST_DATA"]) / "parity"
     print("| official map | task | equal voxels | Dice a class | s |\n|---|---|---|---|---|")
     for case in json.loads((folder / "cases.json").read_text()):
@@ -65,7 +68,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as temporary:
             output = Path(temporary) / "out"
             images = [folder / image for image in case["channels"]]
-            seconds = run_case(folder, images, task, output, "global" if task == "all_ct" else "task")
+            seconds = run_case(folder, images, task, output, "global" if task == "all_ct" else "task", options.runtime)
             ours, official = nib.load(output / "case.nii.gz"), nib.load(folder / case["golden"])
             equal, dice = compare(np.asarray(ours.dataobj), np.asarray(official.dataobj))
         scores = ", ".join(f"{value}: {score:.4f}" for value, score in dice.items())

@@ -28,6 +28,7 @@ from monai.bundle import ConfigParser
 from monai.data import CacheDataset, Dataset
 from monai.utils import set_determinism
 
+from benchmarks.multitask.data import ORGANS, write_organ
 from uniseg_nets import UniSeg
 from uniseg_nets.bundle import bundle_folder
 from uniseg_nets.losses import TaskDiceCELoss
@@ -38,13 +39,17 @@ _BATCH = 2
 _SCANS = 4
 
 
-def scans() -> list[dict[str, Any]]:
+def scans(labels: Path) -> list[dict[str, Any]]:
+    """Real CT scans, with their spleen as label map written under ``labels``."""
     folder = Path(os.environ["UNISEG_TEST_DATA"]) / "data" / "abdomen_ct_3mm"
     cases = []
     for label in sorted((folder / "labelsTr").glob("*.nii.gz"))[:_SCANS]:
         name = label.name.removesuffix(".nii.gz")
         image = folder / "imagesTr" / f"{name}_0000.nii.gz"
-        cases.append({"name": name, "image": [str(image)], "label": str(label), "task": "spleen"})
+        own = labels / label.name
+        if not own.is_file():
+            write_organ(label, ORGANS["spleen"], own)
+        cases.append({"name": name, "image": [str(image)], "label": str(own), "task": "spleen"})
     return cases
 
 
@@ -53,7 +58,7 @@ def configuration(patch: list[int], cache_dir: str) -> ConfigParser:
     parser = ConfigParser()
     parser.read_config(str(root / "configs" / "train.json"))
     parser["patch_size"], parser["cache_dir"], parser["bundle_root"] = patch, cache_dir, str(root)
-    parser["train#cases"] = scans()
+    parser["train#cases"] = scans(Path(cache_dir) / "labels")
     return parser
 
 
@@ -76,7 +81,7 @@ def plain(kind: Callable[..., Dataset], patch: list[int], cache_dir: str) -> Dat
         mt.RandCropByPosNegLabeld(_KEYS, "label", patch, pos=1, neg=2, num_samples=1),
         *augmentation,
     ]
-    return kind([case | {"image": case["image"][0]} for case in scans()], mt.Compose(chain))
+    return kind([case | {"image": case["image"][0]} for case in scans(Path(cache_dir) / "labels")], mt.Compose(chain))
 
 
 PIPELINES = {

@@ -22,6 +22,7 @@ import numpy as np
 from monai.bundle import ConfigWorkflow
 
 from benchmarks.multitask.data import SEED, held_cases
+from benchmarks.results import append_row, read_rows
 from uniseg_nets.bundle import bundle_folder
 from uniseg_nets.checkpoints import save_weights
 from uniseg_nets.plan import PlanOptions, plan_dataset
@@ -63,7 +64,7 @@ def main() -> None:
     order = [str(name) for name in np.random.default_rng(SEED).permutation([case["name"] for case in plan["data"]])]
     train = [name for name in order if name not in held]
     results = arguments.output / f"{arguments.dataset}.csv"
-    done = {tuple(row[key] for key in FIELDS[:5]) for row in _rows(results)}
+    done = {tuple(row[key] for key in FIELDS[:5]) for row in read_rows(results)}
     for seed in arguments.seeds:
         for size, count in SIZES.items():
             names = train[:count]
@@ -82,7 +83,7 @@ def main() -> None:
                 own.parent.mkdir(parents=True, exist_ok=True)
                 own.write_text(json.dumps(plan | {"data": chosen}))
                 row |= _run(root, folder, own, overlays, seed, arguments.epochs, SLOTS[arguments.dataset])
-                _append(results, row)
+                append_row(results, FIELDS, row)
                 print(row, flush=True)
 
 
@@ -116,19 +117,6 @@ def _run(
         "trained": sum(count for count, trained in sizes if trained),
         "parameters": sum(count for count, _ in sizes),
     }
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    return list(csv.DictReader(path.open())) if path.is_file() else []
-
-
-def _append(path: Path, row: dict[str, Any]) -> None:
-    new = not path.is_file()
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, FIELDS)
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from uniseg_nets.files import atomic_path, write_json
 
 SEED = 2023
 # Organ tasks: label values in the abdominal CT scans that become 1.
-_ORGANS = {"liver": (6,), "kidney": (2, 3), "spleen": (1,), "pancreas": (11,)}
+ORGANS = {"liver": (6,), "kidney": (2, 3), "spleen": (1,), "pancreas": (11,)}
 _HELD_CT = 8  # scans that no task trains on; every organ is evaluated on all of them
 # Other tasks: folder, cases to train on, cases held.
 _OTHERS = {
@@ -34,12 +34,12 @@ def main() -> None:
     datalist: dict[str, list[dict[str, object]]] = {"training": [], "validation": []}
     ct = _shuffled(root / "abdomen_ct_3mm")
     held, rest = ct[:_HELD_CT], ct[_HELD_CT:]
-    for index, (task, values) in enumerate(_ORGANS.items()):
-        own = rest[index :: len(_ORGANS)]
+    for index, (task, values) in enumerate(ORGANS.items()):
+        own = rest[index :: len(ORGANS)]
         for section, names in (("training", own), ("validation", held)):
             for name in names:
                 label = output / "labels" / task / f"{name}.nii.gz"
-                _organ(root / "abdomen_ct_3mm" / "labelsTr" / f"{name}.nii.gz", values, label)
+                write_organ(root / "abdomen_ct_3mm" / "labelsTr" / f"{name}.nii.gz", values, label)
                 datalist[section].append(_entry(root / "abdomen_ct_3mm", name, task, 1, label))
     for task, (folder, train, test) in _OTHERS.items():
         names = _shuffled(root / folder)
@@ -63,7 +63,8 @@ def _shuffled(folder: Path) -> list[str]:
     return [str(name) for name in np.random.default_rng(SEED).permutation(names)]
 
 
-def _organ(source: Path, values: tuple[int, ...], target: Path) -> None:
+def write_organ(source: Path, values: tuple[int, ...], target: Path) -> None:
+    """A label map of one organ, as 1, from one of many."""
     scan = nib.load(source)
     mask = np.isin(np.asarray(scan.dataobj), values).astype(np.uint8)
     with atomic_path(target) as temporary:

@@ -14,6 +14,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from benchmarks.multitask.networks import VARIANTS
+from benchmarks.results import shown
 from uniseg_nets.tasks import load_task_table
 
 TASKS = [task.name for task in load_task_table(Path(__file__).with_name("tasks.json"))]
@@ -42,10 +43,9 @@ def main() -> None:
     for variant, seeds in read_runs(arguments.output).items():
         cells = []
         for values in [[run[task] for run in seeds] for task in TASKS] + [
-            [np.mean(list(run.values())) for run in seeds]
+            [float(np.mean(list(run.values()))) for run in seeds]
         ]:
-            spread = f" ± {np.std(values):.3f}" if len(values) > 1 else ""
-            cells.append(f"{np.mean(values):.3f}{spread}")
+            cells.append(shown(values))
         print(f"| {variant} | {len(seeds)} | {' | '.join(cells)} |")
     if arguments.figure:
         _curves(arguments.output, arguments.figure)
@@ -54,9 +54,12 @@ def main() -> None:
 def _curves(output: Path, figure_path: Path) -> None:
     figure = Figure(figsize=(6, 4))
     axes = figure.subplots()
-    for path in sorted(output.glob("*_seed*/curve.csv")):
-        epochs, dice = np.loadtxt(path, delimiter=",", ndmin=2).T
-        axes.plot(epochs, dice, label=path.parent.name.replace("_seed", ", seed "))
+    for folder in sorted(output.glob("*_seed*")):
+        # One curve, or one for each single-task network: their mean is over the same cases as the others'.
+        curves = [np.loadtxt(path, delimiter=",", ndmin=2) for path in folder.rglob("curve.csv")]
+        if curves:
+            epochs, dice = np.mean([curve for curve in curves if len(curve) == len(curves[0])], axis=0).T
+            axes.plot(epochs, dice, marker=".", label=folder.name.replace("_seed", ", seed "))
     axes.set_xlabel("epoch")
     axes.set_ylabel("mean Dice on every fourth held case")
     axes.legend(fontsize=8)

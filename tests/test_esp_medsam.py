@@ -1,0 +1,136 @@
+import pytest
+import torch
+from torch import nn
+
+from uniseg_nets.nets.esp_medsam import ESPMedSAM
+from uniseg_nets.nets.esp_medsam.weights import load_mobile_sam, load_sam_transformer
+
+SMALL = {"channels": [8, 16, 20, 40], "heads": [1, 2, 2, 4], "embedding": 32, "decoder_mlp": 64, "decoder_heads": 4}
+
+
+def parameters(module):
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(0)
+    return ESPMedSAM(["fundus", "ultrasound"], SMALL).eval()
+
+
+def masks(network, image, modality):
+    with torch.no_grad():
+        return network(image, modality)
+
+
+def test_parameter_counts_at_full_size():
+    network = ESPMedSAM()
+    assert parameters(network.controllers["fundus"]) == 3_144_202
+    assert parameters(network.prompt_generator) == 66_817
+    assert parameters(network) == 28_881_521  # 30.8 % of SAM-B's 93.74 M, with one mask MLP a modality
+    # The release has 12,789,587: TinyViT's classifier (321,640), which nothing uses, and 7,756 more.
+    assert parameters(ESPMedSAM(["fundus"])) == 12_789_587 - 321_640 - 7_756
+
+
+def test_shapes(network):
+    output = masks(network, torch.randn(2, 3, 96, 64), "fundus")
+    assert output.mask.shape == (2, 1, 96, 64)
+    assert output.patches.shape == (2, 1, 3, 2)
+    assert output.embedding.shape == (2, 32, 6, 4)
+
+
+def test_modalities_differ_and_an_unknown_one_is_named(network):
+    image = torch.randn(1, 3, 64, 64)
+    assert not torch.allclose(masks(network, image, "fundus").mask, masks(network, image, "ultrasound").mask)
+    with pytest.raises(ValueError, match="no modality 'mri': the network has fundus, ultrasound"):
+        network(image, "mri")
+    with pytest.raises(ValueError, match="multiples of 32"):
+        network(torch.randn(1, 3, 65, 64), "fundus")
+
+
+def test_a_controller_s_expert_is_silent_at_first_and_its_token_is_not(network):
+    image = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        common = network.encode(image, None)
+        assert 0 < (network.encode(image, "fundus") - common).abs().max() < 0.5
+        for part in network.controllers["fundus"]:
+            part.bias.fill_(-1e9)  # nobody looks at the token
+        torch.testing.assert_close(network.encode(image, "fundus"), common)
+
+
+def test_a_new_modality_changes_no_other(network):
+    image = torch.randn(1, 3, 64, 64)
+    before = masks(network, image, "fundus")
+    network.add_modality("microscopy")
+    new = [p for name, p in network.named_parameters() if ".microscopy" in name]
+    optimizer = torch.optim.SGD(new, 0.1)
+    network.train()
+    network.requires_grad_(False)
+    for parameter in new:
+        parameter.requires_grad_()
+    network.eval()
+    network(image, "microscopy").mask.square().mean().backward()
+    optimizer.step()
+    after = masks(network, image, "fundus")
+    assert torch.equal(before.mask, after.mask) and torch.equal(before.embedding, after.embedding)
+    with pytest.raises(ValueError, match="there already"):
+        network.add_modality("fundus")
+
+
+def test_the_prompt_reaches_the_mask_and_its_loss_stays_from_the_patches(network):
+    image = torch.randn(1, 3, 64, 64)
+    output = network(image, "fundus")
+    output.mask.sum().backward()
+    assert all(parameter.grad is None for parameter in network.prompt_generator.patches.parameters())
+    with torch.no_grad():
+        last = network.prompt_generator.patches[-1]
+        nn.init.zeros_(last.weight)
+        nn.init.constant_(last.bias, 5.0)
+        everywhere = network(image, "fundus").mask
+        nn.init.constant_(last.bias, -5.0)
+        assert not torch.allclose(everywhere, network(image, "fundus").mask)
+
+
+def mobile_sam(network):
+    """A file's content as MobileSAM's: its names, its unused classifier, its tables."""
+    encoder = {f"image_encoder.{name}": tensor.clone() for name, tensor in network.image_encoder.state_dict().items()}
+    encoder["image_encoder.norm_head.weight"] = torch.ones(40)
+    encoder["image_encoder.head.weight"] = torch.ones(10, 40)
+    encoder["image_encoder.layers.1.blocks.0.attn.attention_bias_idxs"] = torch.zeros(49, 49, dtype=torch.long)
+    transformer = {
+        f"mask_decoder.transformer.{name}".replace("linear", "lin"): tensor.clone()
+        for name, tensor in network.decoder.transformer.state_dict().items()
+    }
+    return encoder | transformer | {"mask_decoder.iou_token.weight": torch.ones(1, 32)}
+
+
+def test_mobile_sam_s_layout_loads_strictly(network, tmp_path):
+    names = set(ESPMedSAM(["fundus"]).image_encoder.state_dict())
+    assert {
+        "patch_embed.seq.0.c.weight",
+        "layers.0.blocks.1.conv2.bn.running_var",
+        "layers.1.blocks.0.attn.attention_biases",
+        "layers.2.blocks.5.local_conv.c.weight",
+        "layers.2.downsample.conv3.bn.weight",
+        "layers.3.blocks.1.mlp.fc2.bias",
+        "neck.3.weight",
+    } <= names
+    state = mobile_sam(network)
+    torch.save(state, tmp_path / "mobile_sam.pt")
+    torch.manual_seed(9)
+    other = ESPMedSAM(["fundus", "ultrasound"], SMALL).eval()
+    load_sam_transformer(load_mobile_sam(other, tmp_path / "mobile_sam.pt"), tmp_path / "mobile_sam.pt")
+    image = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(other.encode(image, None), network.encode(image, None))
+
+
+def test_a_wrong_file_is_refused_by_the_tensor_s_name(network, tmp_path):
+    state = mobile_sam(network)
+    del state["image_encoder.neck.2.weight"]
+    state["image_encoder.layers.3.blocks.0.attn.proj.bias"] = torch.zeros(3)
+    torch.save(state, tmp_path / "bad.pt")
+    with pytest.raises(ValueError, match=r"missing neck\.2\.weight.*layers\.3\.blocks\.0\.attn\.proj\.bias has shape"):
+        load_mobile_sam(network, tmp_path / "bad.pt")
+    with pytest.raises(FileNotFoundError, match="SAM or MobileSAM"):
+        load_mobile_sam(network, tmp_path / "nowhere.pt")

@@ -1,0 +1,57 @@
+"""The modality controller: what of the encoder belongs to one modality alone.
+
+Xu et al. 2024 (arXiv 2407.14153), section on the modality controller. Letters: B batch, N tokens, C channels, A heads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["BlockController", "ModalityController"]
+
+
+class BlockController(nn.Module):
+    """One transformer block's share: a token that its attention also looks at, and an expert beside its MLP.
+
+    Starts as if it were not there but for the token: the expert's last layer is zero.
+
+    Args:
+        channels: C of the block.
+        heads: A.
+    """
+
+    def __init__(self, channels: int, heads: int):
+        super().__init__()
+        self.token = nn.Parameter(torch.zeros(heads, channels // heads))
+        self.bias = nn.Parameter(torch.zeros(1))
+        self.expert = nn.Sequential(
+            nn.LayerNorm(channels),
+            nn.Linear(channels, 4 * channels),
+            nn.GELU(),
+            nn.Linear(4 * channels, channels),
+        )
+        nn.init.trunc_normal_(self.token, std=0.02)
+        last = self.expert[3]
+        assert isinstance(last, nn.Linear)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+
+    def extend(self, key: Tensor, value: Tensor, bias: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Adds the token to keys and values (B, A, N, C / A), and its bias to the attention's (A, N, N)."""
+        token = self.token[None, :, None].expand(key.shape[0], -1, -1, -1)
+        column = self.bias.expand(*bias.shape[:-1], 1)
+        return torch.cat([key, token], 2), torch.cat([value, token], 2), torch.cat([bias, column], -1)
+
+
+class ModalityController(nn.ModuleList):
+    """A :class:`BlockController` for each transformer block of the encoder, in order.
+
+    Args:
+        blocks: (channels, heads) of each.
+    """
+
+    def __init__(self, blocks: Sequence[tuple[int, int]]):
+        super().__init__(BlockController(channels, heads) for channels, heads in blocks)

@@ -1,0 +1,144 @@
+"""ESP-MedSAM, assembled: encoder with modality controllers, SPPG, QDMD.
+
+Xu et al., "ESP-MedSAM: Efficient Self-Prompting SAM for Universal Domain-Generalized Medical Image Segmentation",
+arXiv 2407.14153. Letters: B batch, S side of the image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from uniseg_nets.nets.esp_medsam.controller import ModalityController
+from uniseg_nets.nets.esp_medsam.decoder import ModalityDecoder
+from uniseg_nets.nets.esp_medsam.prompt import PatchPromptGenerator
+from uniseg_nets.nets.esp_medsam.tiny_vit import TinyViT
+
+__all__ = ["MODALITIES", "ESPMedSAM", "ESPMedSAMSizes"]
+
+# In the order of the paper.
+MODALITIES = ("dermoscopy", "xray", "ultrasound", "fundus", "microscopy", "colonoscopy")
+
+
+@dataclass(frozen=True)
+class ESPMedSAMSizes:
+    """The numbers that make a network; the full-size one by default, which takes images of 1024 x 1024.
+
+    Attributes:
+        channels, depths, heads, windows: of the encoder's four stages.
+        embedding: channels of the embedding.
+        decoder_heads, decoder_mlp, decoder_depth: of the two-way transformer.
+    """
+
+    channels: tuple[int, ...] = (64, 128, 160, 320)
+    depths: tuple[int, ...] = (2, 2, 6, 2)
+    heads: tuple[int, ...] = (2, 4, 5, 10)
+    windows: tuple[int, ...] = (7, 7, 14, 7)
+    embedding: int = 256
+    decoder_heads: int = 8
+    decoder_mlp: int = 2048
+    decoder_depth: int = 2
+
+    def __post_init__(self) -> None:
+        for name in ("channels", "depths", "heads", "windows"):
+            if len(getattr(self, name)) != 4:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected one number for each of four stages")
+
+
+@dataclass
+class ESPMedSAMOutput:
+    """What a forward pass gives.
+
+    Attributes:
+        mask: logits (B, 1, S, S).
+        patches: logits (B, 1, S / 32, S / 32) of the patches that hold foreground.
+        embedding: (B, C, S / 16, S / 16), what distillation compares.
+    """
+
+    mask: Tensor
+    patches: Tensor
+    embedding: Tensor
+
+
+class ESPMedSAM(nn.Module):
+    """Masks of 2D images, prompted by the network itself; 28.5 M parameters and one mask MLP a modality at full size.
+
+    Args:
+        modalities: names.
+        sizes: keyword arguments of :class:`ESPMedSAMSizes`.
+        self_prompt: let SPPG's prompt reach the decoder; off for comparison.
+        shared_query: one decoding channel for all modalities, for comparison.
+
+    Raises:
+        ValueError: no modality, or from forward one that the network does not have (those it has are named), or an
+            image whose sides are no multiples of 32.
+    """
+
+    def __init__(
+        self,
+        modalities: Sequence[str] = MODALITIES,
+        sizes: dict[str, Any] | None = None,
+        self_prompt: bool = True,
+        shared_query: bool = False,
+    ):
+        super().__init__()
+        if not modalities:
+            raise ValueError("no modality: name one at least")
+        self.sizes = ESPMedSAMSizes(**{name: _frozen(value) for name, value in (sizes or {}).items()})
+        self.self_prompt = self_prompt
+        s = self.sizes
+        self.image_encoder = TinyViT(s.channels, s.depths, s.heads, s.windows, s.embedding)
+        self.controllers = nn.ModuleDict()
+        self.prompt_generator = PatchPromptGenerator(s.embedding)
+        self.decoder = ModalityDecoder([], s.embedding, s.decoder_heads, s.decoder_mlp, s.decoder_depth, shared_query)
+        for modality in modalities:
+            self.add_modality(modality)
+
+    @property
+    def modalities(self) -> list[str]:
+        """Names, in the order in which they were added."""
+        return list(self.controllers)
+
+    def add_modality(self, modality: str) -> None:
+        """A controller and a decoding channel for one more modality; nothing else changes.
+
+        Raises:
+            ValueError: it is there already.
+        """
+        if modality in self.controllers:
+            raise ValueError(f"modality {modality!r} is there already: {', '.join(self.modalities)}")
+        self.controllers[modality] = ModalityController(self.image_encoder.blocks)
+        if not self.decoder.shared_query:
+            self.decoder.add(modality)
+
+    def encode(self, image: Tensor, modality: str | None) -> Tensor:
+        """(B, 3, S, S), normalised -> embedding (B, C, S / 16, S / 16); without modality, the common encoder's own."""
+        if image.shape[2] % 32 or image.shape[3] % 32:
+            raise ValueError(
+                f"image of {tuple(image.shape[2:])} pixels: sides must be multiples of 32, pad or resize it"
+            )
+        controller = None if modality is None else cast(ModalityController, self.controllers[self._known(modality)])
+        found: Tensor = self.image_encoder(image, controller)
+        return found
+
+    def forward(self, image: Tensor, modality: str) -> ESPMedSAMOutput:
+        """(B, 3, S, S), normalised, all of one modality -> :class:`ESPMedSAMOutput`."""
+        embedding = self.encode(image, modality)
+        patches, prompt = self.prompt_generator(embedding)
+        prompted = embedding + prompt if self.self_prompt else embedding
+        mask = self.decoder(prompted, modality)
+        mask = F.interpolate(mask, size=image.shape[2:], mode="bilinear", align_corners=False)
+        return ESPMedSAMOutput(mask, patches, embedding)
+
+    def _known(self, modality: str) -> str:
+        if modality not in self.controllers:
+            raise ValueError(f"no modality {str(modality)[:80]!r}: the network has {', '.join(self.modalities)}")
+        return modality
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
