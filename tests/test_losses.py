@@ -55,3 +55,18 @@ def test_levels_are_weighted_by_halves_and_the_coarsest_not_at_all(table):
 def test_a_patch_without_foreground_gives_a_finite_loss(table):
     loss = TaskDiceCELoss(table)(torch.randn(2, 4, 4, 8, 8), target(torch.zeros(2, 1, 4, 8, 8), 0, 0))
     assert torch.isfinite(loss)
+
+
+def test_the_self_prompt_loss_asks_masks_and_patches_alike():
+    from uniseg_nets.losses import SelfPromptLoss
+    from uniseg_nets.nets.esp_medsam.model import ESPMedSAMOutput
+
+    mask = torch.zeros(1, 1, 64, 64)
+    mask[..., 3, 40] = 1  # one voxel: its patch holds foreground
+    right = torch.tensor([[[[-9.0, 9.0], [-9.0, -9.0]]]])
+    loss = SelfPromptLoss()
+    embedding = torch.zeros(1, 4, 4, 4)
+    perfect = loss(ESPMedSAMOutput(mask * 40 - 20, right, embedding), mask)
+    assert perfect < 0.01
+    assert loss(ESPMedSAMOutput(mask * 40 - 20, -right, embedding), mask) > perfect + 4
+    assert loss(ESPMedSAMOutput(20 - mask * 40, right, embedding), mask) > perfect + 0.7

@@ -25,7 +25,7 @@ from tqdm import tqdm
 from uniseg_nets.body import body_box
 from uniseg_nets.nets import UniSegBackbone
 from uniseg_nets.tasks import Task, TaskTable
-from uniseg_nets.transforms.grid import canonical_flips
+from uniseg_nets.transforms.grid import canonical_flips, flipped
 
 __all__ = ["EnsembleInferer", "UniSegInferer", "gaussian_window", "window_starts"]
 
@@ -92,15 +92,18 @@ class UniSegInferer(Inferer):
             raise ValueError("no task: name one for the inferer or for the call")
         stored = _stored_flips(inputs) if len(self.flips) > 1 else ()
         inputs = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
-        inputs = inputs.flip(stored)
+        return flipped(self._inside(flipped(inputs, stored), network, tasks), stored)
+
+    def _inside(self, inputs: Tensor, network: UniSegBackbone, tasks: Sequence[Task]) -> Tensor:
+        """Scores of a volume; with ``body_only``, background around the body."""
         if not (self.body_only and tasks[0].channels[0] == "CT"):
-            return self._slide(inputs, network, tasks).flip(stored)
+            return self._slide(inputs, network, tasks)
         box: Any = (..., *body_box(inputs[:, 0].amax(0)))
         inside = self._slide(inputs[box], network, tasks)
         scores = inside.new_zeros((*inside.shape[:2], *inputs.shape[2:]))
         scores[:, _backgrounds(tasks)] = 1
         scores[box] = inside
-        return scores.flip(stored)
+        return scores
 
     def _slide(self, inputs: Tensor, network: UniSegBackbone, tasks: Sequence[Task]) -> Tensor:
         """Scores of a volume, smaller ones padded to a window."""
@@ -126,13 +129,13 @@ class UniSegInferer(Inferer):
         """Scores of one window, averaged over the flips: (B, C, d, h, w) -> (B, sum of K, d, h, w), float32."""
         total: Tensor | None = None
         for axes in self.flips:
-            features = network.encode(window.flip(axes))
+            features = network.encode(flipped(window, axes))
             prompts = network.prompts(features)
             parts = [self._task_scores(features, prompts, network, task, window.shape) for task in tasks]
-            scores = torch.cat(parts, dim=1).flip(axes)
+            scores = flipped(torch.cat(parts, dim=1), axes)
             total = scores if total is None else total.add_(scores)
         assert total is not None
-        return total / len(self.flips)
+        return total.div_(len(self.flips))
 
     def _task_scores(
         self, features: list[Tensor], prompts: Tensor, network: UniSegBackbone, task: Task, size: Sequence[int]

@@ -1,5 +1,6 @@
 """Losses that MONAI lacks."""
 
+from uniseg_nets.losses.self_prompt import SelfPromptLoss
 from uniseg_nets.losses.task_loss import TaskDiceCELoss
 
-__all__ = ["TaskDiceCELoss"]
+__all__ = ["SelfPromptLoss", "TaskDiceCELoss"]

@@ -23,6 +23,7 @@ from torch import Tensor
 import uniseg_nets
 from uniseg_nets.files import atomic_path, sha256_of, write_json
 from uniseg_nets.tasks import Task, TaskTable
+from uniseg_nets.transforms.grid import flipped
 from uniseg_nets.transforms.load import LoadCase
 from uniseg_nets.transforms.preprocess import grid_of
 from uniseg_nets.transforms.resample import resample_argmax
@@ -73,7 +74,7 @@ class LabelMapd(MapTransform):
         grid = grid_of(image, tasks[0])
         for key in self.key_iterator(d):
             scores: Tensor = d[key].as_tensor() if isinstance(d[key], MetaTensor) else d[key]
-            merged, values = self._classes(scores.flip(grid.flips), tasks)
+            merged, values = self._classes(scores, tasks, grid.flips)
             lookup = torch.tensor(values, dtype=torch.uint8, device=scores.device)
             merged = lookup[resample_argmax(merged, grid.crop_shape, grid.coarse_axis).int()]
             label = MetaTensor(grid.to_file(merged)[None].cpu(), affine=torch.from_numpy(grid.file_affine))
@@ -82,20 +83,21 @@ class LabelMapd(MapTransform):
             d[key] = label
         return d
 
-    def _classes(self, scores: Tensor, tasks: Sequence[Task]) -> tuple[Tensor, list[int]]:
-        """What to interpolate, (class, z, y, x), and each class's label value.
+    def _classes(self, scores: Tensor, tasks: Sequence[Task], flips: Sequence[int]) -> tuple[Tensor, list[int]]:
+        """What to interpolate, (class, z, y, x) in the stored direction, and each class's label value.
 
         One task: its scores. Several: the merged map's masks, since scores of different tasks cannot be compared; the
         official pipeline merges on the network's grid too.
         """
         own_values = [list(label_names(self.tasks, task.name, self.values)) for task in tasks]
         if len(own_values) == 1:
-            return scores, own_values[0]
+            return flipped(scores, flips), own_values[0]
         merged = torch.zeros(scores.shape[1:], dtype=torch.uint8, device=scores.device)
         for part, values in zip(scores.split([len(values) for values in own_values]), own_values):
             own = part.argmax(0)
             lookup = torch.tensor(values, dtype=torch.uint8, device=scores.device)
             merged = torch.where(own > 0, lookup[own], merged)
+        merged = flipped(merged, flips)  # a byte a voxel now, the scores were four a class
         present = merged.unique().tolist()
         return torch.stack([merged == value for value in present]), present
 

@@ -10,6 +10,7 @@ direction decides.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -20,7 +21,7 @@ from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-__all__ = ["Grid", "bounding_box", "canonical_flips", "same_grid"]
+__all__ = ["Grid", "bounding_box", "canonical_flips", "flipped", "same_grid"]
 
 # z first, as the network's axes: towards superior, anterior, right.
 _CANONICAL = "SAR"
@@ -165,3 +166,8 @@ def bounding_box(mask: Tensor) -> tuple[tuple[int, ...], tuple[int, ...]] | None
 def same_grid(one: ArrayLike, other: ArrayLike) -> bool:
     """Whether two affines (4, 4) are those of an image and its label map: equal but for the rounding of headers."""
     return bool(np.allclose(one, other, atol=_ROUNDING))
+
+
+def flipped(volume: Tensor, axes: Sequence[int]) -> Tensor:
+    """The volume itself where there is no axis to flip; PyTorch would copy it."""
+    return volume.flip(tuple(axes)) if axes else volume

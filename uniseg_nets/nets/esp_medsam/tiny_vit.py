@@ -134,9 +134,7 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(channels, 3 * channels)
         self.proj = nn.Linear(channels, channels)
         self.attention_biases = nn.Parameter(torch.zeros(heads, window * window))
-        place = torch.stack(torch.meshgrid(torch.arange(window), torch.arange(window), indexing="ij"), -1).reshape(
-            -1, 2
-        )
+        place = torch.cartesian_prod(torch.arange(window), torch.arange(window))
         distance = (place[:, None] - place[None]).abs()
         self.register_buffer("offsets", distance[..., 0] * window + distance[..., 1], persistent=False)
 
