@@ -57,7 +57,8 @@ lint: $(READY)  ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(READY)  ## agreement with the official release, training throughput (needs UNISEG_TEST_DATA)
+bench: $(READY)  ## a window on every runtime; agreement with the official release, training throughput (UNISEG_TEST_DATA)
+	$(BIN)/python -m benchmarks.bench_window
 	$(BIN)/python -m benchmarks.parity
 	$(BIN)/python -m benchmarks.training --patch 32 96 96 --features 8 96
 

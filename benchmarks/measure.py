@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import platform
+import resource
 import statistics
 import time
 from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 import torch
 
-__all__ = ["alternating", "machine"]
+__all__ = ["alternating", "apart", "machine"]
 
 
 def alternating(contestants: Mapping[str, Callable[[], object]], repetitions: int = 5) -> dict[str, float]:
@@ -23,6 +26,24 @@ def alternating(contestants: Mapping[str, Callable[[], object]], repetitions: in
             if repetition:
                 seconds[name].append(time.perf_counter() - start)
     return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def _measured(pipe: Any, function: Callable[..., tuple[float, ...]], arguments: tuple[Any, ...]) -> None:
+    found = function(*arguments)
+    pipe.send((*found, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20))
+
+
+def apart(function: Callable[..., tuple[float, ...]], *arguments: Any) -> tuple[float, ...]:
+    """What a function gives in a fresh process, with that process's peak memory in GiB."""
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_measured, args=(sender, function, arguments))
+    process.start()
+    sender.close()
+    try:
+        return receiver.recv()
+    finally:
+        process.join()
 
 
 def machine() -> str:

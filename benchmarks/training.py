@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
 import os
-import resource
 import statistics
 import tempfile
 import time
@@ -28,6 +26,7 @@ from monai.bundle import ConfigParser
 from monai.data import CacheDataset, Dataset
 from monai.utils import set_determinism
 
+from benchmarks.measure import apart
 from benchmarks.multitask.data import ORGANS, write_organ
 from uniseg_nets import UniSeg
 from uniseg_nets.bundle import bundle_folder
@@ -123,24 +122,6 @@ def stepping(patch: list[int], features: list[int], bfloat16: bool, batches: int
         optimizer.step()
         times.append(time.perf_counter() - start)
     return ready, statistics.median(times[1:])
-
-
-def _measured(pipe: Any, function: Callable[..., tuple[float, float]], arguments: tuple[Any, ...]) -> None:
-    found = function(*arguments)
-    pipe.send((*found, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20))
-
-
-def apart(function: Callable[..., tuple[float, float]], *arguments: Any) -> tuple[float, float, float]:
-    """What a function gives in a fresh process, with that process's peak memory in GiB."""
-    context = multiprocessing.get_context("spawn")
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_measured, args=(sender, function, arguments))
-    process.start()
-    sender.close()
-    try:
-        return receiver.recv()
-    finally:
-        process.join()
 
 
 def main() -> None:

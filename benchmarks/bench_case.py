@@ -1,0 +1,131 @@
+"""A whole CT, file in, file out: ours by mode and runtime beside a stock MONAI pipeline of the same network.
+
+    python -m benchmarks.bench_case SCAN WEIGHTS [--repetitions 5] [--only stock,balanced]
+
+SCAN is a CT; WEIGHTS any of ours. The stock pipeline is what MONAI's bundles do: ``Spacingd``, ``SlidingWindowInferer``
+with a Gaussian and half overlap, softmax, ``Invertd``, argmax, ``SaveImaged``, in float32. Every contestant runs in a
+process of its own, in turn with the others; medians of seconds, largest peak memory. Imports and the weights' reading
+count for nobody.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from monai import transforms as mt
+from monai.bundle import ConfigParser
+from monai.data import decollate_batch
+from monai.inferers import SlidingWindowInferer
+
+from benchmarks.measure import apart, machine
+from uniseg_nets import UniSeg
+from uniseg_nets.bundle import bundle_folder
+from uniseg_nets.checkpoints import read_weights
+from uniseg_nets.data.datalist import read_json
+from uniseg_nets.tasks import load_task_table
+
+_TASK = "spleen"
+_CONFIGS = bundle_folder("uniseg_upstream") / "configs"
+_TORCH = {"runtime": "torch", "precision": "fp32"}
+_FAST = read_json(_CONFIGS / "fast.json")
+VARIANTS: dict[str, dict[str, Any] | None] = {
+    "stock": None,
+    "balanced, torch fp32": _TORCH,
+    "balanced, OpenVINO fp32": {"runtime": "openvino", "precision": "fp32"},
+    "balanced": {"runtime": "openvino", "precision": "bf16"},
+    "fast": {**_FAST, "runtime": "openvino", "precision": "bf16"},
+}
+PARTS = ("preprocessing", "network", "export")
+
+
+def stock(scan: str, weights: str, output: str) -> tuple[float, ...]:
+    """Seconds of the three parts."""
+    found = read_weights(weights)
+    network = UniSeg(**found.sizes, deep_supervision=False).eval()
+    network.load_state_dict(found.state)
+    task = load_task_table().one(_TASK)
+    before = mt.Compose(
+        [
+            mt.LoadImaged("image", ensure_channel_first=True),
+            mt.Orientationd("image", "RAS", labels=None),
+            mt.Spacingd("image", task.spacing[::-1], mode="bilinear"),
+            mt.ScaleIntensityRanged("image", -325, 325, 0, 1, clip=True),
+            mt.Transposed("image", (0, 3, 2, 1)),
+        ]
+    )
+    after = mt.Compose(
+        [
+            mt.Activationsd("pred", softmax=True),
+            mt.Invertd("pred", before, orig_keys="image", nearest_interp=False),
+            mt.AsDiscreted("pred", argmax=True),
+            mt.SaveImaged("pred", output, output_postfix="", output_dtype="uint8", print_log=False),
+        ]
+    )
+    inferer = SlidingWindowInferer(found.sizes["patch_size"], overlap=0.5, mode="gaussian")
+    with torch.no_grad():
+        start = time.perf_counter()
+        case = before({"image": scan})
+        loaded = time.perf_counter()
+        case["pred"] = inferer(case["image"][None], network, task.id)
+        predicted = time.perf_counter()
+        for member in decollate_batch({"image": case["image"][None], "pred": case["pred"]}):
+            after(member)
+    return loaded - start, predicted - loaded, time.perf_counter() - predicted
+
+
+def ours(scan: str, weights: str, output: str, settings: dict[str, Any]) -> tuple[float, ...]:
+    """Seconds of the three parts, from the bundle's own configuration."""
+    parser = ConfigParser()
+    parser.read_config(str(_CONFIGS / "inference.json"))
+    parser.update({"bundle_root": str(_CONFIGS.parent), "task": _TASK, "weights": weights, "output_dir": output})
+    parser.update({**read_weights(weights).overrides(), **settings})
+    network, inferer = parser.get_parsed_content("network"), parser.get_parsed_content("inferer")
+    before, after = parser.get_parsed_content("preprocessing"), parser.get_parsed_content("postprocessing")
+    with torch.no_grad():
+        start = time.perf_counter()
+        case = before({"image": scan, "name": "case"})
+        loaded = time.perf_counter()
+        case["pred"] = inferer(case["image"][None], network)[0]
+        predicted = time.perf_counter()
+        after(case)
+    return loaded - start, predicted - loaded, time.perf_counter() - predicted
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("scan")
+    parser.add_argument("weights")
+    parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--only", help="comma-separated variants; all by default")
+    options = parser.parse_args()
+    names = options.only.split(",") if options.only else list(VARIANTS)
+    seconds: dict[str, list[tuple[float, ...]]] = {name: [] for name in names}
+    peaks = dict.fromkeys(names, 0.0)
+    for _ in range(options.repetitions):
+        for name in names:
+            with tempfile.TemporaryDirectory() as output:
+                settings = VARIANTS[name]
+                arguments: tuple[Any, ...] = (options.scan, options.weights, output)
+                run: Callable[..., tuple[float, ...]] = stock if settings is None else ours
+                *found, peak = apart(run, *arguments, *(() if settings is None else (settings,)))
+            seconds[name].append(tuple(found))
+            peaks[name] = max(peaks[name], peak)
+    print(f"{machine()}\n{Path(options.scan).name}, {Path(options.weights).name}, {options.repetitions} repetitions\n")
+    print(f"| variant | {' | '.join(f'{part} s' for part in PARTS)} | all s | against {names[0]} | peak GiB |")
+    print(f"|---|{'---|' * (len(PARTS) + 3)}")
+    totals = {name: statistics.median(map(sum, runs)) for name, runs in seconds.items()}
+    for name, runs in seconds.items():
+        cells = " | ".join(f"{statistics.median(part):.1f}" for part in zip(*runs))
+        ratio = totals[names[0]] / totals[name]
+        print(f"| {name} | {cells} | {totals[name]:.1f} | {ratio:.1f}x | {peaks[name]:.1f} |")
+
+
+if __name__ == "__main__":
+    main()
