@@ -53,6 +53,16 @@ def test_openvino_serves_all_tasks_from_one_encoding_and_mirrors(table, network,
         torch.testing.assert_close(inferer(x, fast), inferer(x, network), atol=1e-4, rtol=1e-3)
 
 
+def test_openvino_takes_windows_that_are_views(network, cache):
+    """A window is a cut from a volume: the copy that lays it out in a row must outlive the computation."""
+    fast = with_runtime(network, "openvino", "fp32", cache)
+    volume = torch.randn(1, 2, 64, 128, 128)
+    for start in (0, 8, 16, 24):
+        window = volume[..., start : start + 32, start : start + 64, start : start + 64]
+        with torch.no_grad():
+            torch.testing.assert_close(logits(fast, window, 10), network(window, 10), atol=1e-4, rtol=1e-4)
+
+
 def test_openvino_takes_backbones_and_ensembles(cache):
     from uniseg_nets.tasks import TaskTable
 

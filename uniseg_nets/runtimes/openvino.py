@@ -102,19 +102,23 @@ class _Parts:
             self._fine.set_input_tensor(place, self._encoder.get_output_tensor(index))
 
     def encode(self, x: Tensor) -> list[Any]:
-        self._encoder.set_input_tensor(0, _shared(x))
-        self._encoder.infer()
+        self._infer(self._encoder, x)
         features: list[Any] = [self._encoder.get_output_tensor(index) for index in range(5)]
         return [*features, torch.from_numpy(self._encoder.get_output_tensor(5).data)]
 
     def decode_coarse(self, bottom: Tensor) -> tuple[Any, Tensor]:
-        self._coarse.set_input_tensor(0, _shared(bottom))
-        self._coarse.infer()
+        self._infer(self._coarse, bottom)
         return self._coarse.get_output_tensor(0), torch.from_numpy(self._coarse.get_output_tensor(1).data)
 
     def decode_fine(self) -> Tensor:
         self._fine.infer()
         return torch.from_numpy(self._fine.get_output_tensor(0).data)
+
+    def _infer(self, part: Any, x: Tensor) -> None:
+        """Runs a part on a tensor's own memory, which OpenVINO does not keep alive: ``held`` does until the end."""
+        held = x.contiguous().numpy()
+        part.set_input_tensor(0, ov.Tensor(held, shared_memory=True))
+        part.infer()
 
 
 class _Coarse(nn.Module):
@@ -194,8 +198,3 @@ def _compiled(model: Any, size: Sequence[int], bfloat16: bool, inputs: Sequence[
             edges.output(index).tensor().set_element_type(ov.Type.bf16)
         model = edges.build()
     return ov.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "bf16" if bfloat16 else "f32"})
-
-
-def _shared(x: Tensor) -> Any:
-    """The tensor's memory as OpenVINO's."""
-    return ov.Tensor(x.contiguous().numpy(), shared_memory=True)
