@@ -47,7 +47,7 @@ def segment(
     mode: str = "balanced",
     mirror: bool | None = None,
     overlap: float | None = None,
-    runtime: str = "auto",
+    runtime: str | None = None,
     label_values: str = "global",
     tasks_file: str | None = None,
     device: str | None = None,
@@ -65,7 +65,8 @@ def segment(
             without work where nothing is found.
         mirror: average over all eight flips, at 8 times the work; the mode's own by default.
         overlap: share of a window that its neighbour covers; the mode's own by default.
-        runtime: "openvino", "torch", "compile", or "auto": OpenVINO on a CPU where it is installed.
+        runtime: "openvino", "torch", "compile", or "auto": OpenVINO on a CPU where it is installed;
+            "auto" by default, "torch" in the accurate mode.
         label_values: "global" for the values that `uniseg tasks` lists, "task" for the task's own 1, 2, 3.
         tasks_file: the task table of the weights, where that is not the official one.
         device: such as "cpu" or "cuda:1"; a GPU where there is one by default.
@@ -93,7 +94,8 @@ def segment(
     overrides = read_weights(weights).overrides()
     if device is not None:
         overrides["device"] = torch.device(device)
-    overrides |= {name: value for name, value in {"mirror": mirror, "overlap": overlap}.items() if value is not None}
+    chosen = {"mirror": mirror, "overlap": overlap, "runtime": runtime}
+    overrides |= {name: value for name, value in chosen.items() if value is not None}
     run_bundle(
         _UPSTREAM,
         ["inference.json", *_MODES[mode]],
@@ -102,7 +104,6 @@ def segment(
         task=task,
         tasks_file=tasks_file,
         weights=weights,
-        runtime=runtime,
         label_values=label_values,
         report=bool(report),
         dicom_seg=bool(dicom_seg),
