@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from monai.utils import set_determinism
 
+from tests.running import copied
 from uniseg_nets import UniSeg
 from uniseg_nets.bundle import bundle_folder
 from uniseg_nets.checkpoints import save_weights
@@ -43,6 +44,12 @@ def test_data() -> Path:
 @pytest.fixture(scope="session")
 def bundle() -> Path:
     return bundle_folder("uniseg_upstream")
+
+
+@pytest.fixture
+def copy(bundle: Path, tmp_path: Path) -> Path:
+    """The bundle elsewhere, without weights; a module's own ``bundle`` is the one copied."""
+    return copied(bundle, tmp_path)
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ import pytest
 import torch
 from monai.bundle import ConfigWorkflow, download, load
 
-from tests.running import copied, run
+from tests.running import run
 from tests.test_plan import AFFINE, write_case
 from uniseg_nets import UniSeg
 from uniseg_nets.bundle import bundle_folder
@@ -25,11 +25,6 @@ SHORT = {"max_epochs": 1, "batches_per_epoch": 4, "val_interval": 1}
 @pytest.fixture(scope="session")
 def bundle():
     return bundle_folder("uniseg_finetune")
-
-
-@pytest.fixture
-def copy(bundle, tmp_path):
-    return copied(bundle, tmp_path)
 
 
 @pytest.fixture

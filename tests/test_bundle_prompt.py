@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.running import copied, run
+from tests.running import run
 from uniseg_nets.bundle import bundle_folder
 from uniseg_nets.phantom import write_phantom_tasks
 
@@ -24,11 +24,6 @@ SHORT = TINY | {"max_epochs": 1, "batches_per_epoch": 4, "val_interval": 1, "num
 @pytest.fixture(scope="session")
 def bundle():
     return bundle_folder("unetr_prompt_tuning")
-
-
-@pytest.fixture
-def copy(bundle, tmp_path):
-    return copied(bundle, tmp_path)
 
 
 def test_a_base_is_trained_a_centre_tuned_and_both_segment(copy, tmp_path, table):

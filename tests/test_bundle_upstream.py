@@ -15,19 +15,18 @@ import pytest
 import torch
 from monai.bundle import ConfigWorkflow, load
 
-from tests.running import copied, run
+from tests.running import run
 from uniseg_nets.phantom import write_phantom_tasks, write_phantoms
 
 DEMO = ["inference.json", "demo.json"]
 
 
 @pytest.fixture
-def copy(bundle, tmp_path) -> Path:
-    """The bundle outside the project, with the demo weights as its model."""
-    target = copied(bundle, tmp_path)
+def copy(copy, demo_weights) -> Path:
+    """With the demo weights, as its model too."""
     for name in ("demo.pt", "model.pt"):
-        shutil.copy(bundle / "models" / "demo.pt", target / "models" / name)
-    return target
+        shutil.copy(demo_weights, copy / "models" / name)
+    return copy
 
 
 def test_metadata_name_the_union_of_all_labels(bundle, table):

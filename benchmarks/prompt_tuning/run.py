@@ -64,7 +64,7 @@ def main() -> None:
         if not (base / "last.pt").is_file():
             _train(base, cases[OLD][0], ["train_base.json"], seed, options.base_epochs)
         if ("none", "0", str(seed)) not in done:
-            network = _started(base / "last.pt", [], {})
+            network = _base(base / "last.pt")
             append_row(results, FIELDS, _row("none", "0", seed, network, cases, base / "direct"))
         for size, count in SIZES.items():
             for variant in options.variants:
@@ -123,10 +123,10 @@ def _train(
     return network
 
 
-def _started(weights: Path, overlays: list[str], more: dict[str, Any]) -> torch.nn.Module:
+def _base(weights: Path) -> torch.nn.Module:
     """The base's network as it is."""
     options = _options(weights.parent, 0) | {"num_prompts": 0, "trained": [], "base_weights": str(weights)}
-    network: torch.nn.Module = ConfigWorkflow(_files(*overlays), **options, **more).parser.get_parsed_content("network")
+    network: torch.nn.Module = ConfigWorkflow(_files(), **options).parser.get_parsed_content("network")
     return network
 
 

@@ -6,14 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from uniseg_nets.nets import UniSegBackbone
+from uniseg_nets.runtimes.base import Runtime
 
 __all__ = ["EagerRuntime"]
 
 
-class EagerRuntime(nn.Module):
+class EagerRuntime(Runtime):
     """A network's inference steps in PyTorch, under autocast.
 
     Args:
@@ -23,8 +24,7 @@ class EagerRuntime(nn.Module):
     """
 
     def __init__(self, network: UniSegBackbone, bfloat16: bool = False, compiled: bool = False):
-        super().__init__()
-        self.network = network
+        super().__init__(network)
         self._bfloat16 = bfloat16
         steps: list[Callable[..., Any]] = [network.encode, network.decode_coarse, network.decode_fine]
         self._encode, self._coarse, self._fine = map(torch.compile, steps) if compiled else steps
@@ -33,32 +33,20 @@ class EagerRuntime(nn.Module):
         return torch.autocast(x.device.type, torch.bfloat16, enabled=self._bfloat16)
 
     def encode(self, x: Tensor) -> list[Tensor]:
-        """(B, C, D, H, W) -> features of the six stages, finest first."""
         with self._autocast(x):
             features: list[Tensor] = self._encode(x)
         return features
 
     def prompts(self, features: list[Tensor]) -> Tensor:
-        """Features -> the prompts of all tasks, (B, T, d, h, w)."""
         with self._autocast(features[-1]):
             return self.network.prompts(features)
 
-    def select(self, prompts: Tensor, task: int | Tensor) -> Tensor:
-        """The prompt of each sample's task."""
-        return self.network.select(prompts, task)
-
-    def decode(self, features: list[Tensor], prompt: Tensor) -> Tensor:
-        """Features and one task's prompt -> logits (B, K, D, H, W)."""
-        return self.decode_fine(features, self.decode_coarse(features, prompt)[0])
-
     def decode_coarse(self, features: list[Tensor], prompt: Tensor) -> tuple[Tensor, Tensor]:
-        """See :meth:`uniseg_nets.UniSegBackbone.decode_coarse`."""
         with self._autocast(prompt):
             found: tuple[Tensor, Tensor] = self._coarse(features, prompt)
         return found
 
     def decode_fine(self, features: list[Tensor], x: Tensor) -> Tensor:
-        """See :meth:`uniseg_nets.UniSegBackbone.decode_fine`."""
         with self._autocast(x):
             logits: Tensor = self._fine(features, x)
         return logits

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from uniseg_nets.nets import UniSegBackbone
 from uniseg_nets.nets.unet import TOTAL_STRIDE
+from uniseg_nets.runtimes.base import Runtime
 
 __all__ = ["OpenVINORuntime"]
 
@@ -31,7 +32,7 @@ _FINE_SKIPS = (1, 0)
 _TRACED = tuple(2 * stride for stride in TOTAL_STRIDE)
 
 
-class OpenVINORuntime(nn.Module):
+class OpenVINORuntime(Runtime):
     """A network's inference steps, computed by OpenVINO for each size of window that comes.
 
     Features are OpenVINO's own tensors and last until the next ``encode``; the prompts stay PyTorch's.
@@ -43,15 +44,13 @@ class OpenVINORuntime(nn.Module):
     """
 
     def __init__(self, network: UniSegBackbone, bfloat16: bool = False, cache_dir: str | PathLike[str] | None = None):
-        super().__init__()
-        self.network = network
+        super().__init__(network)
         self._cache_dir = None if cache_dir is None else Path(cache_dir)
         self._bfloat16 = bfloat16
         self._parts: dict[tuple[int, ...], _Parts] = {}
         self._used: _Parts | None = None
 
     def encode(self, x: Tensor) -> list[Any]:
-        """(B, C, D, H, W) -> features of the six stages, finest first; the last one is a PyTorch tensor."""
         size = tuple(x.shape)
         if size not in self._parts:
             models = _models(self.network, size[0], size[1], self._cache_dir)
@@ -59,25 +58,11 @@ class OpenVINORuntime(nn.Module):
         self._used = self._parts[size]
         return self._used.encode(x)
 
-    def prompts(self, features: list[Any]) -> Tensor:
-        """Features -> the prompts of all tasks, (B, T, d, h, w)."""
-        return self.network.prompts(features)
-
-    def select(self, prompts: Tensor, task: int | Tensor) -> Tensor:
-        """The prompt of each sample's task."""
-        return self.network.select(prompts, task)
-
-    def decode(self, features: list[Any], prompt: Tensor) -> Tensor:
-        """Features and one task's prompt -> logits (B, K, D, H, W)."""
-        return self.decode_fine(features, self.decode_coarse(features, prompt)[0])
-
     def decode_coarse(self, features: list[Any], prompt: Tensor) -> tuple[Any, Tensor]:
-        """See :meth:`uniseg_nets.UniSegBackbone.decode_coarse`."""
         assert self._used is not None
         return self._used.decode_coarse(torch.cat((features[-1], prompt), dim=1))
 
     def decode_fine(self, features: list[Any], x: Any) -> Tensor:
-        """See :meth:`uniseg_nets.UniSegBackbone.decode_fine`."""
         assert self._used is not None
         return self._used.decode_fine()
 

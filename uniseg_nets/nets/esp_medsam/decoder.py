@@ -6,8 +6,6 @@ Letters: B batch, C channels, (h, w) size of the embedding.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from monai.networks.nets.vista3d import TwoWayTransformer
 from torch import Tensor, nn
@@ -16,12 +14,13 @@ from uniseg_nets.nets.esp_medsam.parts import FourierPositions, LayerNorm2d
 
 __all__ = ["ModalityDecoder"]
 
+_SHARED = "all"
+
 
 class ModalityDecoder(nn.Module):
     """Prompted embedding (B, C, h, w) and a modality -> mask logits (B, 1, 4 h, 4 w).
 
     Args:
-        modalities: names.
         channels: C.
         heads: of the transformer's attention.
         mlp_dim: of the transformer.
@@ -31,7 +30,6 @@ class ModalityDecoder(nn.Module):
 
     def __init__(
         self,
-        modalities: Sequence[str],
         channels: int = 256,
         heads: int = 8,
         mlp_dim: int = 2048,
@@ -52,19 +50,23 @@ class ModalityDecoder(nn.Module):
         )
         self.queries = nn.ParameterDict()
         self.filters = nn.ModuleDict()
-        for modality in ["all"] if shared_query else modalities:
-            self.add(modality)
+        if shared_query:
+            self._open(_SHARED)
 
     def add(self, modality: str) -> None:
-        """A decoding channel for one more modality."""
+        """A decoding channel for one more modality; with a shared query there is nothing to add."""
+        if not self.shared_query:
+            self._open(modality)
+
+    def _open(self, name: str) -> None:
         width = self.channels
-        self.queries[modality] = nn.Parameter(torch.randn(1, 1, width))
-        self.filters[modality] = nn.Sequential(
+        self.queries[name] = nn.Parameter(torch.randn(1, 1, width))
+        self.filters[name] = nn.Sequential(
             nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width // 8)
         )
 
     def forward(self, embedding: Tensor, modality: str) -> Tensor:
-        modality = "all" if self.shared_query else modality
+        modality = _SHARED if self.shared_query else modality
         batch, _, height, width = embedding.shape
         positions = self.positions(height, width).expand(batch, -1, -1, -1)
         query = self.queries[modality].expand(batch, -1, -1)

@@ -34,10 +34,10 @@ class ESPMedSAMSizes:
         decoder_heads, decoder_mlp, decoder_depth: of the two-way transformer.
     """
 
-    channels: tuple[int, ...] = (64, 128, 160, 320)
-    depths: tuple[int, ...] = (2, 2, 6, 2)
-    heads: tuple[int, ...] = (2, 4, 5, 10)
-    windows: tuple[int, ...] = (7, 7, 14, 7)
+    channels: Sequence[int] = (64, 128, 160, 320)
+    depths: Sequence[int] = (2, 2, 6, 2)
+    heads: Sequence[int] = (2, 4, 5, 10)
+    windows: Sequence[int] = (7, 7, 14, 7)
     embedding: int = 256
     decoder_heads: int = 8
     decoder_mlp: int = 2048
@@ -65,7 +65,7 @@ class ESPMedSAMOutput:
 
 
 class ESPMedSAM(nn.Module):
-    """Masks of 2D images, prompted by the network itself; 28.5 M parameters and one mask MLP a modality at full size.
+    """Masks of 2D images, prompted by the network itself; 28,881,521 parameters with the six modalities at full size.
 
     Args:
         modalities: names.
@@ -88,13 +88,13 @@ class ESPMedSAM(nn.Module):
         super().__init__()
         if not modalities:
             raise ValueError("no modality: name one at least")
-        self.sizes = ESPMedSAMSizes(**{name: _frozen(value) for name, value in (sizes or {}).items()})
+        self.sizes = ESPMedSAMSizes(**(sizes or {}))
         self.self_prompt = self_prompt
         s = self.sizes
         self.image_encoder = TinyViT(s.channels, s.depths, s.heads, s.windows, s.embedding)
         self.controllers = nn.ModuleDict()
         self.prompt_generator = PatchPromptGenerator(s.embedding)
-        self.decoder = ModalityDecoder([], s.embedding, s.decoder_heads, s.decoder_mlp, s.decoder_depth, shared_query)
+        self.decoder = ModalityDecoder(s.embedding, s.decoder_heads, s.decoder_mlp, s.decoder_depth, shared_query)
         for modality in modalities:
             self.add_modality(modality)
 
@@ -112,8 +112,7 @@ class ESPMedSAM(nn.Module):
         if modality in self.controllers:
             raise ValueError(f"modality {modality!r} is there already: {', '.join(self.modalities)}")
         self.controllers[modality] = ModalityController(self.image_encoder.blocks)
-        if not self.decoder.shared_query:
-            self.decoder.add(modality)
+        self.decoder.add(modality)
 
     def encode(self, image: Tensor, modality: str | None) -> Tensor:
         """(B, 3, S, S), normalised -> embedding (B, C, S / 16, S / 16); without modality, the common encoder's own."""
@@ -138,7 +137,3 @@ class ESPMedSAM(nn.Module):
         if modality not in self.controllers:
             raise ValueError(f"no modality {str(modality)[:80]!r}: the network has {', '.join(self.modalities)}")
         return modality
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
