@@ -122,7 +122,7 @@ def test_a_result_never_overwrites_its_own_scan(table, prostate, write_scan, tmp
     scan = write_scan("case.nii.gz", prostate.image[0], prostate.affine)
     before = scan.read_bytes()
     case = there_and_back(table, "prostate", scan, write_scan("l.nii.gz", prostate.label, prostate.affine))
-    with pytest.raises(ValueError, match="would overwrite its own scan"):
+    with pytest.raises(ValueError, match="would overwrite its own image"):
         SaveLabelMapd("pred", tmp_path, table, "prostate")(case)
     assert scan.read_bytes() == before
 

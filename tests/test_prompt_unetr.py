@@ -121,7 +121,7 @@ def test_a_base_of_other_sizes_is_refused_or_taken_in_part(shared, caplog):
         load_base(network, shared)
     load_base(network, shared, strict=False)
     assert "2 new (out.conv.conv.weight" in caplog.text
-    with pytest.raises(ValueError, match=r"no parameter begins with \['neck'\]"):
+    with pytest.raises(ValueError, match=r"no part \['neck'\]"):
         train_only(network, ["neck"])
 
 

@@ -2,7 +2,7 @@ from collections import Counter
 
 import pytest
 
-from uniseg_nets.data import TaskBatchSampler, sampler
+from uniseg_nets.data import GroupBatchSampler, TaskBatchSampler, sampler
 
 CASES = [{"task": "liver"}] * 3 + [{"task": "spleen"}] * 10 + [{"task": "whole_body_tumour"}] * 2
 
@@ -71,3 +71,14 @@ def test_no_training_case_or_an_unknown_task_is_an_error(table):
         TaskBatchSampler([], table)
     with pytest.raises(ValueError, match="did you mean 'liver'"):
         TaskBatchSampler([{"task": "livr"}], table)
+
+
+def test_groups_may_meet_in_a_batch_with_equal_shares():
+    groups = ["a"] * 3 + ["b"] * 10
+    drawn = list(GroupBatchSampler(groups, batch_size=4, batches_per_group=5, mixed=True, seed=0))
+    assert len(drawn) == 10 and all(len(batch) == 4 for batch in drawn)
+    told = [groups[index] for batch in drawn for index in batch]
+    assert told.count("a") == told.count("b") == 20
+    assert any(len({groups[index] for index in batch}) == 2 for batch in drawn)
+    pure = list(GroupBatchSampler(groups, batch_size=4, batches_per_group=5))
+    assert all(len({groups[index] for index in batch}) == 1 for batch in pure)

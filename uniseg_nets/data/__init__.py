@@ -5,9 +5,10 @@ from uniseg_nets.data.datalist import load_datalist
 from uniseg_nets.data.folds import fold_cases
 from uniseg_nets.data.guarded import GuardedDataset
 from uniseg_nets.data.preprocessed import PreprocessedDataset
-from uniseg_nets.data.sampler import TaskBatchSampler
+from uniseg_nets.data.sampler import GroupBatchSampler, TaskBatchSampler
 
 __all__ = [
+    "GroupBatchSampler",
     "GuardedDataset",
     "PreprocessedDataset",
     "TaskBatchSampler",

@@ -32,8 +32,9 @@ class FiniteLossGuard:
 
 
 def place(engine: SupervisedTrainer) -> str:
-    """Where a training stands: epoch, iteration, task and cases of the batch."""
+    """Where a training stands: epoch, iteration, task or modality and cases of the batch."""
     state, batch = engine.state, engine.state.batch
-    tasks = ", ".join(sorted(set(map(str, batch["task"]))))
-    cases = ", ".join(str(name) for name in batch.get("name", batch["task"]))
-    return f"epoch {state.epoch}, iteration {state.iteration}: task {tasks}, cases {cases}"
+    kind = "task" if "task" in batch else "modality"
+    kinds = ", ".join(sorted(set(map(str, batch[kind]))))
+    cases = ", ".join(str(name) for name in batch.get("name", batch[kind]))
+    return f"epoch {state.epoch}, iteration {state.iteration}: {kind} {kinds}, cases {cases}"

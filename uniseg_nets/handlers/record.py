@@ -10,7 +10,7 @@ from ignite.engine import Events
 
 from uniseg_nets.engines import CaseEvaluator
 from uniseg_nets.files import write_json
-from uniseg_nets.transforms.export import SaveLabelMapd
+from uniseg_nets.transforms.result import ResultSaver
 
 __all__ = ["RunRecord"]
 
@@ -22,11 +22,11 @@ class RunRecord:
     processes that share a run, each writes its own, ``run_1.json`` and so on.
 
     Args:
-        saver: what writes the label maps; its folder and its facts are the run's.
+        saver: what writes the results; its folder and its facts are the run's.
         total: number of cases with those that were finished before.
     """
 
-    def __init__(self, saver: SaveLabelMapd, total: int) -> None:
+    def __init__(self, saver: ResultSaver, total: int) -> None:
         self.saver = saver
         self.total = total
         self.started = datetime.now(UTC)
@@ -46,7 +46,7 @@ class RunRecord:
             "finished_before": self.total - len(engine.data_loader),
             "seconds_a_case": engine.seconds,
             "failed": engine.failures,
-            "made_by": self.saver.facts({}) if self.saver.task is not None else {},
+            "made_by": self.saver.facts({}),
         }
         write_json(_own_name(self.saver.output_dir / "run.json"), record)
         failures = _own_name(self.saver.output_dir / "failures.json")

@@ -5,28 +5,26 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Hashable, Mapping, Sequence
-from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from typing import Any, cast
 
-import monai
 import nibabel as nib
 import numpy as np
 import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor
-from monai.transforms import MapTransform, SaveImaged
+from monai.transforms import MapTransform
 from monai.utils.enums import MetaKeys
 from torch import Tensor
 
-import uniseg_nets
-from uniseg_nets.files import atomic_path, sha256_of, write_json
+from uniseg_nets.files import atomic_path, write_json
 from uniseg_nets.tasks import Task, TaskTable
 from uniseg_nets.transforms.grid import flipped
 from uniseg_nets.transforms.load import LoadCase
 from uniseg_nets.transforms.preprocess import grid_of
 from uniseg_nets.transforms.resample import resample_argmax
+from uniseg_nets.transforms.result import ResultSaver
 
 __all__ = ["LabelMapd", "SaveLabelMapd", "read_label_map"]
 
@@ -102,22 +100,19 @@ class LabelMapd(MapTransform):
         return torch.stack([merged == value for value in present]), present
 
 
-class SaveLabelMapd(SaveImaged):
+class SaveLabelMapd(ResultSaver):
     """Writes a label map as ``OUTPUT_DIR/NAME.nii.gz`` and beside it ``NAME.json``, which says what its values mean.
 
     Where each case brings its own task, results lie in ``OUTPUT_DIR/TASK/``.
 
-    Not MONAI's writer: the header of a NIfTI input is kept field by field (sform, qform and their codes), files
-    appear whole or not at all, and the JSON, written last, marks a case as finished. It is a ``SaveImaged`` because
-    servers that write results themselves look for that and leave it out.
+    Not MONAI's writer: the header of a NIfTI input is kept field by field (sform, qform and their codes), and files
+    appear whole or not at all.
 
     Args:
         keys: the label map's key.
         output_dir: folder for the results.
         tasks, task, values: as for :class:`LabelMapd`.
-        name_key: key of the case's name.
-        weights: the network's weights, or several networks'; their hash stands in the JSON.
-        about: more facts for the JSON, such as the inferer's settings.
+        name_key, weights, about: see :class:`~uniseg_nets.transforms.result.ResultSaver`.
 
     Raises:
         ValueError: the result would overwrite the scan it was made from.
@@ -134,59 +129,22 @@ class SaveLabelMapd(SaveImaged):
         weights: str | PathLike[str] | Sequence[str] | None = None,
         about: Mapping[str, Any] | None = None,
     ) -> None:
-        MapTransform.__init__(self, keys)
-        self.output_dir = Path(output_dir)
-        self.name_key = name_key
+        super().__init__(keys, output_dir, name_key, weights, about)
         self.tasks = tasks
         self.task = task
         self.values = values
-        self.about = dict(about or {})
-        self.weights = weights
-
-    @cached_property
-    def _weights_sha256(self) -> str | list[str] | None:
-        if self.weights is None or isinstance(self.weights, (str, PathLike)):
-            return None if self.weights is None else sha256_of(self.weights)
-        return [sha256_of(file) for file in self.weights]
 
     def facts(self, case: Mapping[Any, Any]) -> dict[str, Any]:
-        """What the JSON beside a label map says of how it was made."""
-        task = case["task"] if self.task is None else self.task
+        task = case.get("task") if self.task is None else self.task
+        if task is None:
+            return super().facts(case)
         return {
             "task": "+".join(one.name for one in self.tasks.select(task)),
             "labels": {str(value): name for value, name in label_names(self.tasks, task, self.values).items()},
-            **self.about,
-            "weights_sha256": self._weights_sha256,
-            "versions": {
-                "uniseg_nets": uniseg_nets.__version__,
-                "monai": monai.__version__,
-                "torch": torch.__version__,
-            },
+            **super().facts(case),
         }
 
-    def unfinished(self, cases: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        """The cases without a result of the same task, weights and settings that is newer than their scans."""
-        left = [case for case in cases if not self._is_finished(case)]
-        if len(left) < len(cases):
-            logger.info("%d of %d cases are finished already and skipped", len(cases) - len(left), len(cases))
-        return left
-
-    def _is_finished(self, case: Mapping[str, Any]) -> bool:
-        target, beside = self._targets(case)
-        if not (target.is_file() and beside.is_file()):
-            return False
-        try:
-            written = json.loads(beside.read_text(encoding="utf-8"))
-        except ValueError:
-            return False
-        if any(written.get(key) != value for key, value in self.facts(case).items()):
-            return False
-        images = [case["image"]] if isinstance(case["image"], str) else case["image"]
-        scans = [path for image in images for path in (Path(image), *Path(image).glob("*"))]
-        return all(path.stat().st_mtime <= beside.stat().st_mtime for path in scans if path.exists())
-
-    def _targets(self, case: Mapping[Any, Any]) -> tuple[Path, Path]:
-        """The label map's file and the JSON beside it."""
+    def targets(self, case: Mapping[Any, Any]) -> tuple[Path, Path]:
         folder = self.output_dir
         if self.task is None:
             folder = folder / self.tasks.one(case["task"]).name
@@ -198,13 +156,11 @@ class SaveLabelMapd(SaveImaged):
         for key in self.key_iterator(d):
             label: MetaTensor = d[key]
             source = Path(label.meta["filename_or_obj"])
-            target, beside = self._targets(d)
-            if target.exists() and source.exists() and target.samefile(source):
-                raise ValueError(f"result {target} would overwrite its own scan: choose another output folder")
+            target, beside = self.targets(d)
+            self.refuse_overwriting(source, target)
             with atomic_path(target) as temporary:
                 nib.save(_nifti(label.as_tensor()[0].numpy(), np.asarray(label.affine), source), temporary)
-            facts = {"label_map": target.name, "image": source.name, **self.facts(d)}
-            write_json(beside, facts)
+            write_json(beside, {"label_map": target.name, "image": source.name, **self.facts(d)})
             logger.info("wrote %s", target)
         return d
 
