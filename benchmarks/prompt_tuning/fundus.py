@@ -1,0 +1,130 @@
+"""The same in 2D: vessels of the retina, DRIVE (old centre) to CHASE (new centre), with a 2D UNETR.
+
+    UNISEG_TEST_DATA=DIR python -m benchmarks.prompt_tuning.fundus OUT [--seeds 0 1] [--base_epochs 12] [--epochs 3]
+
+Old: DIR/data/images_2d/fundus_vessel_drive, 24 images to train on, 8 held. New: fundus_vessel_chase, 8 and 15. Drawn by
+seed 2023. Images, augmentation and training are those of the bundle esp_medsam_2d; ``fundus.json`` puts another network
+into it. 50 steps of four images an epoch; the last weights are evaluated. Adds rows to ``OUT/results.csv``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from monai.bundle import ConfigWorkflow
+from monai.metrics import compute_dice
+
+from benchmarks.results import append_row, read_rows
+from uniseg_nets.bundle import bundle_folder
+from uniseg_nets.checkpoints import save_weights
+from uniseg_nets.files import write_json
+from uniseg_nets.freezing import TrainedPart, trainable
+
+HERE = Path(__file__).parent
+SEED = 2023
+CENTRES = {"old": ("fundus_vessel_drive", 8), "new": ("fundus_vessel_chase", 15)}
+_BASE_LEARNING_RATE, _PROMPT_LEARNING_RATE, _LEARNING_RATE = 1e-3, 1e-2, 1e-4
+# As many as stay below 1 % of this network.
+_PROMPTS = {"num_prompts": 16, "learning_rate": _PROMPT_LEARNING_RATE}
+_DECODER = ["decoder5", "decoder4", "decoder3", "decoder2", "out"]
+VARIANTS: dict[str, dict[str, Any]] = {
+    "shallow prompts": {"trained": ["vit.prompts"], **_PROMPTS, "num_prompts": 100, "mode": "shallow"},
+    "deep prompts": {"trained": ["vit.prompts"], **_PROMPTS},
+    "deep prompts and head": {"trained": ["vit.prompts", "out"], **_PROMPTS},
+    "head": {"trained": ["out"], "learning_rate": _PROMPT_LEARNING_RATE},
+    "decoder": {"trained": _DECODER, "learning_rate": _LEARNING_RATE},
+    "everything": {"learning_rate": _LEARNING_RATE},
+    "from scratch": {"learning_rate": _BASE_LEARNING_RATE},
+}
+FIELDS = ("variant", "size", "seed", "new_dice", "old_dice", "trained", "parameters", "file_bytes", "seconds")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    parser.add_argument("--base_epochs", type=int, default=12)
+    parser.add_argument("--epochs", type=int, default=3)
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.WARNING)
+    output = options.output
+    _write_datalists(Path(os.environ["UNISEG_TEST_DATA"]) / "data" / "images_2d", output)
+    done = {(row["variant"], row["seed"]) for row in read_rows(output / "results.csv")}
+    for seed in options.seeds:
+        base = output / f"base_seed{seed}" / "last.pt"
+        if not base.is_file():
+            _train(base.parent, "old", seed, options.base_epochs, learning_rate=_BASE_LEARNING_RATE)
+        if ("none", str(seed)) not in done:
+            network = _workflow(base.parent, "new", seed, base_weights=str(base)).parser.get_parsed_content("started")
+            append_row(output / "results.csv", FIELDS, _row("none", "0", seed, network, output))
+        for variant, more in VARIANTS.items():
+            if (variant, str(seed)) in done:
+                continue
+            start = time.perf_counter()
+            folder = output / f"{variant.replace(' ', '_')}_{seed}"
+            weights = None if variant == "from scratch" else str(base)
+            network = _train(folder, "new", seed, options.epochs, base_weights=weights, **more)
+            seconds = round(time.perf_counter() - start)
+            row = _row(variant, "all", seed, network, output) | {"seconds": seconds}
+            append_row(output / "results.csv", FIELDS, row)
+            print(row, flush=True)
+
+
+def _write_datalists(images: Path, output: Path) -> None:
+    for centre, (folder, held) in CENTRES.items():
+        paths = sorted((images / folder / "images").glob("*.jpg"))
+        entries = [
+            {"image": str(path), "label": str(images / folder / "masks" / f"{path.stem}.png"), "modality": "fundus"}
+            for path in (paths[index] for index in np.random.default_rng(SEED).permutation(len(paths)))
+        ]
+        write_json(output / f"{centre}.json", {"validation": entries[:held], "training": entries[held:]})
+
+
+def _workflow(folder: Path, centre: str, seed: int, **more: Any) -> ConfigWorkflow:
+    root = bundle_folder("esp_medsam_2d")
+    options = {"logging_file": False, "workflow_type": "train", "bundle_root": str(root), "seed": seed, "resume": True}
+    options |= {"output_dir": str(folder), "ckpt_dir": str(folder), "best_dir": str(folder)}
+    options |= {"cache_dir": str(folder.parent / "cache"), "datalist": str(folder.parent / f"{centre}.json")}
+    return ConfigWorkflow([str(root / "configs" / "train.json"), str(HERE / "fundus.json")], **options, **more)
+
+
+def _train(folder: Path, centre: str, seed: int, epochs: int, **more: Any) -> torch.nn.Module:
+    training = _workflow(folder, centre, seed, max_epochs=epochs, val_interval=epochs + 1, **more)
+    training.initialize()
+    training.run()
+    network: torch.nn.Module = training.parser.get_parsed_content("started")
+    save_weights(network.state_dict(), folder / "last.pt")
+    return network
+
+
+def _row(variant: str, size: str, seed: int, network: torch.nn.Module, output: Path) -> dict[str, Any]:
+    dice = {}
+    for centre in CENTRES:
+        held = _workflow(output / "held", centre, seed).parser.get_parsed_content("validate#dataset")
+        with torch.no_grad():
+            found = [(network.eval()(case["image"][None]) > 0, case["label"][None]) for case in held]
+        dice[centre] = round(float(np.mean([compute_dice(*pair).item() for pair in found])), 4)
+    part = output / "part.pt"
+    save_weights(TrainedPart(network).state_dict(), part)
+    return {
+        "variant": variant,
+        "size": size,
+        "seed": seed,
+        "new_dice": dice["new"],
+        "old_dice": dice["old"],
+        "trained": sum(p.numel() for p in trainable(network)) if variant != "none" else 0,
+        "parameters": sum(p.numel() for p in network.parameters()),
+        "file_bytes": part.stat().st_size if variant != "none" else 0,
+        "seconds": 0,
+    }
+
+
+if __name__ == "__main__":
+    main()
