@@ -9,10 +9,10 @@ READY  := $(VENV)/.ready
 LABEL  := $(VENV)-label
 LABELS := $(LABEL)/.ready
 
-.PHONY: help demo test slow label-demo test-label bundles lint bench clean
+.PHONY: help demo demo-2d test slow label-demo test-label bundles lint bench clean
 
 help:  ## list the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
 
 $(READY): setup.cfg pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -23,6 +23,9 @@ $(READY): setup.cfg pyproject.toml
 
 demo: $(READY)  ## segment synthetic patients of three modalities: label maps, table, picture in demo/
 	$(BIN)/uniseg demo demo
+
+demo-2d: $(READY)  ## recognise and segment synthetic 2D images of six modalities: masks, overlays, table in demo-2d/
+	$(BIN)/uniseg demo-2d demo-2d
 
 test: $(READY)  ## the tests that need minutes at most
 	$(BIN)/python -m pytest
@@ -63,4 +66,4 @@ bench: $(READY)  ## a window on every runtime; agreement with the official relea
 	$(BIN)/python -m benchmarks.training --patch 32 96 96 --features 8 96
 
 clean:  ## remove what the targets made
-	rm -rf $(VENV) $(LABEL) demo label-demo build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .coverage
+	rm -rf $(VENV) $(LABEL) demo demo-2d label-demo build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .coverage

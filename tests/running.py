@@ -14,8 +14,18 @@ def copied(bundle, folder):
 
 def run(verb, cwd, configs, folder=Path("configs"), **options):
     """`python -m monai.bundle VERB` with configs of a folder; an absolute config stays as it is. Returns the output."""
+    return _output([], verb, cwd, configs, folder, options)
+
+
+def run_on_two_ranks(cwd, configs, folder=Path("configs"), **options):
+    """`python -m monai.bundle run` in two processes, as torchrun starts them. Returns the output of both."""
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    return _output(launcher, "run", cwd, configs, folder, options)
+
+
+def _output(launcher, verb, cwd, configs, folder, options):
     files = str([str(folder / config) for config in configs])
-    command = [sys.executable, "-m", "monai.bundle", verb, "--config_file", files]
+    command = [sys.executable, *launcher, "-m", "monai.bundle", verb, "--config_file", files]
     for name, value in options.items():
         command += [f"--{name}", str(value)]
     found = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)

@@ -15,7 +15,7 @@ import pytest
 import torch
 from monai.bundle import ConfigWorkflow, load
 
-from tests.running import run
+from tests.running import run, run_on_two_ranks
 from uniseg_nets.phantom import write_phantom_tasks, write_phantoms
 
 DEMO = ["inference.json", "demo.json"]
@@ -130,13 +130,8 @@ def test_two_processes_train_like_one_with_double_batches(copy, tmp_path, data):
         return [float(value) for value in re.findall(r"Iter: \d+/\d+ -- train_loss: ([0-9.]+)", log)]
 
     one = losses(run("run", copy, TRAIN, batch_size=4, **options, **data | {"ckpt_dir": tmp_path / "one"}))
-    files = str([f"configs/{name}" for name in [*TRAIN, "multi_gpu_train.json"]])
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    command += ["-m", "monai.bundle", "run", "--config_file", files]
-    for name, value in (options | data | {"ckpt_dir": tmp_path / "two"}).items():
-        command += [f"--{name}", str(value)]
-    found = subprocess.run(command, cwd=copy, capture_output=True, text=True, check=True)
-    two = losses(found.stdout + found.stderr)
+    two = run_on_two_ranks(copy, [*TRAIN, "multi_gpu_train.json"], **options, **data | {"ckpt_dir": tmp_path / "two"})
+    two = losses(two)
     assert len(one) == 24 and len(two) == 48  # two ranks log each their half of the batch
     assert np.mean(two) == pytest.approx(np.mean(one), rel=0.05)
     assert (tmp_path / "two" / "checkpoint_epoch=2.pt").is_file()

@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from uniseg_nets.nets.esp_medsam import ESPMedSAM
-from uniseg_nets.nets.esp_medsam.weights import load_mobile_sam, load_sam_transformer
+from uniseg_nets.freezing import train_only
+from uniseg_nets.nets.esp_medsam import ESPMedSAM, SAMEncoder, load_mobile_sam, load_sam_transformer, take_over
 
 SMALL = {"channels": [8, 16, 20, 40], "heads": [1, 2, 2, 4], "embedding": 32, "decoder_mlp": 64, "decoder_heads": 4}
 
@@ -20,7 +20,7 @@ def network():
 
 def masks(network, image, modality):
     with torch.no_grad():
-        return network(image, modality)
+        return network.segment(image, modality)
 
 
 def test_parameter_counts_at_full_size():
@@ -69,7 +69,7 @@ def test_a_new_modality_changes_no_other(network):
     for parameter in new:
         parameter.requires_grad_()
     network.eval()
-    network(image, "microscopy").mask.square().mean().backward()
+    network.segment(image, "microscopy").mask.square().mean().backward()
     optimizer.step()
     after = masks(network, image, "fundus")
     assert torch.equal(before.mask, after.mask) and torch.equal(before.embedding, after.embedding)
@@ -79,16 +79,16 @@ def test_a_new_modality_changes_no_other(network):
 
 def test_the_prompt_reaches_the_mask_and_its_loss_stays_from_the_patches(network):
     image = torch.randn(1, 3, 64, 64)
-    output = network(image, "fundus")
+    output = network.segment(image, "fundus")
     output.mask.sum().backward()
     assert all(parameter.grad is None for parameter in network.prompt_generator.patches.parameters())
     with torch.no_grad():
         last = network.prompt_generator.patches[-1]
         nn.init.zeros_(last.weight)
         nn.init.constant_(last.bias, 5.0)
-        everywhere = network(image, "fundus").mask
+        everywhere = network.segment(image, "fundus").mask
         nn.init.constant_(last.bias, -5.0)
-        assert not torch.allclose(everywhere, network(image, "fundus").mask)
+        assert not torch.allclose(everywhere, network.segment(image, "fundus").mask)
 
 
 def mobile_sam(network):
@@ -134,3 +134,56 @@ def test_a_wrong_file_is_refused_by_the_tensor_s_name(network, tmp_path):
         load_mobile_sam(network, tmp_path / "bad.pt")
     with pytest.raises(FileNotFoundError, match="SAM or MobileSAM"):
         load_mobile_sam(network, tmp_path / "nowhere.pt")
+
+
+def test_samples_of_a_batch_may_be_of_different_modalities(network):
+    for part in network.controllers["ultrasound"]:
+        torch.nn.init.normal_(part.expert[3].weight, std=0.1)
+        part.bias.data.fill_(1.0)
+    images = torch.randn(3, 3, 64, 96)
+    names = ["fundus", "ultrasound", "fundus"]
+    together = masks(network, images, names)
+    for index, name in enumerate(names):
+        alone = masks(network, images[index : index + 1], name)
+        torch.testing.assert_close(together.mask[index], alone.mask[0], atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(together.embedding[index], alone.embedding[0], atol=1e-4, rtol=1e-4)
+    assert not torch.allclose(masks(network, images, "fundus").mask[1], together.mask[1])
+    with pytest.raises(ValueError, match="2 modalities for 3 images"):
+        masks(network, images, ["fundus", "ultrasound"])
+
+
+def test_frozen_normalisations_keep_their_statistics_in_training(network):
+    train_only(network, ["controllers"])
+    before = {name: tensor.clone() for name, tensor in network.named_buffers()}
+    network.train()
+    network(torch.randn(2, 3, 64, 64), ["fundus", "ultrasound"])
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.named_buffers())
+    train_only(network)
+    network.train()
+    network(torch.randn(2, 3, 64, 64), "fundus")
+    assert any(not torch.equal(tensor, before[name]) for name, tensor in network.named_buffers())
+
+
+def test_a_sam_encoder_is_a_teacher_of_the_same_shape(tmp_path):
+    transformers = pytest.importorskip("transformers")
+    config = transformers.SamVisionConfig(
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        mlp_dim=64,
+        output_channels=32,
+        image_size=64,
+        global_attn_indexes=[1],
+        window_size=2,
+    )
+    transformers.SamVisionModel(config).save_pretrained(tmp_path)
+    teacher = ESPMedSAM(["fundus"], SMALL, encoder=SAMEncoder(tmp_path)).eval()
+    student = ESPMedSAM(["fundus"], SMALL)
+    image = torch.randn(1, 3, 64, 64)
+    assert masks(teacher, image, "fundus").embedding.shape == masks(student, image, "fundus").embedding.shape
+    take_over(student, teacher)
+    assert torch.equal(student.decoder.queries["fundus"], teacher.decoder.queries["fundus"])
+    with pytest.raises(ValueError, match=r"decoder does not fit the student: .*queries\.ultrasound"):
+        take_over(ESPMedSAM(["ultrasound"], SMALL), teacher)
+    with pytest.raises(FileNotFoundError, match="download a SAM model"):
+        SAMEncoder(tmp_path / "nowhere")

@@ -21,7 +21,8 @@ def test_a_zipped_bundle_is_taken_by_monai_s_download_and_load(bundle, tmp_path,
     (runs / "runs").mkdir()
     (runs / "runs" / "secret.txt").write_text("patient")
     archive = zip_bundle(runs, tmp_path / "dist")
-    assert archive.name == f"{bundle.name}_v0.2.0.zip"
+    version = json.loads((bundle / "configs" / "metadata.json").read_text())["version"]
+    assert archive.name == f"{bundle.name}_v{version}.zip"
     assert not any("runs" in name for name in zipfile.ZipFile(archive).namelist())
     (tmp_path / "zoo").mkdir()
     download(url=archive.as_uri(), name=bundle.name, bundle_dir=str(tmp_path / "zoo"), progress=False)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-import os
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,7 +12,7 @@ from torch import nn
 
 from uniseg_nets.runtimes.eager import EagerRuntime
 
-__all__ = ["with_runtime"]
+__all__ = ["settle", "with_runtime"]
 
 logger = logging.getLogger(__name__)
 
@@ -38,32 +36,38 @@ def with_runtime(
         ValueError: no such runtime or precision, or OpenVINO for a network on a GPU.
         ImportError: OpenVINO is asked for and not installed; says how to.
     """
+    if isinstance(network, nn.ModuleList):
+        return nn.ModuleList(with_runtime(member, runtime, precision, cache_dir) for member in network)
+    network.eval()
+    runtime, bfloat16 = settle(runtime, precision, next(network.parameters()).device)
+    if runtime != "openvino":
+        return EagerRuntime(network, bfloat16, runtime == "compile")
+    from uniseg_nets.runtimes.kept import user_cache
+    from uniseg_nets.runtimes.openvino import OpenVINORuntime
+
+    return OpenVINORuntime(network, bfloat16, user_cache() if cache_dir is None else cache_dir)
+
+
+def settle(runtime: str, precision: str, device: torch.device) -> tuple[str, bool]:
+    """The runtime that ``auto`` stands for on a device, and whether it computes in bfloat16.
+
+    Raises:
+        ValueError, ImportError: as for :func:`with_runtime`.
+    """
     if runtime not in _RUNTIMES or precision not in _PRECISIONS:
         raise ValueError(
             f"runtime {runtime!r}, precision {precision!r}: expected one of {_RUNTIMES} and one of {_PRECISIONS}"
         )
-    if isinstance(network, nn.ModuleList):
-        return nn.ModuleList(with_runtime(member, runtime, precision, cache_dir) for member in network)
-    network.eval()
-    device = next(network.parameters()).device
     installed = importlib.util.find_spec("openvino") is not None
     if runtime == "auto":
         runtime = "openvino" if installed and device.type == "cpu" else "torch"
+    if runtime == "openvino" and device.type != "cpu":
+        raise ValueError(f"runtime openvino computes on a CPU, the network is on {device}: choose runtime torch")
+    if runtime == "openvino" and not installed:
+        raise ImportError("runtime openvino: install it with `pip install uniseg-nets[openvino]`")
     bfloat16 = _has_bfloat16(device) if precision == "auto" else precision == "bf16"
     logger.info("runtime %s, %s", runtime, "bf16" if bfloat16 else "fp32")
-    if runtime != "openvino":
-        return EagerRuntime(network, bfloat16, runtime == "compile")
-    if device.type != "cpu":
-        raise ValueError(f"runtime openvino computes on a CPU, the network is on {device}: choose runtime torch")
-    if not installed:
-        raise ImportError("runtime openvino: install it with `pip install uniseg-nets[openvino]`")
-    from uniseg_nets.runtimes.openvino import OpenVINORuntime
-
-    return OpenVINORuntime(network, bfloat16, _user_cache() if cache_dir is None else cache_dir)
-
-
-def _user_cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "uniseg_nets" / "openvino"
+    return runtime, bfloat16
 
 
 def _has_bfloat16(device: torch.device) -> bool:

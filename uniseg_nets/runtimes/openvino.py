@@ -5,11 +5,9 @@ The task is no part of them: its prompt is an input, so that one model serves al
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import tempfile
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any, cast
@@ -22,6 +20,7 @@ from torch import Tensor, nn
 from uniseg_nets.nets import UniSegBackbone
 from uniseg_nets.nets.unet import TOTAL_STRIDE
 from uniseg_nets.runtimes.base import Runtime
+from uniseg_nets.runtimes.kept import kept_models
 
 __all__ = ["OpenVINORuntime"]
 
@@ -53,7 +52,14 @@ class OpenVINORuntime(Runtime):
     def encode(self, x: Tensor) -> list[Any]:
         size = tuple(x.shape)
         if size not in self._parts:
-            models = _models(self.network, size[0], size[1], self._cache_dir)
+            batch, channels = size[:2]
+            models = kept_models(
+                self.network,
+                f"{batch} {channels}",
+                ("encoder", "coarse", "fine"),
+                partial(_converted, self.network, batch, channels),
+                self._cache_dir,
+            )
             self._parts[size] = _Parts(models, size, self._bfloat16)
         self._used = self._parts[size]
         return self._used.encode(x)
@@ -128,26 +134,6 @@ class _Fine(nn.Module):
     def forward(self, x: Tensor, first: Tensor, finest: Tensor) -> Tensor:
         logits: Tensor = self.decoder.heads[4](self.decoder.climb([finest, first, x, x, x, x], x, 3, 5))
         return logits
-
-
-def _models(network: UniSegBackbone, batch: int, channels: int, cache_dir: Path | None) -> list[Any]:
-    """Encoder, coarse and fine decoder as OpenVINO models, for the smallest image; read from the cache if there."""
-    if cache_dir is None:
-        return _converted(network, batch, channels)
-    digest = hashlib.sha256(f"{ov.__version__} {batch} {channels}".encode())
-    for name, tensor in network.state_dict().items():
-        digest.update(name.encode() + tensor.contiguous().numpy().tobytes())
-    folder = cache_dir / digest.hexdigest()[:32]
-    files = [folder / f"{name}.xml" for name in ("encoder", "coarse", "fine")]
-    if not folder.is_dir():
-        cache_dir.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".writing-", dir=cache_dir) as temporary:
-            for model, file in zip(_converted(network, batch, channels), files):
-                ov.save_model(model, Path(temporary) / file.name, compress_to_fp16=False)
-            with contextlib.suppress(OSError):  # another process was first
-                Path(temporary).rename(folder)
-                Path(temporary).mkdir()
-    return [ov.Core().read_model(file) for file in files]
 
 
 def _converted(network: UniSegBackbone, batch: int, channels: int) -> list[Any]:

@@ -1,5 +1,22 @@
 """ESP-MedSAM: a light SAM for 2D images that prompts itself, one small controller a modality."""
 
 from uniseg_nets.nets.esp_medsam.model import ESPMedSAM, ESPMedSAMSizes
+from uniseg_nets.nets.esp_medsam.sam import SAMEncoder
+from uniseg_nets.nets.esp_medsam.weights import (
+    load_mobile_sam,
+    load_sam_transformer,
+    modalities_in,
+    start_from,
+    take_over,
+)
 
-__all__ = ["ESPMedSAM", "ESPMedSAMSizes"]
+__all__ = [
+    "ESPMedSAM",
+    "ESPMedSAMSizes",
+    "SAMEncoder",
+    "load_mobile_sam",
+    "load_sam_transformer",
+    "modalities_in",
+    "start_from",
+    "take_over",
+]

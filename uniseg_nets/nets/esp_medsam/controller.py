@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-__all__ = ["BlockController", "ModalityController"]
+__all__ = ["BlockController", "MixedPart", "ModalityController"]
 
 
 class BlockController(nn.Module):
@@ -44,6 +44,29 @@ class BlockController(nn.Module):
         token = self.token[None, :, None].expand(key.shape[0], -1, -1, -1)
         column = self.bias.expand(*bias.shape[:-1], 1)
         return torch.cat([key, token], 2), torch.cat([value, token], 2), torch.cat([bias, column], -1)
+
+
+class MixedPart:
+    """A block's share where the samples of a batch are of several modalities: one :class:`BlockController` each.
+
+    It is used as a :class:`BlockController` is.
+    """
+
+    def __init__(self, parts: Sequence[BlockController]):
+        self.parts = parts
+
+    def extend(self, key: Tensor, value: Tensor, bias: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Keys and values have a sample's windows side by side: (B x windows, A, N, C / A)."""
+        windows = key.shape[0] // len(self.parts)
+        token = torch.stack([part.token for part in self.parts]).repeat_interleave(windows, 0)[:, :, None]
+        own = torch.cat([part.bias for part in self.parts]).repeat_interleave(windows)[:, None, None, None]
+        bias = bias.expand(key.shape[0], -1, -1, -1)
+        column = own.expand(*bias.shape[:-1], 1)
+        return torch.cat([key, token], 2), torch.cat([value, token], 2), torch.cat([bias, column], -1)
+
+    def expert(self, tokens: Tensor) -> Tensor:
+        """(B, N, C) -> (B, N, C)."""
+        return torch.cat([part.expert(own[None]) for part, own in zip(self.parts, tokens)])
 
 
 class ModalityController(nn.ModuleList):

@@ -6,6 +6,8 @@ Letters: B batch, C channels, (h, w) size of the embedding.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from monai.networks.nets.vista3d import TwoWayTransformer
 from torch import Tensor, nn
@@ -18,7 +20,7 @@ _SHARED = "all"
 
 
 class ModalityDecoder(nn.Module):
-    """Prompted embedding (B, C, h, w) and a modality -> mask logits (B, 1, 4 h, 4 w).
+    """Prompted embedding (B, C, h, w) and modalities -> mask logits (B, 1, 4 h, 4 w).
 
     Args:
         channels: C.
@@ -65,12 +67,14 @@ class ModalityDecoder(nn.Module):
             nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width // 8)
         )
 
-    def forward(self, embedding: Tensor, modality: str) -> Tensor:
-        modality = _SHARED if self.shared_query else modality
+    def forward(self, embedding: Tensor, modalities: Sequence[str]) -> Tensor:
+        """``modalities`` is one name for all samples, or one for each."""
+        names = [_SHARED] if self.shared_query else modalities
         batch, _, height, width = embedding.shape
         positions = self.positions(height, width).expand(batch, -1, -1, -1)
-        query = self.queries[modality].expand(batch, -1, -1)
+        query = torch.cat([self.queries[name] for name in names]).expand(batch, -1, -1)
         query, keys = self.transformer(embedding, positions, query)
         maps = self.upscale(keys.transpose(1, 2).reshape(embedding.shape))
-        weights = self.filters[modality](query[:, 0])  # (B, C / 8), the mask's own filter
+        # The mask's own filter, (B, C / 8).
+        weights = torch.cat([self.filters[name](own) for name, own in zip(names, query[:, 0].chunk(len(names)))])
         return torch.einsum("bc,bchw->bhw", weights, maps)[:, None]

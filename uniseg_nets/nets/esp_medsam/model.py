@@ -1,4 +1,4 @@
-"""ESP-MedSAM, assembled: encoder with modality controllers, SPPG, QDMD.
+"""ESP-MedSAM, assembled: encoder with modality controllers, SPPG, QDMD, and what recognises the modality.
 
 Xu et al., "ESP-MedSAM: Efficient Self-Prompting SAM for Universal Domain-Generalized Medical Image Segmentation",
 arXiv 2407.14153. Letters: B batch, S side of the image.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Self, cast
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from uniseg_nets.nets.esp_medsam.controller import ModalityController
 from uniseg_nets.nets.esp_medsam.decoder import ModalityDecoder
 from uniseg_nets.nets.esp_medsam.prompt import PatchPromptGenerator
+from uniseg_nets.nets.esp_medsam.recogniser import ModalityRecogniser
 from uniseg_nets.nets.esp_medsam.tiny_vit import TinyViT
 
 __all__ = ["MODALITIES", "ESPMedSAM", "ESPMedSAMSizes"]
@@ -72,6 +73,8 @@ class ESPMedSAM(nn.Module):
         sizes: keyword arguments of :class:`ESPMedSAMSizes`.
         self_prompt: let SPPG's prompt reach the decoder; off for comparison.
         shared_query: one decoding channel for all modalities, for comparison.
+        encoder: another image encoder in TinyViT's place, such as a teacher's
+            :class:`~uniseg_nets.nets.esp_medsam.sam.SAMEncoder`.
 
     Raises:
         ValueError: no modality, or from forward one that the network does not have (those it has are named), or an
@@ -84,6 +87,7 @@ class ESPMedSAM(nn.Module):
         sizes: dict[str, Any] | None = None,
         self_prompt: bool = True,
         shared_query: bool = False,
+        encoder: nn.Module | None = None,
     ):
         super().__init__()
         if not modalities:
@@ -91,10 +95,11 @@ class ESPMedSAM(nn.Module):
         self.sizes = ESPMedSAMSizes(**(sizes or {}))
         self.self_prompt = self_prompt
         s = self.sizes
-        self.image_encoder = TinyViT(s.channels, s.depths, s.heads, s.windows, s.embedding)
+        self.image_encoder = encoder or TinyViT(s.channels, s.depths, s.heads, s.windows, s.embedding)
         self.controllers = nn.ModuleDict()
         self.prompt_generator = PatchPromptGenerator(s.embedding)
         self.decoder = ModalityDecoder(s.embedding, s.decoder_heads, s.decoder_mlp, s.decoder_depth, shared_query)
+        self.recogniser = ModalityRecogniser()
         for modality in modalities:
             self.add_modality(modality)
 
@@ -111,29 +116,62 @@ class ESPMedSAM(nn.Module):
         """
         if modality in self.controllers:
             raise ValueError(f"modality {modality!r} is there already: {', '.join(self.modalities)}")
-        self.controllers[modality] = ModalityController(self.image_encoder.blocks)
+        self.controllers[modality] = ModalityController(cast(Any, self.image_encoder).blocks)
         self.decoder.add(modality)
+        self.recogniser.add(modality)
 
-    def encode(self, image: Tensor, modality: str | None) -> Tensor:
-        """(B, 3, S, S), normalised -> embedding (B, C, S / 16, S / 16); without modality, the common encoder's own."""
+    def known(self, modality: str) -> str:
+        """The name itself.
+
+        Raises:
+            ValueError: the network has no such modality.
+        """
+        if modality not in self.controllers:
+            raise ValueError(f"no modality {str(modality)[:80]!r}: the network has {', '.join(self.modalities)}")
+        return modality
+
+    def encode(self, image: Tensor, modality: str | Sequence[str] | None) -> Tensor:
+        """(B, 3, S, S), normalised -> embedding (B, C, S / 16, S / 16).
+
+        Args:
+            image: the images.
+            modality: of all images, or of each; ``None`` for the common encoder's own embedding.
+        """
         if image.shape[2] % 32 or image.shape[3] % 32:
             raise ValueError(
                 f"image of {tuple(image.shape[2:])} pixels: sides must be multiples of 32, pad or resize it"
             )
-        controller = None if modality is None else cast(ModalityController, self.controllers[self._known(modality)])
-        found: Tensor = self.image_encoder(image, controller)
+        names = [] if modality is None else self._each(image, modality)
+        found: Tensor = self.image_encoder(image, [self.controllers[name] for name in names])
         return found
 
-    def forward(self, image: Tensor, modality: str) -> ESPMedSAMOutput:
-        """(B, 3, S, S), normalised, all of one modality -> :class:`ESPMedSAMOutput`."""
+    def segment(self, image: Tensor, modality: str | Sequence[str]) -> ESPMedSAMOutput:
+        """(B, 3, S, S), normalised, and their modality or modalities -> all that is found on the way to the masks."""
         embedding = self.encode(image, modality)
         patches, prompt = self.prompt_generator(embedding)
         prompted = embedding + prompt if self.self_prompt else embedding
-        mask = self.decoder(prompted, modality)
+        mask = self.decoder(prompted, self._each(image, modality))
         mask = F.interpolate(mask, size=image.shape[2:], mode="bilinear", align_corners=False)
         return ESPMedSAMOutput(mask, patches, embedding)
 
-    def _known(self, modality: str) -> str:
-        if modality not in self.controllers:
-            raise ValueError(f"no modality {str(modality)[:80]!r}: the network has {', '.join(self.modalities)}")
-        return modality
+    def forward(self, image: Tensor, modality: str | Sequence[str] | None = None) -> ESPMedSAMOutput | Tensor:
+        """Like :meth:`segment`; in evaluation the mask's logits alone. The first modality where none is named."""
+        output = self.segment(image, self.modalities[0] if modality is None else modality)
+        return output if self.training else output.mask
+
+    def _each(self, image: Tensor, modality: str | Sequence[str]) -> list[str]:
+        """One name for all images, or one for each."""
+        names = [modality] if isinstance(modality, str) else list(modality)
+        if len(set(names)) == 1:
+            names = names[:1]
+        if len(names) not in (1, image.shape[0]):
+            raise ValueError(f"{len(names)} modalities for {image.shape[0]} images: expected one, or one each")
+        return [self.known(name) for name in names]
+
+    def train(self, mode: bool = True) -> Self:
+        """Training mode; batch normalisations whose parameters are frozen keep their statistics."""
+        super().train(mode)
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d) and not module.weight.requires_grad:
+                module.eval()
+        return self

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from uniseg_nets.nets.esp_medsam.controller import BlockController, ModalityController
+from uniseg_nets.nets.esp_medsam.controller import BlockController, MixedPart, ModalityController
 from uniseg_nets.nets.esp_medsam.parts import ConvNorm, LayerNorm2d
 
 __all__ = ["TinyViT"]
@@ -62,9 +62,10 @@ class TinyViT(nn.Module):
         found = [block for stage in self.layers for block in cast(Stage, stage).blocks if isinstance(block, Block)]
         return [(block.attn.proj.out_features, block.attn.heads) for block in found]
 
-    def forward(self, x: Tensor, controller: ModalityController | None = None) -> Tensor:
+    def forward(self, x: Tensor, controllers: Sequence[ModalityController] = ()) -> Tensor:
+        """Without controllers the common encoder; with one, for all samples; with several, one a sample."""
         x = self.patch_embed(x)
-        parts = iter(() if controller is None else controller)
+        parts = (one if len(controllers) == 1 else MixedPart((one, *others)) for one, *others in zip(*controllers))
         for stage in self.layers:
             x = stage(x, parts)
         embedding: Tensor = self.neck(x)
@@ -138,7 +139,7 @@ class Attention(nn.Module):
         distance = (place[:, None] - place[None]).abs()
         self.register_buffer("offsets", distance[..., 0] * window + distance[..., 1], persistent=False)
 
-    def forward(self, x: Tensor, part: BlockController | None) -> Tensor:
+    def forward(self, x: Tensor, part: BlockController | MixedPart | None) -> Tensor:
         batch, tokens, channels = x.shape
         # Query, key and value of one head lie together.
         qkv = self.qkv(self.norm(x)).view(batch, tokens, self.heads, -1).permute(0, 2, 1, 3)
@@ -175,7 +176,7 @@ class Block(nn.Module):
         self.mlp = Mlp(channels)
         self.local_conv = ConvNorm(channels, channels, 3, groups=channels)
 
-    def forward(self, x: Tensor, part: BlockController | None = None) -> Tensor:
+    def forward(self, x: Tensor, part: BlockController | MixedPart | None = None) -> Tensor:
         x = x + self._attend(x, part)
         x = self.local_conv(x)
         tokens = x.flatten(2).transpose(1, 2)
@@ -184,7 +185,7 @@ class Block(nn.Module):
             mixed = mixed + part.expert(tokens)
         return mixed.transpose(1, 2).reshape(x.shape)
 
-    def _attend(self, x: Tensor, part: BlockController | None) -> Tensor:
+    def _attend(self, x: Tensor, part: BlockController | MixedPart | None) -> Tensor:
         """Attention in windows; a map that they do not tile is padded with zeros at its far ends."""
         batch, channels, height, width = x.shape
         side = self.window

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 
 from torch import Tensor, nn
 
+from uniseg_nets.centres import load_base
 from uniseg_nets.checkpoints import read_state, state_faults
-from uniseg_nets.nets.esp_medsam.model import ESPMedSAM
+from uniseg_nets.nets.esp_medsam.model import MODALITIES, ESPMedSAM
 
-__all__ = ["load_mobile_sam", "load_sam_transformer"]
+__all__ = ["load_mobile_sam", "load_sam_transformer", "modalities_in", "start_from", "take_over"]
 
 _ENCODER = "image_encoder."
 _TRANSFORMER = "mask_decoder.transformer."
@@ -62,3 +64,51 @@ def _load(module: nn.Module, state: dict[str, Tensor], path: str | PathLike[str]
         more = f" and {len(faults) - 5} more" if len(faults) > 5 else ""
         raise ValueError(f"{Path(path)} does not hold {what} of these sizes: {'; '.join(faults[:5])}{more}")
     module.load_state_dict(state)
+
+
+def modalities_in(path: str | PathLike[str] | None) -> list[str]:
+    """The modalities that an ESP-MedSAM's weights serve, in their order; the paper's six where no such file is yet."""
+    if path is None or not Path(path).is_file():
+        return list(MODALITIES)
+    names = [name.split(".")[1] for name in read_state(path)[0] if name.startswith("controllers.")]
+    return list(dict.fromkeys(names))
+
+
+def start_from(
+    network: ESPMedSAM,
+    weights: str | PathLike[str] | None = None,
+    mobile_sam: str | PathLike[str] | None = None,
+    trained: Sequence[str] = (),
+    strict: bool = True,
+) -> ESPMedSAM:
+    """The network as a training begins with it.
+
+    Args:
+        network: the network.
+        weights: of an ESP-MedSAM; ``None`` for none.
+        mobile_sam: MobileSAM's file, whose encoder and two-way transformer are taken first; ``None`` for none.
+        trained, strict: as for :func:`~uniseg_nets.centres.load_base`.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: a file that does not fit.
+    """
+    if mobile_sam is not None:
+        load_sam_transformer(load_mobile_sam(network, mobile_sam), mobile_sam)
+    load_base(network, weights, tuple(trained), strict)
+    return network
+
+
+def take_over(student: ESPMedSAM, teacher: ESPMedSAM) -> ESPMedSAM:
+    """The student with the teacher's decoder, prompt generator and recogniser, and its own encoder and controllers.
+
+    Raises:
+        ValueError: the two differ in modalities or in the embedding's size (what does not fit is named).
+    """
+    for name in ("decoder", "prompt_generator", "recogniser"):
+        state = getattr(teacher, name).state_dict()
+        faults = state_faults(state, getattr(student, name).state_dict())
+        if faults:
+            raise ValueError(f"the teacher's {name} does not fit the student: {'; '.join(faults[:5])}")
+        getattr(student, name).load_state_dict(state)
+    return student

@@ -1,0 +1,212 @@
+"""The 2D bundle: teacher, distillation in two stages, training, a modality more, inference and evaluation."""
+
+import csv
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from monai.bundle import ConfigWorkflow
+from PIL import Image
+
+from tests.running import run, run_on_two_ranks
+from uniseg_nets.bundle import bundle_folder
+from uniseg_nets.checkpoints import save_weights
+from uniseg_nets.data.guarded import root_cause
+from uniseg_nets.phantom import write_phantom_pictures
+from uniseg_nets.pictures import with_picture_runtime
+from uniseg_nets.pictures.demo import run_demo
+
+SIZES = {"channels": [8, 16, 20, 40], "heads": [1, 2, 2, 4], "embedding": 32, "decoder_mlp": 64, "decoder_heads": 4}
+LARGER = SIZES | {"channels": [16, 24, 32, 48], "heads": [1, 2, 2, 4]}
+TEACHER = {"_target_": "uniseg_nets.nets.esp_medsam.ESPMedSAM", "modalities": "@modalities", "sizes": LARGER}
+TINY = {"image_size": 64, "network_def#sizes": SIZES}
+SHORT = {"max_epochs": 1, "batches_per_modality": 2, "batch_size": 2, "val_interval": 1, "num_workers": 0}
+KNOWN = ["dermoscopy", "xray", "ultrasound", "fundus", "microscopy", "colonoscopy"]
+
+
+@pytest.fixture(scope="session")
+def bundle():
+    return bundle_folder("esp_medsam_2d")
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pictures")
+    write_phantom_pictures(folder, 3, 1)
+    return folder
+
+
+def workflow(bundle, data, overlays, **options):
+    """A training in this process."""
+    configs = [str(bundle / "configs" / name) for name in ("train.json", *overlays)]
+    options = {"bundle_root": str(bundle), "dataset_dir": str(data), **options}
+    return ConfigWorkflow(configs, workflow_type="train", logging_file=False, **options)
+
+
+def trained(bundle, data, overlays, **options):
+    training = workflow(bundle, data, overlays, **SHORT, **options)
+    training.initialize()
+    started = training.parser.get_parsed_content("started")
+    before = {name: tensor.clone() for name, tensor in started.state_dict().items()}
+    training.run()
+    changed = [name for name, tensor in started.state_dict().items() if not torch.equal(tensor, before[name])]
+    return started, before, changed
+
+
+def failure(inference):
+    """The message with which a run ends."""
+    with pytest.raises(RuntimeError) as failed:
+        inference.run()
+    return root_cause(failed.value)
+
+
+def test_a_teacher_is_distilled_in_two_stages(copy, data):
+    teacher = {"image_size": 64, "teacher_def": TEACHER}
+    trained(copy, data, ["train_teacher.json"], **teacher)
+    assert (copy / "models" / "teacher.pt").is_file()
+    _, _, changed = trained(copy, data, ["distill_stage1.json"], **TINY, teacher_def=TEACHER)
+    assert changed and all(name.startswith("image_encoder.") for name in changed)
+    student, before, changed = trained(copy, data, ["distill_stage2.json"], **TINY, teacher_def=TEACHER)
+    # Not even a running statistic of what is common moves, and every modality's controller does.
+    assert all(name.startswith("controllers.") for name in changed)
+    assert {name.split(".")[1] for name in changed} == set(KNOWN)
+    state = torch.load(copy / "models" / "teacher.pt", weights_only=True)
+    shared = ("decoder.", "prompt_generator.")
+    assert all(torch.equal(tensor, state[name]) for name, tensor in before.items() if name.startswith(shared))
+    best = torch.load(copy / "models" / "model.pt", weights_only=True)
+    assert set(best) == set(student.state_dict())
+
+
+def test_a_modality_more_leaves_the_others_bit_identical(copy, data, tmp_path):
+    base = workflow(copy, data, [], **TINY, modalities=KNOWN[:5]).parser.get_parsed_content("network_def").eval()
+    save_weights(base.state_dict(), copy / "models" / "model.pt")
+    listed = json.loads((data / "datalist.json").read_text())
+    new = {
+        section: [entry | {"modality": "oct"} for entry in entries if entry["modality"] == "colonoscopy"]
+        for section, entries in listed.items()
+    }
+    (tmp_path / "oct.json").write_text(json.dumps(new))
+    options = {"known_modalities": KNOWN[:5], "new_modality": "oct", "datalist": str(tmp_path / "oct.json")}
+    network, before, changed = trained(copy, data, ["add_modality.json"], **TINY, **options)
+    assert changed and all("oct" in name for name in changed)
+    state = base.state_dict()
+    assert all(torch.equal(tensor, state[name]) for name, tensor in before.items() if "oct" not in name)
+    image = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        for modality in KNOWN[:5]:
+            assert torch.equal(network.eval()(image, modality), base(image, modality))
+        assert not torch.equal(network(image, "oct"), network(image, "fundus"))
+    # The new weights say themselves which modalities they serve.
+    inference = ConfigWorkflow(
+        str(copy / "configs" / "inference.json"),
+        workflow_type="inference",
+        logging_file=False,
+        bundle_root=str(copy),
+        weights=str(copy / "models" / "oct.pt"),
+        dataset_dir=str(data / "images" / "colonoscopy_00000.png"),
+        output_dir=str(tmp_path / "out"),
+        modality="oct",
+        runtime="torch",
+        **TINY,
+    )
+    inference.initialize()
+    inference.run()
+    assert np.asarray(Image.open(tmp_path / "out" / "colonoscopy_00000_mask.png")).shape == (256, 256)
+
+
+def test_training_evaluation_and_a_folder_with_bad_images(copy, data, tmp_path):
+    run("run", copy, ["train.json"], dataset_dir=data, **TINY, **SHORT)
+    run("run", copy, ["train.json", "evaluate.json"], dataset_dir=data, num_workers=0, **TINY)
+    rows = list(csv.DictReader((copy / "eval" / "summary.csv").open()))
+    assert [row["modality"] for row in rows] == KNOWN and all(0 <= float(row["dice"]) <= 1 for row in rows)
+
+    scans, results = tmp_path / "scans", tmp_path / "results"
+    scans.mkdir()
+    for entry in json.loads((data / "datalist.json").read_text())["training"][:6]:
+        shutil.copy(data / entry["image"], scans)
+    wide = Image.open(next(scans.iterdir())).resize((300, 120))
+    wide.save(scans / "wide.jpg")
+    (scans / "broken.png").write_text("no image")
+    Image.new("RGB", (20, 20)).save(scans / "tiny.png")
+    options = {"dataset_dir": scans, "output_dir": results, "modality": "fundus", "runtime": "torch", **TINY}
+    configs = [str(copy / "configs" / "inference.json")]
+    inference = ConfigWorkflow(
+        configs, workflow_type="inference", logging_file=False, bundle_root=str(copy), **_texts(options)
+    )
+    inference.initialize()
+    message = failure(inference)
+    assert "2 of 9 cases failed" in message and "broken.png" in message and "20 x 20 pixels" in message
+    assert np.asarray(Image.open(results / "wide_mask.png")).shape == (120, 300)
+    assert set(json.loads((results / "failures.json").read_text())) == {"broken", "tiny"}
+    times = {path: path.stat().st_mtime_ns for path in results.glob("*_mask.png")}
+    assert len(times) == 7
+    again = ConfigWorkflow(
+        configs, workflow_type="inference", logging_file=False, bundle_root=str(copy), **_texts(options)
+    )
+    again.initialize()
+    assert "2 of 2 cases failed" in failure(again)
+    assert times == {path: path.stat().st_mtime_ns for path in results.glob("*_mask.png")}
+
+
+def _texts(options):
+    return {name: value if isinstance(value, (dict, int)) else str(value) for name, value in options.items()}
+
+
+def test_an_unknown_modality_is_refused_by_name(copy, data, tmp_path):
+    network = workflow(copy, data, [], **TINY).parser.get_parsed_content("network_def")
+    save_weights(network.state_dict(), copy / "models" / "model.pt")
+    options = {
+        "dataset_dir": str(data / "images"),
+        "output_dir": str(tmp_path / "out"),
+        "modality": "mri",
+    }
+    inference = ConfigWorkflow(
+        str(copy / "configs" / "inference.json"),
+        workflow_type="inference",
+        logging_file=False,
+        bundle_root=str(copy),
+        **TINY,
+        **options,
+    )
+    inference.initialize()
+    assert "no modality 'mri': the network has dermoscopy, xray" in failure(inference)
+
+
+@pytest.mark.parametrize("runtime", ["torch", "openvino"])
+def test_runtimes_agree(bundle, data, runtime, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    torch.manual_seed(0)
+    network = workflow(bundle, data, [], **TINY).parser.get_parsed_content("network_def").eval()
+    computed = with_picture_runtime(network, runtime, "fp32")
+    for modality in ("fundus", "xray"):
+        for seed in range(2):
+            image = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(seed))
+            with torch.no_grad():
+                torch.testing.assert_close(computed(image, modality), network(image, modality), atol=1e-3, rtol=1e-3)
+    with pytest.raises(ValueError, match="no modality 'mri'"):
+        computed(torch.randn(1, 3, 64, 64), "mri")
+
+
+def test_the_demonstration_recognises_and_finds(tmp_path):
+    run_demo(tmp_path, count=1)
+    rows = list(csv.DictReader((tmp_path / "summary.csv").open()))
+    assert [row["modality"] for row in rows] == KNOWN and all(float(row["dice"]) > 0.5 for row in rows)
+    for path in (tmp_path / "masks").glob("*_*.json"):
+        facts = json.loads(path.read_text())
+        assert facts["asked"] == "auto" and path.name.startswith(facts["modality"]) and facts["confidence"] > 0.9
+
+
+@pytest.mark.slow
+def test_two_ranks_train_and_distil_together(copy, data, tmp_path):
+    options = {"dataset_dir": data, "output_dir": tmp_path, "ckpt_dir": tmp_path, **TINY, **SHORT}
+    log = run_on_two_ranks(copy, ["train.json", "multi_gpu_train.json"], **options)
+    assert log.count("Epoch[1] Complete") >= 2
+    assert (copy / "models" / "model.pt").is_file() and (tmp_path / "checkpoint_epoch=1.pt").is_file()
+    shutil.copy(copy / "models" / "model.pt", copy / "models" / "teacher.pt")
+    teacher = TEACHER | {"sizes": SIZES}
+    run_on_two_ranks(
+        copy, ["train.json", "distill_stage1.json", "multi_gpu_train.json"], teacher_def=teacher, **options
+    )
+    assert (copy / "models" / "stage1.pt").is_file()

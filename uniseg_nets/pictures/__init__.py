@@ -1,0 +1,25 @@
+"""2D images: files, modalities, and how both travel through MONAI's engines."""
+
+from uniseg_nets.pictures.cases import find_pictures, load_pictures, without_labels
+from uniseg_nets.pictures.engine import EmbeddingNetwork, MaskInferer, PrepareDistillation, PrepareModalityBatch
+from uniseg_nets.pictures.load import LoadMaskd, LoadPictured
+from uniseg_nets.pictures.recognise import RecogniseModalityd
+from uniseg_nets.pictures.report import PictureReport
+from uniseg_nets.pictures.runtime import with_picture_runtime
+from uniseg_nets.pictures.save import SavePictured
+
+__all__ = [
+    "EmbeddingNetwork",
+    "LoadMaskd",
+    "LoadPictured",
+    "MaskInferer",
+    "PictureReport",
+    "PrepareDistillation",
+    "PrepareModalityBatch",
+    "RecogniseModalityd",
+    "SavePictured",
+    "find_pictures",
+    "load_pictures",
+    "with_picture_runtime",
+    "without_labels",
+]

@@ -1,0 +1,89 @@
+"""What computes a 2D network: PyTorch, or OpenVINO on a CPU, with one interface towards the inferer."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from uniseg_nets.nets.esp_medsam import ESPMedSAM
+from uniseg_nets.runtimes.choose import settle
+
+__all__ = ["with_picture_runtime"]
+
+
+def with_picture_runtime(network: ESPMedSAM, runtime: str = "auto", precision: str = "auto") -> nn.Module:
+    """The network's inference by a runtime: image (B, 3, S, S) and modality -> logits (B, 1, S, S).
+
+    Args:
+        network: the network.
+        runtime, precision: as for :func:`uniseg_nets.runtimes.with_runtime`.
+
+    Raises:
+        ValueError, ImportError: as for :func:`uniseg_nets.runtimes.with_runtime`.
+    """
+    network.eval()
+    runtime, bfloat16 = settle(runtime, precision, next(network.parameters()).device)
+    if runtime == "openvino":
+        return _OpenVINO(network, bfloat16)
+    return _Eager(network, bfloat16, runtime == "compile")
+
+
+class _Eager(nn.Module):
+    """In PyTorch, under autocast."""
+
+    def __init__(self, network: ESPMedSAM, bfloat16: bool, compiled: bool):
+        super().__init__()
+        self.network = network
+        self._bfloat16 = bfloat16
+        self._compute: Any = torch.compile(network) if compiled else network
+
+    def forward(self, image: Tensor, modality: str) -> Tensor:
+        with torch.autocast(image.device.type, torch.bfloat16, enabled=self._bfloat16):
+            logits: Tensor = self._compute(image, modality)
+        return logits.float()
+
+
+class _OpenVINO(nn.Module):
+    """By OpenVINO: one model a modality and size of image, converted when it first comes."""
+
+    def __init__(self, network: ESPMedSAM, bfloat16: bool):
+        super().__init__()
+        self.network = network
+        self._options = {"INFERENCE_PRECISION_HINT": "bf16" if bfloat16 else "f32"}
+        self._models: dict[tuple[str, torch.Size], Any] = {}
+
+    def forward(self, image: Tensor, modality: str) -> Tensor:
+        key = self.network.known(modality), image.shape
+        if key not in self._models:
+            self._models[key] = self._compiled(image, modality)
+        # The result is copied: the next image is written to the same place.
+        return torch.from_numpy(self._models[key](image.numpy())[0].copy())
+
+    def _compiled(self, image: Tensor, modality: str) -> Any:
+        import openvino as ov
+
+        from uniseg_nets.runtimes.kept import kept_models, user_cache
+
+        def convert() -> list[Any]:
+            with torch.no_grad(), warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # tracing warns of every comparison of sizes, which are fixed here
+                return [ov.convert_model(_Told(self.network, modality), example_input=image, input=[image.shape])]
+
+        about = f"{modality} {tuple(image.shape)}"
+        (model,) = kept_models(self.network, about, ["network"], convert, user_cache())
+        return ov.Core().compile_model(model, "CPU", self._options)
+
+
+class _Told(nn.Module):
+    """The network with its modality settled."""
+
+    def __init__(self, network: ESPMedSAM, modality: str):
+        super().__init__()
+        self.network = network
+        self.modality = modality
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.network.segment(image, self.modality).mask
