@@ -150,7 +150,7 @@ def test_results_are_found_again_and_never_overwrite_the_image(tmp_path, colours
     assert saver.unfinished([case]) == [case]
     mask = torch.zeros(1, 40, 50)
     mask[0, :20] = 1
-    saver(LoadPictured()(case) | {"pred": mask})
+    saver(LoadPictured("image")(case) | {"pred": mask})
     assert saver.unfinished([case]) == []
     assert np.array_equal(np.asarray(Image.open(tmp_path / "out" / "eye_mask.png")), mask[0].byte().numpy() * 255)
     overlay = np.asarray(Image.open(tmp_path / "out" / "eye_overlay.png"))
@@ -160,7 +160,7 @@ def test_results_are_found_again_and_never_overwrite_the_image(tmp_path, colours
     assert saver.unfinished([case | {"modality": "xray"}])  # asked for something else
     mine = written(tmp_path / "eye_mask.png", colours)
     with pytest.raises(ValueError, match="would overwrite its own image"):
-        SavePictured("pred", tmp_path)(LoadPictured()(case | {"image": str(mine)}) | {"pred": mask})
+        SavePictured("pred", tmp_path)(LoadPictured("image")(case | {"image": str(mine)}) | {"pred": mask})
 
 
 def test_the_report_s_dice(tmp_path):

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-
 __all__ = ["demo_2d", "phantom_2d", "segment_2d"]
-
-logger = logging.getLogger("uniseg")
 
 _BUNDLE = "esp_medsam_2d"
 

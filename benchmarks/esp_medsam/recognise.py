@@ -36,7 +36,8 @@ def main() -> None:
         sets[case["modality"]].append(case["image"])
     sets["chase"] = [case["image"] for case in _images(options.output, "chase.json", "validate")]
     slices = sorted((data / "examples" / "dicom_ct").iterdir())
-    sets["CT"] = [_preprocess(options.output)({"image": str(path)})["image"] for path in slices]
+    preprocess = _workflow(options.output, "train.json", unlabelled=True).parser.get_parsed_content("train#plain")
+    sets["CT"] = [preprocess.preprocessing({"image": str(path)})["image"] for path in slices]
     print("| images | recognised as | refused |\n|---|---|---|")
     for name, images in sets.items():
         found: Counter[str] = Counter()
@@ -50,24 +51,17 @@ def main() -> None:
         print(f"| {name}, {len(images)} | {told} | {refused} |")
 
 
-def _workflow(output: Path, datalist: str) -> ConfigWorkflow:
+def _workflow(output: Path, datalist: str, **more: Any) -> ConfigWorkflow:
     configs = bundle_folder("esp_medsam_2d") / "configs"
     options: dict[str, Any] = {"datalist": str(output / datalist), "cache_dir": str(output / "cache")}
     options |= {"modalities": list(HELD), "logging_file": False, "workflow_type": "train"}
-    return ConfigWorkflow([str(configs / "train.json"), str(configs / "small.json")], **options)
+    return ConfigWorkflow([str(configs / "train.json"), str(configs / "small.json")], **options, **more)
 
 
 def _images(output: Path, datalist: str, section: str) -> Any:
     return _workflow(output, datalist).parser.get_parsed_content(
         "train#plain" if section == "train" else "validate#dataset"
     )
-
-
-def _preprocess(output: Path) -> Any:
-    options = {"unlabelled": True}
-    workflow = _workflow(output, "train.json")
-    workflow.parser.update(options)
-    return workflow.parser.get_parsed_content("train#plain").preprocessing
 
 
 if __name__ == "__main__":

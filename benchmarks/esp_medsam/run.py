@@ -64,15 +64,15 @@ def write_datalists(images: Path, output: Path) -> None:
     rng = np.random.default_rng(SEED)
     content: dict[str, list[dict[str, str]]] = {"training": [], "validation": []}
     for modality, (folder, held) in HELD.items():
-        entries = _entries(images / folder, modality)
+        entries = entries_of(images / folder, modality)
         drawn = [entries[index] for index in rng.permutation(len(entries))]
         content["validation"] += drawn[:held]
         content["training"] += drawn[held:]
     write_json(output / "train.json", content)
-    write_json(output / "chase.json", {"validation": _entries(images / OTHER_CENTRE, "fundus")})
+    write_json(output / "chase.json", {"validation": entries_of(images / OTHER_CENTRE, "fundus")})
 
 
-def _entries(folder: Path, modality: str) -> list[dict[str, str]]:
+def entries_of(folder: Path, modality: str) -> list[dict[str, str]]:
     return [
         {"image": str(path), "label": str(folder / "masks" / f"{path.stem}.png"), "modality": modality}
         for path in sorted((folder / "images").glob("*.jpg"))

@@ -21,11 +21,12 @@ import torch
 from monai.bundle import ConfigWorkflow
 from monai.metrics import compute_dice
 
+from benchmarks.esp_medsam.run import entries_of
+from benchmarks.prompt_tuning.run import FIELDS, adaptation_row
 from benchmarks.results import append_row, read_rows
 from uniseg_nets.bundle import bundle_folder
 from uniseg_nets.checkpoints import save_weights
 from uniseg_nets.files import write_json
-from uniseg_nets.freezing import TrainedPart, trainable
 
 HERE = Path(__file__).parent
 SEED = 2023
@@ -43,7 +44,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "everything": {"learning_rate": _LEARNING_RATE},
     "from scratch": {"learning_rate": _BASE_LEARNING_RATE},
 }
-FIELDS = ("variant", "size", "seed", "new_dice", "old_dice", "trained", "parameters", "file_bytes", "seconds")
 
 
 def main() -> None:
@@ -72,18 +72,15 @@ def main() -> None:
             weights = None if variant == "from scratch" else str(base)
             network = _train(folder, "new", seed, options.epochs, base_weights=weights, **more)
             seconds = round(time.perf_counter() - start)
-            row = _row(variant, "all", seed, network, output) | {"seconds": seconds}
+            row = _row(variant, "all", seed, network, output, seconds)
             append_row(output / "results.csv", FIELDS, row)
             print(row, flush=True)
 
 
 def _write_datalists(images: Path, output: Path) -> None:
     for centre, (folder, held) in CENTRES.items():
-        paths = sorted((images / folder / "images").glob("*.jpg"))
-        entries = [
-            {"image": str(path), "label": str(images / folder / "masks" / f"{path.stem}.png"), "modality": "fundus"}
-            for path in (paths[index] for index in np.random.default_rng(SEED).permutation(len(paths)))
-        ]
+        listed = entries_of(images / folder, "fundus")
+        entries = [listed[index] for index in np.random.default_rng(SEED).permutation(len(listed))]
         write_json(output / f"{centre}.json", {"validation": entries[:held], "training": entries[held:]})
 
 
@@ -104,26 +101,16 @@ def _train(folder: Path, centre: str, seed: int, epochs: int, **more: Any) -> to
     return network
 
 
-def _row(variant: str, size: str, seed: int, network: torch.nn.Module, output: Path) -> dict[str, Any]:
+def _row(
+    variant: str, size: str, seed: int, network: torch.nn.Module, output: Path, seconds: int = 0
+) -> dict[str, Any]:
     dice = {}
     for centre in CENTRES:
         held = _workflow(output / "held", centre, seed).parser.get_parsed_content("validate#dataset")
         with torch.no_grad():
             found = [(network.eval()(case["image"][None]) > 0, case["label"][None]) for case in held]
         dice[centre] = round(float(np.mean([compute_dice(*pair).item() for pair in found])), 4)
-    part = output / "part.pt"
-    save_weights(TrainedPart(network).state_dict(), part)
-    return {
-        "variant": variant,
-        "size": size,
-        "seed": seed,
-        "new_dice": dice["new"],
-        "old_dice": dice["old"],
-        "trained": sum(p.numel() for p in trainable(network)) if variant != "none" else 0,
-        "parameters": sum(p.numel() for p in network.parameters()),
-        "file_bytes": part.stat().st_size if variant != "none" else 0,
-        "seconds": 0,
-    }
+    return adaptation_row(variant, size, seed, network, (dice["new"], dice["old"]), output / "part.pt", seconds)
 
 
 if __name__ == "__main__":

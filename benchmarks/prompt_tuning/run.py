@@ -92,6 +92,25 @@ def _split(folder: Path, held: int) -> tuple[list[dict[str, Any]], list[dict[str
     return cases[held:], cases[:held]
 
 
+def adaptation_row(
+    variant: str, size: str, seed: int, network: torch.nn.Module, dice: tuple[float, float], part: Path, seconds: int
+) -> dict[str, Any]:
+    """A row of results: new and old centre's Dice and what it took; the trained part is written to measure its file."""
+    save_weights(TrainedPart(network).state_dict(), part)
+    adapted = variant != "none"
+    return {
+        "variant": variant,
+        "size": size,
+        "seed": seed,
+        "new_dice": dice[0],
+        "old_dice": dice[1],
+        "trained": sum(p.numel() for p in trainable(network)) if adapted else 0,
+        "parameters": sum(p.numel() for p in network.parameters()),
+        "file_bytes": part.stat().st_size if adapted else 0,
+        "seconds": seconds,
+    }
+
+
 class _Seed:
     """A base trained on the old centre, and what becomes of it on the new one; one seed."""
 
@@ -148,19 +167,7 @@ class _Seed:
 
     def _add_row(self, variant: str, size: str, network: torch.nn.Module, folder: Path, seconds: int = 0) -> None:
         dice = {centre: self._evaluate(network, centre, folder / f"eval_{centre}") for centre in (NEW, OLD)}
-        part = folder / "part.pt"
-        save_weights(TrainedPart(network).state_dict(), part)
-        row = {
-            "variant": variant,
-            "size": size,
-            "seed": self.seed,
-            "new_dice": dice[NEW],
-            "old_dice": dice[OLD],
-            "trained": sum(p.numel() for p in trainable(network)) if seconds else 0,
-            "parameters": sum(p.numel() for p in network.parameters()),
-            "file_bytes": part.stat().st_size if seconds else 0,
-            "seconds": seconds,
-        }
+        row = adaptation_row(variant, size, self.seed, network, (dice[NEW], dice[OLD]), folder / "part.pt", seconds)
         append_row(self.output / "results.csv", FIELDS, row)
         print(row, flush=True)
 

@@ -14,15 +14,13 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from uniseg_nets.data.datalist import load_datalist, read_json
+from uniseg_nets.data.datalist import first_section, load_datalist
 from uniseg_nets.transforms.load import SCAN_ENDINGS, scan_name
 
-__all__ = ["find_cases", "own_share"]
+__all__ = ["find_cases", "own_share", "unique"]
 
 logger = logging.getLogger(__name__)
 
-# Sections of a datalist, the one to segment first.
-_SECTIONS = ("testing", "test", "validation", "training")
 _NNUNET_FOLDERS = ("imagesTs", "imagesTr")
 
 
@@ -73,15 +71,11 @@ def own_share(cases: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _from_datalist(path: Path) -> list[dict[str, Any]]:
-    content = read_json(path)
-    section = next((name for name in _SECTIONS if content.get(name)), None)
-    if section is None:
-        raise ValueError(f"datalist {path} has no cases: expected a list under one of {', '.join(_SECTIONS)}")
     cases = []
-    for entry in load_datalist(path, section):
+    for entry in load_datalist(path, first_section(path)):
         files = entry["image"] if isinstance(entry["image"], list) else [entry["image"]]
         cases.append({"name": str(entry["name"]), "image": files})
-    return _unique(cases)
+    return unique(cases)
 
 
 def _single_file(file: Path) -> dict[str, Any]:
@@ -114,7 +108,7 @@ def _from_folder(folder: Path, results: Path | None) -> list[dict[str, Any]]:
         # The same name in several sub-folders: these tell the cases apart.
         parts = parent.relative_to(folder).parts if count[name] > 1 else ()
         cases.append({"name": "_".join([*parts, name]), "image": images})
-    return _unique(cases)
+    return unique(cases)
 
 
 def _walk(folder: Path, results: Path | None) -> Iterator[Path]:
@@ -147,9 +141,15 @@ def _is_dicom(folder: Path) -> bool:
     return False
 
 
-def _unique(cases: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def unique(cases: Sequence[dict[str, Any]], what: str = "scans") -> list[dict[str, Any]]:
+    """The cases, sorted by name, numbers by value.
+
+    Raises:
+        ValueError: two cases of one name; their files are named.
+    """
     twins = [name for name, count in Counter(case["name"] for case in cases).items() if count > 1]
     if twins:
-        files = [str(path) for case in cases if case["name"] == twins[0] for path in case["image"]]
-        raise ValueError(f"case name {twins[0]!r} stands for several scans ({', '.join(files)}): rename one")
+        images = [case["image"] for case in cases if case["name"] == twins[0]]
+        files = [str(path) for image in images for path in ([image] if isinstance(image, str) else image)]
+        raise ValueError(f"case name {twins[0]!r} stands for several {what} ({', '.join(files)}): rename one")
     return sorted(cases, key=lambda case: [int(t) if t.isdecimal() else t for t in re.split(r"(\d+)", case["name"])])

@@ -9,9 +9,11 @@ from typing import Any
 
 from uniseg_nets.transforms.load import scan_name
 
-__all__ = ["load_datalist", "read_json"]
+__all__ = ["first_section", "load_datalist", "read_json"]
 
 _PATHS = ("image", "label")
+# The one to segment first.
+_SECTIONS = ("testing", "test", "validation", "training")
 
 
 def load_datalist(
@@ -47,6 +49,20 @@ def load_datalist(
         first = case["image"][0] if isinstance(case["image"], list) else case["image"]
         cases.append({"name": scan_name(first)[0], **case})
     return cases
+
+
+def first_section(path: Path) -> str:
+    """The section of a datalist whose cases are to be segmented: the first with cases of testing to training.
+
+    Raises:
+        FileNotFoundError: no such datalist.
+        ValueError: no JSON, or no cases; the message names the file.
+    """
+    content = read_json(path)
+    section = next((name for name in _SECTIONS if content.get(name)), None)
+    if section is None:
+        raise ValueError(f"datalist {path} has no cases: expected a list under one of {', '.join(_SECTIONS)}")
+    return section
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from uniseg_nets.data.datalist import load_datalist, read_json
+from uniseg_nets.data.cases import unique
+from uniseg_nets.data.datalist import first_section, load_datalist
 from uniseg_nets.pictures.load import PICTURE_ENDINGS
 
 __all__ = ["find_pictures", "load_pictures", "without_labels"]
-
-_SECTIONS = ("testing", "validation", "training")
 
 
 def find_pictures(
@@ -35,16 +33,10 @@ def find_pictures(
         raise FileNotFoundError(f"no file or folder {source}")
     cases: list[dict[str, Any]]
     if source.suffix.lower() == ".json":
-        sections = read_json(source)
-        section = next((name for name in _SECTIONS if sections.get(name)), _SECTIONS[0])
-        cases = _listed(source, section, None)
+        cases = _listed(source, first_section(source), None)
     else:
         cases = [{"name": path.stem, "image": str(path)} for path in _files(source, output_dir)]
-    twins = [name for name, count in Counter(case["name"] for case in cases).items() if count > 1]
-    if twins:
-        files = ", ".join(str(case["image"]) for case in cases if case["name"] == twins[0])
-        raise ValueError(f"name {twins[0]!r} stands for several images ({files}): rename one")
-    return sorted(({"modality": modality, **case} for case in cases), key=lambda case: str(case["name"]))
+    return unique([{"modality": modality, **case} for case in cases], "images")
 
 
 def load_pictures(

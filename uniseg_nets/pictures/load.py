@@ -6,7 +6,7 @@ image, and decode an image of any size before it can be refused.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ from typing import Any
 import itk
 import numpy as np
 import torch
-from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import MapTransform
 from numpy.typing import NDArray
@@ -60,31 +59,19 @@ def read_mask(path: str | PathLike[str]) -> NDArray[np.uint8]:
 class LoadPictured(MapTransform):
     """:func:`read_picture` under the keys; (3, H, W) float32, with ``filename_or_obj`` among its meta data."""
 
-    def __init__(self, keys: KeysCollection = "image", allow_missing_keys: bool = False) -> None:
-        super().__init__(keys, allow_missing_keys)
+    read: Callable[..., NDArray[Any]] = staticmethod(read_picture)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         d = dict(data)
         for key in self.key_iterator(d):
-            d[key] = _meta_tensor(read_picture(d[key]), d[key])
+            d[key] = MetaTensor(torch.from_numpy(self.read(d[key])), meta={"filename_or_obj": str(d[key])})
         return d
 
 
-class LoadMaskd(MapTransform):
+class LoadMaskd(LoadPictured):
     """:func:`read_mask` under the keys; (1, H, W) uint8."""
 
-    def __init__(self, keys: KeysCollection = "label", allow_missing_keys: bool = False) -> None:
-        super().__init__(keys, allow_missing_keys)
-
-    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        d = dict(data)
-        for key in self.key_iterator(d):
-            d[key] = _meta_tensor(read_mask(d[key]), d[key])
-        return d
-
-
-def _meta_tensor(array: NDArray[Any], path: Any) -> MetaTensor:
-    return MetaTensor(torch.from_numpy(array), meta={"filename_or_obj": str(path)})
+    read = staticmethod(read_mask)
 
 
 def _is_dicom(path: Path) -> bool:

@@ -8,9 +8,9 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from uniseg_nets.engines import CaseEvaluator
 from uniseg_nets.files import write_csv
 from uniseg_nets.pictures.load import read_mask
+from uniseg_nets.reports.base import CaseReport
 from uniseg_nets.reports.metrics import case_rows, summarise
 
 __all__ = ["PictureReport"]
@@ -18,7 +18,7 @@ __all__ = ["PictureReport"]
 logger = logging.getLogger(__name__)
 
 
-class PictureReport:
+class PictureReport(CaseReport):
     """Compares masks with references; writes ``cases.csv`` and ``summary.csv``, distances in pixels.
 
     Args:
@@ -35,33 +35,12 @@ class PictureReport:
         output_dir: str | PathLike[str],
         tolerance: float = 2.0,
     ) -> None:
-        self.cases = cases
-        self.masks = Path(masks)
-        self.output_dir = Path(output_dir)
+        super().__init__(cases, masks, output_dir)
         self.tolerance = tolerance
 
-    def after(self, evaluator: CaseEvaluator) -> list[dict[str, Any]]:
-        """Runs an evaluator that writes the masks, then the report, also where some cases failed.
-
-        Raises:
-            CasesFailedError: see :class:`~uniseg_nets.engines.CaseEvaluator`.
-        """
-        try:
-            evaluator.run()
-        finally:
-            summary = self.write()
-        return summary
-
     def write(self) -> list[dict[str, Any]]:
-        """Writes the report on all images whose mask is there; returns the summary's rows."""
-        rows: list[dict[str, Any]] = []
-        for case in self.cases:
-            if self._found(case).is_file():
-                rows.append(self._row(case))
-            else:
-                logger.warning("no mask %s: image left out of the report", self._found(case))
+        rows = self.all_rows()
         if not rows:
-            logger.error("no mask in %s: no report", self.masks)
             return []
         summary = [_in_pixels(row) for row in summarise(rows)]
         write_csv(self.output_dir / "cases.csv", [_in_pixels(row) for row in rows])
@@ -70,13 +49,13 @@ class PictureReport:
             logger.info("%(modality)s: Dice %(dice).3f, NSD %(nsd).3f, %(cases)d images", row)
         return summary
 
-    def _found(self, case: Mapping[str, Any]) -> Path:
-        return self.masks / f"{case['name']}_mask.png"
+    def found(self, case: Mapping[str, Any]) -> Path:
+        return self.results / f"{case['name']}_mask.png"
 
-    def _row(self, case: Mapping[str, Any]) -> dict[str, Any]:
-        found, reference = read_mask(self._found(case)), read_mask(case["label"])
-        (row,) = case_rows(found, reference, (1.0, 1.0, 1.0), {1: "foreground"}, self.tolerance)
-        return {"task": case["modality"], "case": case["name"], **row}
+    def rows(self, case: Mapping[str, Any]) -> list[dict[str, Any]]:
+        found, reference = read_mask(self.found(case)), read_mask(case["label"])
+        rows = case_rows(found, reference, (1.0, 1.0, 1.0), {1: "foreground"}, self.tolerance)
+        return [{"task": case["modality"], "case": case["name"], **row} for row in rows]
 
 
 def _in_pixels(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from uniseg_nets.engines import CaseEvaluator
 from uniseg_nets.files import write_csv, write_json
+from uniseg_nets.reports.base import CaseReport
 from uniseg_nets.reports.metrics import case_rows, summarise
 from uniseg_nets.reports.preview import PreviewRow, save_preview
 from uniseg_nets.tasks import TaskTable
@@ -27,7 +27,7 @@ __all__ = ["Report"]
 logger = logging.getLogger(__name__)
 
 
-class Report:
+class Report(CaseReport):
     """Compares label maps with references; writes ``cases.csv``, ``cases.json``, ``summary.csv`` and ``worst.png``.
 
     Args:
@@ -50,36 +50,15 @@ class Report:
         tolerance_mm: float = 2.0,
         worst: int = 4,
     ) -> None:
-        self.cases = cases
-        self.label_maps = Path(label_maps)
-        self.output_dir = Path(output_dir)
+        super().__init__(cases, label_maps, output_dir)
         self.tasks = tasks
         self.values = values
         self.tolerance_mm = tolerance_mm
         self.worst = worst
 
-    def after(self, evaluator: CaseEvaluator) -> list[dict[str, Any]]:
-        """Runs an evaluator that writes the maps, then the report, also where some cases failed.
-
-        Raises:
-            CasesFailedError: see :class:`~uniseg_nets.engines.CaseEvaluator`.
-        """
-        try:
-            evaluator.run()
-        finally:
-            summary = self.write()
-        return summary
-
     def write(self) -> list[dict[str, Any]]:
-        """Writes the report on all cases whose map is there; returns the summary's rows."""
-        rows: list[dict[str, Any]] = []
-        for case in self.cases:
-            if self._found(case).is_file():
-                rows += self._rows(case)
-            else:
-                logger.warning("no label map %s: case left out of the report", self._found(case))
+        rows = self.all_rows()
         if not rows:
-            logger.error("no label map in %s: no report", self.label_maps)
             return []
         summary = summarise(rows)
         write_csv(self.output_dir / "cases.csv", rows)
@@ -93,13 +72,13 @@ class Report:
             )
         return summary
 
-    def _found(self, case: Mapping[str, Any]) -> Path:
-        return self.label_maps / self.tasks.one(case["task"]).name / f"{case['name']}.nii.gz"
+    def found(self, case: Mapping[str, Any]) -> Path:
+        return self.results / self.tasks.one(case["task"]).name / f"{case['name']}.nii.gz"
 
-    def _rows(self, case: Mapping[str, Any]) -> list[dict[str, Any]]:
+    def rows(self, case: Mapping[str, Any]) -> list[dict[str, Any]]:
         task = self.tasks.one(case["task"])
         load = LoadCase()
-        found, reference = load(self._found(case)), load(case["label"])
+        found, reference = load(self.found(case)), load(case["label"])
         spacing = np.linalg.norm(found.affine.numpy()[:3, :3], axis=0)
         maps = [volume.as_tensor()[0].round().byte().numpy() for volume in (found, reference)]
         classes = {value: name for value, name in label_names(self.tasks, task.name, self.values).items() if value}
@@ -120,7 +99,7 @@ class Report:
         for key in worst:
             case = by_key[key]
             title = f"{key[1]}, {key[0]}: Dice {np.mean(scores[key]):.2f}"
-            pictures.append(PreviewRow(title, case["image"], case["label"], str(self._found(case))))
+            pictures.append(PreviewRow(title, case["image"], case["label"], str(self.found(case))))
         if pictures:
             save_preview(pictures, self.output_dir / "worst.png")
 

@@ -1,0 +1,68 @@
+"""What reports on results in files have in common: the run before them, and the cases that have a result."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from uniseg_nets.engines import CaseEvaluator
+
+__all__ = ["CaseReport"]
+
+logger = logging.getLogger(__name__)
+
+
+class CaseReport:
+    """Compares results with references; subclasses say where a result lies, what its rows are, and write the report.
+
+    Args:
+        cases: labelled cases.
+        results: folder of what was found.
+        output_dir: where to write.
+    """
+
+    def __init__(
+        self, cases: Sequence[Mapping[str, Any]], results: str | PathLike[str], output_dir: str | PathLike[str]
+    ) -> None:
+        self.cases = cases
+        self.results = Path(results)
+        self.output_dir = Path(output_dir)
+
+    def after(self, evaluator: CaseEvaluator) -> list[dict[str, Any]]:
+        """Runs an evaluator that writes the results, then the report, also where some cases failed.
+
+        Raises:
+            CasesFailedError: see :class:`~uniseg_nets.engines.CaseEvaluator`.
+        """
+        try:
+            evaluator.run()
+        finally:
+            summary = self.write()
+        return summary
+
+    def write(self) -> list[dict[str, Any]]:
+        """Writes the report on all cases whose result is there; returns the summary's rows."""
+        raise NotImplementedError
+
+    def found(self, case: Mapping[str, Any]) -> Path:
+        """Where a case's result lies."""
+        raise NotImplementedError
+
+    def rows(self, case: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The figures of a case, one row a class."""
+        raise NotImplementedError
+
+    def all_rows(self) -> list[dict[str, Any]]:
+        """The rows of all cases whose result is there; the others are named in the log."""
+        rows: list[dict[str, Any]] = []
+        for case in self.cases:
+            if self.found(case).is_file():
+                rows += self.rows(case)
+            else:
+                logger.warning("no result %s: case left out of the report", self.found(case))
+        if not rows:
+            logger.error("no result in %s: no report", self.results)
+        return rows
