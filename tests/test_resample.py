@@ -54,8 +54,34 @@ def test_labels_keep_their_values_and_volume():
 def test_argmax_equals_the_argmax_of_whole_volumes(coarse_axis):
     scores = torch.rand(3, 6, 7, 8)
     size = (20, 15, 9)
-    found = resample_argmax(scores, size, coarse_axis)
+    found = resample_argmax(scores, (0, 1, 2), size, coarse_axis)
     if coarse_axis is None:
         expected = torch.nn.functional.interpolate(scores[None], size, mode="trilinear")[0].argmax(0)
         assert (found == expected).float().mean() > 0.999
     assert found.shape == size and found.dtype == torch.uint8 and found.unique().tolist() == [0, 1, 2]
+
+
+def test_argmax_of_a_small_organ_is_that_of_the_whole_volume():
+    scores = torch.zeros(3, 12, 20, 22)
+    scores[0] = 1
+    scores[:, 3:7, 8:15, 0:5] = torch.rand(3, 4, 7, 5, generator=torch.Generator().manual_seed(0))
+    size = (30, 33, 41)
+    expected = torch.nn.functional.interpolate(scores[None], size, mode="trilinear")[0].argmax(0)
+    found = resample_argmax(scores, (0, 1, 2), size)
+    assert torch.equal(found, expected) and found.unique().tolist() == [0, 1, 2]
+    assert torch.equal(resample_argmax(scores, (0, 5, 17), size), torch.tensor([0, 5, 17])[expected])
+    assert not resample_argmax(scores[:, :, :8], (0, 1, 2), size).any()
+
+
+def test_masks_of_a_merged_map_without_background_keep_their_values():
+    masks = torch.zeros(2, 4, 6, 6, dtype=torch.bool)
+    masks[0, :, :3], masks[1, :, 3:] = True, True
+    for size in ((4, 6, 6), (8, 12, 12)):
+        found = resample_argmax(masks, (3, 9), size)
+        assert found[:, : size[1] // 2].unique().tolist() == [3] and found[:, size[1] // 2 :].unique().tolist() == [9]
+
+
+def test_a_nearest_slice_that_is_left_out_takes_its_foreground_along():
+    scores = torch.zeros(2, 9, 6, 6)
+    scores[0], scores[1, 0] = 0.5, 1
+    assert not resample_argmax(scores, (0, 1), (3, 12, 12), coarse_axis=0).any()

@@ -5,6 +5,7 @@ from torch import nn
 from uniseg_nets import UniSeg, UniSegBackbone
 from uniseg_nets.inferers import EnsembleInferer, UniSegInferer
 from uniseg_nets.runtimes import with_runtime
+from uniseg_nets.runtimes.channels_last import channels_last
 
 ROI = (32, 64, 64)
 
@@ -43,6 +44,23 @@ def test_bfloat16_stays_near(network, cache, runtime):
         expected = network(x, 9)
     found = logits(with_runtime(network, runtime, "bf16", cache), x, 9)
     assert 0 < (found - expected).abs().mean() < 0.03 * expected.abs().mean()
+
+
+def test_bfloat16_in_torch_lays_features_channels_last_and_leaves_the_network_as_it_was(network):
+    fast = with_runtime(network, "torch", "bf16")
+    with torch.no_grad():
+        features = fast.encode(torch.randn(1, 1, *ROI))
+    assert all(feature.is_contiguous(memory_format=torch.channels_last_3d) for feature in features[:-1])
+    assert features[0].dtype is torch.bfloat16
+    assert all(weight.is_contiguous() for weight in network.parameters())
+
+
+def test_channels_last_keeps_samples_apart(network):
+    x = torch.randn(2, 1, *ROI) * torch.tensor([1.0, 5.0]).reshape(2, 1, 1, 1, 1)
+    with torch.no_grad():
+        both, each = channels_last(network)(x), torch.cat([channels_last(network)(one[None]) for one in x])
+        torch.testing.assert_close(both, network(x), atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(each, both, atol=1e-4, rtol=1e-4)
 
 
 def test_openvino_serves_all_tasks_from_one_encoding_and_mirrors(table, network, cache):

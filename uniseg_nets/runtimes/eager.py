@@ -1,4 +1,4 @@
-"""PyTorch as the runtime: in bfloat16 where asked for, compiled where asked for."""
+"""PyTorch as the runtime: in bfloat16, channels last, where asked for; compiled where asked for."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from uniseg_nets.nets import UniSegBackbone
 from uniseg_nets.runtimes.base import Runtime
+from uniseg_nets.runtimes.channels_last import channels_last
 
 __all__ = ["EagerRuntime"]
 
@@ -19,11 +20,12 @@ class EagerRuntime(Runtime):
 
     Args:
         network: a :class:`~uniseg_nets.UniSeg` or :class:`~uniseg_nets.UniSegBackbone`.
-        bfloat16: compute in bfloat16, with norms in float32; the weights stay as they are.
-        compiled: through ``torch.compile``, which takes a minute or more for the first window of a size.
+        bfloat16: compute a copy of the network in bfloat16, channels last; in float32 sums run as in training.
+        compiled: through ``torch.compile``, which takes half a minute or more for the first window of a size.
     """
 
     def __init__(self, network: UniSegBackbone, bfloat16: bool = False, compiled: bool = False):
+        network = channels_last(network) if bfloat16 else network
         super().__init__(network)
         self._bfloat16 = bfloat16
         steps: list[Callable[..., Any]] = [network.encode, network.decode_coarse, network.decode_fine]

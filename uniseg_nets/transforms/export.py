@@ -23,7 +23,7 @@ from uniseg_nets.tasks import Task, TaskTable
 from uniseg_nets.transforms.grid import flipped
 from uniseg_nets.transforms.load import LoadCase
 from uniseg_nets.transforms.preprocess import grid_of
-from uniseg_nets.transforms.resample import resample_argmax
+from uniseg_nets.transforms.resample import argmax_values, resample_argmax
 from uniseg_nets.transforms.result import ResultSaver
 
 __all__ = ["LabelMapd", "SaveLabelMapd", "read_label_map"]
@@ -72,10 +72,9 @@ class LabelMapd(MapTransform):
         grid = grid_of(image, tasks[0])
         for key in self.key_iterator(d):
             scores: Tensor = d[key].as_tensor() if isinstance(d[key], MetaTensor) else d[key]
-            merged, values = self._classes(scores, tasks, grid.flips)
-            lookup = torch.tensor(values, dtype=torch.uint8, device=scores.device)
-            merged = lookup[resample_argmax(merged, grid.crop_shape, grid.coarse_axis).int()]
-            label = MetaTensor(grid.to_file(merged)[None].cpu(), affine=torch.from_numpy(grid.file_affine))
+            classes, values = self._classes(scores, tasks, grid.flips)
+            found = resample_argmax(classes, values, grid.crop_shape, grid.coarse_axis)
+            label = MetaTensor(grid.to_file(found)[None].cpu(), affine=torch.from_numpy(grid.file_affine))
             for name in ("filename_or_obj", MetaKeys.ORIGINAL_AFFINE, MetaKeys.SPATIAL_SHAPE):
                 label.meta[name] = image.meta[name]
             d[key] = label
@@ -92,9 +91,8 @@ class LabelMapd(MapTransform):
             return flipped(scores, flips), own_values[0]
         merged = torch.zeros(scores.shape[1:], dtype=torch.uint8, device=scores.device)
         for part, values in zip(scores.split([len(values) for values in own_values]), own_values):
-            own = part.argmax(0)
-            lookup = torch.tensor(values, dtype=torch.uint8, device=scores.device)
-            merged = torch.where(own > 0, lookup[own], merged)
+            own = argmax_values(part, values)
+            merged = torch.where(own > 0, own, merged)
         merged = flipped(merged, flips)  # a byte a voxel now, the scores were four a class
         present = merged.unique().tolist()
         return torch.stack([merged == value for value in present]), present

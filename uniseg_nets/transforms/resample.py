@@ -15,9 +15,10 @@ import numpy as np
 import torch
 from scipy import ndimage
 from torch import Tensor
-from torch.nn import functional as F
 
-__all__ = ["resample_argmax", "resample_image", "resample_labels"]
+from uniseg_nets.transforms.grid import bounding_box
+
+__all__ = ["argmax_values", "resample_argmax", "resample_image", "resample_labels"]
 
 _SPLINE_ORDER = 3
 # Output slices handled at a time when class scores are resampled: bounds memory, not the result.
@@ -58,47 +59,94 @@ def resample_labels(label: Tensor, size: Sequence[int], coarse_axis: int | None 
         return label
     result = torch.zeros(tuple(size), dtype=label.dtype, device=label.device)
     for value in label.unique().tolist():
-        mask = (label == value)[None]
-        for start, stop, slab in _linear_slabs(mask, size, coarse_axis):
-            result[start:stop][slab[0] >= 0.5] = value
+        mask = label == value
+        if value:
+            for box, slab in _linear_slabs(mask[None], mask, size, coarse_axis):
+                result[box][slab[0] >= 0.5] = value
     return result
 
 
-def resample_argmax(scores: Tensor, size: Sequence[int], coarse_axis: int | None = None) -> Tensor:
-    """Linear resampling of class scores or masks and their argmax, (C, D, H, W) -> uint8 (d, h, w).
+def resample_argmax(
+    scores: Tensor, values: Sequence[int], size: Sequence[int], coarse_axis: int | None = None
+) -> Tensor:
+    """Linear resampling of class scores or masks, then each voxel's best class: (C, D, H, W) -> uint8 (d, h, w).
 
-    Never holds more than a slab of full-resolution scores.
+    Only the box around the foreground is computed: where no class exceeds the first, the background, at any of the
+    voxels around, none does between them. Never holds more than a slab of full-resolution scores.
+
+    Args:
+        scores: of C classes, the background first.
+        values: each class's label value.
+        size, coarse_axis: as for :func:`resample_image`.
     """
     if tuple(scores.shape[1:]) == tuple(size):
-        return scores.float().argmax(0).to(torch.uint8)
-    result = torch.empty(tuple(size), dtype=torch.uint8, device=scores.device)
-    for start, stop, slab in _linear_slabs(scores, size, coarse_axis):
-        result[start:stop] = slab.argmax(0)
+        return argmax_values(scores, values)
+    foreground = torch.zeros(scores.shape[1:], dtype=torch.bool, device=scores.device)
+    for score in scores[1:]:
+        foreground |= score > scores[0]
+    result = torch.full(tuple(size), values[0], dtype=torch.uint8, device=scores.device)
+    for box, slab in _linear_slabs(scores, foreground, size, coarse_axis):
+        result[box] = argmax_values(slab, values)
     return result
 
 
-def _linear_slabs(volume: Tensor, size: Sequence[int], coarse_axis: int | None) -> Iterator[tuple[int, int, Tensor]]:
-    """Yields (start, stop, resampled slices (C, stop - start, h, w)) along z."""
-    depth, height, width = size
-    if coarse_axis in (1, 2):
-        wanted = _nearest(volume.shape[coarse_axis + 1], size[coarse_axis]).to(volume.device)
-    position = ((torch.arange(depth, dtype=torch.float64) + 0.5) * (volume.shape[1] / depth) - 0.5).clamp(
-        0, volume.shape[1] - 1
-    )
-    for start in range(0, depth, _SLAB):
-        stop = min(start + _SLAB, depth)
-        if coarse_axis == 0:
-            slab = volume[:, _nearest(volume.shape[1], depth)[start:stop].to(volume.device)].float()
-        else:
-            low = position[start:stop].floor().long()
-            high = (low + 1).clamp(max=volume.shape[1] - 1)
-            weight = (position[start:stop] - low).float().to(volume.device)[:, None, None]
-            low, high = low.to(volume.device), high.to(volume.device)
-            slab = torch.lerp(volume[:, low].float(), volume[:, high].float(), weight)
-        if coarse_axis in (1, 2):  # the plane's other axis alone is linear
-            slab = slab.index_select(coarse_axis + 1, wanted)
-        # Where the size is already the wanted one, bilinear interpolation changes nothing.
-        yield start, stop, F.interpolate(slab, (height, width), mode="bilinear", align_corners=False)
+def argmax_values(scores: Tensor, values: Sequence[int]) -> Tensor:
+    """The label value of the highest score, of the first one where several share it: (C, D, H, W) -> uint8 (D, H, W).
+
+    Class after class: ``torch.argmax`` over the slowest axis takes several times as long.
+    """
+    best = scores[0]
+    result = torch.full(scores.shape[1:], values[0], dtype=torch.uint8, device=scores.device)
+    for value, score in zip(values[1:], scores[1:]):
+        result.masked_fill_(score > best, value)
+        best = torch.maximum(best, score)
+    return result
+
+
+def _linear_slabs(
+    volume: Tensor, where: Tensor, size: Sequence[int], coarse_axis: int | None
+) -> Iterator[tuple[tuple[slice, ...], Tensor]]:
+    """Yields boxes of the new size and the volume resampled in them, (C, ...), a few slices z after the other.
+
+    Together they hold every voxel that a true one of ``where`` (D, H, W) takes part in.
+    """
+    found = bounding_box(where)
+    if found is None:
+        return
+    lines = []  # an axis: first new voxel, and the two old ones beside each with the second one's weight
+    for axis, (start, stop) in enumerate(zip(*found)):
+        low, high, weight = _neighbours(volume.shape[axis + 1], size[axis], nearest=axis == coarse_axis)
+        touched = ((high >= start) & (low < stop)).nonzero()
+        if not len(touched):  # a nearest slice that is left out
+            return
+        inside = slice(int(touched[0]), int(touched[-1]) + 1)
+        lines.append((inside.start, low[inside], high[inside], weight[inside]))
+    (depth, *of_z), (height, *of_y), (width, *of_x) = lines
+    plane = slice(height, height + len(of_y[0])), slice(width, width + len(of_x[0]))
+    for start in range(0, len(of_z[0]), _SLAB):
+        slab = volume
+        for axis, line in ((1, [part[start : start + _SLAB] for part in of_z]), (2, of_y), (3, of_x)):
+            slab = _between(slab, axis, *(part.to(volume.device) for part in line))
+        yield (slice(depth + start, depth + start + slab.shape[1]), *plane), slab
+
+
+def _between(volume: Tensor, axis: int, low: Tensor, high: Tensor, weight: Tensor) -> Tensor:
+    """Linear interpolation along one axis, from slices ``low`` to slices ``high`` by ``weight``."""
+    if not weight.any():
+        return volume.index_select(axis, low).float()
+    weight = weight.reshape([-1 if a == axis else 1 for a in range(volume.dim())])
+    return torch.lerp(volume.index_select(axis, low).float(), volume.index_select(axis, high).float(), weight)
+
+
+@lru_cache(maxsize=64)
+def _neighbours(old: int, new: int, nearest: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """For each of ``new`` samples the two of ``old`` beside it, edges aligned, and how far on towards the second."""
+    if nearest:
+        index = _nearest(old, new)
+        return index, index, torch.zeros(new)
+    position = ((torch.arange(new, dtype=torch.float64) + 0.5) * (old / new) - 0.5).clamp(0, old - 1)
+    low = position.floor().long()
+    return low, (low + 1).clamp(max=old - 1), (position - low).float()
 
 
 def _apply(matrix: Tensor, volume: Tensor, axis: int) -> Tensor:
