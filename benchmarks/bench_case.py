@@ -1,27 +1,32 @@
 """A whole CT, file in, file out: ours by mode and runtime beside a stock MONAI pipeline of the same network.
 
-    python -m benchmarks.bench_case SCAN WEIGHTS [--repetitions 5] [--only stock,balanced]
+    python -m benchmarks.bench_case SCAN WEIGHTS [--repetitions 5] [--only stock,balanced] [--nnunet PYTHON]
 
-SCAN is a CT; WEIGHTS any of ours. The stock pipeline is what MONAI's bundles do: ``Spacingd``, ``SlidingWindowInferer``
-with a Gaussian and half overlap, softmax, ``Invertd``, argmax, ``SaveImaged``, in float32. Every contestant runs in a
-process of its own, in turn with the others; medians of seconds, largest peak memory. Imports and the weights' reading
-count for nobody.
+SCAN is a CT; WEIGHTS any of ours; PYTHON the interpreter of an environment with nnU-Net v2, whose predictor then takes
+part with a plain U-Net of the same sizes (`benchmarks/nnunet_case.py`); mirrored, it runs once. The stock pipeline is
+what MONAI's bundles do: ``Spacingd``, ``SlidingWindowInferer`` with a Gaussian and half overlap, softmax, ``Invertd``,
+argmax, ``SaveImaged``, in float32. Every contestant runs in a process of its own, in turn with the others; medians of
+seconds, largest peak memory. Imports and the weights' reading count for nobody.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from monai import transforms as mt
 from monai.bundle import ConfigParser
-from monai.data import decollate_batch
+from monai.data import DataLoader, Dataset, decollate_batch
 from monai.inferers import SlidingWindowInferer
 
 from benchmarks.measure import apart, machine
@@ -38,10 +43,12 @@ _FAST = read_json(_CONFIGS / "fast.json")
 VARIANTS: dict[str, dict[str, Any] | None] = {
     "stock": None,
     "balanced, torch fp32": _TORCH,
+    "balanced, torch bf16": {"runtime": "torch", "precision": "bf16"},
     "balanced, OpenVINO fp32": {"runtime": "openvino", "precision": "fp32"},
     "balanced": {"runtime": "openvino", "precision": "bf16"},
     "fast": {**_FAST, "runtime": "openvino", "precision": "bf16"},
 }
+NNUNET = {"nnU-Net v2": (), "nnU-Net v2, mirroring": ("--mirror",)}
 PARTS = ("preprocessing", "network", "export")
 
 
@@ -69,14 +76,15 @@ def stock(scan: str, weights: str, output: str) -> tuple[float, ...]:
         ]
     )
     inferer = SlidingWindowInferer(found.sizes["patch_size"], overlap=0.5, mode="gaussian")
+    loader = DataLoader(Dataset([{"image": scan}], before))
     with torch.no_grad():
         start = time.perf_counter()
-        case = before({"image": scan})
+        (batch,) = loader
         loaded = time.perf_counter()
-        case["pred"] = inferer(case["image"][None], network, task.id)
+        batch["pred"] = inferer(batch["image"], network, task.id)
         predicted = time.perf_counter()
-        for member in decollate_batch({"image": case["image"][None], "pred": case["pred"]}):
-            after(member)
+        for case in decollate_batch(batch):
+            after(case)
     return loaded - start, predicted - loaded, time.perf_counter() - predicted
 
 
@@ -98,23 +106,43 @@ def ours(scan: str, weights: str, output: str, settings: dict[str, Any]) -> tupl
     return loaded - start, predicted - loaded, time.perf_counter() - predicted
 
 
+def nnunet(python: str, scan: str, output: str, options: Sequence[str]) -> tuple[float, ...]:
+    """Seconds of the three parts and peak GiB, in an environment of its own."""
+    script = Path(__file__).with_name("nnunet_case.py")
+    command = [python, str(script), scan, output, *options]
+    folders = dict.fromkeys(("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"), output)
+    found = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env={**os.environ, **folders})
+    return tuple(json.loads(found.stdout.splitlines()[-1]))
+
+
+def run(variant: str, scan: str, weights: str, python: str) -> tuple[float, ...]:
+    """Seconds of the three parts and peak GiB of a variant."""
+    with tempfile.TemporaryDirectory() as output:
+        if variant in NNUNET:
+            return nnunet(python, scan, output, NNUNET[variant])
+        settings = VARIANTS[variant]
+        if settings is None:
+            return apart(stock, scan, weights, output)
+        return apart(ours, scan, weights, output, settings)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("scan")
     parser.add_argument("weights")
     parser.add_argument("--repetitions", type=int, default=5)
-    parser.add_argument("--only", help="comma-separated variants; all by default")
+    parser.add_argument("--only", help="variants, separated by semicolons; all by default")
+    parser.add_argument("--nnunet", help="interpreter of an environment with nnunetv2")
     options = parser.parse_args()
-    names = options.only.split(",") if options.only else list(VARIANTS)
+    names = options.only.split(";") if options.only else [*VARIANTS, *(NNUNET if options.nnunet else ())]
     seconds: dict[str, list[tuple[float, ...]]] = {name: [] for name in names}
     peaks = dict.fromkeys(names, 0.0)
-    for _ in range(options.repetitions):
+    for repetition in range(options.repetitions):
         for name in names:
-            with tempfile.TemporaryDirectory() as output:
-                settings = VARIANTS[name]
-                arguments: tuple[Any, ...] = (options.scan, options.weights, output)
-                run: Callable[..., tuple[float, ...]] = stock if settings is None else ours
-                *found, peak = apart(run, *arguments, *(() if settings is None else (settings,)))
+            if repetition and "mirroring" in name:
+                continue
+            *found, peak = run(name, options.scan, options.weights, options.nnunet)
+            print(repetition, name, *(f"{part:.1f} s" for part in found), f"{peak:.1f} GiB", file=sys.stderr)
             seconds[name].append(tuple(found))
             peaks[name] = max(peaks[name], peak)
     print(f"{machine()}\n{Path(options.scan).name}, {Path(options.weights).name}, {options.repetitions} repetitions\n")

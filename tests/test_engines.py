@@ -63,3 +63,14 @@ def test_the_forward_pass_runs_in_the_precision_asked_for(bfloat16, dtype):
     assert output.dtype == dtype
     output.float().sum().backward()
     assert network.weight.grad.dtype == torch.float32
+
+
+def test_a_loader_that_stops_early_is_no_finished_run():
+    class Short(DataLoader):
+        def __iter__(self):
+            yield next(super().__iter__())
+
+    run = evaluator(["one", "two", "three"], read)
+    run.data_loader = Short(run.data_loader.dataset, batch_size=1)
+    with pytest.raises(RuntimeError, match="2 of 3 cases were never read"):
+        run.run()

@@ -99,3 +99,26 @@ def test_an_overlap_outside_its_range_is_refused(table, overlap):
 def test_an_unknown_task_is_refused_before_anything_runs(table):
     with pytest.raises(ValueError, match="did you mean 'spleen'"):
         UniSegInferer(table, "splen")
+
+
+def test_scores_that_a_gpu_cannot_hold_are_summed_up_on_the_cpu(table, network, caplog):
+    class Full(UniSegInferer):
+        def _slide(self, inputs, network, tasks, device):
+            if device.type != "cpu":
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return super()._slide(inputs, network, tasks, device)
+
+    x = torch.randn(1, 1, *ROI)
+    found = Full(table, "liver", ROI, device="cuda:0")(x, network)
+    torch.testing.assert_close(found, UniSegInferer(table, "liver", ROI)(x, network))
+    assert "they go to the CPU" in caplog.text
+
+
+def test_too_little_memory_on_the_cpu_is_said_and_not_tried_again(table):
+    class Greedy(UniSeg):
+        def encode(self, x):
+            raise torch.OutOfMemoryError("no memory")
+
+    network = Greedy(base_features=4, max_features=8, patch_size=ROI).eval()
+    with pytest.raises(torch.OutOfMemoryError, match="no memory"):
+        UniSegInferer(table, "liver", ROI)(torch.randn(1, 1, *ROI), network)

@@ -90,6 +90,7 @@ class CaseEvaluator(SupervisedEvaluator):
 
     Raises:
         CasesFailedError: from ``run``, after the last case.
+        RuntimeError: from ``run``, the loader gave fewer cases than it has.
     """
 
     data_loader: DataLoader
@@ -101,8 +102,11 @@ class CaseEvaluator(SupervisedEvaluator):
             logger.info("no case is left to do")
             return
         super().run(global_epoch)
+        total, seen = int(self.state.epoch_length or 0), len(self.failures) + len(self.seconds)
+        if seen < total:  # a loader's thread that dies ends its iteration without a word
+            raise RuntimeError(f"{total - seen} of {total} cases were never read: run again for them")
         if self.failures:
-            raise CasesFailedError(self.failures, int(self.state.epoch_length or 0))
+            raise CasesFailedError(self.failures, total)
 
     def _iteration(self, engine: SupervisedEvaluator, batchdata: dict[str, Any]) -> dict[str, Any]:
         self.case = name = batchdata["name"][0]

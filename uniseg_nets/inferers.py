@@ -9,6 +9,7 @@ Letters: C channels, (D, H, W) the volume's size in (z, y, x), K output channels
 from __future__ import annotations
 
 import itertools
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,6 +30,8 @@ from uniseg_nets.transforms.grid import canonical_flips, flipped
 
 __all__ = ["EnsembleInferer", "UniSegInferer", "gaussian_window", "window_starts"]
 
+logger = logging.getLogger(__name__)
+
 _SPATIAL = (-3, -2, -1)
 _SIGMA_SCALE = 0.125
 
@@ -46,7 +49,7 @@ class UniSegInferer(Inferer):
         roi_size: window (z, y, x), multiples of (16, 32, 32).
         overlap: share of a window that its neighbour covers at least; the official step of 0.5 is an overlap of 0.5.
         mirror: average over all eight flips of each window, as the official prediction does (8 times the work).
-        device: where scores are summed up; ``None`` for the inputs' own.
+        device: where scores are summed up; ``None`` for the inputs' own, or the CPU where they do not fit there.
         body_only: compute only the box around the body; of effect for CT, where the air around it shows.
         early_exit: leave out the last two decoder levels of a window in which the coarse head gives no voxel a
             foreground probability of this much; ``None`` for never.
@@ -97,19 +100,32 @@ class UniSegInferer(Inferer):
     def _inside(self, inputs: Tensor, network: UniSegBackbone, tasks: Sequence[Task]) -> Tensor:
         """Scores of a volume; with ``body_only``, background around the body."""
         if not (self.body_only and tasks[0].channels[0] == "CT"):
-            return self._slide(inputs, network, tasks)
+            return self._fitting(inputs, network, tasks)
         box: Any = (..., *body_box(inputs[:, 0].amax(0)))
-        inside = self._slide(inputs[box], network, tasks)
+        inside = self._fitting(inputs[box], network, tasks)
         scores = inside.new_zeros((*inside.shape[:2], *inputs.shape[2:]))
         scores[:, _backgrounds(tasks)] = 1
         scores[box] = inside
         return scores
 
-    def _slide(self, inputs: Tensor, network: UniSegBackbone, tasks: Sequence[Task]) -> Tensor:
-        """Scores of a volume, smaller ones padded to a window."""
+    def _fitting(self, inputs: Tensor, network: UniSegBackbone, tasks: Sequence[Task]) -> Tensor:
+        """Scores of a volume, summed up on the CPU if a GPU's memory does not hold them beside the network."""
+        device = torch.device(self.device or inputs.device)
+        try:
+            return self._slide(inputs, network, tasks, device)
+        except torch.OutOfMemoryError:
+            if device.type == "cpu":
+                raise
+        logger.warning("%s has too little memory for the scores of %s: they go to the CPU", device, [*inputs.shape[2:]])
+        torch.cuda.empty_cache()
+        return self._slide(inputs, network, tasks, torch.device("cpu"))
+
+    def _slide(
+        self, inputs: Tensor, network: UniSegBackbone, tasks: Sequence[Task], device: torch.device
+    ) -> Tensor:
+        """Scores of a volume on a device, smaller volumes padded to a window."""
         size = inputs.shape[2:]
         padded = pad_to(inputs, self.roi_size)
-        device = self.device or inputs.device
         weight = self._weight.to(device)
         outputs = sum(task.num_outputs for task in tasks)
         scores = torch.zeros((inputs.shape[0], outputs, *padded.shape[2:]), device=device)

@@ -1,0 +1,75 @@
+"""All CT tasks of one scan: one run with a shared encoder pass beside a run a task, with early exit and without.
+
+    python -m benchmarks.bench_all_ct SCAN WEIGHTS [--repetitions 5] [--runtime auto]
+
+From file to label map, with the network loaded; runs alternate, the first round does not count. How many voxels of the
+merged map the early exit changes is printed too.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from monai.transforms import Compose
+from numpy.typing import NDArray
+
+from benchmarks.measure import alternating, machine
+from uniseg_nets import UniSeg
+from uniseg_nets.bundle import bundle_folder
+from uniseg_nets.checkpoints import read_weights
+from uniseg_nets.data.datalist import read_json
+from uniseg_nets.inferers import UniSegInferer
+from uniseg_nets.runtimes import with_runtime
+from uniseg_nets.tasks import load_task_table
+from uniseg_nets.transforms import LabelMapd, LoadCased, PreprocessCased
+
+_EXIT = read_json(bundle_folder("uniseg_upstream") / "configs" / "fast.json")["early_exit"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("scan")
+    parser.add_argument("weights")
+    parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--runtime", default="auto")
+    options = parser.parse_args()
+    table = load_task_table()
+    single = [task.name for task in table.select("all_ct")]
+    weights = read_weights(options.weights)
+    network = UniSeg(**weights.sizes, deep_supervision=False)
+    network.load_state_dict(weights.state)
+    fast = with_runtime(network, options.runtime)
+    found: dict[str, NDArray[np.uint8]] = {}
+
+    def contestant(name: str, tasks: Sequence[str], early_exit: float | None) -> Callable[[], None]:
+        def run() -> None:
+            for task in tasks:
+                before = Compose([LoadCased("image", modalities=["CT"]), PreprocessCased("image", table, task)])
+                inferer = UniSegInferer(table, task, weights.sizes["patch_size"], early_exit=early_exit)
+                case = before({"image": options.scan})
+                case["pred"] = inferer(case["image"][None], fast)[0]
+                found[name] = LabelMapd("pred", table, task)(case)["pred"].numpy()
+
+        return run
+
+    contestants = {}
+    for what, early_exit in (("no early exit", None), (f"early exit {_EXIT}", _EXIT)):
+        for how, tasks in ((f"{len(single)} runs", single), ("all_ct", ["all_ct"])):
+            contestants[f"{how}, {what}"] = contestant(f"{how}, {what}", tasks, early_exit)
+    with torch.inference_mode():
+        seconds = alternating(contestants, options.repetitions)
+    print(f"{machine()}\nmedians of {options.repetitions} alternating runs\n")
+    first = next(iter(seconds.values()))
+    print("| | s | against the first row |\n|---|---|---|")
+    for name, value in seconds.items():
+        print(f"| {name} | {value:.1f} | {first / value:.1f}x |")
+    without, shortened = (label for name, label in found.items() if name.startswith("all_ct"))
+    print(f"\nThe early exit changes {(without != shortened).sum()} of {without.size} voxels of all_ct;", end=" ")
+    print(f"{(without > 0).sum()} are foreground without it.")
+
+
+if __name__ == "__main__":
+    main()
