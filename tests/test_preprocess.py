@@ -2,6 +2,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from monai.data import MetaTensor
 from nibabel.orientations import apply_orientation, axcodes2ornt, inv_ornt_aff, ornt_transform
 
 from uniseg_nets.transforms import LoadCased, PreprocessCased
@@ -141,3 +142,18 @@ def test_a_single_slice_is_no_special_case(table, write_scan):
     assert (
         preprocess(table, "prostate", write_scan("a.nii.gz", volume, np.diag([1.5, 1.5, 3, 1])))["image"].shape[1] == 1
     )
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_an_array_that_needs_no_resampling_is_not_changed(table, order):
+    array = np.asarray(blob() + 1, order=order)
+    image = LoadCased("image")({"image": MetaTensor(array, affine=torch.diag(torch.tensor([1.5, 1.5, 3, 1])))})
+    found = PreprocessCased("image", table, "spleen")(image)["image"]
+    assert found.max() <= 1 and np.array_equal(array, blob() + 1)
+
+
+def test_one_infinite_voxel_among_many_is_found(table, write_scan, caplog):
+    volume = blob()
+    volume[20, 20, 10] = -np.inf
+    assert preprocess(table, "spleen", write_scan("a.nii.gz", volume))["image"].isfinite().all()
+    assert "1 of " in caplog.text

@@ -120,9 +120,7 @@ class UniSegInferer(Inferer):
         torch.cuda.empty_cache()
         return self._slide(inputs, network, tasks, torch.device("cpu"))
 
-    def _slide(
-        self, inputs: Tensor, network: UniSegBackbone, tasks: Sequence[Task], device: torch.device
-    ) -> Tensor:
+    def _slide(self, inputs: Tensor, network: UniSegBackbone, tasks: Sequence[Task], device: torch.device) -> Tensor:
         """Scores of a volume on a device, smaller volumes padded to a window."""
         size = inputs.shape[2:]
         padded = pad_to(inputs, self.roi_size)

@@ -91,7 +91,8 @@ class LoadCase:
                     tuple(first.shape[1:]),
                 )
                 channels[index] = to_first(channel, img_dst=first)
-        image = MetaTensor(torch.cat([channel.as_tensor() for channel in channels]), affine=first.affine)
+        tensors = [channel.as_tensor() for channel in channels]
+        image = MetaTensor(torch.cat(tensors) if len(tensors) > 1 else tensors[0], affine=first.affine)
         image.meta.update(_meta(image, str(files[0])))
         return image
 
@@ -169,7 +170,7 @@ def _read_itk(file: Path, modality: str | None) -> MetaTensor:
     elif not file.name.lower().endswith(SCAN_ENDINGS):
         raise ValueError(f"unknown kind of file; scans are {', '.join(SCAN_ENDINGS)} or a folder with a DICOM series")
     array, meta = ITKReader().get_data(itk.imread(files))
-    return _channel_first(np.asarray(array, dtype=np.float32), meta[MetaKeys.AFFINE])
+    return _channel_first(np.array(array, dtype=np.float32), meta[MetaKeys.AFFINE])  # a copy: ITK owns the original
 
 
 def _channel_first(array: NDArray[np.float32], affine: Any) -> MetaTensor:
@@ -179,9 +180,8 @@ def _channel_first(array: NDArray[np.float32], affine: Any) -> MetaTensor:
     if array.ndim not in (3, 4):
         raise ValueError(f"size {array.shape}, expected (x, y, z) or (x, y, z, channel)")
     array = array[None] if array.ndim == 3 else np.moveaxis(array, -1, 0)
-    return MetaTensor(
-        torch.from_numpy(np.ascontiguousarray(array)), affine=torch.as_tensor(np.array(affine), dtype=torch.float64)
-    )
+    # As it lies in memory: NIfTI's x runs fastest, which is the order (z, y, x) that preprocessing wants.
+    return MetaTensor(torch.from_numpy(array), affine=torch.as_tensor(np.array(affine), dtype=torch.float64))
 
 
 def dicom_modality(name: str) -> str:

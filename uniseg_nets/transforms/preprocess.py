@@ -86,6 +86,8 @@ class PreprocessCased(MapTransform):
         volume = _without_nan(volume[(slice(None), *grid.box)].contiguous(), name)
         _warn_unless_hounsfield(volume, task, name)
         volume = resample_image(volume, grid.shape, grid.coarse_axis)
+        if volume.untyped_storage().data_ptr() == image.untyped_storage().data_ptr():
+            volume = volume.clone()  # the caller's array stays as it is
         for channel, modality in zip(volume, task.channels):
             scale_intensity_(channel, modality)
         result = _on_grid(volume, grid, image)
@@ -126,6 +128,8 @@ def _check_channels(image: MetaTensor, task: Task) -> None:
 
 
 def _without_nan(volume: Tensor, name: str) -> Tensor:
+    if torch.isfinite(volume.sum()):  # one bad voxel would spoil it
+        return volume
     bad = int((~torch.isfinite(volume)).sum())
     if bad == volume.numel():
         raise ValueError("holds no finite voxel")

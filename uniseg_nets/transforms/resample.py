@@ -120,7 +120,9 @@ def _linear_slabs(
         if not len(touched):  # a nearest slice that is left out
             return
         inside = slice(int(touched[0]), int(touched[-1]) + 1)
-        lines.append((inside.start, low[inside], high[inside], weight[inside]))
+        first, last = int(low[inside][0]), int(high[inside][-1])
+        volume = volume.narrow(axis + 1, first, last - first + 1)
+        lines.append((inside.start, low[inside] - first, high[inside] - first, weight[inside]))
     (depth, *of_z), (height, *of_y), (width, *of_x) = lines
     plane = slice(height, height + len(of_y[0])), slice(width, width + len(of_x[0]))
     for start in range(0, len(of_z[0]), _SLAB):
