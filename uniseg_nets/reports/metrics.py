@@ -14,6 +14,8 @@ import torch
 from monai.metrics import compute_dice, compute_hausdorff_distance, compute_surface_dice
 from numpy.typing import NDArray
 
+from uniseg_nets.reports.statistics import touches_border
+
 __all__ = ["case_rows", "summarise"]
 
 _NAN = float("nan")
@@ -56,7 +58,7 @@ def case_rows(
                 **_figures(ours, theirs, spacing, tolerance_mm),
                 "volume_ml": float(ours.sum()) * millilitres,
                 "reference_ml": float(theirs.sum()) * millilitres,
-                "cut": _touches_border(theirs),
+                "cut": touches_border(theirs),
             }
         )
     return rows
@@ -99,9 +101,3 @@ def _box(mask: NDArray[Any]) -> tuple[slice, ...]:
     """The smallest box around the true voxels."""
     lines = [np.flatnonzero(mask.any(axis=tuple(other for other in range(3) if other != axis))) for axis in range(3)]
     return tuple(slice(line[0], line[-1] + 1) for line in lines)
-
-
-def _touches_border(mask: NDArray[Any]) -> bool:
-    if not mask.any():
-        return False
-    return any(box.start == 0 or box.stop == size for box, size in zip(_box(mask), mask.shape))

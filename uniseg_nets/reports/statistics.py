@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["label_statistics"]
+__all__ = ["label_statistics", "touches_border"]
 
 
 def label_statistics(
@@ -40,7 +40,7 @@ def label_statistics(
             {
                 "class": name,
                 "value": value,
-                "status": "absent" if not voxels else "cut" if _touches_border(mask) else "present",
+                "status": "absent" if not voxels else "cut" if touches_border(mask) else "present",
                 "voxels": voxels,
                 "volume_ml": round(voxels * millilitres, 3),
                 "mean": round(float(inside.mean()), 3) if voxels else None,
@@ -50,7 +50,7 @@ def label_statistics(
     return rows
 
 
-def _touches_border(mask: NDArray[np.bool_]) -> bool:
+def touches_border(mask: NDArray[np.bool_]) -> bool:
     """Whether the mask reaches a face of the scan; along an axis of one slice there is none."""
     axes = [axis for axis in range(3) if mask.shape[axis] > 1]
     return any(mask.take(side, axis=axis).any() for axis in axes for side in (0, -1))
