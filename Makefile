@@ -60,8 +60,10 @@ lint: $(READY)  ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(READY)  ## a window on every runtime; agreement with the official release, training throughput (UNISEG_TEST_DATA)
+bench: $(READY)  ## what takes minutes: a window, resampling, 2D; agreement and training with real scans (UNISEG_TEST_DATA)
 	$(BIN)/python -m benchmarks.bench_window
+	$(BIN)/python -m benchmarks.bench_resample
+	$(BIN)/python -m benchmarks.bench_2d
 	$(BIN)/python -m benchmarks.parity
 	$(BIN)/python -m benchmarks.training --patch 32 96 96 --features 8 96
 
