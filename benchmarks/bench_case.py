@@ -72,7 +72,7 @@ def stock(scan: str, weights: str, output: str) -> tuple[float, ...]:
             mt.Activationsd("pred", softmax=True),
             mt.Invertd("pred", before, orig_keys="image", nearest_interp=False),
             mt.AsDiscreted("pred", argmax=True),
-            mt.SaveImaged("pred", output, output_postfix="", output_dtype="uint8", print_log=False),
+            mt.SaveImaged("pred", output_dir=output, output_postfix="", output_dtype="uint8", print_log=False),
         ]
     )
     inferer = SlidingWindowInferer(found.sizes["patch_size"], overlap=0.5, mode="gaussian")
