@@ -1,6 +1,6 @@
 """Seven partly labelled tasks from real scans: disjoint CT cases for each organ, a fixed split.
 
-UNISEG_TEST_DATA=DIR python -m benchmarks.multitask.data OUT
+UNISEG_TEST_DATA=DIR python -m benchmarks.multitask.data OUT [--shared_scans]
 """
 
 from __future__ import annotations
@@ -29,13 +29,15 @@ _OTHERS = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("output", type=Path)
-    output = parser.parse_args().output
+    parser.add_argument("--shared_scans", action="store_true", help="every organ learns from every scan not held")
+    arguments = parser.parse_args()
+    output = arguments.output
     root = Path(os.environ["UNISEG_TEST_DATA"]) / "data"
     datalist: dict[str, list[dict[str, object]]] = {"training": [], "validation": []}
     ct = _shuffled(root / "abdomen_ct_3mm")
     held, rest = ct[:_HELD_CT], ct[_HELD_CT:]
     for index, (task, values) in enumerate(ORGANS.items()):
-        own = rest[index :: len(ORGANS)]
+        own = rest if arguments.shared_scans else rest[index :: len(ORGANS)]
         for section, names in (("training", own), ("validation", held)):
             for name in names:
                 label = output / "labels" / task / f"{name}.nii.gz"

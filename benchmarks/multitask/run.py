@@ -1,6 +1,6 @@
 """Trains one variant by the bundle's own training configuration and evaluates it on the held cases.
 
-    python -m benchmarks.multitask.run OUT VARIANT --seed 0 [--epochs 60]
+    python -m benchmarks.multitask.run OUT VARIANT --seed 0 [--epochs 60] [--tasks liver,kidney]
 
 Writes ``OUT/VARIANT_seedN/``: ``curve.csv`` (epoch, mean Dice on every fourth held case), ``summary.csv``, label maps.
 """
@@ -81,14 +81,19 @@ def main() -> None:
     parser.add_argument("variant", choices=VARIANTS)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--tasks", help="comma-separated tasks to learn and evaluate; all by default")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     output, variant = arguments.output, arguments.variant
     folder = output / f"{variant}_seed{arguments.seed}"
-    table = load_task_table(HERE / "tasks.json")
+    known = [task.name for task in load_task_table(HERE / "tasks.json")]
+    chosen = arguments.tasks.split(",") if arguments.tasks else known
     lists = {"train": "training", "validate": "validation"}
-    cases = {key: load_datalist(output / "datalist.json", section) for key, section in lists.items()}
-    names = [task.name for task in table] if variant == "single" else [None]
+    cases = {
+        key: [case for case in load_datalist(output / "datalist.json", section) if case["task"] in chosen]
+        for key, section in lists.items()
+    }
+    names = chosen if variant == "single" else [None]
     start = time.perf_counter()
     for name in names:
         own = {key: [case for case in members if name in (None, case["task"])] for key, members in cases.items()}
