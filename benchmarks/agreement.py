@@ -33,6 +33,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "balanced, OpenVINO bf16": {"runtime": "openvino", "precision": "bf16"},
     "balanced, body only": {"body_only": True},
     "balanced, early exit": {"early_exit": read_json(_CONFIGS / "fast.json")["early_exit"]},
+    "balanced, coarse pass": {"coarse_pass": read_json(_CONFIGS / "fast.json")["coarse_pass"]},
     "balanced, overlap 0.25": {"overlap": 0.25},
     "fast": read_json(_CONFIGS / "fast.json"),
 }

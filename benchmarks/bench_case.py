@@ -1,8 +1,9 @@
 """A whole CT, file in, file out: ours by mode and runtime beside a stock MONAI pipeline of the same network.
 
-    python -m benchmarks.bench_case SCAN WEIGHTS [--repetitions 5] [--only stock,balanced] [--nnunet PYTHON]
+    python -m benchmarks.bench_case SCAN WEIGHTS [--repetitions 5] [--only "stock;balanced"] [--nnunet PYTHON]
 
-SCAN is a CT; WEIGHTS any of ours; PYTHON the interpreter of an environment with nnU-Net v2, whose predictor then takes
+SCAN is a CT; WEIGHTS any of ours, with `--tasks_file` where their tasks are not the official ones; the task is the
+spleen; PYTHON the interpreter of an environment with nnU-Net v2, whose predictor then takes
 part with a plain U-Net of the same sizes (`benchmarks/nnunet_case.py`); mirrored, it runs once. The stock pipeline is
 what MONAI's bundles do: ``Spacingd``, ``SlidingWindowInferer`` with a Gaussian and half overlap, softmax, ``Invertd``,
 argmax, ``SaveImaged``, in float32. Every contestant runs in a process of its own, in turn with the others; medians of
@@ -46,18 +47,20 @@ VARIANTS: dict[str, dict[str, Any] | None] = {
     "balanced, torch bf16": {"runtime": "torch", "precision": "bf16"},
     "balanced, OpenVINO fp32": {"runtime": "openvino", "precision": "fp32"},
     "balanced": {"runtime": "openvino", "precision": "bf16"},
+    "balanced, coarse pass": {"coarse_pass": _FAST["coarse_pass"], "runtime": "openvino", "precision": "bf16"},
     "fast": {**_FAST, "runtime": "openvino", "precision": "bf16"},
+    "fast, torch bf16": {**_FAST, "runtime": "torch", "precision": "bf16"},
 }
 NNUNET = {"nnU-Net v2": (), "nnU-Net v2, mirroring": ("--mirror",)}
 PARTS = ("preprocessing", "network", "export")
 
 
-def stock(scan: str, weights: str, output: str) -> tuple[float, ...]:
+def stock(scan: str, weights: str, output: str, tasks_file: str | None) -> tuple[float, ...]:
     """Seconds of the three parts."""
     found = read_weights(weights)
     network = UniSeg(**found.sizes, deep_supervision=False).eval()
     network.load_state_dict(found.state)
-    task = load_task_table().one(_TASK)
+    task = load_task_table(tasks_file).one(_TASK)
     before = mt.Compose(
         [
             mt.LoadImaged("image", ensure_channel_first=True),
@@ -88,12 +91,12 @@ def stock(scan: str, weights: str, output: str) -> tuple[float, ...]:
     return loaded - start, predicted - loaded, time.perf_counter() - predicted
 
 
-def ours(scan: str, weights: str, output: str, settings: dict[str, Any]) -> tuple[float, ...]:
+def ours(scan: str, weights: str, output: str, tasks_file: str | None, settings: dict[str, Any]) -> tuple[float, ...]:
     """Seconds of the three parts, from the bundle's own configuration."""
     parser = ConfigParser()
     parser.read_config(str(_CONFIGS / "inference.json"))
     parser.update({"bundle_root": str(_CONFIGS.parent), "task": _TASK, "weights": weights, "output_dir": output})
-    parser.update({**read_weights(weights).overrides(), **settings})
+    parser.update({**read_weights(weights).overrides(), "tasks_file": tasks_file, **settings})
     network, inferer = parser.get_parsed_content("network"), parser.get_parsed_content("inferer")
     before, after = parser.get_parsed_content("preprocessing"), parser.get_parsed_content("postprocessing")
     with torch.no_grad():
@@ -115,15 +118,14 @@ def nnunet(python: str, scan: str, output: str, options: Sequence[str]) -> tuple
     return tuple(json.loads(found.stdout.splitlines()[-1]))
 
 
-def run(variant: str, scan: str, weights: str, python: str) -> tuple[float, ...]:
+def run(variant: str, options: argparse.Namespace) -> tuple[float, ...]:
     """Seconds of the three parts and peak GiB of a variant."""
     with tempfile.TemporaryDirectory() as output:
         if variant in NNUNET:
-            return nnunet(python, scan, output, NNUNET[variant])
+            return nnunet(options.nnunet, options.scan, output, NNUNET[variant])
         settings = VARIANTS[variant]
-        if settings is None:
-            return apart(stock, scan, weights, output)
-        return apart(ours, scan, weights, output, settings)
+        given = (options.scan, options.weights, output, options.tasks_file)
+        return apart(stock, *given) if settings is None else apart(ours, *given, settings)
 
 
 def main() -> None:
@@ -132,6 +134,7 @@ def main() -> None:
     parser.add_argument("weights")
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--only", help="variants, separated by semicolons; all by default")
+    parser.add_argument("--tasks_file")
     parser.add_argument("--nnunet", help="interpreter of an environment with nnunetv2")
     options = parser.parse_args()
     names = options.only.split(";") if options.only else [*VARIANTS, *(NNUNET if options.nnunet else ())]
@@ -141,7 +144,7 @@ def main() -> None:
         for name in names:
             if repetition and "mirroring" in name:
                 continue
-            *found, peak = run(name, options.scan, options.weights, options.nnunet)
+            *found, peak = run(name, options)
             print(repetition, name, *(f"{part:.1f} s" for part in found), f"{peak:.1f} GiB", file=sys.stderr)
             seconds[name].append(tuple(found))
             peaks[name] = max(peaks[name], peak)

@@ -5,7 +5,8 @@ from monai.data import MetaTensor
 from scipy.ndimage import gaussian_filter
 
 from uniseg_nets import UniSeg
-from uniseg_nets.inferers import UniSegInferer, gaussian_window, pad_to, window_starts
+from uniseg_nets.inferers import UniSegInferer
+from uniseg_nets.windows import gaussian_window, pad_to, window_starts
 
 ROI = (32, 64, 64)
 

@@ -18,22 +18,21 @@ import torch
 from monai.data import MetaTensor
 from monai.inferers import Inferer
 from monai.utils.enums import MetaKeys
-from scipy.ndimage import gaussian_filter1d
 from torch import Tensor, nn
-from torch.nn import functional as F
 from tqdm import tqdm
 
 from uniseg_nets.body import body_box
+from uniseg_nets.locate import Region, located, whole
 from uniseg_nets.nets import UniSegBackbone
 from uniseg_nets.tasks import Task, TaskTable
 from uniseg_nets.transforms.grid import canonical_flips, flipped
+from uniseg_nets.windows import gaussian_window, pad_to
 
-__all__ = ["EnsembleInferer", "UniSegInferer", "gaussian_window", "window_starts"]
+__all__ = ["EnsembleInferer", "UniSegInferer"]
 
 logger = logging.getLogger(__name__)
 
 _SPATIAL = (-3, -2, -1)
-_SIGMA_SCALE = 0.125
 
 
 class UniSegInferer(Inferer):
@@ -53,10 +52,13 @@ class UniSegInferer(Inferer):
         body_only: compute only the box around the body; of effect for CT, where the air around it shows.
         early_exit: leave out the last two decoder levels of a window in which the coarse head gives no voxel a
             foreground probability of this much; ``None`` for never.
+        coarse_pass: look this many times coarser first and compute only the boxes of the tasks' structures, 1.5 for
+            instance; what the coarse look misses outside of them stays background. ``None`` for no such look.
+        coarse_threshold: foreground probability of a voxel of the coarse look that makes it part of a box.
         progress: show a bar with the time left.
 
     Raises:
-        ValueError: no such task, or an overlap outside 0..1.
+        ValueError: no such task, an overlap outside 0..1, or a ``coarse_pass`` below 1.
     """
 
     def __init__(
@@ -69,11 +71,15 @@ class UniSegInferer(Inferer):
         device: str | torch.device | None = None,
         body_only: bool = False,
         early_exit: float | None = None,
+        coarse_pass: float | None = None,
+        coarse_threshold: float = 0.5,
         progress: bool = False,
     ) -> None:
         super().__init__()
         if not 0 <= overlap < 1:
             raise ValueError(f"overlap is {overlap}, expected a share of the window from 0 up to, not including, 1")
+        if coarse_pass is not None and coarse_pass < 1:
+            raise ValueError(f"coarse_pass is {coarse_pass}, expected how many times coarser to look first: 1 or more")
         self.table = tasks
         self.tasks = () if task is None else tasks.select(task)
         self.roi_size = tuple(roi_size)
@@ -81,6 +87,8 @@ class UniSegInferer(Inferer):
         self.device = device
         self.body_only = body_only
         self.early_exit = early_exit
+        self.coarse_pass = coarse_pass
+        self.coarse_threshold = coarse_threshold
         self._bar_off = None if progress else True  # None: only a terminal shows it
         axes = itertools.chain.from_iterable(itertools.combinations(_SPATIAL, n) for n in range(4))
         self.flips = list(axes) if mirror else [()]
@@ -121,23 +129,52 @@ class UniSegInferer(Inferer):
         return self._slide(inputs, network, tasks, torch.device("cpu"))
 
     def _slide(self, inputs: Tensor, network: UniSegBackbone, tasks: Sequence[Task], device: torch.device) -> Tensor:
-        """Scores of a volume on a device, smaller volumes padded to a window."""
+        """Scores of a volume on a device, smaller volumes padded to a window; background where nothing is computed."""
         size = inputs.shape[2:]
         padded = pad_to(inputs, self.roi_size)
-        weight = self._weight.to(device)
-        outputs = sum(task.num_outputs for task in tasks)
-        scores = torch.zeros((inputs.shape[0], outputs, *padded.shape[2:]), device=device)
-        weights = torch.zeros(padded.shape[2:], device=device)
-        starts = [window_starts(n, roi, self.overlap) for n, roi in zip(padded.shape[2:], self.roi_size)]
-        windows = list(itertools.product(*starts))
-        for start in tqdm(windows, desc="windows", unit="window", disable=self._bar_off, leave=False):
-            box = tuple(slice(first, first + n) for first, n in zip(start, self.roi_size))
-            window = padded[(slice(None), slice(None), *box)]
-            scores[(slice(None), slice(None), *box)] += self.predict_window(window, network, tasks).to(device) * weight
-            weights[box] += weight
-        scores /= weights
+        firsts = _backgrounds(tasks)
+        scores = torch.zeros((inputs.shape[0], firsts[-1] + tasks[-1].num_outputs, *padded.shape[2:]), device=device)
+        scores[:, firsts] = 1
+        regions = self._regions(padded, network, tasks)
+        total = sum(len(region.starts) for region in regions)
+        with tqdm(total=total, desc="windows", unit="window", disable=self._bar_off, leave=False) as bar:
+            for region in regions:
+                hull: Any = (..., *region.hull)
+                parts = [scores[hull][:, firsts[i] : firsts[i] + tasks[i].num_outputs] for i in region.tasks]
+                members = [tasks[i] for i in region.tasks]
+                self._fill(parts, padded[hull], region.starts, network, members, bar)
         inner = tuple(slice((p - n) // 2, (p - n) // 2 + n) for p, n in zip(padded.shape[2:], size))
         return scores[(slice(None), slice(None), *inner)]
+
+    def _fill(
+        self,
+        parts: Sequence[Tensor],
+        volume: Tensor,
+        starts: Sequence[Sequence[int]],
+        network: UniSegBackbone,
+        tasks: Sequence[Task],
+        bar: Any,
+    ) -> None:
+        """Writes each task's scores of a volume to its part; windows begin at the starts and cover the volume."""
+        for part in parts:
+            part.zero_()
+        device = parts[0].device
+        weight, weights = self._weight.to(device), torch.zeros(volume.shape[2:], device=device)
+        for start in starts:
+            box: Any = (..., *(slice(first, first + n) for first, n in zip(start, self.roi_size)))
+            found = self.predict_window(volume[box], network, tasks).to(device).mul_(weight)
+            for part, own in zip(parts, found.split([task.num_outputs for task in tasks], dim=1)):
+                part[box] += own
+            weights[box] += weight
+            bar.update()
+        for part in parts:
+            part /= weights
+
+    def _regions(self, volume: Tensor, network: UniSegBackbone, tasks: Sequence[Task]) -> list[Region]:
+        """What to compute of a volume, for which tasks."""
+        if self.coarse_pass is None:
+            return [whole(volume.shape[2:], len(tasks), self.roi_size, self.overlap)]
+        return located(volume, network, tasks, self.roi_size, self.overlap, self.coarse_pass, self.coarse_threshold)
 
     def predict_window(self, window: Tensor, network: UniSegBackbone, tasks: Sequence[Task]) -> Tensor:
         """Scores of one window, averaged over the flips: (B, C, d, h, w) -> (B, sum of K, d, h, w), float32."""
@@ -207,29 +244,3 @@ def _softmax(logits: Tensor, task: Task) -> Tensor:
 def _backgrounds(tasks: Sequence[Task]) -> list[int]:
     """The channels that are the tasks' backgrounds, where their scores lie one after the other."""
     return list(itertools.accumulate((task.num_outputs for task in tasks[:-1]), initial=0))
-
-
-def window_starts(size: int, roi: int, overlap: float) -> list[int]:
-    """First voxels of the windows along one axis: evenly spread, the last flush with the border."""
-    steps = max(int(np.ceil((size - roi) / (roi * (1 - overlap)))), 0)
-    if steps == 0:
-        return [0]
-    return [int(np.round((size - roi) / steps * step)) for step in range(steps + 1)]
-
-
-def gaussian_window(roi_size: Sequence[int]) -> np.ndarray:
-    """Weights of a window's voxels, float32 of shape ``roi_size``, largest (1) in the middle and nowhere zero."""
-    lines = []
-    for n in roi_size:
-        line = np.zeros(n)
-        line[n // 2] = 1
-        lines.append(gaussian_filter1d(line, n * _SIGMA_SCALE, mode="constant"))
-    window = lines[0][:, None, None] * lines[1][:, None] * lines[2]
-    window = (window / window.max()).astype(np.float32)
-    return np.maximum(window, window[window > 0].min())
-
-
-def pad_to(volume: Tensor, size: Sequence[int]) -> Tensor:
-    """Pads the last three axes with zeros, evenly on both sides, to at least ``size``."""
-    pads = [max(wanted - n, 0) for wanted, n in zip(size, volume.shape[2:])]
-    return F.pad(volume, [side for pad in reversed(pads) for side in (pad // 2, pad - pad // 2)])

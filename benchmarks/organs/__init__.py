@@ -1,0 +1,1 @@
+"""Eight organs of abdominal CT at the official CT spacing: trained weights to measure speed and shortcuts with."""
