@@ -2,12 +2,12 @@
 
     python -m benchmarks.bench_case SCAN WEIGHTS [--repetitions 5] [--only "stock;balanced"] [--nnunet PYTHON]
 
-SCAN is a CT; WEIGHTS any of ours, with `--tasks_file` where their tasks are not the official ones; the task is the
-spleen; PYTHON the interpreter of an environment with nnU-Net v2, whose predictor then takes
-part with a plain U-Net of the same sizes (`benchmarks/nnunet_case.py`); mirrored, it runs once. The stock pipeline is
-what MONAI's bundles do: ``Spacingd``, ``SlidingWindowInferer`` with a Gaussian and half overlap, softmax, ``Invertd``,
-argmax, ``SaveImaged``, in float32. Every contestant runs in a process of its own, in turn with the others; medians of
-seconds, largest peak memory. Imports and the weights' reading count for nobody.
+SCAN is a CT; WEIGHTS any of ours, with `--task` and, where their tasks are not the official ones, `--tasks_file`;
+PYTHON the interpreter of an environment with nnU-Net v2, whose predictor then takes part with a plain U-Net of the same
+sizes (`benchmarks/nnunet_case.py`); mirrored, it runs once. The stock pipeline is what MONAI's bundles do:
+``Spacingd``, ``SlidingWindowInferer`` with a Gaussian and half overlap, softmax, ``Invertd``, argmax, ``SaveImaged``,
+in float32. Every contestant runs in a process of its own, in turn with the others; medians of seconds, largest peak
+memory. Imports and the weights' reading count for nobody.
 """
 
 from __future__ import annotations
@@ -37,7 +37,6 @@ from uniseg_nets.checkpoints import read_weights
 from uniseg_nets.data.datalist import read_json
 from uniseg_nets.tasks import load_task_table
 
-_TASK = "spleen"
 _CONFIGS = bundle_folder("uniseg_upstream") / "configs"
 _TORCH = {"runtime": "torch", "precision": "fp32"}
 _FAST = read_json(_CONFIGS / "fast.json")
@@ -55,12 +54,12 @@ NNUNET = {"nnU-Net v2": (), "nnU-Net v2, mirroring": ("--mirror",)}
 PARTS = ("preprocessing", "network", "export")
 
 
-def stock(scan: str, weights: str, output: str, tasks_file: str | None) -> tuple[float, ...]:
+def stock(scan: str, weights: str, output: str, task_name: str, tasks_file: str | None) -> tuple[float, ...]:
     """Seconds of the three parts."""
     found = read_weights(weights)
     network = UniSeg(**found.sizes, deep_supervision=False).eval()
     network.load_state_dict(found.state)
-    task = load_task_table(tasks_file).one(_TASK)
+    task = load_task_table(tasks_file).one(task_name)
     before = mt.Compose(
         [
             mt.LoadImaged("image", ensure_channel_first=True),
@@ -91,11 +90,13 @@ def stock(scan: str, weights: str, output: str, tasks_file: str | None) -> tuple
     return loaded - start, predicted - loaded, time.perf_counter() - predicted
 
 
-def ours(scan: str, weights: str, output: str, tasks_file: str | None, settings: dict[str, Any]) -> tuple[float, ...]:
+def ours(
+    scan: str, weights: str, output: str, task_name: str, tasks_file: str | None, settings: dict[str, Any]
+) -> tuple[float, ...]:
     """Seconds of the three parts, from the bundle's own configuration."""
     parser = ConfigParser()
     parser.read_config(str(_CONFIGS / "inference.json"))
-    parser.update({"bundle_root": str(_CONFIGS.parent), "task": _TASK, "weights": weights, "output_dir": output})
+    parser.update({"bundle_root": str(_CONFIGS.parent), "task": task_name, "weights": weights, "output_dir": output})
     parser.update({**read_weights(weights).overrides(), "tasks_file": tasks_file, **settings})
     network, inferer = parser.get_parsed_content("network"), parser.get_parsed_content("inferer")
     before, after = parser.get_parsed_content("preprocessing"), parser.get_parsed_content("postprocessing")
@@ -124,7 +125,7 @@ def run(variant: str, options: argparse.Namespace) -> tuple[float, ...]:
         if variant in NNUNET:
             return nnunet(options.nnunet, options.scan, output, NNUNET[variant])
         settings = VARIANTS[variant]
-        given = (options.scan, options.weights, output, options.tasks_file)
+        given = (options.scan, options.weights, output, options.task, options.tasks_file)
         return apart(stock, *given) if settings is None else apart(ours, *given, settings)
 
 
@@ -134,6 +135,7 @@ def main() -> None:
     parser.add_argument("weights")
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--only", help="variants, separated by semicolons; all by default")
+    parser.add_argument("--task", default="spleen")
     parser.add_argument("--tasks_file")
     parser.add_argument("--nnunet", help="interpreter of an environment with nnunetv2")
     options = parser.parse_args()

@@ -1,6 +1,6 @@
 """Small trained weights as a network of full size: the cost of the one, the results of the other.
 
-    python -m benchmarks.widened SMALL.pt WIDE.pt
+    python -m benchmarks.widened SMALL.pt WIDE.pt [--patch 32 64 64]
 
 Every convolution is widened by zeros, so that the full-size network computes exactly what the small one does, with all
 of its own multiplications. Timings and memory are then those of the full size, and label maps, early exits and Dice
@@ -23,18 +23,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("small")
     parser.add_argument("wide")
+    parser.add_argument("--patch", type=int, nargs=3, default=[64, 192, 192], help="the wide network's (z, y, x)")
     options = parser.parse_args()
     found = read_weights(options.small)
     tasks = {name: found.sizes[name] for name in ("num_tasks", "out_channels", "in_channels")}
     small = UniSeg(**found.sizes, deep_supervision=False).eval()
     small.load_state_dict(found.state)
-    wide = UniSeg(**tasks, deep_supervision=False).eval()
+    wide = UniSeg(**tasks, patch_size=options.patch, deep_supervision=False).eval()
     state = {
         name: _widened(name, found.state[name], like, tasks["num_tasks"]) for name, like in wide.state_dict().items()
     }
     wide.load_state_dict(state)
     save_weights(state, options.wide)
-    window = torch.rand(1, tasks["in_channels"][0], 64, 192, 192)
+    window = torch.rand(1, tasks["in_channels"][0], *options.patch)
     with torch.inference_mode():
         difference = max(float((small(window, task) - wide(window, task)).abs().max()) for task in (0, 1))
     print(f"{options.wide}: largest difference of a logit from {options.small} {difference:.1e}")

@@ -32,7 +32,7 @@ C = ((56, 76), (120, 150), (110, 150))  # in the other corner
 
 @pytest.mark.parametrize("scale", [1, 1.5, 2])
 def test_a_box_holds_its_structure_and_little_more(organs, scale):
-    boxes = find_boxes(scan(A, ((0, 0),) * 3, C), BrightNetwork(), list(organs), ROI, scale, 0.5)
+    boxes = find_boxes(scan(A, ((0, 0),) * 3, C), BrightNetwork(), list(organs), ROI, scale)
     assert boxes[1] is None
     for found, true in ((boxes[0], A), (boxes[2], C)):
         for (low, high), (first, last), stride in zip(found, true, (2, 4, 4)):

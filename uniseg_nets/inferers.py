@@ -54,7 +54,6 @@ class UniSegInferer(Inferer):
             foreground probability of this much; ``None`` for never.
         coarse_pass: look this many times coarser first and compute only the boxes of the tasks' structures, 1.5 for
             instance; what the coarse look misses outside of them stays background. ``None`` for no such look.
-        coarse_threshold: foreground probability of a voxel of the coarse look that makes it part of a box.
         progress: show a bar with the time left.
 
     Raises:
@@ -72,7 +71,6 @@ class UniSegInferer(Inferer):
         body_only: bool = False,
         early_exit: float | None = None,
         coarse_pass: float | None = None,
-        coarse_threshold: float = 0.5,
         progress: bool = False,
     ) -> None:
         super().__init__()
@@ -88,7 +86,6 @@ class UniSegInferer(Inferer):
         self.body_only = body_only
         self.early_exit = early_exit
         self.coarse_pass = coarse_pass
-        self.coarse_threshold = coarse_threshold
         self._bar_off = None if progress else True  # None: only a terminal shows it
         axes = itertools.chain.from_iterable(itertools.combinations(_SPATIAL, n) for n in range(4))
         self.flips = list(axes) if mirror else [()]
@@ -174,7 +171,7 @@ class UniSegInferer(Inferer):
         """What to compute of a volume, for which tasks."""
         if self.coarse_pass is None:
             return [whole(volume.shape[2:], len(tasks), self.roi_size, self.overlap)]
-        return located(volume, network, tasks, self.roi_size, self.overlap, self.coarse_pass, self.coarse_threshold)
+        return located(volume, network, tasks, self.roi_size, self.overlap, self.coarse_pass)
 
     def predict_window(self, window: Tensor, network: UniSegBackbone, tasks: Sequence[Task]) -> Tensor:
         """Scores of one window, averaged over the flips: (B, C, d, h, w) -> (B, sum of K, d, h, w), float32."""

@@ -32,7 +32,10 @@ logger = logging.getLogger(__name__)
 _ENCODER, _COARSE = 0.36, 0.28
 # Voxels (z, y, x) to one of the coarse head.
 _STRIDE = np.prod(STRIDES[:3], axis=0)
-_OVERLAP = 0.25  # of the coarse windows
+# Of the coarse windows; and how much a scan is scaled down further if one window then holds it.
+_OVERLAP, _STRETCH = 0.25, 1.1
+# Probability that counts as structure, low as what is missed here is missed for good; coarse voxels around it.
+_FOREGROUND, _MARGIN = 0.2, 1
 
 Box = tuple[tuple[int, int], ...]
 
@@ -70,7 +73,6 @@ def located(
     roi_size: Sequence[int],
     overlap: float,
     scale: float,
-    threshold: float,
 ) -> list[Region]:
     """The regions to compute of a volume: the whole of it where looking for boxes first cannot save work.
 
@@ -78,18 +80,23 @@ def located(
     """
     size, count = volume.shape[2:], len(tasks)
     everything = whole(size, count, roi_size, overlap)
-    looks = len(_coarse_starts([max(n / scale, roi) for n, roi in zip(size, roi_size)], roi_size))
+    looks = len(_coarse_starts(np.maximum(_coarse_size(size, roi_size, scale), roi_size).tolist(), roi_size))
     if looks * (_ENCODER + _COARSE * count) + _ENCODER + count >= everything.cost:
         return [everything]
-    boxes = find_boxes(volume, network, tasks, roi_size, scale, threshold)
+    boxes = find_boxes(volume, network, tasks, roi_size, scale)
     absent = [task.name for task, box in zip(tasks, boxes) if box is None]
     if absent:
         logger.info("the coarse pass finds nothing of %s: background, without a closer look", ", ".join(absent))
     return join_boxes(boxes, size, roi_size, overlap)
 
 
-def _coarse_starts(size: Sequence[float], roi_size: Sequence[int]) -> list[tuple[int, ...]]:
-    return list(itertools.product(*(window_starts(round(n), roi, _OVERLAP) for n, roi in zip(size, roi_size))))
+def _coarse_size(size: Sequence[int], roi_size: Sequence[int], scale: float) -> list[int]:
+    wanted = [max(round(n / scale), 1) for n in size]
+    return [roi if roi < n <= _STRETCH * roi else n for n, roi in zip(wanted, roi_size)]
+
+
+def _coarse_starts(size: Sequence[int], roi_size: Sequence[int]) -> list[tuple[int, ...]]:
+    return list(itertools.product(*(window_starts(n, roi, _OVERLAP) for n, roi in zip(size, roi_size))))
 
 
 def find_boxes(
@@ -98,7 +105,6 @@ def find_boxes(
     tasks: Sequence[Task],
     roi_size: Sequence[int],
     scale: float,
-    threshold: float,
 ) -> list[Box | None]:
     """The box of each task's structures in a volume (B, C, D, H, W), one coarse voxel wider; ``None`` for no structure.
 
@@ -107,11 +113,10 @@ def find_boxes(
         network: what computes it.
         tasks: the tasks.
         roi_size: window (z, y, x).
-        scale: voxels of the volume to one of the scan that is scaled down.
-        threshold: foreground probability that counts as structure.
+        scale: voxels of the volume to one of the scan that is scaled down, or a tenth more where that saves windows.
     """
     size = np.array(volume.shape[2:])
-    small = F.interpolate(volume, size=[max(round(n / scale), 1) for n in size], mode="trilinear")
+    small = F.interpolate(volume, size=_coarse_size(volume.shape[2:], roi_size, scale), mode="trilinear")
     padded = pad_to(small, roi_size)
     before = (np.array(padded.shape[2:]) - np.array(small.shape[2:])) // 2
     scales = size / np.array(small.shape[2:])
@@ -123,9 +128,9 @@ def find_boxes(
         for corners, task in zip(found, tasks):
             _, logits = network.decode_coarse(features, network.select(prompts, task.id))
             probability = torch.softmax(logits.float(), dim=1)[:, 1 : task.num_outputs].amax((0, 1))
-            voxels = (probability >= threshold).nonzero().cpu().numpy()
+            voxels = (probability >= _FOREGROUND).nonzero().cpu().numpy()
             if len(voxels):
-                edges = np.array([voxels.min(0) - 1, voxels.max(0) + 2])
+                edges = np.array([voxels.min(0) - _MARGIN, voxels.max(0) + 1 + _MARGIN])
                 corners.append((edges * _STRIDE + start - before) * scales)
     return [_around(corners, size) for corners in found]
 

@@ -1,1 +1,1 @@
-"""Eight organs of abdominal CT at the official CT spacing: trained weights to measure speed and shortcuts with."""
+"""Eight organs of abdominal CT, as many tasks as the official CT ones: trained weights for what needs several tasks."""
