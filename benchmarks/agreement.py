@@ -24,6 +24,7 @@ from uniseg_nets.segmenter import Segmenter
 
 _CONFIGS = bundle_folder("uniseg_upstream") / "configs"
 _TORCH = {"runtime": "torch", "precision": "fp32"}
+_FAST = read_json(_CONFIGS / "fast.json")
 VARIANTS: dict[str, dict[str, Any]] = {
     "accurate, torch": {**read_json(_CONFIGS / "accurate.json"), **_TORCH},
     "accurate, OpenVINO": {**read_json(_CONFIGS / "accurate.json"), "runtime": "openvino"},
@@ -32,10 +33,11 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "balanced, OpenVINO fp32": {"runtime": "openvino", "precision": "fp32"},
     "balanced, OpenVINO bf16": {"runtime": "openvino", "precision": "bf16"},
     "balanced, body only": {"body_only": True},
-    "balanced, early exit": {"early_exit": read_json(_CONFIGS / "fast.json")["early_exit"]},
-    "balanced, coarse pass": {"coarse_pass": read_json(_CONFIGS / "fast.json")["coarse_pass"]},
+    "balanced, early exit": {"early_exit": _FAST["early_exit"]},
+    "balanced, coarse pass": {"coarse_pass": _FAST["coarse_pass"]},
     "balanced, overlap 0.25": {"overlap": 0.25},
-    "fast": read_json(_CONFIGS / "fast.json"),
+    "fast": _FAST,
+    "balanced, coarse pass and mirroring": {"coarse_pass": _FAST["coarse_pass"], "mirror": True},
 }
 
 

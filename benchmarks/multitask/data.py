@@ -17,7 +17,7 @@ from uniseg_nets.files import atomic_path, write_json
 SEED = 2023
 # Organ tasks: label values in the abdominal CT scans that become 1.
 ORGANS = {"liver": (6,), "kidney": (2, 3), "spleen": (1,), "pancreas": (11,)}
-HELD_CT = 8  # scans that no task trains on; every organ is evaluated on all of them
+_HELD_CT = 8  # scans that no task trains on; every organ is evaluated on all of them
 # Other tasks: folder, cases to train on, cases held.
 _OTHERS = {
     "prostate": ("prostate_mr", 18, 8),
@@ -34,22 +34,22 @@ def main() -> None:
     output = arguments.output
     root = Path(os.environ["UNISEG_TEST_DATA"]) / "data"
     datalist: dict[str, list[dict[str, object]]] = {"training": [], "validation": []}
-    ct = shuffled(root / "abdomen_ct_3mm")
-    held, rest = ct[:HELD_CT], ct[HELD_CT:]
+    ct = _shuffled(root / "abdomen_ct_3mm")
+    held, rest = ct[:_HELD_CT], ct[_HELD_CT:]
     for index, (task, values) in enumerate(ORGANS.items()):
         own = rest if arguments.shared_scans else rest[index :: len(ORGANS)]
         for section, names in (("training", own), ("validation", held)):
             for name in names:
                 label = output / "labels" / task / f"{name}.nii.gz"
                 write_organ(root / "abdomen_ct_3mm" / "labelsTr" / f"{name}.nii.gz", values, label)
-                datalist[section].append(entry(root / "abdomen_ct_3mm", name, task, 1, label))
+                datalist[section].append(_entry(root / "abdomen_ct_3mm", name, task, 1, label))
     for task, (folder, train, test) in _OTHERS.items():
-        names = shuffled(root / folder)
+        names = _shuffled(root / folder)
         channels = 2 if task == "sarcoma" else 1
         for section, members in (("training", names[:train]), ("validation", names[train : train + test])):
             for name in members:
                 label = root / folder / "labelsTr" / f"{name}.nii.gz"
-                datalist[section].append(entry(root / folder, name, task, channels, label))
+                datalist[section].append(_entry(root / folder, name, task, channels, label))
     write_json(output / "datalist.json", datalist)
     print({section: len(cases) for section, cases in datalist.items()})
 
@@ -57,10 +57,10 @@ def main() -> None:
 def held_cases(folder: Path) -> set[str]:
     """The cases of a data set that no multi-task training saw; of one that took no part, four cases drawn alike."""
     first, count = next(((train, test) for name, train, test in _OTHERS.values() if name == folder.name), (0, 4))
-    return set(shuffled(folder)[first : first + count])
+    return set(_shuffled(folder)[first : first + count])
 
 
-def shuffled(folder: Path) -> list[str]:
+def _shuffled(folder: Path) -> list[str]:
     names = sorted(path.name.removesuffix(".nii.gz") for path in (folder / "labelsTr").glob("*.nii.gz"))
     return [str(name) for name in np.random.default_rng(SEED).permutation(names)]
 
@@ -73,7 +73,7 @@ def write_organ(source: Path, values: tuple[int, ...], target: Path) -> None:
         nib.save(nib.Nifti1Image(mask, scan.affine), temporary)
 
 
-def entry(folder: Path, name: str, task: str, channels: int, label: Path) -> dict[str, object]:
+def _entry(folder: Path, name: str, task: str, channels: int, label: Path) -> dict[str, object]:
     images = [str((folder / "imagesTr" / f"{name}_{channel:04d}.nii.gz").resolve()) for channel in range(channels)]
     return {"name": name, "image": images, "label": str(label.resolve()), "task": task}
 
