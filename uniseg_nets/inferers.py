@@ -26,7 +26,7 @@ from uniseg_nets.locate import Region, located, whole
 from uniseg_nets.nets import UniSegBackbone
 from uniseg_nets.tasks import Task, TaskTable
 from uniseg_nets.transforms.grid import canonical_flips, flipped
-from uniseg_nets.windows import gaussian_window, pad_to
+from uniseg_nets.windows import gaussian_window, pad_to, window_at
 
 __all__ = ["EnsembleInferer", "UniSegInferer"]
 
@@ -152,13 +152,13 @@ class UniSegInferer(Inferer):
         tasks: Sequence[Task],
         bar: Any,
     ) -> None:
-        """Writes each task's scores of a volume to its part; windows begin at the starts and cover the volume."""
+        """Writes each task's scores of a volume to its part, all background so far; the windows cover the volume."""
         for part in parts:
-            part.zero_()
+            part[:, 0] = 0
         device = parts[0].device
         weight, weights = self._weight.to(device), torch.zeros(volume.shape[2:], device=device)
         for start in starts:
-            box: Any = (..., *(slice(first, first + n) for first, n in zip(start, self.roi_size)))
+            box = window_at(start, self.roi_size)
             found = self.predict_window(volume[box], network, tasks).to(device).mul_(weight)
             for part, own in zip(parts, found.split([task.num_outputs for task in tasks], dim=1)):
                 part[box] += own

@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from uniseg_nets.nets import UniSegBackbone
 from uniseg_nets.nets.unet import STRIDES
 from uniseg_nets.tasks import Task
-from uniseg_nets.windows import pad_to, window_starts
+from uniseg_nets.windows import all_starts, pad_to, window_at
 
 __all__ = ["Region", "find_boxes", "join_boxes", "located", "whole"]
 
@@ -80,7 +80,7 @@ def located(
     """
     size, count = volume.shape[2:], len(tasks)
     everything = whole(size, count, roi_size, overlap)
-    looks = len(_coarse_starts(np.maximum(_coarse_size(size, roi_size, scale), roi_size).tolist(), roi_size))
+    looks = len(all_starts(_coarse_size(size, roi_size, scale), roi_size, _OVERLAP))
     if looks * (_ENCODER + _COARSE * count) + _ENCODER + count >= everything.cost:
         return [everything]
     boxes = find_boxes(volume, network, tasks, roi_size, scale)
@@ -93,10 +93,6 @@ def located(
 def _coarse_size(size: Sequence[int], roi_size: Sequence[int], scale: float) -> list[int]:
     wanted = [max(round(n / scale), 1) for n in size]
     return [roi if roi < n <= _STRETCH * roi else n for n, roi in zip(wanted, roi_size)]
-
-
-def _coarse_starts(size: Sequence[int], roi_size: Sequence[int]) -> list[tuple[int, ...]]:
-    return list(itertools.product(*(window_starts(n, roi, _OVERLAP) for n, roi in zip(size, roi_size))))
 
 
 def find_boxes(
@@ -121,9 +117,8 @@ def find_boxes(
     before = (np.array(padded.shape[2:]) - np.array(small.shape[2:])) // 2
     scales = size / np.array(small.shape[2:])
     found: list[list[Any]] = [[] for _ in tasks]
-    for start in _coarse_starts(padded.shape[2:], roi_size):
-        box: Any = (..., *(slice(first, first + n) for first, n in zip(start, roi_size)))
-        features = network.encode(padded[box])
+    for start in all_starts(padded.shape[2:], roi_size, _OVERLAP):
+        features = network.encode(padded[window_at(start, roi_size)])
         prompts = network.prompts(features)
         for corners, task in zip(found, tasks):
             _, logits = network.decode_coarse(features, network.select(prompts, task.id))
@@ -173,10 +168,9 @@ def join_boxes(
 
 def _region(tasks: tuple[int, ...], box: Box, size: Sequence[int], roi_size: Sequence[int], overlap: float) -> Region:
     """Windows over a box; around one that is smaller than a window, the window lies as centred as the volume allows."""
-    hull, lines = [], []
+    hull = []
     for (low, high), n, roi in zip(box, size, roi_size):
         extent = max(high - low, roi)
         first = min(max((low + high - extent) // 2, 0), n - extent)
         hull.append(slice(first, first + extent))
-        lines.append(window_starts(extent, roi, overlap))
-    return Region(tasks, box, tuple(hull), tuple(itertools.product(*lines)))
+    return Region(tasks, box, tuple(hull), all_starts([edge.stop - edge.start for edge in hull], roi_size, overlap))

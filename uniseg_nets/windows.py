@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["gaussian_window", "pad_to", "window_starts"]
+__all__ = ["all_starts", "gaussian_window", "pad_to", "window_at", "window_starts"]
 
 _SIGMA_SCALE = 0.125
 
@@ -20,6 +22,16 @@ def window_starts(size: int, roi: int, overlap: float) -> list[int]:
     if steps == 0:
         return [0]
     return [int(np.round((size - roi) / steps * step)) for step in range(steps + 1)]
+
+
+def all_starts(size: Sequence[int], roi_size: Sequence[int], overlap: float) -> tuple[tuple[int, ...], ...]:
+    """First voxels (z, y, x) of the windows over a volume; one, at its beginning, where it is smaller than a window."""
+    return tuple(itertools.product(*(window_starts(n, roi, overlap) for n, roi in zip(size, roi_size))))
+
+
+def window_at(start: Sequence[int], roi_size: Sequence[int]) -> Any:
+    """The index of a window in the last three axes of a tensor."""
+    return (..., *(slice(first, first + n) for first, n in zip(start, roi_size)))
 
 
 def gaussian_window(roi_size: Sequence[int]) -> np.ndarray:
