@@ -54,41 +54,53 @@ NNUNET = {"nnU-Net v2": (), "nnU-Net v2, mirroring": ("--mirror",)}
 PARTS = ("preprocessing", "network", "export")
 
 
-def stock(scan: str, weights: str, output: str, task_name: str, tasks_file: str | None) -> tuple[float, ...]:
-    """Seconds of the three parts."""
-    found = read_weights(weights)
-    network = UniSeg(**found.sizes, deep_supervision=False).eval()
-    network.load_state_dict(found.state)
-    task = load_task_table(tasks_file).one(task_name)
-    before = mt.Compose(
-        [
-            mt.LoadImaged("image", ensure_channel_first=True),
-            mt.Orientationd("image", "RAS", labels=None),
-            mt.Spacingd("image", task.spacing[::-1], mode="bilinear"),
-            mt.ScaleIntensityRanged("image", -325, 325, 0, 1, clip=True),
-            mt.Transposed("image", (0, 3, 2, 1)),
-        ]
-    )
-    after = mt.Compose(
-        [
-            mt.Activationsd("pred", softmax=True),
-            mt.Invertd("pred", before, orig_keys="image", nearest_interp=False),
-            mt.AsDiscreted("pred", argmax=True),
-            mt.SaveImaged("pred", output_dir=output, output_postfix="", output_dtype="uint8", print_log=False),
-        ]
-    )
-    inferer = SlidingWindowInferer(found.sizes["patch_size"], overlap=0.5, mode="gaussian")
-    loader = DataLoader(Dataset([{"image": scan}], before))
-    with torch.no_grad():
-        network(torch.zeros(1, 1, *found.sizes["patch_size"]), task.id)
+class Stock:
+    """What MONAI's bundles do, with UniSeg as the network: from a file to a file in ``output``."""
+
+    def __init__(self, weights: str, output: str, task_name: str, tasks_file: str | None) -> None:
+        found = read_weights(weights)
+        self.network = UniSeg(**found.sizes, deep_supervision=False).eval()
+        self.network.load_state_dict(found.state)
+        self.task = load_task_table(tasks_file).one(task_name)
+        self.window = found.sizes["patch_size"]
+        self.inferer = SlidingWindowInferer(self.window, overlap=0.5, mode="gaussian")
+        self.before = mt.Compose(
+            [
+                mt.LoadImaged("image", ensure_channel_first=True),
+                mt.Orientationd("image", "RAS", labels=None),
+                mt.Spacingd("image", self.task.spacing[::-1], mode="bilinear"),
+                mt.ScaleIntensityRanged("image", -325, 325, 0, 1, clip=True),
+                mt.Transposed("image", (0, 3, 2, 1)),
+            ]
+        )
+        self.after = mt.Compose(
+            [
+                mt.Activationsd("pred", softmax=True),
+                mt.Invertd("pred", self.before, orig_keys="image", nearest_interp=False),
+                mt.AsDiscreted("pred", argmax=True),
+                mt.SaveImaged("pred", output_dir=output, output_postfix="", output_dtype="uint8", print_log=False),
+            ]
+        )
+
+    @torch.no_grad()
+    def __call__(self, scan: str) -> tuple[float, ...]:
+        """Seconds of the three parts."""
         start = time.perf_counter()
-        (batch,) = loader
+        (batch,) = DataLoader(Dataset([{"image": scan}], self.before))
         loaded = time.perf_counter()
-        batch["pred"] = inferer(batch["image"], network, task.id)
+        batch["pred"] = self.inferer(batch["image"], self.network, self.task.id)
         predicted = time.perf_counter()
         for case in decollate_batch(batch):
-            after(case)
-    return loaded - start, predicted - loaded, time.perf_counter() - predicted
+            self.after(case)
+        return loaded - start, predicted - loaded, time.perf_counter() - predicted
+
+
+def stock(scan: str, *given: Any) -> tuple[float, ...]:
+    """Seconds of the three parts."""
+    pipeline = Stock(*given)
+    with torch.no_grad():
+        pipeline.network(torch.zeros(1, 1, *pipeline.window), pipeline.task.id)
+    return pipeline(scan)
 
 
 def ours(

@@ -1,5 +1,8 @@
+import threading
+
 import pytest
 import torch
+from ignite.engine import Events
 from monai.data import DataLoader
 from torch import nn
 
@@ -7,13 +10,14 @@ from uniseg_nets.data import GuardedDataset
 from uniseg_nets.engines import AutocastInferer, CaseEvaluator, CasesFailedError, PrepareTaskBatch
 
 
-def evaluator(names, transform, postprocessing=None):
+def evaluator(names, transform, postprocessing=None, network=None, handlers=None):
     dataset = GuardedDataset([{"name": name} for name in names], transform)
     return CaseEvaluator(
         device=torch.device("cpu"),
         val_data_loader=DataLoader(dataset, batch_size=1),
-        network=nn.Identity(),
+        network=network or nn.Identity(),
         postprocessing=postprocessing,
+        val_handlers=handlers,
     )
 
 
@@ -37,6 +41,45 @@ def test_a_bad_case_does_not_end_the_run_and_is_named_at_its_end():
     assert done == ["good", "also_good"]
     assert error.value.failures == {"bad": "broken file", "full": "disk is full"}
     assert "bad: broken file" in str(error.value)
+
+
+def test_a_case_is_exported_while_the_next_one_is_predicted():
+    predicted, exported, in_time = threading.Semaphore(0), [], []
+
+    class Network(nn.Identity):
+        def forward(self, x):
+            predicted.release()
+            return x
+
+    def export(case):
+        predicted.acquire()  # its own prediction
+        if case["name"] != "last":
+            in_time.append(predicted.acquire(timeout=20))  # the next one's, which must not wait for this export
+            predicted.release()
+        exported.append((case["name"], float(case["image"].max()), float(case["pred"].max())))
+        return case
+
+    class AtTheEnd:
+        def attach(self, engine):
+            engine.add_event_handler(Events.COMPLETED, lambda: exported.append(dict(engine.failures)))
+
+    def numbered(case):
+        return case | {"image": torch.full((1, 2, 2, 2), float(len(case["name"])))}
+
+    evaluator(["a", "bb", "last"], numbered, export, Network(), [AtTheEnd()]).run()
+    assert in_time == [True, True]
+    assert exported == [("a", 1.0, 1.0), ("bb", 2.0, 2.0), ("last", 4.0, 4.0), {}]
+
+
+def test_a_last_case_that_cannot_be_exported_is_named():
+    def export(case):
+        if case["name"] == "last":
+            raise OSError("disk is full")
+        return case
+
+    with pytest.raises(CasesFailedError, match="1 of 2 cases failed") as error:
+        evaluator(["first", "last"], read, export).run()
+    assert error.value.failures == {"last": "disk is full"}
 
 
 def test_a_run_without_faults_ends_quietly():

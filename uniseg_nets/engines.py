@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import torch
+from ignite.engine import Events
 from monai.engines import PrepareBatch, SupervisedEvaluator
 from monai.inferers import SimpleInferer
 from torch import Tensor, nn
@@ -81,10 +83,11 @@ class CaseEvaluator(SupervisedEvaluator):
     """MONAI's evaluator for batches of one named case; what fails in one case does not end the run.
 
     Reading (through :class:`~uniseg_nets.data.GuardedDataset`), prediction and export of a case may fail: it is logged
-    and the next one begins.
+    and the next one begins. While a case is exported (``postprocessing``), on a thread of its own, the next one is
+    predicted. One export runs at a time, so that no more than two cases' scores are held: at ``ITERATION_COMPLETED``
+    that of the case before is done, at ``COMPLETED`` all are.
 
     Attributes:
-        case: name of the case in work.
         failures: of the last run, case name -> reason.
         seconds: of the last run, case name -> time of prediction and export.
 
@@ -94,34 +97,66 @@ class CaseEvaluator(SupervisedEvaluator):
     """
 
     data_loader: DataLoader
+    _postprocessing: Callable[..., Any] | None = None
 
     def run(self, global_epoch: int = 1) -> None:  # type: ignore[override]
         self.failures: dict[str, str] = {}
         self.seconds: dict[str, float] = {}
-        if not len(self.data_loader):
+        self._exporting: tuple[str, Future[float]] | None = None
+        self._total = len(self.data_loader)
+        if not self._total:
             logger.info("no case is left to do")
             return
-        super().run(global_epoch)
-        total, seen = int(self.state.epoch_length or 0), len(self.failures) + len(self.seconds)
-        if seen < total:  # a loader's thread that dies ends its iteration without a word
-            raise RuntimeError(f"{total - seen} of {total} cases were never read: run again for them")
+        self._begun = time.perf_counter()
+        last = self.add_event_handler(Events.EPOCH_COMPLETED, self._end_export)
+        with last, ThreadPoolExecutor(1, "export") as self._exporter:
+            super().run(global_epoch)
+        if self._seen < self._total:  # a loader's thread that dies ends its iteration without a word
+            raise RuntimeError(f"{self._total - self._seen} of {self._total} cases were never read: run again for them")
         if self.failures:
-            raise CasesFailedError(self.failures, total)
+            raise CasesFailedError(self.failures, self._total)
+
+    @property
+    def _seen(self) -> int:
+        return len(self.failures) + len(self.seconds)
+
+    def _register_postprocessing(self, posttrans: Callable[..., Any]) -> None:
+        self._postprocessing = posttrans  # not for MONAI's handler, which would wait for it
 
     def _iteration(self, engine: SupervisedEvaluator, batchdata: dict[str, Any]) -> dict[str, Any]:
-        self.case = name = batchdata["name"][0]
-        start = time.perf_counter()
-        place = f"case {engine.state.iteration}/{engine.state.epoch_length} {name}"
+        name, begun = batchdata["name"][0], time.perf_counter()
         try:
             if ERROR in batchdata:
                 raise ValueError(batchdata[ERROR][0])
-            output = super()._iteration(engine, batchdata)
+            super()._iteration(engine, batchdata)
         except Exception as error:
-            self.failures[name] = root_cause(error)
-            logger.error("%s failed: %s", place, self.failures[name])
+            self._failed(name, error)
             return {}
-        self.seconds[name] = round(time.perf_counter() - start, 1)
-        todo = int(engine.state.epoch_length or 0) - engine.state.iteration
-        left = timedelta(seconds=round(todo * sum(self.seconds.values()) / len(self.seconds)))
-        logger.info("%s: %.1f s, about %s left", place, self.seconds[name], left)
-        return output
+        self._end_export()
+        export = self._exporter.submit(self._export, begun, engine.state.batch, engine.state.output)
+        self._exporting = name, export
+        return {}
+
+    @torch.no_grad()
+    def _export(self, begun: float, batch: list[dict[str, Any]], output: list[dict[str, Any]]) -> float:
+        for case, found in zip(batch, output):
+            if self._postprocessing is not None:
+                self._postprocessing(case | found)
+        return round(time.perf_counter() - begun, 1)
+
+    def _end_export(self) -> None:
+        """Waits for the export under way, if there is one, and takes down how it went."""
+        if self._exporting is None:
+            return
+        (name, export), self._exporting = self._exporting, None
+        try:
+            self.seconds[name] = export.result()
+        except Exception as error:
+            self._failed(name, error)
+            return
+        left = timedelta(seconds=round((time.perf_counter() - self._begun) * (self._total / self._seen - 1)))
+        logger.info("case %d/%d %s: %.1f s, about %s left", self._seen, self._total, name, self.seconds[name], left)
+
+    def _failed(self, name: str, error: Exception) -> None:
+        self.failures[name] = root_cause(error)
+        logger.error("case %d/%d %s failed: %s", self._seen, self._total, name, self.failures[name])

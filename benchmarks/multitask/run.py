@@ -1,6 +1,6 @@
 """Trains one variant by the bundle's own training configuration and evaluates it on the held cases.
 
-    python -m benchmarks.multitask.run OUT VARIANT --seed 0 [--epochs 60] [--tasks liver,kidney]
+    python -m benchmarks.multitask.run OUT VARIANT --seed 0 [--epochs 60] [--tasks liver,kidney] [--tasks_file TABLE]
 
 Writes ``OUT/VARIANT_seedN/``: ``curve.csv`` (epoch, mean Dice on every fourth held case), ``summary.csv``, label maps.
 """
@@ -18,6 +18,7 @@ import torch
 from ignite.engine import Engine, Events
 from monai.bundle import ConfigWorkflow
 
+from benchmarks.multitask.data import TASK_TABLE
 from benchmarks.multitask.networks import VARIANTS
 from uniseg_nets.bundle import bundle_folder
 from uniseg_nets.checkpoints import save_weights
@@ -31,7 +32,7 @@ logger = logging.getLogger(__name__)
 def workflow(output: Path, folder: Path, overlays: list[str], **overrides: Any) -> ConfigWorkflow:
     root = bundle_folder("uniseg_upstream")
     files = [str(root / "configs" / name) for name in ("train.json", *overlays)] + [str(HERE / "experiment.json")]
-    options = {"tasks_file": str(HERE / "tasks.json"), "dataset_dir": str(output), "bundle_root": str(root)}
+    options = {"tasks_file": str(TASK_TABLE), "dataset_dir": str(output), "bundle_root": str(root)}
     options |= {"output_dir": str(folder), "ckpt_dir": str(folder), "cache_dir": str(output / "cache"), "resume": True}
     return ConfigWorkflow(files, workflow_type="train", logging_file=False, **(options | overrides))
 
@@ -63,7 +64,9 @@ def _append_to(curve: Path, engine: Engine) -> None:
         csv.writer(file).writerow((engine.state.epoch, round(engine.state.metrics["val_mean_dice"], 4)))
 
 
-def evaluate(output: Path, folder: Path, network: torch.nn.Module, cases: list[dict[str, Any]]) -> None:
+def evaluate(
+    output: Path, folder: Path, network: torch.nn.Module, cases: list[dict[str, Any]], **overrides: Any
+) -> None:
     """Full-resolution figures of the held cases, with the last weights: no choice by the held cases."""
     run = workflow(
         output,
@@ -71,6 +74,7 @@ def evaluate(output: Path, folder: Path, network: torch.nn.Module, cases: list[d
         ["evaluate.json"],
         **{"validate#network": network.eval(), "validate#cases": cases, "weights": str(folder / "last.pt")},
         overlap=0.25,
+        **overrides,
     )
     run.run()
 
@@ -82,11 +86,12 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--epochs", type=int, default=60)
     parser.add_argument("--tasks", help="comma-separated tasks to learn and evaluate; all by default")
+    parser.add_argument("--tasks_file", default=str(TASK_TABLE), help="the table of tasks that the data was made with")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     output, variant = arguments.output, arguments.variant
     folder = output / f"{variant}_seed{arguments.seed}"
-    known = [task.name for task in load_task_table(HERE / "tasks.json")]
+    known = [task.name for task in load_task_table(arguments.tasks_file)]
     chosen = arguments.tasks.split(",") if arguments.tasks else known
     lists = {"train": "training", "validate": "validation"}
     cases = {
@@ -98,8 +103,9 @@ def main() -> None:
     for name in names:
         own = {key: [case for case in members if name in (None, case["task"])] for key, members in cases.items()}
         part = folder if name is None else folder / name
-        network = train(output, part, variant, own, seed=arguments.seed, max_epochs=arguments.epochs)
-        evaluate(output, part, network, own["validate"])
+        table = {"tasks_file": arguments.tasks_file}
+        network = train(output, part, variant, own, seed=arguments.seed, max_epochs=arguments.epochs, **table)
+        evaluate(output, part, network, own["validate"], **table)
     logger.info("%s seed %d: %.0f s", variant, arguments.seed, time.perf_counter() - start)
 
 

@@ -1,5 +1,5 @@
 """Results as DICOM objects, for viewers and archives that take nothing else."""
 
-from uniseg_nets.dicom.handler import DicomSegmentations
+from uniseg_nets.dicom.save import SaveDicomSegd
 
-__all__ = ["DicomSegmentations"]
+__all__ = ["SaveDicomSegd"]

@@ -1,6 +1,6 @@
 """What people look at after a run: figures, pictures, pages."""
 
 from uniseg_nets.reports.evaluation import Report
-from uniseg_nets.reports.run import RunReport
+from uniseg_nets.reports.run import ReportCased, RunReport
 
-__all__ = ["Report", "RunReport"]
+__all__ = ["Report", "ReportCased", "RunReport"]

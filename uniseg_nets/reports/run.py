@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Hashable, Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ignite.engine import Events
+from monai.transforms import Transform
 from nibabel.orientations import apply_orientation, io_orientation
 
 from uniseg_nets.engines import CaseEvaluator
@@ -20,41 +22,51 @@ from uniseg_nets.reports.views import Views, write_preview
 from uniseg_nets.transforms.export import SaveLabelMapd, read_label_map
 from uniseg_nets.transforms.load import LoadCase
 
-__all__ = ["RunReport"]
+__all__ = ["ReportCased", "RunReport"]
 
 logger = logging.getLogger(__name__)
 
 
-class RunReport:
-    """After each case of a run writes its statistics and pictures, after the last one the page.
+class ReportCased(Transform):
+    """Writes the statistics and pictures of a case whose label map is saved: ``report/NAME.json`` and ``.png``.
 
-    In the run's folder: ``report/NAME.json`` and ``report/NAME.png`` a case; ``statistics.csv``, ``statistics.json``
-    and ``report.html``, which shows all cases there, those of earlier runs too, and works from a file without a
-    server. A case that cannot be reported is logged; its label map stays.
+    A case that cannot be reported is logged; its label map stays.
+
+    Args:
+        saver: what wrote the label map.
+        cases: the run's cases, each with ``name`` and ``image``.
+        name_key: key of the case's name.
+    """
+
+    def __init__(self, saver: SaveLabelMapd, cases: list[dict[str, Any]], name_key: str = "name") -> None:
+        self.saver = saver
+        self.images = {case["name"]: case["image"] for case in cases}
+        self.name_key = name_key
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> Mapping[Hashable, Any]:
+        name = data[self.name_key]
+        try:
+            report_case(name, self.images[name], self.saver.output_dir)
+        except (ValueError, OSError) as error:
+            logger.error("no report on %s: %s", name, error)
+        return data
+
+
+class RunReport:
+    """After the last case writes the page on what :class:`ReportCased` left in a run's folder.
+
+    ``statistics.csv``, ``statistics.json`` and ``report.html``, which shows all cases there, those of earlier runs too,
+    and works from a file without a server.
 
     Args:
         saver: what writes the label maps.
-        cases: the run's cases, each with ``name`` and ``image``.
     """
 
-    def __init__(self, saver: SaveLabelMapd, cases: list[dict[str, Any]]) -> None:
+    def __init__(self, saver: SaveLabelMapd) -> None:
         self.saver = saver
-        self.images = {case["name"]: case["image"] for case in cases}
 
     def attach(self, engine: CaseEvaluator) -> None:
-        engine.add_event_handler(Events.ITERATION_COMPLETED, self._case)
-        engine.add_event_handler(Events.COMPLETED, self._page)
-
-    def _case(self, engine: CaseEvaluator) -> None:
-        name = engine.case
-        if name not in engine.failures:
-            try:
-                report_case(name, self.images[name], self.saver.output_dir)
-            except (ValueError, OSError) as error:
-                logger.error("no report on %s: %s", name, error)
-
-    def _page(self, engine: CaseEvaluator) -> None:
-        write_report(self.saver.output_dir)
+        engine.add_event_handler(Events.COMPLETED, lambda: write_report(self.saver.output_dir))
 
 
 def report_case(name: str, image: Any, folder: str | PathLike[str]) -> list[dict[str, Any]]:

@@ -53,4 +53,4 @@ def label_statistics(
 def touches_border(mask: NDArray[np.bool_]) -> bool:
     """Whether the mask reaches a face of the scan; along an axis of one slice there is none."""
     axes = [axis for axis in range(3) if mask.shape[axis] > 1]
-    return any(mask.take(side, axis=axis).any() for axis in axes for side in (0, -1))
+    return any(bool(np.moveaxis(mask, axis, 0)[side].any()) for axis in axes for side in (0, -1))

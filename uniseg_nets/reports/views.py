@@ -6,6 +6,7 @@ import base64
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from os import PathLike
 from typing import Any
 
@@ -21,6 +22,7 @@ __all__ = ["Views", "write_preview"]
 _WIDTH = 220  # pixels of a slice on the page
 _SLICES = 24  # on the page, evenly through what was found
 _OPACITY = 0.5
+_GRID = 64  # voxels along an axis that the grey window is chosen by, at least, where there are as many
 
 
 @dataclass(frozen=True)
@@ -39,12 +41,20 @@ class Views:
     spacing: Sequence[float]
     names: Mapping[int, str]
 
+    @cached_property
+    def _window(self) -> tuple[float, float]:
+        """Intensities shown as black and white, from a grid of voxels."""
+        grid = tuple(slice(None, None, max(1, n // _GRID)) for n in self.image.shape)
+        low, high = np.percentile(self.image[grid], (1, 99.5))
+        return float(low), float(high)
+
     def plane(self, axis: int, index: int) -> Image.Image:
         """A plane with its overlay as radiologists see it: anterior or superior up, the patient's right on the left."""
-        low, high = np.percentile(self.image, (1, 99.5))
-        grey = np.clip((self.image.take(index, axis) - low) / max(high - low, 1e-6), 0, 1)
+        low, high = self._window
+        # A view: NumPy's `take` would copy a whole volume that does not lie in memory as it expects.
+        image, label = (np.moveaxis(volume, axis, 0)[index] for volume in (self.image, self.label))
+        grey = np.clip((image - low) / max(high - low, 1e-6), 0, 1)
         colours = np.repeat(grey[..., None], 3, axis=-1) * 255
-        label = self.label.take(index, axis)
         for number, value in enumerate(self.names):
             colour = [int(COLOURS[number % len(COLOURS)][i : i + 2], 16) for i in (1, 3, 5)]
             colours[label == value] = (1 - _OPACITY) * colours[label == value] + _OPACITY * np.asarray(colour)

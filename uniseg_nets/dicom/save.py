@@ -3,35 +3,39 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ignite.engine import Events
+from monai.transforms import Transform
 
 from uniseg_nets.data.guarded import root_cause
-from uniseg_nets.engines import CaseEvaluator
 from uniseg_nets.transforms.export import SaveLabelMapd, read_label_map
 from uniseg_nets.transforms.load import dicom_modality, dicom_series
 
-__all__ = ["DicomSegmentations"]
+__all__ = ["SaveDicomSegd"]
 
 logger = logging.getLogger(__name__)
 
 
-class DicomSegmentations:
-    """After each case that came as DICOM writes ``OUTPUT_DIR/NAME.dcm``; needs highdicom.
+class SaveDicomSegd(Transform):
+    """Writes ``OUTPUT_DIR/NAME.dcm`` beside the saved label map of a case that came as DICOM; needs highdicom.
+
+    A case of which no object can be made is logged; its label map stays.
 
     Args:
-        saver: what writes the label maps.
+        saver: what wrote the label map.
         cases: the run's cases, each with ``name`` and ``image``.
         modalities: of the task's channels; the object refers to the series of the first.
+        name_key: key of the case's name.
 
     Raises:
         ImportError: no highdicom; says how to get it.
     """
 
-    def __init__(self, saver: SaveLabelMapd, cases: list[dict[str, Any]], modalities: Sequence[str]) -> None:
+    def __init__(
+        self, saver: SaveLabelMapd, cases: list[dict[str, Any]], modalities: Sequence[str], name_key: str = "name"
+    ) -> None:
         try:
             from uniseg_nets.dicom.segmentation import write_dicom_seg
         except ImportError as error:
@@ -40,19 +44,15 @@ class DicomSegmentations:
         self.saver = saver
         self.images = {case["name"]: case["image"] for case in cases}
         self.modality = dicom_modality(modalities[0])
+        self.name_key = name_key
 
-    def attach(self, engine: CaseEvaluator) -> None:
-        engine.add_event_handler(Events.ITERATION_COMPLETED, self)
-
-    def __call__(self, engine: CaseEvaluator) -> None:
-        name = engine.case
-        if name in engine.failures:
-            return
+    def __call__(self, data: Mapping[Hashable, Any]) -> Mapping[Hashable, Any]:
+        name = data[self.name_key]
         image = self.images[name]
         source = Path(image if isinstance(image, str) else image[0])
         if not source.is_dir():
             logger.warning("%s did not come as DICOM: no Segmentation object", name)
-            return
+            return data
         target = self.saver.output_dir / f"{name}.dcm"
         try:
             label, names, _ = read_label_map(self.saver.output_dir, name)
@@ -61,3 +61,4 @@ class DicomSegmentations:
             logger.info("wrote %s: %s", target, ", ".join(found))
         except Exception as error:  # what is wrong with a DICOM file shows anywhere; the label map is there already
             logger.error("no Segmentation object of %s: %s", name, root_cause(error))
+        return data
