@@ -1,4 +1,5 @@
 import threading
+import time
 
 import pytest
 import torch
@@ -69,6 +70,24 @@ def test_a_case_is_exported_while_the_next_one_is_predicted():
     evaluator(["a", "bb", "last"], numbered, export, Network(), [AtTheEnd()]).run()
     assert in_time == [True, True]
     assert exported == [("a", 1.0, 1.0), ("bb", 2.0, 2.0), ("last", 4.0, 4.0), {}]
+
+
+def test_large_scores_are_exported_before_the_next_case(monkeypatch):
+    monkeypatch.setattr("uniseg_nets.engines._LARGE", 31)  # those of 2 x 2 x 2 voxels take 32 bytes
+    order = []
+
+    class Network(nn.Identity):
+        def forward(self, x):
+            order.append("predicted")
+            return x
+
+    def export(case):
+        time.sleep(0.05)
+        order.append("exported")
+        return case
+
+    evaluator(["one", "two"], read, export, Network()).run()
+    assert order == ["predicted", "exported"] * 2
 
 
 def test_a_last_case_that_cannot_be_exported_is_named():

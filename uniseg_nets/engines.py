@@ -13,6 +13,7 @@ import torch
 from ignite.engine import Events
 from monai.engines import PrepareBatch, SupervisedEvaluator
 from monai.inferers import SimpleInferer
+from monai.utils.enums import CommonKeys as Keys
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -22,6 +23,8 @@ from uniseg_nets.tasks import TaskTable
 __all__ = ["AutocastInferer", "CaseEvaluator", "CasesFailedError", "PrepareTaskBatch"]
 
 logger = logging.getLogger(__name__)
+
+_LARGE = 2**30  # bytes of scores
 
 
 class PrepareTaskBatch(PrepareBatch):
@@ -84,8 +87,8 @@ class CaseEvaluator(SupervisedEvaluator):
 
     Reading (through :class:`~uniseg_nets.data.GuardedDataset`), prediction and export of a case may fail: it is logged
     and the next one begins. While a case is exported (``postprocessing``), on a thread of its own, the next one is
-    predicted. One export runs at a time, so that no more than two cases' scores are held: at ``ITERATION_COMPLETED``
-    that of the case before is done, at ``COMPLETED`` all are.
+    predicted; not where its scores are so large that the next one's had better not lie beside them. One export runs at
+    a time: at ``ITERATION_COMPLETED`` that of the case before is done, at ``COMPLETED`` all are.
 
     Attributes:
         failures: of the last run, case name -> reason.
@@ -133,8 +136,10 @@ class CaseEvaluator(SupervisedEvaluator):
             self._failed(name, error)
             return {}
         self._end_export()
-        export = self._exporter.submit(self._export, begun, engine.state.batch, engine.state.output)
-        self._exporting = name, export
+        output = engine.state.output
+        self._exporting = name, self._exporter.submit(self._export, begun, engine.state.batch, output)
+        if sum(found[Keys.PRED].nbytes for found in output) > _LARGE:
+            self._end_export()
         return {}
 
     @torch.no_grad()
