@@ -1,6 +1,7 @@
 """Trains one variant by the bundle's own training configuration and evaluates it on the held cases.
 
     python -m benchmarks.multitask.run OUT VARIANT --seed 0 [--epochs 60] [--tasks liver,kidney] [--tasks_file TABLE]
+        [--start WEIGHTS]
 
 Writes ``OUT/VARIANT_seedN/``: ``curve.csv`` (epoch, mean Dice on every fourth held case), ``summary.csv``, label maps.
 """
@@ -11,6 +12,7 @@ import argparse
 import csv
 import logging
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ from monai.bundle import ConfigWorkflow
 from benchmarks.multitask.data import TASK_TABLE
 from benchmarks.multitask.networks import VARIANTS
 from uniseg_nets.bundle import bundle_folder
-from uniseg_nets.checkpoints import save_weights
+from uniseg_nets.checkpoints import read_weights, save_weights
 from uniseg_nets.data import load_datalist
 from uniseg_nets.tasks import load_task_table
 
@@ -37,10 +39,13 @@ def workflow(output: Path, folder: Path, overlays: list[str], **overrides: Any) 
     return ConfigWorkflow(files, workflow_type="train", logging_file=False, **(options | overrides))
 
 
-def train(output: Path, folder: Path, variant: str, cases: dict[str, Any], **overrides: Any) -> torch.nn.Module:
+def train(
+    output: Path, folder: Path, variant: str, cases: dict[str, Any], start: str | None = None, **overrides: Any
+) -> torch.nn.Module:
     """Trains on the cases given; the curve, on every fourth held case, goes to ``folder/curve.csv``.
 
-    What was trained before is read from ``folder/last.pt``, what was stopped goes on from its last epoch.
+    What was trained before is read from ``folder/last.pt``, what was stopped goes on from its last epoch. ``start``
+    names weights to begin with, also of another number of tasks: the first ones are taken over.
     """
     target = f"benchmarks.multitask.networks.{VARIANTS[variant].__name__}"
     options = {"network_def#_target_": target, "network_def#spread_prompts": variant.endswith("spread")}
@@ -52,11 +57,22 @@ def train(output: Path, folder: Path, variant: str, cases: dict[str, Any], **ove
         return network
     run.initialize()  # builds all parts anew: the network that is trained is there only now
     network = run.parser.get_parsed_content("network")
+    if start is not None:
+        _take_over(network, read_weights(start).state)
     evaluator = run.parser.get_parsed_content("validate#evaluator")
     evaluator.add_event_handler(Events.COMPLETED, lambda engine: _append_to(folder / "curve.csv", engine))
     run.run()
     save_weights(network.state_dict(), folder / "last.pt")
     return network
+
+
+def _take_over(network: torch.nn.Module, weights: Mapping[str, torch.Tensor]) -> None:
+    """Copies the channels that both networks have."""
+    state = network.state_dict()
+    for name in state.keys() & weights.keys():
+        shared = tuple(slice(min(own, other)) for own, other in zip(state[name].shape, weights[name].shape))
+        state[name][shared] = weights[name][shared]
+    network.load_state_dict(state)
 
 
 def _append_to(curve: Path, engine: Engine) -> None:
@@ -87,6 +103,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=60)
     parser.add_argument("--tasks", help="comma-separated tasks to learn and evaluate; all by default")
     parser.add_argument("--tasks_file", default=str(TASK_TABLE), help="the table of tasks that the data was made with")
+    parser.add_argument("--start", help="weights to start from instead of at random")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     output, variant = arguments.output, arguments.variant
@@ -104,7 +121,8 @@ def main() -> None:
         own = {key: [case for case in members if name in (None, case["task"])] for key, members in cases.items()}
         part = folder if name is None else folder / name
         table = {"tasks_file": arguments.tasks_file}
-        network = train(output, part, variant, own, seed=arguments.seed, max_epochs=arguments.epochs, **table)
+        schedule = {"seed": arguments.seed, "max_epochs": arguments.epochs}
+        network = train(output, part, variant, own, arguments.start, **schedule, **table)
         evaluate(output, part, network, own["validate"], **table)
     logger.info("%s seed %d: %.0f s", variant, arguments.seed, time.perf_counter() - start)
 
