@@ -79,6 +79,13 @@ def test_the_inference_has_the_properties_that_tools_ask_for(copy, tmp_path):
     assert not workflow.check_properties()
 
 
+def test_a_server_builds_the_transforms_without_a_data_set(copy):
+    config = ConfigParser(json.loads((copy / "configs" / "inference.json").read_text()))
+    config.update({"bundle_root": str(copy), "dataset_dir": "nowhere"})
+    for name in ("preprocessing", "postprocessing"):
+        assert config.get_parsed_content(name).transforms
+
+
 def test_the_training_has_the_properties_that_tools_ask_for(copy, tmp_path, table):
     if copy.name == "esp_medsam_2d":
         write_phantom_pictures(tmp_path / "data", 1, validation=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
@@ -82,13 +82,21 @@ class CasesFailedError(ValueError):
         super().__init__(f"{len(self.failures)} of {total} cases failed, the others are done:\n{listing}")
 
 
+def _unchanged(case: Any) -> Any:
+    return case
+
+
 class CaseEvaluator(SupervisedEvaluator):
     """MONAI's evaluator for batches of one named case; what fails in one case does not end the run.
 
     Reading (through :class:`~uniseg_nets.data.GuardedDataset`), prediction and export of a case may fail: it is logged
-    and the next one begins. While a case is exported (``postprocessing``), on a thread of its own, the next one is
-    predicted; not where its scores are so large that the next one's had better not lie beside them. One export runs at
-    a time: at ``ITERATION_COMPLETED`` that of the case before is done, at ``COMPLETED`` all are.
+    and the next one begins. While a case is exported (``postprocessing`` and ``exports``), on a thread of its own, the
+    next one is predicted; not where its scores are so large that the next one's had better not lie beside them. One
+    export runs at a time: at ``ITERATION_COMPLETED`` that of the case before is done, at ``COMPLETED`` all are.
+
+    Args:
+        exports: what else is done with a case after the postprocessing, each called with its dictionary.
+        settings: those of MONAI's evaluator.
 
     Attributes:
         failures: of the last run, case name -> reason.
@@ -100,7 +108,11 @@ class CaseEvaluator(SupervisedEvaluator):
     """
 
     data_loader: DataLoader
-    _postprocessing: Callable[..., Any] | None = None
+
+    def __init__(self, exports: Sequence[Callable[[Any], Any]] = (), **settings: Any) -> None:
+        self._postprocessing: Callable[[Any], Any] = _unchanged
+        super().__init__(**settings)
+        self.exports = exports
 
     def run(self, global_epoch: int = 1) -> None:  # type: ignore[override]
         self.failures: dict[str, str] = {}
@@ -123,7 +135,7 @@ class CaseEvaluator(SupervisedEvaluator):
     def _seen(self) -> int:
         return len(self.failures) + len(self.seconds)
 
-    def _register_postprocessing(self, posttrans: Callable[..., Any]) -> None:
+    def _register_postprocessing(self, posttrans: Callable[[Any], Any]) -> None:
         self._postprocessing = posttrans  # not for MONAI's handler, which would wait for it
 
     def _iteration(self, engine: SupervisedEvaluator, batchdata: dict[str, Any]) -> dict[str, Any]:
@@ -145,8 +157,9 @@ class CaseEvaluator(SupervisedEvaluator):
     @torch.no_grad()
     def _export(self, begun: float, batch: list[dict[str, Any]], output: list[dict[str, Any]]) -> float:
         for case, found in zip(batch, output):
-            if self._postprocessing is not None:
-                self._postprocessing(case | found)
+            exported = self._postprocessing(case | found)
+            for export in self.exports:
+                export(exported)
         return round(time.perf_counter() - begun, 1)
 
     def _end_export(self) -> None:

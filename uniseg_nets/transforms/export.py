@@ -172,7 +172,7 @@ def read_label_map(folder: str | PathLike[str], name: str) -> tuple[MetaTensor, 
     folder = Path(folder)
     facts = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
     names = {int(value): label for value, label in facts["labels"].items() if int(value)}
-    return cast(MetaTensor, LoadCase()(folder / f"{name}.nii.gz").round().byte()), names, facts
+    return cast(MetaTensor, LoadCase()(folder / f"{name}.nii.gz").byte()), names, facts
 
 
 def label_names(tasks: TaskTable, task: str | int | Sequence[str], values: str) -> dict[int, str]:
