@@ -1,6 +1,6 @@
-"""Partly labelled tasks from real scans: disjoint CT cases for each organ, a fixed split.
+"""Seven partly labelled tasks from real scans: disjoint CT cases for each organ, a fixed split.
 
-UNISEG_TEST_DATA=DIR python -m benchmarks.multitask.data OUT [--shared_scans] [--tasks_file TABLE]
+UNISEG_TEST_DATA=DIR python -m benchmarks.multitask.data OUT [--shared_scans]
 """
 
 from __future__ import annotations
@@ -13,21 +13,10 @@ import nibabel as nib
 import numpy as np
 
 from uniseg_nets.files import atomic_path, write_json
-from uniseg_nets.tasks import load_task_table
 
 SEED = 2023
-TASK_TABLE = Path(__file__).with_name("tasks.json")
 # Organ tasks: label values in the abdominal CT scans that become 1.
-ORGANS = {
-    "liver": (6,),
-    "kidney": (2, 3),
-    "spleen": (1,),
-    "pancreas": (11,),
-    "stomach": (7,),
-    "gallbladder": (4,),
-    "aorta": (8,),
-    "vena_cava": (9,),
-}
+ORGANS = {"liver": (6,), "kidney": (2, 3), "spleen": (1,), "pancreas": (11,)}
 _HELD_CT = 8  # scans that no task trains on; every organ is evaluated on all of them
 # Other tasks: folder, cases to train on, cases held.
 _OTHERS = {
@@ -41,27 +30,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("output", type=Path)
     parser.add_argument("--shared_scans", action="store_true", help="every organ learns from every scan not held")
-    parser.add_argument(
-        "--tasks_file", type=Path, default=TASK_TABLE, help="which tasks; `tasks.json` beside this file"
-    )
     arguments = parser.parse_args()
     output = arguments.output
-    wanted = {task.name for task in load_task_table(arguments.tasks_file)}
     root = Path(os.environ["UNISEG_TEST_DATA"]) / "data"
     datalist: dict[str, list[dict[str, object]]] = {"training": [], "validation": []}
     ct = _shuffled(root / "abdomen_ct_3mm")
     held, rest = ct[:_HELD_CT], ct[_HELD_CT:]
-    organs = [task for task in ORGANS if task in wanted]
-    for index, task in enumerate(organs):
-        own = rest if arguments.shared_scans else rest[index :: len(organs)]
+    for index, (task, values) in enumerate(ORGANS.items()):
+        own = rest if arguments.shared_scans else rest[index :: len(ORGANS)]
         for section, names in (("training", own), ("validation", held)):
             for name in names:
                 label = output / "labels" / task / f"{name}.nii.gz"
-                write_organ(root / "abdomen_ct_3mm" / "labelsTr" / f"{name}.nii.gz", ORGANS[task], label)
+                write_organ(root / "abdomen_ct_3mm" / "labelsTr" / f"{name}.nii.gz", values, label)
                 datalist[section].append(_entry(root / "abdomen_ct_3mm", name, task, 1, label))
     for task, (folder, train, test) in _OTHERS.items():
-        if task not in wanted:
-            continue
         names = _shuffled(root / folder)
         channels = 2 if task == "sarcoma" else 1
         for section, members in (("training", names[:train]), ("validation", names[train : train + test])):

@@ -1,7 +1,6 @@
 """Trains one variant by the bundle's own training configuration and evaluates it on the held cases.
 
-    python -m benchmarks.multitask.run OUT VARIANT --seed 0 [--epochs 60] [--tasks liver,kidney] [--tasks_file TABLE]
-        [--start WEIGHTS]
+    python -m benchmarks.multitask.run OUT VARIANT --seed 0 [--epochs 60] [--tasks liver,kidney]
 
 Writes ``OUT/VARIANT_seedN/``: ``curve.csv`` (epoch, mean Dice on every fourth held case), ``summary.csv``, label maps.
 """
@@ -12,7 +11,6 @@ import argparse
 import csv
 import logging
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +18,9 @@ import torch
 from ignite.engine import Engine, Events
 from monai.bundle import ConfigWorkflow
 
-from benchmarks.multitask.data import TASK_TABLE
 from benchmarks.multitask.networks import VARIANTS
 from uniseg_nets.bundle import bundle_folder
-from uniseg_nets.checkpoints import read_weights, save_weights
+from uniseg_nets.checkpoints import save_weights
 from uniseg_nets.data import load_datalist
 from uniseg_nets.tasks import load_task_table
 
@@ -34,18 +31,15 @@ logger = logging.getLogger(__name__)
 def workflow(output: Path, folder: Path, overlays: list[str], **overrides: Any) -> ConfigWorkflow:
     root = bundle_folder("uniseg_upstream")
     files = [str(root / "configs" / name) for name in ("train.json", *overlays)] + [str(HERE / "experiment.json")]
-    options = {"tasks_file": str(TASK_TABLE), "dataset_dir": str(output), "bundle_root": str(root)}
+    options = {"tasks_file": str(HERE / "tasks.json"), "dataset_dir": str(output), "bundle_root": str(root)}
     options |= {"output_dir": str(folder), "ckpt_dir": str(folder), "cache_dir": str(output / "cache"), "resume": True}
     return ConfigWorkflow(files, workflow_type="train", logging_file=False, **(options | overrides))
 
 
-def train(
-    output: Path, folder: Path, variant: str, cases: dict[str, Any], start: str | None = None, **overrides: Any
-) -> torch.nn.Module:
+def train(output: Path, folder: Path, variant: str, cases: dict[str, Any], **overrides: Any) -> torch.nn.Module:
     """Trains on the cases given; the curve, on every fourth held case, goes to ``folder/curve.csv``.
 
-    What was trained before is read from ``folder/last.pt``, what was stopped goes on from its last epoch. ``start``
-    names weights to begin with, also of another number of tasks: the first ones are taken over.
+    What was trained before is read from ``folder/last.pt``, what was stopped goes on from its last epoch.
     """
     target = f"benchmarks.multitask.networks.{VARIANTS[variant].__name__}"
     options = {"network_def#_target_": target, "network_def#spread_prompts": variant.endswith("spread")}
@@ -57,8 +51,6 @@ def train(
         return network
     run.initialize()  # builds all parts anew: the network that is trained is there only now
     network = run.parser.get_parsed_content("network")
-    if start is not None:
-        _take_over(network, read_weights(start).state)
     evaluator = run.parser.get_parsed_content("validate#evaluator")
     evaluator.add_event_handler(Events.COMPLETED, lambda engine: _append_to(folder / "curve.csv", engine))
     run.run()
@@ -66,23 +58,12 @@ def train(
     return network
 
 
-def _take_over(network: torch.nn.Module, weights: Mapping[str, torch.Tensor]) -> None:
-    """Copies the channels that both networks have."""
-    state = network.state_dict()
-    for name in state.keys() & weights.keys():
-        shared = tuple(slice(min(own, other)) for own, other in zip(state[name].shape, weights[name].shape))
-        state[name][shared] = weights[name][shared]
-    network.load_state_dict(state)
-
-
 def _append_to(curve: Path, engine: Engine) -> None:
     with curve.open("a", newline="") as file:
         csv.writer(file).writerow((engine.state.epoch, round(engine.state.metrics["val_mean_dice"], 4)))
 
 
-def evaluate(
-    output: Path, folder: Path, network: torch.nn.Module, cases: list[dict[str, Any]], **overrides: Any
-) -> None:
+def evaluate(output: Path, folder: Path, network: torch.nn.Module, cases: list[dict[str, Any]]) -> None:
     """Full-resolution figures of the held cases, with the last weights: no choice by the held cases."""
     run = workflow(
         output,
@@ -90,7 +71,6 @@ def evaluate(
         ["evaluate.json"],
         **{"validate#network": network.eval(), "validate#cases": cases, "weights": str(folder / "last.pt")},
         overlap=0.25,
-        **overrides,
     )
     run.run()
 
@@ -102,13 +82,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--epochs", type=int, default=60)
     parser.add_argument("--tasks", help="comma-separated tasks to learn and evaluate; all by default")
-    parser.add_argument("--tasks_file", default=str(TASK_TABLE), help="the table of tasks that the data was made with")
-    parser.add_argument("--start", help="weights to start from instead of at random")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     output, variant = arguments.output, arguments.variant
     folder = output / f"{variant}_seed{arguments.seed}"
-    known = [task.name for task in load_task_table(arguments.tasks_file)]
+    known = [task.name for task in load_task_table(HERE / "tasks.json")]
     chosen = arguments.tasks.split(",") if arguments.tasks else known
     lists = {"train": "training", "validate": "validation"}
     cases = {
@@ -120,10 +98,8 @@ def main() -> None:
     for name in names:
         own = {key: [case for case in members if name in (None, case["task"])] for key, members in cases.items()}
         part = folder if name is None else folder / name
-        table = {"tasks_file": arguments.tasks_file}
-        schedule = {"seed": arguments.seed, "max_epochs": arguments.epochs}
-        network = train(output, part, variant, own, arguments.start, **schedule, **table)
-        evaluate(output, part, network, own["validate"], **table)
+        network = train(output, part, variant, own, seed=arguments.seed, max_epochs=arguments.epochs)
+        evaluate(output, part, network, own["validate"])
     logger.info("%s seed %d: %.0f s", variant, arguments.seed, time.perf_counter() - start)
 
 

@@ -13,11 +13,12 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from benchmarks.multitask.data import ORGANS, TASK_TABLE
+from benchmarks.multitask.data import ORGANS
 from uniseg_nets import Segmenter
 from uniseg_nets.bundle import bundle_folder
 from uniseg_nets.data import load_datalist
-from uniseg_nets.tasks import load_task_table
+
+HERE = Path(__file__).parent
 
 
 def main() -> None:
@@ -25,25 +26,23 @@ def main() -> None:
     parser.add_argument("output", type=Path)
     parser.add_argument("weights")
     parser.add_argument("--cases", type=int, default=4)
-    parser.add_argument("--tasks_file", default=str(TASK_TABLE), help="the table of tasks that the data was made with")
     options = parser.parse_args()
-    organs = [task.name for task in load_task_table(options.tasks_file) if task.name in ORGANS]
     held = load_datalist(options.output / "datalist.json", "validation")
     names = [case["name"] for case in held if case["task"] == "liver"][: options.cases]
     scans = {case["name"]: case["image"] for case in held}
     labels = {(case["name"], case["task"]): np.asarray(nib.load(case["label"]).dataobj) > 0 for case in held}
-    print(f"| told | {' | '.join(organs)} |\n|---|{'---|' * len(organs)}")
-    for told in organs:
+    print(f"| told | {' | '.join(ORGANS)} |\n|---|{'---|' * len(ORGANS)}")
+    for told in ORGANS:
         segmenter = Segmenter(
             bundle_folder("uniseg_upstream"),
             task=told,
-            tasks_file=options.tasks_file,
+            tasks_file=str(HERE / "tasks.json"),
             weights=options.weights,
             label_values="task",
         )
         found = {name: segmenter(scans[name]) > 0 for name in names}
         cells = []
-        for organ in organs:
+        for organ in ORGANS:
             pairs = [(found[name], labels[name, organ]) for name in names]
             cells.append(float(np.mean([2 * (a & b).sum() / (a.sum() + b.sum()) for a, b in pairs])))
         print(f"| {told} | {' | '.join(f'{cell:.3f}' for cell in cells)} |", flush=True)
