@@ -17,6 +17,7 @@ from monai.bundle import ConfigWorkflow, load
 
 from tests.running import run, run_on_two_ranks
 from uniseg_nets.phantom import write_phantom_tasks, write_phantoms
+from uniseg_nets.runtimes.choose import settle
 
 DEMO = ["inference.json", "demo.json"]
 
@@ -75,7 +76,8 @@ def test_a_training_resumes_evaluates_and_predicts(copy, tmp_path, data):
     assert f"resuming after epoch 1 from {newest}" in log and "Epoch: 2/2, Iter: 4/4" in log
     assert "Epoch: 1/2" not in log
     evaluation = data | {"output_dir": tmp_path / "eval"}
-    run("run", copy, [*TRAIN, "evaluate.json"], **TINY, **evaluation)
+    log = run("run", copy, [*TRAIN, "evaluate.json"], runtime="auto", **TINY, **evaluation)
+    assert f"runtime {settle('auto', 'fp32', torch.device('cpu'))[0]}, fp32" in log
     rows = (tmp_path / "eval" / "summary.csv").read_text().splitlines()
     assert rows[0].startswith("task,class,cases,dice") and {row.split(",")[0] for row in rows[1:]} == {
         "prostate",
