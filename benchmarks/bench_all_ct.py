@@ -17,7 +17,7 @@ import torch
 from monai.transforms import Compose
 from numpy.typing import NDArray
 
-from benchmarks.measure import alternating, machine
+from benchmarks.measure import alternating, machine, print_ratios
 from uniseg_nets import UniSeg
 from uniseg_nets.bundle import bundle_folder
 from uniseg_nets.checkpoints import read_weights
@@ -67,10 +67,7 @@ def main() -> None:
     with torch.inference_mode():
         seconds = alternating(contestants, options.repetitions)
     print(f"{machine()}\nmedians of {options.repetitions} alternating runs\n")
-    first = next(iter(seconds.values()))
-    print("| | s | against the first row |\n|---|---|---|")
-    for name, value in seconds.items():
-        print(f"| {name} | {value:.1f} | {first / value:.1f}x |")
+    print_ratios(seconds)
     without, shortened = (label for name, label in found.items() if name.startswith("all_ct"))
     print(f"\n`fast` changes {(without != shortened).sum()} of {without.size} voxels of all_ct;", end=" ")
     print(f"{(without > 0).sum()} are foreground in `balanced`.")

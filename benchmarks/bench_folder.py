@@ -18,7 +18,7 @@ from monai.bundle import ConfigParser
 from monai.engines import SupervisedEvaluator
 
 from benchmarks.bench_case import Stock
-from benchmarks.measure import alternating, machine
+from benchmarks.measure import alternating, machine, print_ratios
 from uniseg_nets.bundle import bundle_folder
 from uniseg_nets.checkpoints import read_weights
 from uniseg_nets.data.datalist import read_json
@@ -85,10 +85,7 @@ def main() -> None:
             contestants[f"{mode}, overlapping"] = contestant(settings)
         seconds = alternating(contestants, options.repetitions)
     print(f"{machine()}\n{options.cases} cases, medians of {options.repetitions} alternating runs\n")
-    first = next(iter(seconds.values()))
-    print("| | s a case | against the first row |\n|---|---|---|")
-    for name, value in seconds.items():
-        print(f"| {name} | {value / options.cases:.2f} | {first / value:.1f}x |")
+    print_ratios({name: value / options.cases for name, value in seconds.items()}, "s a case", digits=2)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-__all__ = ["alternating", "apart", "machine"]
+__all__ = ["alternating", "apart", "machine", "print_ratios"]
 
 
 def alternating(contestants: Mapping[str, Callable[[], object]], repetitions: int = 5) -> dict[str, float]:
@@ -26,6 +26,14 @@ def alternating(contestants: Mapping[str, Callable[[], object]], repetitions: in
             if repetition:
                 seconds[name].append(time.perf_counter() - start)
     return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def print_ratios(seconds: Mapping[str, float], unit: str = "s", digits: int = 1) -> None:
+    """A Markdown table of seconds, and how many times as fast as the first row each is."""
+    print(f"| | {unit} | against the first row |\n|---|---|---|")
+    first = next(iter(seconds.values()))
+    for name, value in seconds.items():
+        print(f"| {name} | {value:.{digits}f} | {first / value:.1f}x |")
 
 
 def _measured(pipe: Any, function: Callable[..., tuple[float, ...]], arguments: tuple[Any, ...]) -> None:

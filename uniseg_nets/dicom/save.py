@@ -27,15 +27,12 @@ class SaveDicomSegd(Transform):
         saver: what wrote the label map.
         cases: the run's cases, each with ``name`` and ``image``.
         modalities: of the task's channels; the object refers to the series of the first.
-        name_key: key of the case's name.
 
     Raises:
         ImportError: no highdicom; says how to get it.
     """
 
-    def __init__(
-        self, saver: SaveLabelMapd, cases: list[dict[str, Any]], modalities: Sequence[str], name_key: str = "name"
-    ) -> None:
+    def __init__(self, saver: SaveLabelMapd, cases: list[dict[str, Any]], modalities: Sequence[str]) -> None:
         try:
             from uniseg_nets.dicom.segmentation import write_dicom_seg
         except ImportError as error:
@@ -44,10 +41,9 @@ class SaveDicomSegd(Transform):
         self.saver = saver
         self.images = {case["name"]: case["image"] for case in cases}
         self.modality = dicom_modality(modalities[0])
-        self.name_key = name_key
 
     def __call__(self, data: Mapping[Hashable, Any]) -> Mapping[Hashable, Any]:
-        name = data[self.name_key]
+        name = data[self.saver.name_key]
         image = self.images[name]
         source = Path(image if isinstance(image, str) else image[0])
         if not source.is_dir():

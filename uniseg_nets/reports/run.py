@@ -35,16 +35,14 @@ class ReportCased(Transform):
     Args:
         saver: what wrote the label map.
         cases: the run's cases, each with ``name`` and ``image``.
-        name_key: key of the case's name.
     """
 
-    def __init__(self, saver: SaveLabelMapd, cases: list[dict[str, Any]], name_key: str = "name") -> None:
+    def __init__(self, saver: SaveLabelMapd, cases: list[dict[str, Any]]) -> None:
         self.saver = saver
         self.images = {case["name"]: case["image"] for case in cases}
-        self.name_key = name_key
 
     def __call__(self, data: Mapping[Hashable, Any]) -> Mapping[Hashable, Any]:
-        name = data[self.name_key]
+        name = data[self.saver.name_key]
         try:
             report_case(name, self.images[name], self.saver.output_dir)
         except (ValueError, OSError) as error:
