@@ -16,6 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from uniseg_nets.files import atomic_path
+from uniseg_nets.messages import in_lines, listing
 from uniseg_nets.plan.choose import choose_patch, choose_spacing, looks_like_hounsfield
 from uniseg_nets.plan.examine import CaseFacts, examine
 from uniseg_nets.plan.layouts import DataSet, read_layout
@@ -23,8 +24,6 @@ from uniseg_nets.plan.layouts import DataSet, read_layout
 __all__ = ["PlanOptions", "plan_dataset"]
 
 logger = logging.getLogger(__name__)
-
-_SHOWN = 10  # names listed in one message
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ def plan_dataset(
     options = options or PlanOptions()
     data = read_layout(source)
     if data.unpaired:
-        logger.warning("image or label map alone, left out: %s", _listing(data.unpaired))
+        logger.warning("image or label map alone, left out: %s", listing(data.unpaired))
     facts, faults = _examine_all(data.cases)
     channels = _channel_names(facts, options.channels or data.channels)
     labels = dict(options.labels or data.labels or _found_labels(facts))
@@ -80,7 +79,7 @@ def plan_dataset(
     _check_classes(kept, labels)
     empty = [case.name for case in kept if not case.voxels]
     if empty:
-        logger.warning("no foreground in %d of %d cases, kept as such: %s", len(empty), len(kept), _listing(empty))
+        logger.warning("no foreground in %d of %d cases, kept as such: %s", len(empty), len(kept), listing(empty))
     plan = _plan(data, kept, channels, labels, options)
     with atomic_path(output) as temporary:
         temporary.write_text(_pretty(plan), encoding="utf-8")
@@ -135,7 +134,7 @@ def _case_faults(facts: Sequence[CaseFacts], channels: Sequence[str], labels: Ma
         unknown = sorted(set(case.voxels) - set(labels))
         if len(case.intensities) != len(channels):
             faults[case.name] = (
-                f"has {len(case.intensities)} channel(s), expected {len(channels)} ({_listing(channels)})"
+                f"has {len(case.intensities)} channel(s), expected {len(channels)} ({listing(channels)})"
             )
         elif unknown:
             faults[case.name] = (
@@ -259,16 +258,11 @@ def _relative(file: str, root: Path) -> str:
 
 
 def _report_faults(faults: Mapping[str, str], total: int) -> str:
-    lines = [f"{len(faults)} of {total} cases have a fault, no plan written:"]
-    lines += [f"  {name}: {fault}" for name, fault in list(faults.items())[:_SHOWN]]
-    if len(faults) > _SHOWN:
-        lines.append(f"  and {len(faults) - _SHOWN} more")
-    return "\n".join([*lines, "mend them, or plan without them by `--leave_out_faulty`"])
-
-
-def _listing(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
+    return (
+        f"{len(faults)} of {total} cases have a fault, no plan written:\n"
+        f"{in_lines([f'{name}: {fault}' for name, fault in faults.items()])}\n"
+        "mend them, or plan without them by `--leave_out_faulty`"
+    )
 
 
 def _pretty(plan: Mapping[str, Any]) -> str:
