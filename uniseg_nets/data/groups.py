@@ -136,4 +136,3 @@ def _members(groups: Sequence[str]) -> dict[str, list[int]]:
 def _drawn(members: Mapping[str, list[int]], seed: int) -> list[str]:
     names = list(members)
     return [names[index] for index in np.random.default_rng(seed).permutation(len(names))]
-
