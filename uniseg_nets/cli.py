@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +182,7 @@ def plan(
     memory_gib: float = 8.0,
     batch_size: int = 2,
     seed: int = 0,
+    group: str | None = None,
     leave_out_faulty: bool = False,
 ) -> None:
     """Check a labelled data set and write the plan that fine-tuning takes.
@@ -192,13 +194,16 @@ def plan(
         labels: what the values mean, as "50=organ,100=lesion", where the data set does not say.
         channels: modalities in order, as "CT,PET", where the data set does not say; CT means Hounsfield units.
         weights: pretrained UniSeg weights to start from; those of `uniseg fetch-weights` by default, where they are.
-        folds: of the cross-validation.
+        folds: of the cross-validation, where the data set brings none.
         memory_gib: for a training step; the patch follows from it.
         batch_size: patches a step.
         seed: of the folds.
+        group: regular expression that finds the patient in a case's name, as "patient[0-9]+"; a patient's cases get
+            one fold.
         leave_out_faulty: plan without the cases that have a fault.
     """
     from uniseg_nets.bundle import bundle_folder
+    from uniseg_nets.data.groups import group_of
     from uniseg_nets.plan import PlanOptions, plan_dataset
 
     fetched = bundle_folder(_UPSTREAM) / "models" / "model.pt"
@@ -213,12 +218,14 @@ def plan(
         memory_gib=float(memory_gib),
         batch_size=int(batch_size),
         seed=int(seed),
+        group=None if group is None else str(group),
         leave_out_faulty=bool(leave_out_faulty),
     )
     found = plan_dataset(str(data), str(out), options)
     entry = found["task_entry"]
+    patients, used = ({read(case) for case in found["data"]} for read in (group_of, itemgetter("fold")))
     print(
-        f"{entry['name']}: {len(found['data'])} cases in {1 + max(case['fold'] for case in found['data'])} folds\n"
+        f"{entry['name']}: {len(found['data'])} cases of {len(patients)} patients in {len(used)} folds\n"
         f"channels {', '.join(entry['channels'])}; "
         f"labels {', '.join(f'{value} {label}' for value, label in zip(entry['values'], entry['classes']))}\n"
         f"spacing {entry['spacing']} mm, patch {found['patch_size']} voxels (z, y, x)\n"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,15 +15,15 @@ import numpy as np
 from tqdm import tqdm
 
 from uniseg_nets.files import atomic_path
+from uniseg_nets.messages import in_lines, listing
 from uniseg_nets.plan.choose import choose_patch, choose_spacing, looks_like_hounsfield
 from uniseg_nets.plan.examine import CaseFacts, examine
+from uniseg_nets.plan.folds import by_patient, planned_cases
 from uniseg_nets.plan.layouts import DataSet, read_layout
 
 __all__ = ["PlanOptions", "plan_dataset"]
 
 logger = logging.getLogger(__name__)
-
-_SHOWN = 10  # names listed in one message
 
 
 @dataclass(frozen=True)
@@ -36,10 +35,11 @@ class PlanOptions:
         labels: value -> class name, in place of the data set's own or of ``class_VALUE``.
         channels: modalities in order, in place of the data set's own; ``CT`` means Hounsfield units.
         weights: pretrained weights, whose sizes the network takes.
-        folds: number of cross-validation folds.
+        folds: number of cross-validation folds, where the data set brings none.
         memory_gib: for a training step; the patch follows.
         batch_size: patches a step.
         seed: of the folds.
+        group: regular expression that finds a case's patient in its name: all cases of a patient get one fold.
         leave_out_faulty: plan without the cases that have a fault, rather than not at all.
     """
 
@@ -51,7 +51,12 @@ class PlanOptions:
     memory_gib: float = 8.0
     batch_size: int = 2
     seed: int = 0
+    group: str | None = None
     leave_out_faulty: bool = False
+
+    def __post_init__(self) -> None:
+        if self.folds < 2:
+            raise ValueError(f"folds is {self.folds}, expected 2 or more: one to validate on, others to train on")
 
 
 def plan_dataset(
@@ -61,12 +66,13 @@ def plan_dataset(
 
     Raises:
         FileNotFoundError: no such data set.
-        ValueError: no known layout; or faults, all named, with what to do; nothing is written then.
+        ValueError: no known layout; names without a patient, or a patient on two sides of the data set's own division;
+            or faults, all named, with what to do; nothing is written then.
     """
     options = options or PlanOptions()
-    data = read_layout(source)
+    data = by_patient(read_layout(source), options.group)
     if data.unpaired:
-        logger.warning("image or label map alone, left out: %s", _listing(data.unpaired))
+        logger.warning("image or label map alone, left out: %s", listing(data.unpaired))
     facts, faults = _examine_all(data.cases)
     channels = _channel_names(facts, options.channels or data.channels)
     labels = dict(options.labels or data.labels or _found_labels(facts))
@@ -80,7 +86,7 @@ def plan_dataset(
     _check_classes(kept, labels)
     empty = [case.name for case in kept if not case.voxels]
     if empty:
-        logger.warning("no foreground in %d of %d cases, kept as such: %s", len(empty), len(kept), _listing(empty))
+        logger.warning("no foreground in %d of %d cases, kept as such: %s", len(empty), len(kept), listing(empty))
     plan = _plan(data, kept, channels, labels, options)
     with atomic_path(output) as temporary:
         temporary.write_text(_pretty(plan), encoding="utf-8")
@@ -135,7 +141,7 @@ def _case_faults(facts: Sequence[CaseFacts], channels: Sequence[str], labels: Ma
         unknown = sorted(set(case.voxels) - set(labels))
         if len(case.intensities) != len(channels):
             faults[case.name] = (
-                f"has {len(case.intensities)} channel(s), expected {len(channels)} ({_listing(channels)})"
+                f"has {len(case.intensities)} channel(s), expected {len(channels)} ({listing(channels)})"
             )
         elif unknown:
             faults[case.name] = (
@@ -170,26 +176,11 @@ def _plan(
     labels: Mapping[int, str],
     options: PlanOptions,
 ) -> dict[str, Any]:
-    if len(facts) < 2:
-        raise ValueError(f"{len(facts)} case is left: one to train on and one to validate on are needed at least")
     sizes = _network_sizes(options.weights)
     spacing = choose_spacing([case.spacing for case in facts], [case.shape for case in facts])
     extents = [np.asarray(case.shape) * case.spacing / spacing for case in facts]
     base_features = sizes.get("network_def#base_features", 32)
     patch = choose_patch(np.median(extents, axis=0).tolist(), options.memory_gib, base_features, options.batch_size)
-    folds = min(options.folds, len(facts))
-    drawn = np.random.default_rng(options.seed).permutation(len(facts))
-    fold_of = {facts[index].name: order % folds for order, index in enumerate(drawn)}
-    cases = [
-        {
-            "name": case["name"],
-            "image": [_relative(file, data.root) for file in case["image"]],
-            "label": _relative(case["label"], data.root),
-            "fold": fold_of[case["name"]],
-        }
-        for case in data.cases
-        if case["name"] in fold_of
-    ]
     return {
         "fingerprint": _fingerprint(facts, channels, labels, extents),
         "task_entry": {
@@ -202,7 +193,7 @@ def _plan(
         "patch_size": list(patch),
         "batch_size": options.batch_size,
         **sizes,
-        "data": cases,
+        "data": planned_cases(data, {case.name for case in facts}, options.folds, options.seed),
     }
 
 
@@ -254,21 +245,12 @@ def _rounded(values: np.ndarray, digits: int = 3) -> list[float]:
     return [round(float(value), digits) for value in values]
 
 
-def _relative(file: str, root: Path) -> str:
-    return os.path.relpath(Path(file).resolve(), root.resolve())
-
-
 def _report_faults(faults: Mapping[str, str], total: int) -> str:
-    lines = [f"{len(faults)} of {total} cases have a fault, no plan written:"]
-    lines += [f"  {name}: {fault}" for name, fault in list(faults.items())[:_SHOWN]]
-    if len(faults) > _SHOWN:
-        lines.append(f"  and {len(faults) - _SHOWN} more")
-    return "\n".join([*lines, "mend them, or plan without them by `--leave_out_faulty`"])
-
-
-def _listing(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
+    return (
+        f"{len(faults)} of {total} cases have a fault, no plan written:\n"
+        f"{in_lines([f'{name}: {fault}' for name, fault in faults.items()])}\n"
+        "mend them, or plan without them by `--leave_out_faulty`"
+    )
 
 
 def _pretty(plan: Mapping[str, Any]) -> str:
