@@ -45,6 +45,10 @@ def test_a_folder_a_case_with_values_of_its_own(patients, tmp_path):
         "spacing": [3.0, 1.5, 1.5],
         "classes": ["class_50", "class_100"],
         "values": [50, 100],
+        "axes": "anatomical",
+        "scaling": [{"scheme": "z_score"}, {"scheme": "z_score"}],
+        "mask": "never",
+        "mirror_axes": [0, 1, 2],
     }
     assert plan["patch_size"] == [32, 64, 64]
     assert plan["fingerprint"]["classes"]["class_50"]["cases"] == 4

@@ -177,6 +177,8 @@ def plan(
     name: str | None = None,
     labels: str | None = None,
     channels: str | None = None,
+    axes: str | None = None,
+    ct_scaling: str = "percentiles",
     weights: str | None = None,
     folds: int = 5,
     memory_gib: float = 8.0,
@@ -193,6 +195,9 @@ def plan(
         name: of the task; the folder's by default.
         labels: what the values mean, as "50=organ,100=lesion", where the data set does not say.
         channels: modalities in order, as "CT,PET", where the data set does not say; CT means Hounsfield units.
+        axes: order of the axes: "anatomical", or "acquisition" for slices of a stack first and the rest as stored; by
+            default it follows from voxel sizes and headers.
+        ct_scaling: of CT: "percentiles" of the data set's labelled voxels, or "window" for -325 to 325 HU.
         weights: pretrained UniSeg weights to start from; those of `uniseg fetch-weights` by default, where they are.
         folds: of the cross-validation, where the data set brings none.
         memory_gib: for a training step; the patch follows from it.
@@ -213,6 +218,8 @@ def plan(
         name=name,
         labels=None if labels is None else _named_labels(labels),
         channels=None if channels is None else _listed(channels),
+        axes=axes,
+        ct_scaling=ct_scaling,
         weights=weights,
         folds=int(folds),
         memory_gib=float(memory_gib),
@@ -228,7 +235,7 @@ def plan(
         f"{entry['name']}: {len(found['data'])} cases of {len(patients)} patients in {len(used)} folds\n"
         f"channels {', '.join(entry['channels'])}; "
         f"labels {', '.join(f'{value} {label}' for value, label in zip(entry['values'], entry['classes']))}\n"
-        f"spacing {entry['spacing']} mm, patch {found['patch_size']} voxels (z, y, x)\n"
+        f"axes in {entry['axes']} order, spacing {entry['spacing']} mm, patch {found['patch_size']} voxels (z, y, x)\n"
         f"pretrained weights: {weights or 'none, see `uniseg fetch-weights`; training starts from scratch'}\n"
         f"wrote {out}"
     )

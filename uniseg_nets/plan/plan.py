@@ -16,10 +16,14 @@ from tqdm import tqdm
 
 from uniseg_nets.files import atomic_path
 from uniseg_nets.messages import in_lines, listing
+from uniseg_nets.plan.axes import choose_axes, choose_mirror_axes
 from uniseg_nets.plan.choose import choose_patch, choose_spacing, looks_like_hounsfield
 from uniseg_nets.plan.examine import CaseFacts, examine
 from uniseg_nets.plan.folds import by_patient, planned_cases
 from uniseg_nets.plan.layouts import DataSet, read_layout
+from uniseg_nets.plan.scaling import CT_SCALINGS, choose_mask, choose_scaling
+from uniseg_nets.tasks import AXES
+from uniseg_nets.transforms.grid import Grid
 
 __all__ = ["PlanOptions", "plan_dataset"]
 
@@ -34,6 +38,8 @@ class PlanOptions:
         name: of the task; the folder's by default.
         labels: value -> class name, in place of the data set's own or of ``class_VALUE``.
         channels: modalities in order, in place of the data set's own; ``CT`` means Hounsfield units.
+        axes: order of the axes, ``anatomical`` or ``acquisition``; chosen by voxel sizes and headers by default.
+        ct_scaling: ``percentiles`` of the data set or the official Hounsfield ``window``, for channels named CT.
         weights: pretrained weights, whose sizes the network takes.
         folds: number of cross-validation folds, where the data set brings none.
         memory_gib: for a training step; the patch follows.
@@ -46,6 +52,8 @@ class PlanOptions:
     name: str | None = None
     labels: Mapping[int, str] | None = None
     channels: Sequence[str] | None = None
+    axes: str | None = None
+    ct_scaling: str = "percentiles"
     weights: str | None = None
     folds: int = 5
     memory_gib: float = 8.0
@@ -57,6 +65,10 @@ class PlanOptions:
     def __post_init__(self) -> None:
         if self.folds < 2:
             raise ValueError(f"folds is {self.folds}, expected 2 or more: one to validate on, others to train on")
+        if self.axes not in (None, *AXES):
+            raise ValueError(f"axes is {self.axes!r}, expected one of {', '.join(AXES)}")
+        if self.ct_scaling not in CT_SCALINGS:
+            raise ValueError(f"ct_scaling is {self.ct_scaling!r}, expected one of {', '.join(CT_SCALINGS)}")
 
 
 def plan_dataset(
@@ -176,19 +188,28 @@ def _plan(
     labels: Mapping[int, str],
     options: PlanOptions,
 ) -> dict[str, Any]:
+    axes = _axes(facts, options.axes)
+    grids = [case.grid(axes) for case in facts]
+    mirror_axes, sided = choose_mirror_axes(grids, list(labels.values()))
+    if sided:
+        logger.info("%s", sided)
     sizes = _network_sizes(options.weights)
-    spacing = choose_spacing([case.spacing for case in facts], [case.shape for case in facts])
-    extents = [np.asarray(case.shape) * case.spacing / spacing for case in facts]
+    spacing = choose_spacing([grid.spacing for grid in grids], [grid.stored_shape for grid in grids])
+    extents = [case.extent(axes) / spacing for case in facts]
     base_features = sizes.get("network_def#base_features", 32)
     patch = choose_patch(np.median(extents, axis=0).tolist(), options.memory_gib, base_features, options.batch_size)
     return {
-        "fingerprint": _fingerprint(facts, channels, labels, extents),
+        "fingerprint": _fingerprint(facts, channels, labels, grids, extents),
         "task_entry": {
             "name": options.name or data.root.resolve().name,
             "channels": list(channels),
             "spacing": list(spacing),
             "classes": list(labels.values()),
             "values": list(labels),
+            "axes": axes,
+            "scaling": choose_scaling(channels, [case.foreground for case in facts], options.ct_scaling),
+            "mask": choose_mask(channels, [case.crop_share for case in facts]),
+            "mirror_axes": list(mirror_axes),
         },
         "patch_size": list(patch),
         "batch_size": options.batch_size,
@@ -209,20 +230,34 @@ def _network_sizes(weights: str | None) -> dict[str, Any]:
     return {"pretrained": str(Path(weights).resolve()), "pretrained_sizes": pretrained, **kept}
 
 
+def _axes(facts: Sequence[CaseFacts], asked: str | None) -> str:
+    """The order of the axes; says why."""
+    if asked is not None:
+        return asked
+    axes, reason, doubt = choose_axes([case.grid("anatomical") for case in facts])
+    logger.info("axes in %s order: %s; `--axes` says otherwise", axes, reason)
+    if doubt:
+        logger.warning("%s", doubt)
+    return axes
+
+
 def _fingerprint(
-    facts: Sequence[CaseFacts], channels: Sequence[str], labels: Mapping[int, str], extents: Sequence[np.ndarray]
+    facts: Sequence[CaseFacts],
+    channels: Sequence[str],
+    labels: Mapping[int, str],
+    grids: Sequence[Grid],
+    extents: Sequence[np.ndarray],
 ) -> dict[str, Any]:
     """What a person wants to know of the data; no config reads it."""
-    spacings = np.asarray([case.spacing for case in facts])
+    spacings = np.asarray([grid.spacing for grid in grids])
     intensities = np.asarray([case.intensities for case in facts])  # (case, channel, percentile)
-    total = sum(float(np.prod(case.shape)) for case in facts)
+    total = sum(float(np.prod(case.file_shape)) for case in facts)
     return {
         "cases": len(facts),
         "spacing_mm_zyx": {key: _rounded(value) for key, value in _spread(spacings).items()},
         "size_at_plan_spacing_zyx": {key: _rounded(value, 0) for key, value in _spread(np.asarray(extents)).items()},
         "intensities": {
             f"{index} {name}": {
-                "scaling": "-325..325 HU to 0..1" if name == "CT" else "zero mean, unit deviation a case",
                 "median_of_min_p1_median_p99_max": _rounded(np.median(intensities[:, index], axis=0)),
             }
             for index, name in enumerate(channels)

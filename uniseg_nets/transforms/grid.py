@@ -65,7 +65,7 @@ class Grid:
             )
 
     @cached_property
-    def _order(self) -> list[int]:
+    def order(self) -> list[int]:
         """The file axis that becomes axis z, y, x."""
         if self.axes == "anatomical":
             return [int(axis) for axis in np.argsort(_orientation(self.file_affine)[:, 0])]
@@ -79,12 +79,12 @@ class Grid:
     @cached_property
     def stored_affine(self) -> NDArray[np.float64]:
         """(4, 4), voxel (z, y, x) in the stored direction -> RAS+ mm."""
-        return self.file_affine[:, [*self._order, 3]]
+        return self.file_affine[:, [*self.order, 3]]
 
     @property
     def stored_shape(self) -> tuple[int, ...]:
         """The file's size with axes (z, y, x)."""
-        return tuple(self.file_shape[axis] for axis in self._order)
+        return tuple(self.file_shape[axis] for axis in self.order)
 
     @cached_property
     def spacing(self) -> NDArray[np.float64]:
@@ -134,13 +134,13 @@ class Grid:
 
     def from_file(self, volume: Tensor) -> Tensor:
         """(..., x, y, z) as stored -> (..., z, y, x) in the stored direction."""
-        return volume.movedim([axis - 3 for axis in self._order], (-3, -2, -1))
+        return volume.movedim([axis - 3 for axis in self.order], (-3, -2, -1))
 
     def to_file(self, label: Tensor) -> Tensor:
         """(z, y, x) cropped, in the stored direction -> (x, y, z) as stored, zero outside the crop."""
         full = torch.zeros(self.stored_shape, dtype=label.dtype, device=label.device)
         full[self.box] = label
-        return full.movedim((-3, -2, -1), [axis - 3 for axis in self._order])
+        return full.movedim((-3, -2, -1), [axis - 3 for axis in self.order])
 
 
 def network_flips(affine: NDArray[np.float64], axes: str) -> tuple[int, ...]:
