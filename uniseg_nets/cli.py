@@ -151,6 +151,7 @@ def prepare(
     validation_share: float = 0.2,
     seed: int = 0,
     tasks_file: str | None = None,
+    group: str | None = None,
 ) -> None:
     """Check a downloaded data set and add it to OUTPUT/datalist.json.
 
@@ -160,14 +161,17 @@ def prepare(
         output: folder of the datalist; several data sets gather in one.
         task: what the cases train, where the data set does not say.
         split: JSON with lists of case names, training and validation, such as the official split.
-        validation_share: without a split, the share of cases drawn for validation.
+        validation_share: without a split, the share of cases drawn for validation, by patient.
         seed: of that draw.
         tasks_file: a task table of your own.
+        group: regular expression that finds the patient in a case's name, as "patient[0-9]+", where several cases are
+            of one.
     """
     from uniseg_nets.prepare import prepare as prepare_data
 
     table = load_task_table(tasks_file)
-    path = prepare_data(str(name), str(raw), str(output), table, task, split, float(validation_share), seed)
+    pattern = None if group is None else str(group)
+    path = prepare_data(str(name), str(raw), str(output), table, task, split, float(validation_share), seed, pattern)
     print(f"wrote {path}")
 
 

@@ -29,6 +29,9 @@ __all__ = ["PreprocessedDataset"]
 
 logger = logging.getLogger(__name__)
 
+# Where a case comes from and how cases are divided: some have it, others not, and a batch needs the same items of all.
+_NOT_FOR_BATCHES = ("source", "folder", "group", "fold")
+
 
 class PreprocessedDataset(Dataset):
     """Deterministic transforms from disk where they have run before, then random ones on what they gave.
@@ -39,7 +42,7 @@ class PreprocessedDataset(Dataset):
     transforms start from its seed and are told by ``force_foreground`` whether the patch must hold foreground.
 
     Args:
-        data: the datalist.
+        data: the datalist; of a case's items ``source``, ``folder``, ``group`` and ``fold`` are left out.
         preprocessing: deterministic transforms, such as :class:`~uniseg_nets.transforms.PreprocessCased`.
         augmentation: random transforms.
         cache_dir: where results are kept.
@@ -58,6 +61,7 @@ class PreprocessedDataset(Dataset):
         cache_dir: str | PathLike[str] = "cache",
         task: str | int | Sequence[str] | None = None,
     ) -> None:
+        data = [{key: value for key, value in case.items() if key not in _NOT_FOR_BATCHES} for case in data]
         data = [case if task is None or isinstance(task, list) else {"task": task, **case} for case in data]
         super().__init__(data, Compose(list(augmentation)))
         self.preprocessing = Compose(list(preprocessing))
