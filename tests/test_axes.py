@@ -149,22 +149,24 @@ def test_one_anatomy_gets_one_kind_of_plan_at_two_centres(test_data, tmp_path, c
         files = {key: test_data / "data" / f"cardiac_mr_centre_{centre}" / name for key, name in paths(case)}
         done = PreprocessCased(["image", "label"], tasks, 0)(LoadCased(["image", "label"])(files))
         scan = nib.load(files["image"])
-        slices = int(np.argmax(scan.header.get_zooms()))
-        assert done["image"].shape[1] == round(scan.shape[slices] * scan.header.get_zooms()[slices] / z)
+        zooms, slices = scan.header.get_zooms(), int(np.argmax(scan.header.get_zooms()))
+        cropped = done["image"].meta["crop_stop"] - done["image"].meta["crop_start"]
+        assert cropped[0] <= scan.shape[slices] and done["image"].shape[1] == round(cropped[0] * zooms[slices] / z)
         assert done["image"].shape[1] < min(done["image"].shape[2:])
         scores = one_hot(done["label"][0].long(), 4).movedim(-1, 0).float()
         back = LabelMapd("pred", tasks, 0, values="task")({**done, "pred": scores})["pred"][0].numpy()
         reference = np.asarray(nib.load(files["label"]).dataobj).astype(np.uint8)
-        ceiling = there_and_back_along(slices, reference, tuple(done["image"].shape[1:]))
+        ceiling = there_and_back_along(slices, reference, zooms, plan["task_entry"]["spacing"])
         for value in np.unique(reference)[1:]:
             assert dice(back == value, reference == value) > 0.98 * dice(ceiling == value, reference == value)
 
 
-def there_and_back_along(slices, label, size):
+def there_and_back_along(slices, label, zooms, spacing):
     """What the network's grid can hold of a label map (x, y, z) whose slice axis is known."""
     stored = torch.from_numpy(np.moveaxis(label, slices, 0))
-    there = resample_labels(stored, size if size[1] == stored.shape[1] else (size[0], size[2], size[1]), 0)
-    scores = one_hot(there.long(), 4).movedim(-1, 0).float()
+    zooms = [zooms[slices], *np.delete(zooms, slices)]
+    size = [round(count * float(old) / new) for count, old, new in zip(stored.shape, zooms, spacing)]
+    scores = one_hot(resample_labels(stored, size, 0).long(), 4).movedim(-1, 0).float()
     return np.moveaxis(resample_argmax(scores, range(4), stored.shape, 0).numpy(), 0, slices)
 
 
