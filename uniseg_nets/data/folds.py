@@ -14,7 +14,7 @@ def fold_cases(
     data: Sequence[Mapping[str, Any]] | None,
     base_dir: str | PathLike[str],
     task: str,
-    fold: int,
+    fold: int | str,
     validation: bool = False,
 ) -> list[dict[str, Any]]:
     """The cases to train on, those of all other folds, or to validate on, those of the fold itself.
@@ -23,7 +23,7 @@ def fold_cases(
         data: a plan's cases, each with ``name``, ``image``, ``label`` and ``fold``.
         base_dir: what relative paths start from.
         task: the plan's task, given to every case.
-        fold: held out for validation.
+        fold: held out for validation; ``all`` holds none out, as nnU-Net calls it.
         validation: give the fold itself.
 
     Raises:
@@ -32,8 +32,8 @@ def fold_cases(
     if not data:
         raise ValueError("no cases: make a plan with `uniseg plan DATA --out plan.json` and lay it over this config")
     folds = sorted({case["fold"] for case in data})
-    if fold not in folds:
-        raise ValueError(f"fold {fold} does not exist: the plan has folds {folds}")
+    if fold not in (*folds, "all"):
+        raise ValueError(f"fold {fold} does not exist: the plan has folds {folds}, and all, which holds no case out")
     base = Path(base_dir)
     return [
         {
