@@ -16,7 +16,7 @@ def fold_cases(
     data: Sequence[Mapping[str, Any]] | None,
     base_dir: str | PathLike[str],
     task: str,
-    fold: int,
+    fold: int | str,
     validation: bool = False,
 ) -> list[dict[str, Any]]:
     """The cases to train on, those of all other folds, or to validate on, those of the fold itself.
@@ -26,7 +26,7 @@ def fold_cases(
             patient, ``group``.
         base_dir: what relative paths start from.
         task: the plan's task, given to every case.
-        fold: held out for validation.
+        fold: held out for validation; ``all`` holds none out, as nnU-Net calls it.
         validation: give the fold itself.
 
     Raises:
@@ -35,8 +35,8 @@ def fold_cases(
     if not data:
         raise ValueError("no cases: make a plan with `uniseg plan DATA --out plan.json` and lay it over this config")
     folds = sorted({case["fold"] for case in data})
-    if fold not in folds:
-        raise ValueError(f"fold {fold} does not exist: the plan has folds {folds}")
+    if fold not in (*folds, "all"):
+        raise ValueError(f"fold {fold} does not exist: the plan has folds {folds}, and all, which holds no case out")
     refuse_divided(((case["name"], group_of(case), f"fold {case['fold']}") for case in data), "the plan")
     base = Path(base_dir)
     return [
