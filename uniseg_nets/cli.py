@@ -50,6 +50,7 @@ def segment(
     mirror: bool | None = None,
     overlap: float | None = None,
     runtime: str | None = None,
+    training_mask: bool | None = None,
     label_values: str = "global",
     tasks_file: str | None = None,
     device: str | None = None,
@@ -69,6 +70,7 @@ def segment(
         overlap: share of a window that its neighbour covers; the mode's own by default.
         runtime: "openvino", "torch", "compile", or "auto": OpenVINO on a CPU where it is installed;
             "auto" by default, "torch" in the accurate mode.
+        training_mask: scale brain MR as in training, by its non-zero voxels; the official prediction does not.
         label_values: "global" for the values that `uniseg tasks` lists, "task" for the task's own 1, 2, 3.
         tasks_file: the task table of the weights, where that is not the official one.
         device: such as "cpu" or "cuda:1"; a GPU where there is one by default.
@@ -96,7 +98,7 @@ def segment(
     overrides = read_weights(weights).overrides()
     if device is not None:
         overrides["device"] = torch.device(device)
-    chosen = {"mirror": mirror, "overlap": overlap, "runtime": runtime}
+    chosen = {"mirror": mirror, "overlap": overlap, "runtime": runtime, "training_mask": training_mask}
     overrides |= {name: value for name, value in chosen.items() if value is not None}
     run_bundle(
         _UPSTREAM,

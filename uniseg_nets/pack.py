@@ -18,7 +18,7 @@ from uniseg_nets.bundle import bundle_folder, merged_config
 from uniseg_nets.checkpoints import save_weights
 from uniseg_nets.data.datalist import read_json
 from uniseg_nets.files import atomic_path, write_json
-from uniseg_nets.tasks import TaskTable
+from uniseg_nets.tasks import AXES, TaskTable
 from uniseg_nets.transfer import load_finetuned
 
 __all__ = ["pack_bundle", "zip_bundle"]
@@ -122,7 +122,7 @@ def _metadata(source: Path, plan: Mapping[str, Any], version: str) -> dict[str, 
     data = metadata["network_data_format"]
     image, pred = data["inputs"]["image"], data["outputs"]["pred"]
     image |= {"modality": entry["channels"][0], "num_channels": len(entry["channels"])}
-    image |= {"spatial_shape": plan["patch_size"]}
+    image |= {"spatial_shape": plan["patch_size"], "axes": entry.get("axes", AXES[0])}
     image["channel_def"] = {str(index): channel for index, channel in enumerate(entry["channels"])}
     pred |= {"num_channels": len(entry["classes"]) + 1, "spatial_shape": plan["patch_size"]}
     pred["channel_def"] = {"0": "background"} | {str(v): n for v, n in zip(entry["values"], entry["classes"])}
