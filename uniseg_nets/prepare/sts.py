@@ -80,10 +80,13 @@ def _all_series(raw: Path) -> list[_Series]:
     try:
         from pydicom import dcmread
     except ImportError as error:
-        raise ImportError("outlines in DICOM need pydicom: `pip install pydicom`") from error
+        raise ImportError("outlines in DICOM need pydicom: `pip install 'uniseg-nets[dicom]'`") from error
     folders = sorted({file.parent for file in raw.rglob("*.dcm") if not file.name.startswith(".")})
-    firsts = [min(file for file in folder.glob("*.dcm") if not file.name.startswith(".")) for folder in folders]
-    return [_Series(file.parent, dcmread(file, stop_before_pixels=True)) for file in firsts]
+    return [_Series(folder, dcmread(_files(folder)[0], stop_before_pixels=True)) for folder in folders]
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.glob("*.dcm") if not file.name.startswith("."))
 
 
 def _referenced_series(outline: _Series) -> str:
@@ -159,7 +162,7 @@ def _scan_start(folder: Path) -> float:
     """When the first slice was acquired, in seconds of the day."""
     from pydicom import dcmread
 
-    headers: list[Dataset] = [dcmread(file, specific_tags=["AcquisitionTime"]) for file in sorted(folder.glob("*.dcm"))]
+    headers: list[Dataset] = [dcmread(file, specific_tags=["AcquisitionTime"]) for file in _files(folder)]
     return min(_seconds(header.AcquisitionTime) for header in headers)
 
 

@@ -84,6 +84,8 @@ def find_sunnybrook(raw: Path) -> list[RawCase]:
     without = []
     for folder in sorted(raw.rglob("contours-manual/IRCCI-expert")):
         patient = folder.parent.parent.name
+        if "__MACOSX" in folder.parts:  # what a Mac's archives hold besides
+            continue
         if patient not in images_of:
             raise ValueError(f"{folder}: {_TABLE} has no OriginalID for {patient}")
         if series := series_of[images_of[patient]]:
