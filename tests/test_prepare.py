@@ -234,12 +234,25 @@ def test_a_second_nnunet_folder_of_a_task_joins_the_first(tmp_path):
 
 
 def test_cases_of_one_name_in_two_folders_are_told_apart(tmp_path, caplog):
-    for name, value in (("d1", 1), ("d2", 1), ("d2", 1)):
-        path = prepare("nnunet", nnunet(tmp_path / name, value=value), tmp_path / "out", OWN, "schwannoma")
+    for name in ("d1", "d2", "d2"):
+        path = prepare("nnunet", nnunet(tmp_path / name), tmp_path / "out", OWN, "schwannoma")
     assert names_of(path) == ["a_0", "a_1", "a_2", "d2_a_0", "d2_a_1", "d2_a_2"]
     assert "taken are a_0 as d2_a_0, " in caplog.text
-    with pytest.raises(ValueError, match="has a case d2_a_0 already: rename the folder"):
-        prepare("nnunet", nnunet(tmp_path / "elsewhere" / "d2"), tmp_path / "out", OWN, "schwannoma")
+    prepare("nnunet", nnunet(tmp_path / "elsewhere" / "d2"), tmp_path / "out", OWN, "schwannoma")
+    with pytest.raises(ValueError, match="has cases a_0, d2_a_0, d2_schwannoma_a_0 already: rename the folder"):
+        prepare("nnunet", nnunet(tmp_path / "third" / "d2"), tmp_path / "out", OWN, "schwannoma")
+
+
+def test_one_scan_for_two_tasks_is_two_cases_of_one_patient(tmp_path):
+    root, split = nnunet(tmp_path / "d1"), tmp_path / "split.json"
+    split.write_text(json.dumps({"training": ["a_0", "a_1"], "validation": ["a_2"]}))
+    prepare("nnunet", root, tmp_path / "out", OWN, "schwannoma", split)
+    path = prepare("nnunet", root, tmp_path / "out", OWN, "abdomen", split)
+    (case,) = (case for case in load_datalist(path, "validation") if case["task"] == "abdomen")
+    assert (case["name"], case["group"]) == ("d1_a_2", "a_2")
+    split.write_text(json.dumps({"training": ["a_2", "a_1"], "validation": ["a_0"]}))
+    with pytest.raises(ValueError, match=r"split.json puts 2 patient.*\n  a_2: a_2 in training, a_2 in validation"):
+        prepare("nnunet", root, tmp_path / "out", OWN, "abdomen", split)
 
 
 def test_entries_of_an_earlier_version_are_replaced_by_their_folder(tmp_path):

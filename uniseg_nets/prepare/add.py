@@ -21,7 +21,7 @@ from uniseg_nets.prepare.check import has_foreground, label_of_task
 from uniseg_nets.prepare.converters import CONVERTERS, Converter
 from uniseg_nets.prepare.download import download_decathlon
 from uniseg_nets.prepare.find import Case, find_labelled, nnunet_source
-from uniseg_nets.prepare.origin import NNUNET, Origin, free_names
+from uniseg_nets.prepare.origin import NNUNET, Origin, free_names, relative
 from uniseg_nets.prepare.raw import RawCase, case_under, write_case
 from uniseg_nets.prepare.sources import SOURCES, Source
 from uniseg_nets.prepare.split import SECTIONS, draw_split, read_split
@@ -88,8 +88,9 @@ def prepare(
     content = read_json(path) if path.is_file() else {}
     origin = Origin.of(found.name, name, raw, output)
     others = {section: [e for e in content.get(section, []) if not origin.replaces(e)] for section in SECTIONS}
-    names = _names([case.name for case in listed], others, raw)
-    patients = _patients(listed, names, group)
+    there = [entry for entries in others.values() for entry in entries]
+    names = _names([case.name for case in listed], there, raw, found.name)
+    patients = _patients(listed, names, group, origin.known_patients(there), output)
     sections = None if split is None else read_split(split, list(patients))
     if sections is not None:
         _refuse_divided(sections, patients, others, origin, str(split))
@@ -133,24 +134,33 @@ def _download(name: str, source: Source | Converter, raw: Path) -> None:
     download_decathlon(source.archive, raw)
 
 
-def _patients(cases: Sequence[Case | RawCase], names: Mapping[str, str], pattern: str | None) -> dict[str, str]:
-    """The patient of each case: by the pattern, else as the data set says, else the case itself."""
-    if pattern is not None:
-        return dict(zip(names, patients_of(list(names), pattern)))
-    return {case.name: case.patient or names[case.name] for case in cases}
-
-
-def _names(names: Sequence[str], others: Mapping[str, Sequence[Mapping[str, Any]]], raw: Path) -> dict[str, str]:
-    """The cases' names in the datalist, told apart from those of other data."""
+def _names(names: Sequence[str], there: Sequence[Mapping[str, Any]], raw: Path, task: str) -> dict[str, str]:
+    """The cases' names in the datalist, told apart from those of the entries that are there."""
     twins = sorted({name for name in names if names.count(name) > 1})
     if twins:
         raise ValueError(f"{raw} holds several cases of one name: {listing(twins)}")
-    taken = {str(entry.get("name")) for entries in others.values() for entry in entries}
-    free = free_names(names, taken, raw.resolve().name)
+    free = free_names(names, {str(entry.get("name")) for entry in there}, (raw.resolve().name, task))
     changed = [f"{name} as {new}" for name, new in free.items() if new != name]
     if changed:
         logger.warning("other cases of the datalist have these names, taken are %s", listing(changed))
     return free
+
+
+def _patients(
+    cases: Sequence[Case | RawCase],
+    names: Mapping[str, str],
+    pattern: str | None,
+    known: Mapping[tuple[str, ...], str],
+    output: Path,
+) -> dict[str, str]:
+    """The patient of each case: by the pattern, else as the data set or an entry of the same images says."""
+    if pattern is not None:
+        return dict(zip(names, patients_of(list(names), pattern)))
+    patients = {}
+    for case in cases:
+        images = tuple(relative(image, output) for image in case.images) if isinstance(case, Case) else ()
+        patients[case.name] = case.patient or known.get(images, names[case.name])
+    return patients
 
 
 def _refuse_divided(
