@@ -143,6 +143,21 @@ def test_groups_of_a_datalist_are_kept(tmp_path):
     assert all(folds[f"p{index}_frame0"] == folds[f"p{index}_frame1"] for index in range(4))
 
 
+def test_a_case_that_has_its_patient_s_name_is_of_that_patient(tmp_path):
+    for index, name in enumerate(["p1", "p1_again", "p2", "p3"]):
+        place = write_case(tmp_path / "data", name, seed=index, size=(20, 20, 12))
+        (place / "seg.nii.gz").rename(place / f"label_{name}.nii.gz")
+    entries = [
+        {"name": name, "image": [f"{name}/t1.nii.gz", f"{name}/t2.nii.gz"], "label": f"{name}/label_{name}.nii.gz"}
+        for name in ("p1", "p1_again", "p2", "p3")
+    ]
+    entries[1]["group"] = "p1"
+    (tmp_path / "data" / "datalist.json").write_text(json.dumps({"training": entries}))
+    plan = plan_dataset(tmp_path / "data", tmp_path / "plan.json")
+    assert [case.get("group") for case in plan["data"]] == ["p1", "p1", None, None]
+    assert plan["data"][0]["fold"] == plan["data"][1]["fold"]
+
+
 def test_folds_of_a_datalist_are_taken_as_they_are(tmp_path, caplog):
     caplog.set_level("INFO")
     folds = {f"p{index}_frame{frame}": {"fold": index % 2 + 3} for index in range(4) for frame in range(2)}

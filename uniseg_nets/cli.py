@@ -154,11 +154,13 @@ def prepare(
     seed: int = 0,
     tasks_file: str | None = None,
     group: str | None = None,
+    download: bool = False,
 ) -> None:
     """Check a downloaded data set and add it to OUTPUT/datalist.json.
 
     Args:
-        name: lits, kits, msd03, msd06 to msd10, verse20, prostate, brats21, autopet22, btcv, vs; or nnunet.
+        name: lits, kits, msd02 to msd04, msd06 to msd10, verse20, prostate, brats21, autopet22, btcv, vs, sunnybrook,
+            openkbp, sts; or nnunet.
         raw: the data set's folder, as it was unpacked.
         output: folder of the datalist; several data sets gather in one.
         task: what the cases train, where the data set does not say.
@@ -168,12 +170,23 @@ def prepare(
         tasks_file: a task table of your own.
         group: regular expression that finds the patient in a case's name, as "patient[0-9]+", where several cases are
             of one.
+        download: fetch the data to RAW first, where they are not there; msd02 and further only.
     """
     from uniseg_nets.prepare import prepare as prepare_data
 
     table = load_task_table(tasks_file)
-    pattern = None if group is None else str(group)
-    path = prepare_data(str(name), str(raw), str(output), table, task, split, float(validation_share), seed, pattern)
+    path = prepare_data(
+        str(name),
+        str(raw),
+        str(output),
+        table,
+        task,
+        split,
+        float(validation_share),
+        seed,
+        group=None if group is None else str(group),
+        download=bool(download),
+    )
     print(f"wrote {path}")
 
 
