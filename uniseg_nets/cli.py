@@ -177,6 +177,7 @@ def plan(
     labels: str | None = None,
     channels: str | None = None,
     weights: str | None = None,
+    slot: str | int | None = "nearest",
     folds: int = 5,
     memory_gib: float = 8.0,
     batch_size: int = 2,
@@ -192,6 +193,8 @@ def plan(
         labels: what the values mean, as "50=organ,100=lesion", where the data set does not say.
         channels: modalities in order, as "CT,PET", where the data set does not say; CT means Hounsfield units.
         weights: pretrained UniSeg weights to start from; those of `uniseg fetch-weights` by default, where they are.
+        slot: the task of the weights to start from, a name or an id; "nearest" in channels and classes; or "none" to
+            cut the prompt off, as the authors do.
         folds: of the cross-validation.
         memory_gib: for a training step; the patch follows from it.
         batch_size: patches a step.
@@ -209,6 +212,7 @@ def plan(
         labels=None if labels is None else _named_labels(labels),
         channels=None if channels is None else _listed(channels),
         weights=weights,
+        slot=slot,
         folds=int(folds),
         memory_gib=float(memory_gib),
         batch_size=int(batch_size),
@@ -217,12 +221,13 @@ def plan(
     )
     found = plan_dataset(str(data), str(out), options)
     entry = found["task_entry"]
+    start = f", task {found['slot']} of it" if "slot" in found else ""
     print(
         f"{entry['name']}: {len(found['data'])} cases in {1 + max(case['fold'] for case in found['data'])} folds\n"
         f"channels {', '.join(entry['channels'])}; "
         f"labels {', '.join(f'{value} {label}' for value, label in zip(entry['values'], entry['classes']))}\n"
         f"spacing {entry['spacing']} mm, patch {found['patch_size']} voxels (z, y, x)\n"
-        f"pretrained weights: {weights or 'none, see `uniseg fetch-weights`; training starts from scratch'}\n"
+        f"pretrained weights: {weights or 'none, see `uniseg fetch-weights`; training starts from scratch'}{start}\n"
         f"wrote {out}"
     )
 

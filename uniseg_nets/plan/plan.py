@@ -19,6 +19,7 @@ from uniseg_nets.files import atomic_path
 from uniseg_nets.plan.choose import choose_patch, choose_spacing, looks_like_hounsfield
 from uniseg_nets.plan.examine import CaseFacts, examine
 from uniseg_nets.plan.layouts import DataSet, read_layout
+from uniseg_nets.plan.slot import NEAREST, NO_SLOT, check_slot, nearest_slot
 
 __all__ = ["PlanOptions", "plan_dataset"]
 
@@ -36,6 +37,8 @@ class PlanOptions:
         labels: value -> class name, in place of the data set's own or of ``class_VALUE``.
         channels: modalities in order, in place of the data set's own; ``CT`` means Hounsfield units.
         weights: pretrained weights, whose sizes the network takes.
+        slot: the task of the weights to start from: an id, an official name, ``nearest``, or ``none`` for a network
+            without prompt.
         folds: number of cross-validation folds.
         memory_gib: for a training step; the patch follows.
         batch_size: patches a step.
@@ -47,6 +50,7 @@ class PlanOptions:
     labels: Mapping[int, str] | None = None
     channels: Sequence[str] | None = None
     weights: str | None = None
+    slot: str | int | None = NEAREST
     folds: int = 5
     memory_gib: float = 8.0
     batch_size: int = 2
@@ -64,6 +68,7 @@ def plan_dataset(
         ValueError: no known layout; or faults, all named, with what to do; nothing is written then.
     """
     options = options or PlanOptions()
+    pretrained = _pretrained_network(options)
     data = read_layout(source)
     if data.unpaired:
         logger.warning("image or label map alone, left out: %s", _listing(data.unpaired))
@@ -81,7 +86,9 @@ def plan_dataset(
     empty = [case.name for case in kept if not case.voxels]
     if empty:
         logger.warning("no foreground in %d of %d cases, kept as such: %s", len(empty), len(kept), _listing(empty))
-    plan = _plan(data, kept, channels, labels, options)
+    if pretrained.get("slot") == NEAREST:
+        pretrained["slot"] = nearest_slot(channels, list(labels.values()), pretrained["pretrained_sizes"]["tasks"])
+    plan = _plan(data, kept, channels, labels, pretrained, options)
     with atomic_path(output) as temporary:
         temporary.write_text(_pretty(plan), encoding="utf-8")
     return plan
@@ -168,11 +175,11 @@ def _plan(
     facts: Sequence[CaseFacts],
     channels: Sequence[str],
     labels: Mapping[int, str],
+    sizes: Mapping[str, Any],
     options: PlanOptions,
 ) -> dict[str, Any]:
     if len(facts) < 2:
         raise ValueError(f"{len(facts)} case is left: one to train on and one to validate on are needed at least")
-    sizes = _network_sizes(options.weights)
     spacing = choose_spacing([case.spacing for case in facts], [case.shape for case in facts])
     extents = [np.asarray(case.shape) * case.spacing / spacing for case in facts]
     base_features = sizes.get("network_def#base_features", 32)
@@ -206,16 +213,26 @@ def _plan(
     }
 
 
-def _network_sizes(weights: str | None) -> dict[str, Any]:
-    if weights is None:
+def _pretrained_network(options: PlanOptions) -> dict[str, Any]:
+    """What the configs need to make the network of the pretrained weights, told the task of its slot."""
+    if options.weights is None:
         return {}
     from uniseg_nets.checkpoints import read_weights
 
-    found = read_weights(weights)
+    found = read_weights(options.weights)
     sizes, kept = found.sizes, found.overrides()
     del kept["patch_size"]  # chosen for the data
     pretrained = {"tasks": sizes["num_tasks"], "in_channels": sizes["in_channels"], "patch_size": sizes["patch_size"]}
-    return {"pretrained": str(Path(weights).resolve()), "pretrained_sizes": pretrained, **kept}
+    slot = check_slot(options.slot, sizes["num_tasks"])
+    if slot != NO_SLOT:
+        kept |= {
+            "slot": slot,
+            "network_def#_target_": "uniseg_nets.PromptTunedUniSeg",
+            "network_def#slot": "@slot",
+            "network_def#num_tasks": sizes["num_tasks"],
+            "network_def#patch_size": sizes["patch_size"],  # of the universal prompt
+        }
+    return {"pretrained": str(Path(options.weights).resolve()), "pretrained_sizes": pretrained, **kept}
 
 
 def _fingerprint(
