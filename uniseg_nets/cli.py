@@ -127,7 +127,7 @@ def convert(source: str, target: str, to_official: bool = False) -> None:
 
 
 def fetch_weights(file: str | None = None, output: str | None = None) -> None:
-    """Get the authors' weights and put them where the bundle looks for them.
+    """Print the licence of the authors' weights, get them and put them where the bundle looks for them.
 
     Args:
         file: a checkpoint downloaded already (offline, behind a proxy); downloaded by default.
@@ -135,8 +135,10 @@ def fetch_weights(file: str | None = None, output: str | None = None) -> None:
     """
     from uniseg_nets.bundle import bundle_folder
     from uniseg_nets.fetch import fetch_weights as fetch
+    from uniseg_nets.licence import authors_terms
 
     target = Path(str(output)) if output else bundle_folder(_UPSTREAM) / "models" / "model.pt"
+    print(authors_terms(), flush=True)
     found = fetch(target, None if file is None else str(file))
     print(f"found:  {found}\nwrote:  {target}\nSHA-256 {sha256_of(target)}")
 

@@ -218,6 +218,7 @@ def _pretrained_network(options: PlanOptions) -> dict[str, Any]:
     if options.weights is None:
         return {}
     from uniseg_nets.checkpoints import read_weights
+    from uniseg_nets.licence import TERMS, has_authors_terms
 
     found = read_weights(options.weights)
     sizes, kept = found.sizes, found.overrides()
@@ -232,7 +233,12 @@ def _pretrained_network(options: PlanOptions) -> dict[str, Any]:
             "network_def#num_tasks": sizes["num_tasks"],
             "network_def#patch_size": sizes["patch_size"],  # of the universal prompt
         }
-    return {"pretrained": str(Path(options.weights).resolve()), "pretrained_sizes": pretrained, **kept}
+    return {
+        "pretrained": str(Path(options.weights).resolve()),
+        "pretrained_license": TERMS if has_authors_terms(options.weights, found.official) else None,
+        "pretrained_sizes": pretrained,
+        **kept,
+    }
 
 
 def _fingerprint(
