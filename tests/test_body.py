@@ -3,6 +3,9 @@ import torch
 from tests.networks import BrightNetwork
 from uniseg_nets.body import body_box
 from uniseg_nets.inferers import UniSegInferer
+from uniseg_nets.tasks import Scaling
+
+WINDOW = Scaling("window", -325, 325)
 
 
 def patient(size=(64, 160, 160)):
@@ -15,7 +18,7 @@ def patient(size=(64, 160, 160)):
 
 def test_the_box_holds_the_body_and_leaves_the_table_out():
     volume = patient()
-    z, y, x = body_box(volume)
+    z, y, x = body_box(volume, WINDOW)
     assert (z.start, z.stop) == (0, 64)
     inside = torch.zeros_like(volume, dtype=torch.bool)
     inside[z, y, x] = True
@@ -23,8 +26,14 @@ def test_the_box_holds_the_body_and_leaves_the_table_out():
     assert y.start > 12 and x.start > 20 and y.stop < 140
 
 
+def test_the_box_is_the_same_whatever_the_scaling():
+    hounsfield = patient() * 650 - 325
+    scaling = Scaling("percentiles", -900, 900, mean=40, std=60)
+    assert body_box((hounsfield - 40) / 60, scaling) == body_box(patient(), WINDOW)
+
+
 def test_where_no_body_shows_the_box_is_everything():
-    assert body_box(torch.zeros(8, 12, 16)) == (slice(0, 8), slice(0, 12), slice(0, 16))
+    assert body_box(torch.zeros(8, 12, 16), WINDOW) == (slice(0, 8), slice(0, 12), slice(0, 16))
 
 
 def test_body_only_computes_less_and_gives_background_outside(table):

@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from ignite.engine import Events
 from monai.bundle import ConfigWorkflow
 from PIL import Image
 
@@ -48,8 +49,12 @@ def workflow(bundle, data, overlays, **options):
 def trained(bundle, data, overlays, **options):
     training = workflow(bundle, data, overlays, **SHORT, **options)
     training.initialize()
-    started = training.parser.get_parsed_content("started")
-    before = {name: tensor.clone() for name, tensor in started.state_dict().items()}
+    started, before = training.parser.get_parsed_content("started"), {}
+
+    def remember():
+        before.update({name: tensor.clone() for name, tensor in started.state_dict().items()})
+
+    training.parser.get_parsed_content("train#trainer").add_event_handler(Events.STARTED, remember)
     training.run()
     changed = [name for name, tensor in started.state_dict().items() if not torch.equal(tensor, before[name])]
     return started, before, changed
@@ -200,10 +205,11 @@ def test_the_demonstration_recognises_and_finds(tmp_path):
 
 @pytest.mark.slow
 def test_two_ranks_train_and_distil_together(copy, data, tmp_path):
-    options = {"dataset_dir": data, "output_dir": tmp_path, "ckpt_dir": tmp_path, **TINY, **SHORT}
+    options = {"dataset_dir": data, **TINY, **SHORT}
     log = run_on_two_ranks(copy, ["train.json", "multi_gpu_train.json"], **options)
     assert log.count("Epoch[1] Complete") >= 2
-    assert (copy / "models" / "model.pt").is_file() and (tmp_path / "checkpoint_epoch=1.pt").is_file()
+    assert (copy / "models" / "model.pt").is_file()
+    assert (copy / "runs" / "whole" / "checkpoint_epoch=1.pt").is_file()
     shutil.copy(copy / "models" / "model.pt", copy / "models" / "teacher.pt")
     teacher = TEACHER | {"sizes": SIZES}
     run_on_two_ranks(

@@ -51,8 +51,9 @@ def test_without_a_plan_the_training_says_what_to_do(copy):
     workflow = ConfigWorkflow(
         str(copy / "configs" / "train.json"), workflow_type="train", logging_file=False, bundle_root=str(copy)
     )
+    workflow.initialize()
     with pytest.raises(RuntimeError) as caught:
-        workflow.initialize()
+        workflow.run()
     causes = [caught.value]
     while causes[-1].__cause__:
         causes.append(causes[-1].__cause__)

@@ -45,6 +45,32 @@ def test_the_network_s_affine_points_at_the_same_place_in_the_patient(codes):
     np.testing.assert_allclose(np.sort(corners_file, 0), np.sort(corners_net, 0), atol=1e-9)
 
 
+@pytest.mark.parametrize("codes", ALL)
+def test_in_acquisition_order_the_slices_come_first_and_the_rest_stays_as_stored(codes):
+    shape, affine = oriented(codes, zooms=(1.0, 12.0, 1.2))  # a coronal stack: thick along anterior
+    grid = Grid(shape, affine, SPACING, axes="acquisition")
+    volume = torch.arange(np.prod(shape)).reshape(shape)
+    there = grid.from_file(volume)
+    assert torch.equal(grid.to_file(there), volume)
+    slices = next(axis for axis, code in enumerate(codes) if code in "AP")
+    others = [axis for axis in (2, 1, 0) if axis != slices]
+    assert torch.equal(there, volume.permute(slices, *others)) and grid.flips == ()
+    assert grid.spacing[0] == 12 and grid.coarse_axis == 0
+    first = apply_affine(affine, np.zeros(3))
+    voxel = np.linalg.solve(grid.affine[:3, :3], first - grid.affine[:3, 3])
+    scale = np.array(grid.shape) / grid.crop_shape
+    np.testing.assert_allclose(voxel, scale / 2 - 0.5, atol=1e-9)  # the same corner, edges aligned
+
+
+@pytest.mark.parametrize(
+    ("zooms", "order"), [((1, 1, 3.0), (2, 1, 0)), ((3.1, 1, 1), (0, 2, 1)), ((4, 1, 4), (2, 1, 0))]
+)
+def test_without_one_coarse_axis_acquisition_order_is_that_of_the_file(zooms, order):
+    volume = torch.arange(24).reshape(2, 3, 4)
+    grid = Grid((2, 3, 4), np.diag([*zooms, 1.0]), SPACING, axes="acquisition")
+    assert torch.equal(grid.from_file(volume), volume.permute(order))
+
+
 def test_an_oblique_scan_goes_to_its_nearest_axes():
     rotation = np.eye(4)
     rotation[:3, :3] = Rotation.from_euler("xyz", (12, -8, 20), degrees=True).as_matrix()

@@ -1,10 +1,14 @@
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 from monai.data import DataLoader, Dataset
 from monai.engines import SupervisedTrainer
 from torch import nn
 
-from uniseg_nets.handlers import ClipGradients, FiniteLossGuard, ResumableCheckpoint
+from uniseg_nets.handlers import ClipGradients, FiniteLossGuard
 
 
 def trainer(network, optimizer, handlers, epochs=1, target=0.0):
@@ -54,34 +58,39 @@ def test_a_loss_that_is_no_number_stops_before_it_reaches_the_weights(network):
     assert torch.equal(network.weight, before)
 
 
-def run(folder, epochs, resume=False, seed=0):
-    torch.manual_seed(seed)
-    network = nn.Linear(4, 1, bias=False)
-    optimizer = torch.optim.SGD(network.parameters(), 1e-5, momentum=0.9)
-    handler = ResumableCheckpoint(folder, {"model": network, "optimizer": optimizer}, resume=resume)
-    engine = trainer(network, optimizer, [handler], epochs)
-    engine.run()
-    return network.weight.detach(), engine.state
+# One rank's case is broken; the other one's is fine.
+BROKEN_ON_RANK_1 = """
+import torch
+from monai.data import DataLoader, Dataset
+from monai.engines import SupervisedTrainer
+from torch import distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+from uniseg_nets.handlers import FiniteLossGuard
+
+distributed.init_process_group("gloo")
+rank = distributed.get_rank()
+value = float("nan") if rank else 1.0
+data = [{"image": torch.full((4,), value), "label": torch.zeros(1), "task": "liver", "name": f"case{rank}"}]
+network = DistributedDataParallel(nn.Linear(4, 1))
+SupervisedTrainer(
+    device=torch.device("cpu"), max_epochs=1, train_data_loader=DataLoader(Dataset(data)), network=network,
+    optimizer=torch.optim.SGD(network.parameters(), 0.1), loss_function=nn.MSELoss(),
+    train_handlers=[FiniteLossGuard()],
+).run()
+"""
 
 
-def test_a_resumed_training_ends_where_an_unbroken_one_does(tmp_path):
-    expected, _ = run(tmp_path / "whole", epochs=6)
-    run(tmp_path / "broken", epochs=3)
-    found, state = run(tmp_path / "broken", epochs=6, resume=True, seed=1)
-    torch.testing.assert_close(found, expected)
-    assert state.epoch == 6 and state.iteration == 6
-
-
-def test_the_newest_files_are_kept_and_a_damaged_one_is_passed_over(tmp_path, caplog):
-    run(tmp_path, epochs=4)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint_epoch=3.pt", "checkpoint_epoch=4.pt"]
-    newest = tmp_path / "checkpoint_epoch=4.pt"
-    newest.write_bytes(newest.read_bytes()[:200])
-    caplog.set_level("INFO")
-    run(tmp_path, epochs=5, resume=True)
-    assert "checkpoint_epoch=4.pt cannot be read" in caplog.text and "resuming after epoch 3" in caplog.text
-
-
-def test_without_a_checkpoint_resume_starts_from_the_beginning(tmp_path, caplog):
-    run(tmp_path, epochs=1, resume=True)
-    assert "nothing to resume from" in caplog.text
+def test_a_loss_that_is_no_number_on_one_rank_stops_all_and_each_says_why(tmp_path):
+    settings = os.environ | {"WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "0"}
+    store = tmp_path / "store"
+    script = BROKEN_ON_RANK_1.replace('"gloo"', f'"gloo", init_method="file://{store}", world_size=2, rank=int(RANK)')
+    ranks = [
+        subprocess.Popen(
+            [sys.executable, "-c", script.replace("RANK", str(rank))], env=settings, stderr=subprocess.PIPE, text=True
+        )
+        for rank in range(2)
+    ]
+    for process in ranks:
+        _, log = process.communicate(timeout=120)
+        assert process.returncode == 1
+        assert "rank 1: loss is nan in epoch 1, iteration 1: task liver, cases case1" in log

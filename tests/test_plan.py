@@ -46,6 +46,10 @@ def test_a_folder_a_case_with_values_of_its_own(patients, tmp_path):
         "spacing": [3.0, 1.5, 1.5],
         "classes": ["class_50", "class_100"],
         "values": [50, 100],
+        "axes": "anatomical",
+        "scaling": [{"scheme": "z_score"}, {"scheme": "z_score"}],
+        "mask": "never",
+        "mirror_axes": [0, 1, 2],
     }
     assert plan["patch_size"] == [32, 64, 64]
     assert plan["fingerprint"]["classes"]["class_50"]["cases"] == 4
@@ -93,6 +97,101 @@ def test_known_layouts_bring_their_own_names(tmp_path, table, how):
     assert plan["task_entry"]["channels"] == ["CT", "PET"]
     assert plan["task_entry"]["classes"] == list(task.classes) and plan["task_entry"]["values"] == [1]
     assert [case["name"] for case in plan["data"]] == names
+
+
+def frames(folder, patients=4):
+    """Two frames of each patient, in folders of their own."""
+    for index in range(2 * patients):
+        write_case(folder, f"p{index // 2}_frame{index % 2}", seed=index, size=(20, 20, 12))
+    return folder
+
+
+def datalist(folder, *sections, **entries):
+    """A datalist over the frames: items of the entries by case name, and the sections they stand in."""
+    content = {section: [] for section in sections or ["training"]}
+    for index, case in enumerate(sorted(path.name for path in folder.iterdir())):
+        section = (sections or ["training"])[index % max(len(sections), 1)]
+        files = {"image": [f"{case}/t1.nii.gz", f"{case}/t2.nii.gz"], "label": f"{case}/seg.nii.gz"}
+        content[section].append({"name": case, **files, **entries.get(case, {})})
+    (folder / "datalist.json").write_text(json.dumps(content))
+    return folder
+
+
+def folds_of(plan):
+    return {case["name"]: case["fold"] for case in plan["data"]}
+
+
+def test_folds_never_part_a_patient(tmp_path):
+    options = PlanOptions(folds=3, group=r"(p\d+)_")
+    plan = plan_dataset(frames(tmp_path / "data"), tmp_path / "plan.json", options)
+    folds = folds_of(plan)
+    assert all(folds[f"p{index}_frame0"] == folds[f"p{index}_frame1"] for index in range(4))
+    assert len(set(folds.values())) == 3 and plan["data"][0]["group"] == "p0"
+
+
+def test_folds_without_groups_are_those_of_earlier_versions(patients, tmp_path):
+    plan = plan_dataset(patients, tmp_path / "plan.json", PlanOptions(folds=3, seed=5))
+    drawn = np.random.default_rng(5).permutation(4)
+    assert folds_of(plan) == {f"patient{index}": order % 3 for order, index in enumerate(drawn)}
+    assert all("group" not in case for case in plan["data"])
+
+
+def test_groups_of_a_datalist_are_kept(tmp_path):
+    groups = {f"p{index}_frame{frame}": {"group": f"p{index}"} for index in range(4) for frame in range(2)}
+    folder = datalist(frames(tmp_path / "data"), **groups)
+    folds = folds_of(plan_dataset(folder, tmp_path / "plan.json", PlanOptions(folds=4)))
+    # Label maps of one name: the cases keep the names of their entries.
+    assert all(folds[f"p{index}_frame0"] == folds[f"p{index}_frame1"] for index in range(4))
+
+
+def test_folds_of_a_datalist_are_taken_as_they_are(tmp_path, caplog):
+    caplog.set_level("INFO")
+    folds = {f"p{index}_frame{frame}": {"fold": index % 2 + 3} for index in range(4) for frame in range(2)}
+    folder = datalist(frames(tmp_path / "data"), **folds)
+    plan = plan_dataset(folder, tmp_path / "plan.json", PlanOptions(group=r"p\d+"))
+    assert folds_of(plan) == {name: entry["fold"] for name, entry in folds.items()}
+    assert "folds 3, 4 are those of the datalist" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("sections", "change", "group", "message"),
+    [
+        ([], {"p1_frame1": {"fold": None}}, None, r"p1_frame1 has None: a fold is a whole number from 0"),
+        ([], {"p1_frame1": {"fold": 0}}, "p.", r"p1: p1_frame0 in fold 1, p1_frame1 in fold 0\nput all cases of a pat"),
+        (["training", "validation"], {}, "p.", r"p0: p0_frame0 in training, p0_frame1 in validation"),
+        ([], {}, "case", "finds no patient in 8 of 8 case names"),
+        ([], {}, "(_)frame", r"there are 8 case\(s\) of 1 patient\(s\) \(_\)"),
+    ],
+)
+def test_a_division_that_parts_patients_is_refused_before_any_scan_is_read(
+    tmp_path, monkeypatch, sections, change, group, message
+):
+    folds = {f"p{index}_frame{frame}": {"fold": index % 2} for index in range(4) for frame in range(2)}
+    folder = datalist(frames(tmp_path / "data"), *sections, **({} if sections else folds | change))
+    monkeypatch.setattr("uniseg_nets.plan.plan.examine", pytest.fail)
+    with pytest.raises(ValueError, match=message):
+        plan_dataset(folder, tmp_path / "plan.json", PlanOptions(group=group))
+
+
+def test_a_datalist_with_folds_for_some_cases_only_is_refused(tmp_path):
+    folder = datalist(frames(tmp_path / "data"), p0_frame0={"fold": 0}, p0_frame1={"fold": 1})
+    with pytest.raises(ValueError, match=r"a fold to 2 of 8 cases and none to p1_frame0, .*to every labelled case"):
+        plan_dataset(folder, tmp_path / "plan.json")
+
+
+def test_a_plan_edited_so_that_a_patient_is_parted_is_refused():
+    cases = [
+        {"name": name, "image": [], "label": "", "group": "p1", "fold": fold} for fold, name in enumerate(["ED", "ES"])
+    ]
+    with pytest.raises(ValueError, match=r"the plan puts 1 patient.*\n  p1: ED in fold 0, ES in fold 1"):
+        fold_cases(cases, ".", "heart", 0)
+    with pytest.raises(ValueError, match=r"ED: ED in fold 0, ED in fold 1"):
+        fold_cases([{**case, "name": "ED", "group": "ED"} for case in cases], ".", "heart", 0)
+
+
+def test_fewer_than_two_folds_are_refused():
+    with pytest.raises(ValueError, match="folds is 1, expected 2 or more"):
+        PlanOptions(folds=1)
 
 
 def broken(folder, fault):

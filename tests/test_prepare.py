@@ -1,6 +1,7 @@
 """Each data set on a miniature copy of its real layout."""
 
 import json
+import shutil
 
 import nibabel as nib
 import numpy as np
@@ -134,12 +135,141 @@ def test_an_official_split_is_taken_by_name(tmp_path, table):
         prepare("lits", tmp_path / "raw", tmp_path / "out", table, split=split)
 
 
-def test_an_nnunet_folder_is_read_for_a_task_of_one_s_own(tmp_path):
-    root = tmp_path / "Dataset001"
-    for i in range(3):
-        write(root / f"imagesTr/a_{i}_0000.nii.gz", np.ones((6, 6, 6), np.float32))
-        write(root / f"labelsTr/a_{i}.nii.gz", np.ones((6, 6, 6), np.uint8))
+def nnunet(root, names=("a_0", "a_1", "a_2"), value=1):
+    for name in names:
+        write(root / f"imagesTr/{name}_0000.nii.gz", np.ones((6, 6, 6), np.float32))
+        write(root / f"labelsTr/{name}.nii.gz", np.full((6, 6, 6), value, np.uint8))
     (root / "dataset.json").write_text(json.dumps({"channel_names": {"0": "T1"}}))
+    return root
+
+
+def sides_of(path):
+    """Section -> case names."""
+    return {section: [case["name"] for case in load_datalist(path, section)] for section in ("training", "validation")}
+
+
+def names_of(path):
+    return sorted(name for members in sides_of(path).values() for name in members)
+
+
+FRAMES = [f"p{index}_{frame}" for index in range(5) for frame in ("ED", "ES")]
+
+
+def test_a_random_split_never_parts_a_patient(tmp_path):
+    root = nnunet(tmp_path / "raw", FRAMES)
+    for seed in range(4):
+        path = prepare("nnunet", root, tmp_path / "out", OWN, "schwannoma", seed=seed, group=r"(p\d)_")
+        held = sides_of(path)["validation"]
+        assert len(held) == 2 and held[0][:2] == held[1][:2]
+    assert {case["group"] for case in load_datalist(path, "training")} < {f"p{index}" for index in range(5)}
+
+
+def test_a_random_split_without_patients_is_that_of_earlier_versions(tmp_path, table):
+    path = prepare("lits", miniature(tmp_path / "raw", "lits"), tmp_path / "out", table, seed=3)
+    drawn = np.random.default_rng(3).permutation([f"liver_{index}" for index in range(5)])
+    assert sides_of(path) == {"training": sorted(drawn[1:]), "validation": [drawn[0]]}
+    assert all("group" not in case for case in load_datalist(path, "training"))
+
+
+def test_sources_that_know_their_patients_say_so(tmp_path, table):
+    files, _ = LAYOUTS["autopet22"]
+    root = miniature(tmp_path / "raw", "autopet22")
+    for name in files:  # a second study of the first patient
+        source = root / name.format(i=0)
+        target = root / name.format(i=0).replace("01-01-2004", "02-02-2005")
+        target.parent.mkdir(exist_ok=True)
+        shutil.copy(source, target)
+    path = prepare("autopet22", root, tmp_path / "out", table)
+    cases = load_datalist(path, "training") + load_datalist(path, "validation")
+    assert {case["name"]: case["group"] for case in cases}["PETCT_0000_02-02-2005-PET"] == "PETCT_0000"
+    path = prepare("verse20", miniature(tmp_path / "verse", "verse20"), tmp_path / "verse_out", table)
+    case = load_datalist(path, "validation")[0]
+    assert case["name"] == f"{case['group']}_dir-ax" and case["group"].startswith("sub-verse50")
+
+
+@pytest.mark.parametrize(
+    ("split", "group", "message"),
+    [
+        (
+            {"training": ["p0_ED"], "validation": ["p0_ES"]},
+            r"p\d",
+            r"split.json puts .*\n  p0: p0_ED in t.*, p0_ES in v",
+        ),
+        (
+            {"training": ["p0_ED"], "validation": ["p0_ED"]},
+            None,
+            r"split.json: more than once stands p0_ED \(tr.*, va",
+        ),
+        ({"training": ["p0_ED", "p0_ED"]}, None, r"more than once stands p0_ED \(training, training\)"),
+        ({"training": ["p9_ED"]}, None, "no case p9_ED"),
+        (None, "patient", r"finds no patient in 10 of 10 case names \(p0_ED, "),
+    ],
+)
+def test_a_split_that_cannot_be_is_refused_before_any_scan_is_read(tmp_path, monkeypatch, split, group, message):
+    root = nnunet(tmp_path / "raw", FRAMES)
+    file = tmp_path / "split.json"
+    file.write_text(json.dumps(split))
+    monkeypatch.setattr("uniseg_nets.prepare.add.has_foreground", pytest.fail)
+    with pytest.raises(ValueError, match=message):
+        prepare("nnunet", root, tmp_path / "out", OWN, "schwannoma", file if split else None, group=group)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_split_may_name_cases_that_are_left_out_for_lack_of_foreground(tmp_path, table):
+    root = miniature(tmp_path / "raw", "autopet22")
+    write(root / LAYOUTS["autopet22"][0][-1].format(i=2), np.zeros((6, 6, 6), np.uint8))
+    names = [f"PETCT_000{index}_01-01-2004-PET" for index in range(5)]
+    (tmp_path / "split.json").write_text(json.dumps({"training": names[1:], "validation": names[:1]}))
+    path = prepare("autopet22", root, tmp_path / "out", table, split=tmp_path / "split.json")
+    assert sides_of(path) == {"training": [names[1], *names[3:]], "validation": names[:1]}
+
+
+def test_a_second_nnunet_folder_of_a_task_joins_the_first(tmp_path):
+    first, second = (nnunet(tmp_path / name, [f"{name}_{i}" for i in range(3)]) for name in ("d1", "d2"))
+    for root in (first, second, first):
+        path = prepare("nnunet", root, tmp_path / "out", OWN, "schwannoma")
+    assert names_of(path) == ["d1_0", "d1_1", "d1_2", "d2_0", "d2_1", "d2_2"]
+
+
+def test_cases_of_one_name_in_two_folders_are_told_apart(tmp_path, caplog):
+    for name, value in (("d1", 1), ("d2", 1), ("d2", 1)):
+        path = prepare("nnunet", nnunet(tmp_path / name, value=value), tmp_path / "out", OWN, "schwannoma")
+    assert names_of(path) == ["a_0", "a_1", "a_2", "d2_a_0", "d2_a_1", "d2_a_2"]
+    assert "taken are a_0 as d2_a_0, " in caplog.text
+    with pytest.raises(ValueError, match="has a case d2_a_0 already: rename the folder"):
+        prepare("nnunet", nnunet(tmp_path / "elsewhere" / "d2"), tmp_path / "out", OWN, "schwannoma")
+
+
+def test_entries_of_an_earlier_version_are_replaced_by_their_folder(tmp_path):
+    path = prepare("nnunet", nnunet(tmp_path / "d1"), tmp_path / "out", OWN, "schwannoma")
+    content = json.loads(path.read_text())
+    for entry in content["training"] + content["validation"]:
+        del entry["folder"]
+    path.write_text(json.dumps(content))
+    prepare("nnunet", tmp_path / "d1", tmp_path / "out", OWN, "schwannoma")
+    assert names_of(path) == ["a_0", "a_1", "a_2"]
+
+
+def test_a_patient_whose_other_cases_are_in_the_datalist_already_stays_on_their_side(tmp_path):
+    (tmp_path / "one.json").write_text(json.dumps({"training": ["p1_ED"], "validation": ["p2_ED"]}))
+    (tmp_path / "two.json").write_text(json.dumps({"training": ["p2_ES"], "validation": ["p1_ES"]}))
+    options = {"task": "schwannoma", "group": r"p\d"}
+    ed, es = (nnunet(tmp_path / kind, [f"p1_{kind}", f"p2_{kind}"]) for kind in ("ED", "ES"))
+    path = prepare("nnunet", ed, tmp_path / "out", OWN, split=tmp_path / "one.json", **options)
+    before = path.read_text()
+    with pytest.raises(
+        ValueError, match=r"two.json puts 2 patient.*\n  p2: p2_ES in training, p2_ED in validation\n  p1"
+    ):
+        prepare("nnunet", es, tmp_path / "out", OWN, split=tmp_path / "two.json", **options)
+    with pytest.raises(ValueError, match=r"the split drawn by seed \d \(choose one with `--split`\) puts"):
+        for seed in range(9):  # one of them puts a patient elsewhere
+            prepare("nnunet", es, tmp_path / "out", OWN, seed=seed, validation_share=0.5, **options)
+            (tmp_path / "out" / "datalist.json").write_text(before)
+    assert path.read_text() == before
+
+
+def test_an_nnunet_folder_is_read_for_a_task_of_one_s_own(tmp_path):
+    root = nnunet(tmp_path / "Dataset001")
     path = prepare("nnunet", root, tmp_path / "out", OWN, "schwannoma")
     assert {case["name"] for case in load_datalist(path, "training")} <= {"a_0", "a_1", "a_2"}
     with pytest.raises(ValueError, match="belongs to no official task"):

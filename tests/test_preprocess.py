@@ -5,6 +5,7 @@ import torch
 from monai.data import MetaTensor
 from nibabel.orientations import apply_orientation, axcodes2ornt, inv_ornt_aff, ornt_transform
 
+from uniseg_nets.tasks import Scaling, TaskTable
 from uniseg_nets.transforms import LoadCased, PreprocessCased
 from uniseg_nets.transforms.preprocess import scale_intensity_
 
@@ -50,13 +51,42 @@ def test_the_size_follows_from_the_task_s_spacing(table, write_scan):
     assert preprocess(table, "spleen", path)["image"].shape == (1, 7, 20, 60)
 
 
-def test_ct_is_scaled_by_its_window_and_mr_to_zero_mean():
+def test_a_window_becomes_0_to_1_and_a_z_score_has_mean_0():
     ct = torch.tensor([-2000.0, -325, 0, 325, 1000])
-    scale_intensity_(ct, "CT")
+    scale_intensity_(ct, Scaling("window", -325, 325))
     torch.testing.assert_close(ct, torch.tensor([0, 0, 0.5, 1, 1]))
     mr = torch.arange(10.0)
-    scale_intensity_(mr, "T2")
+    scale_intensity_(mr, Scaling("z_score"))
     assert mr.mean().abs() < 1e-6 and mr.std(correction=0) == pytest.approx(1)
+
+
+def test_percentiles_clip_and_subtract_the_training_set_s_mean():
+    ct = torch.tensor([-500.0, 40, 160, 900])
+    scaling = Scaling("percentiles", low=-100, high=240, mean=40, std=60)
+    scale_intensity_(ct, scaling)
+    torch.testing.assert_close(ct, torch.tensor([-140 / 60, 0, 2, 200 / 60]))
+    assert scaling.scaled(900) == pytest.approx(200 / 60)
+
+
+def entry(**more):
+    return TaskTable([{"name": "brain", "channels": ["T1"], "spacing": [1, 1, 1], "classes": ["tumour"], **more}])
+
+
+@pytest.mark.parametrize(
+    ("mask", "training", "zero"),
+    [("always", False, True), ("training", True, True), ("training", False, False), ("never", True, False)],
+)
+def test_z_scores_of_non_zero_voxels_leave_0_around_the_head(write_scan, mask, training, zero):
+    head = np.zeros((30, 30, 30), dtype=np.float32)
+    head[2:28, 5:25, 5:25] = np.random.default_rng(0).normal(500, 50, (26, 20, 20))
+    head[2:28, 2, 2] = 400  # something that keeps the crop wider than the head
+    head[15, 15, 15] = 0  # a hole, which belongs to the head
+    case = LoadCased("image")({"image": write_scan("a.nii.gz", head)})
+    image = PreprocessCased("image", entry(mask=mask), 0, training=training)(case)["image"][0]
+    assert (image[0, 3:, 1] == 0).all() == zero  # beside the head
+    assert image[13, 13, 13] < -1  # the hole
+    inside = image[3:23, 3:23] if zero else image
+    assert inside.mean().abs() < 0.1
 
 
 def test_each_channel_is_scaled_by_its_own_modality(table, write_scan):

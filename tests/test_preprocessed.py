@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from monai.data import list_data_collate
 from monai.transforms import MapTransform
 
 from uniseg_nets.data import PreprocessedDataset
@@ -47,6 +48,12 @@ def test_preprocessing_runs_once_and_survives_the_process(cases, tmp_path):
     again = dataset(cases, tmp_path)
     assert [float(again[i]["image"].mean()) for i in range(3)] == [0, 1, 2]
     assert Read.runs == 3 and again[0]["task"] == "liver"
+
+
+def test_cases_with_and_without_a_group_make_a_batch(cases, tmp_path):
+    cases[0] |= {"group": "p0", "folder": "raw", "source": "nnunet", "fold": 1}
+    kept = dataset(cases[:2], tmp_path)
+    assert list_data_collate([kept[0], kept[1]])["name"] == ["0", "1"]
 
 
 def test_cases_that_name_no_task_are_given_one(cases, tmp_path):

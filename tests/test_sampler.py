@@ -1,8 +1,9 @@
+import pickle
 from collections import Counter
 
 import pytest
 
-from uniseg_nets.data import GroupBatchSampler, TaskBatchSampler, sampler
+from uniseg_nets.data import GroupBatchSampler, Sample, TaskBatchSampler, sampler
 
 CASES = [{"task": "liver"}] * 3 + [{"task": "spleen"}] * 10 + [{"task": "whole_body_tumour"}] * 2
 
@@ -82,3 +83,39 @@ def test_groups_may_meet_in_a_batch_with_equal_shares():
     assert any(len({groups[index] for index in batch}) == 2 for batch in drawn)
     pure = list(GroupBatchSampler(groups, batch_size=4, batches_per_group=5))
     assert all(len({groups[index] for index in batch}) == 1 for batch in pure)
+
+
+def samples(count, share, batch_size=2):
+    batches = GroupBatchSampler(["a"] * 10, batch_size, count, foreground_share=share)
+    return [[sample.foreground for sample in batch] for batch in batches]
+
+
+def test_one_of_two_samples_of_every_batch_must_hold_foreground():
+    assert samples(20, 0.5) == [[False, True]] * 20
+
+
+@pytest.mark.parametrize(("share", "batch_size"), [(1 / 3, 2), (0.25, 1), (0.5, 3), (0.0, 2), (1.0, 2)])
+def test_the_share_of_forced_samples_is_exact_whatever_the_batch(share, batch_size):
+    forced = [one for batch in samples(60, share, batch_size) for one in batch]
+    assert sum(forced) == round(share * len(forced))
+
+
+def test_a_share_of_foreground_above_1_is_refused():
+    with pytest.raises(ValueError, match=r"foreground_share is 1\.5"):
+        samples(1, 1.5)
+
+
+def test_every_sample_has_a_seed_of_its_own_that_a_resumed_training_draws_again():
+    def seeds(sampler):
+        return [sample.seed for batch in sampler for sample in batch]
+
+    first, resumed = GroupBatchSampler(["a"] * 4), GroupBatchSampler(["a"] * 4)
+    epochs = seeds(first), seeds(first)
+    assert len({*epochs[0], *epochs[1]}) == 200
+    resumed.load_state_dict({"epoch": 1})
+    assert seeds(resumed) == epochs[1]
+
+
+def test_a_sample_keeps_its_seed_on_the_way_to_a_worker():
+    sample = pickle.loads(pickle.dumps(Sample(3, True, 7)))
+    assert (sample, sample.foreground, sample.seed) == (3, True, 7)

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from uniseg_nets.tasks import load_task_table
+from uniseg_nets.tasks import TaskTable, load_task_table
 
 
 def test_official_table_has_eleven_tasks_with_seventeen_classes(table):
@@ -64,7 +64,7 @@ def test_a_file_that_extends_the_table_replaces_and_appends(tmp_path):
         ("no json", "tasks.json"),
         ('{"tasks": []}', "at least one task"),
         ('{"tasks": [{"name": "a"}]}', "lacks the field 'channels'"),
-        ('{"extends": "other", "tasks": []}', 'only "uniseg" can be extended'),
+        ('{"extends": "other", "tasks": []}', "the tables to extend are uniseg, open"),
         ('{"tasks": [{"name": "a", "channels": ["CT"], "spacing": [1, 1], "classes": ["b"]}]}', "three positive"),
         ('{"tasks": [{"name": "a", "channels": ["CT"], "spacing": [1, 1, 0], "classes": ["b"]}]}', "three positive"),
         (
@@ -79,6 +79,53 @@ def test_a_wrong_file_is_refused_by_name(tmp_path, content, message):
     with pytest.raises(ValueError, match=message) as error:
         load_task_table(path)
     assert str(path) in str(error.value)
+
+
+def entry(**more):
+    return {"name": "a", "channels": ["CT", "PET"], "spacing": [1, 1, 1], "classes": ["b"], **more}
+
+
+def test_ct_is_scaled_by_the_official_window_and_other_channels_to_z_scores_unless_told():
+    ct, pet = TaskTable([entry()]).tasks[0].scaling
+    assert (ct.scaled(-1000), ct.scaled(0), ct.scaled(400)) == (0, 0.5, 1) and pet.scheme == "z_score"
+    own = {"scheme": "percentiles", "low": -100, "high": 200, "mean": 50, "std": 25}
+    assert TaskTable([entry(scaling=[own, own])]).tasks[0].scaling[1].scaled(300) == 6
+
+
+def test_only_brain_mr_is_trained_with_a_mask_that_prediction_leaves_out(table):
+    assert {task.name: task.mask for task in table if task.mask != "never"} == {"brain_tumour": "training"}
+
+
+@pytest.mark.parametrize(
+    ("field", "message"),
+    [
+        ({"axes": "axial"}, "axes 'axial'.*anatomical, acquisition"),
+        ({"mask": "sometimes"}, "mask 'sometimes'.*never, training, always"),
+        ({"mirror_axes": [3]}, r"mirror_axes \[3\]"),
+        ({"scaling": [{"scheme": "z_score"}]}, "scaling for 1 channels, it reads 2"),
+        ({"scaling": [{"scheme": "window"}, {"scheme": "z_score"}]}, "window with low, high"),
+        ({"scaling": [{"scheme": "window", "low": 1, "high": 1}, {"scheme": "z_score"}]}, "low must be below high"),
+        ({"scaling": [{"scheme": "log"}, {"scheme": "z_score"}]}, "'log'"),
+    ],
+)
+def test_a_way_to_see_scans_that_there_is_not_is_refused(field, message):
+    with pytest.raises(ValueError, match=message):
+        TaskTable([entry(**field)])
+
+
+def test_tasks_that_order_axes_differently_cannot_share_a_pass():
+    entries = [entry(), entry(name="c", classes=["d"], axes="acquisition")]
+    with pytest.raises(ValueError, match="one spacing, order of axes and scaling"):
+        TaskTable(entries).select("all_ct_pet")
+
+
+def test_the_open_table_has_five_tasks_over_ct_mr_and_pet(tmp_path):
+    table = load_task_table("open")
+    assert [task.name for task in table] == ["hippocampus", "left_atrium", "left_ventricle", "head_neck", "sarcoma"]
+    assert (table.in_channels, table.out_channels, list(table.labels)) == ([1, 2], 5, list(range(10)))
+    assert {task.name for task in table if task.axes == "acquisition"} == {"left_ventricle"}
+    (tmp_path / "more.json").write_text(json.dumps({"extends": "open", "tasks": [entry()]}))
+    assert len(load_task_table(tmp_path / "more.json")) == 6
 
 
 def test_the_table_imports_no_torch():

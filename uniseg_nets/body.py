@@ -6,20 +6,26 @@ import numpy as np
 from scipy import ndimage
 from torch import Tensor
 
+from uniseg_nets.tasks import Scaling
+
 __all__ = ["body_box"]
 
-# Of the scaled window -325..325 HU: -195 HU, below fat and above most of what is no body.
-_THRESHOLD = 0.2
-# The mask is found on every so many-th voxel, and the box is wider than it by as much.
+# In Hounsfield units: below fat and above most of what is no body.
+_THRESHOLD = -195.0
+# The mask is computed on the volume subsampled by 4; the box is padded by 4 voxels.
 _STEP = 4
 
 
-def body_box(channel: Tensor) -> tuple[slice, slice, slice]:
+def body_box(channel: Tensor, scaling: Scaling) -> tuple[slice, slice, slice]:
     """The box around the largest connected body in a preprocessed CT channel (z, y, x); all of it where none shows.
 
     Thin things, such as the table's surface, are opened away before.
+
+    Args:
+        channel: scaled intensities.
+        scaling: how they were scaled from Hounsfield units.
     """
-    mask = channel[::_STEP, ::_STEP, ::_STEP].cpu().numpy() > _THRESHOLD
+    mask = channel[::_STEP, ::_STEP, ::_STEP].cpu().numpy() > scaling.scaled(_THRESHOLD)
     mask = ndimage.binary_opening(np.pad(mask, 1, mode="edge"), iterations=1)[1:-1, 1:-1, 1:-1]
     labels, count = ndimage.label(mask)
     if not count:

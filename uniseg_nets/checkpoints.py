@@ -99,7 +99,8 @@ def read_state(path: str | PathLike[str]) -> tuple[dict[str, Tensor], bool]:
     if not path.is_file():
         raise FileNotFoundError(
             f"no weights at {path}: get the authors' with `uniseg fetch-weights` "
-            "(or `uniseg fetch-weights --file DOWNLOADED`), or name a file with `--weights FILE`"
+            "(or `uniseg fetch-weights --file DOWNLOADED`), or name a file with `--weights FILE`; a training writes "
+            "model_final.pt when it has ended"
         )
     content = _load(path)
     official = isinstance(content, Mapping) and "state_dict" in content

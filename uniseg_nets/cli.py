@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +153,7 @@ def prepare(
     validation_share: float = 0.2,
     seed: int = 0,
     tasks_file: str | None = None,
+    group: str | None = None,
 ) -> None:
     """Check a downloaded data set and add it to OUTPUT/datalist.json.
 
@@ -161,14 +163,17 @@ def prepare(
         output: folder of the datalist; several data sets gather in one.
         task: what the cases train, where the data set does not say.
         split: JSON with lists of case names, training and validation, such as the official split.
-        validation_share: without a split, the share of cases drawn for validation.
+        validation_share: without a split, the share of cases drawn for validation, by patient.
         seed: of that draw.
         tasks_file: a task table of your own.
+        group: regular expression that finds the patient in a case's name, as "patient[0-9]+", where several cases are
+            of one.
     """
     from uniseg_nets.prepare import prepare as prepare_data
 
     table = load_task_table(tasks_file)
-    path = prepare_data(str(name), str(raw), str(output), table, task, split, float(validation_share), seed)
+    pattern = None if group is None else str(group)
+    path = prepare_data(str(name), str(raw), str(output), table, task, split, float(validation_share), seed, pattern)
     print(f"wrote {path}")
 
 
@@ -178,12 +183,15 @@ def plan(
     name: str | None = None,
     labels: str | None = None,
     channels: str | None = None,
+    axes: str | None = None,
+    ct_scaling: str = "percentiles",
     weights: str | None = None,
     slot: str | int | None = "nearest",
     folds: int = 5,
     memory_gib: float = 8.0,
     batch_size: int = 2,
     seed: int = 0,
+    group: str | None = None,
     leave_out_faulty: bool = False,
 ) -> None:
     """Check a labelled data set and write the plan that fine-tuning takes.
@@ -194,16 +202,22 @@ def plan(
         name: of the task; the folder's by default.
         labels: what the values mean, as "50=organ,100=lesion", where the data set does not say.
         channels: modalities in order, as "CT,PET", where the data set does not say; CT means Hounsfield units.
+        axes: order of the axes: "anatomical", or "acquisition" for slices of a stack first and the rest as stored; by
+            default it follows from voxel sizes and headers.
+        ct_scaling: of CT: "percentiles" of the data set's labelled voxels, or "window" for -325 to 325 HU.
         weights: pretrained UniSeg weights to start from; those of `uniseg fetch-weights` by default, where they are.
         slot: the task of the weights to start from, a name or an id; "nearest" in channels and classes; or "none" to
             cut the prompt off, as the authors do.
-        folds: of the cross-validation.
+        folds: of the cross-validation, where the data set brings none.
         memory_gib: for a training step; the patch follows from it.
         batch_size: patches a step.
         seed: of the folds.
+        group: regular expression that finds the patient in a case's name, as "patient[0-9]+"; a patient's cases get
+            one fold.
         leave_out_faulty: plan without the cases that have a fault.
     """
     from uniseg_nets.bundle import bundle_folder
+    from uniseg_nets.data.groups import group_of
     from uniseg_nets.plan import PlanOptions, plan_dataset
 
     fetched = bundle_folder(_UPSTREAM) / "models" / "model.pt"
@@ -213,22 +227,26 @@ def plan(
         name=name,
         labels=None if labels is None else _named_labels(labels),
         channels=None if channels is None else _listed(channels),
+        axes=axes,
+        ct_scaling=ct_scaling,
         weights=weights,
         slot=slot,
         folds=int(folds),
         memory_gib=float(memory_gib),
         batch_size=int(batch_size),
         seed=int(seed),
+        group=None if group is None else str(group),
         leave_out_faulty=bool(leave_out_faulty),
     )
     found = plan_dataset(str(data), str(out), options)
     entry = found["task_entry"]
     start = f", task {found['slot']} of it" if "slot" in found else ""
+    patients, used = ({read(case) for case in found["data"]} for read in (group_of, itemgetter("fold")))
     print(
-        f"{entry['name']}: {len(found['data'])} cases in {1 + max(case['fold'] for case in found['data'])} folds\n"
+        f"{entry['name']}: {len(found['data'])} cases of {len(patients)} patients in {len(used)} folds\n"
         f"channels {', '.join(entry['channels'])}; "
         f"labels {', '.join(f'{value} {label}' for value, label in zip(entry['values'], entry['classes']))}\n"
-        f"spacing {entry['spacing']} mm, patch {found['patch_size']} voxels (z, y, x)\n"
+        f"axes in {entry['axes']} order, spacing {entry['spacing']} mm, patch {found['patch_size']} voxels (z, y, x)\n"
         f"pretrained weights: {weights or 'none, see `uniseg fetch-weights`; training starts from scratch'}{start}\n"
         f"wrote {out}"
     )

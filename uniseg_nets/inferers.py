@@ -25,14 +25,12 @@ from uniseg_nets.body import body_box
 from uniseg_nets.locate import Region, located, whole
 from uniseg_nets.nets import UniSegBackbone
 from uniseg_nets.tasks import Task, TaskTable
-from uniseg_nets.transforms.grid import canonical_flips, flipped
+from uniseg_nets.transforms.grid import flipped, network_flips
 from uniseg_nets.windows import gaussian_window, pad_to, window_at
 
 __all__ = ["EnsembleInferer", "UniSegInferer"]
 
 logger = logging.getLogger(__name__)
-
-_SPATIAL = (-3, -2, -1)
 
 
 class UniSegInferer(Inferer):
@@ -47,7 +45,8 @@ class UniSegInferer(Inferer):
         task: name or id of a task, or of a merged one such as ``all_ct``; ``None`` where each call names its own.
         roi_size: window (z, y, x), multiples of (16, 32, 32).
         overlap: share of a window that its neighbour covers at least; the official step of 0.5 is an overlap of 0.5.
-        mirror: average over all eight flips of each window, as the official prediction does (8 times the work).
+        mirror: average over all flips of each window along the axes that the tasks allow, as the official prediction
+            does (8 times the work for three axes).
         device: where scores are summed up; ``None`` for the inputs' own, or the CPU where they do not fit there.
         body_only: compute only the box around the body; of effect for CT, where the air around it shows.
         early_exit: leave out the last two decoder levels of a window in which the coarse head gives no voxel a
@@ -87,8 +86,7 @@ class UniSegInferer(Inferer):
         self.early_exit = early_exit
         self.coarse_pass = coarse_pass
         self._bar_off = None if progress else True  # None: only a terminal shows it
-        axes = itertools.chain.from_iterable(itertools.combinations(_SPATIAL, n) for n in range(4))
-        self.flips = list(axes) if mirror else [()]
+        self.mirror = mirror
         self._weight = torch.from_numpy(gaussian_window(self.roi_size))
 
     @torch.no_grad()
@@ -98,15 +96,16 @@ class UniSegInferer(Inferer):
         tasks = self.tasks if task is None else self.table.select(task)
         if not tasks:
             raise ValueError("no task: name one for the inferer or for the call")
-        stored = _stored_flips(inputs) if len(self.flips) > 1 else ()
+        stored = _stored_flips(inputs, tasks[0].axes) if self.mirror else ()
         inputs = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
         return flipped(self._inside(flipped(inputs, stored), network, tasks), stored)
 
     def _inside(self, inputs: Tensor, network: UniSegBackbone, tasks: Sequence[Task]) -> Tensor:
         """Scores of a volume; with ``body_only``, background around the body."""
-        if not (self.body_only and tasks[0].channels[0] == "CT"):
+        scaling = tasks[0].scaling[0]
+        if not (self.body_only and tasks[0].channels[0].upper() == "CT" and scaling.scheme != "z_score"):
             return self._fitting(inputs, network, tasks)
-        box: Any = (..., *body_box(inputs[:, 0].amax(0)))
+        box: Any = (..., *body_box(inputs[:, 0].amax(0), scaling))
         inside = self._fitting(inputs[box], network, tasks)
         scores = inside.new_zeros((*inside.shape[:2], *inputs.shape[2:]))
         scores[:, _backgrounds(tasks)] = 1
@@ -176,14 +175,15 @@ class UniSegInferer(Inferer):
     def predict_window(self, window: Tensor, network: UniSegBackbone, tasks: Sequence[Task]) -> Tensor:
         """Scores of one window, averaged over the flips: (B, C, d, h, w) -> (B, sum of K, d, h, w), float32."""
         total: Tensor | None = None
-        for axes in self.flips:
+        flips = _flips(tasks) if self.mirror else [()]
+        for axes in flips:
             features = network.encode(flipped(window, axes))
             prompts = network.prompts(features)
             parts = [self._task_scores(features, prompts, network, task, window.shape) for task in tasks]
             scores = flipped(torch.cat(parts, dim=1), axes)
             total = scores if total is None else total.add_(scores)
         assert total is not None
-        return total.div_(len(self.flips))
+        return total.div_(len(flips))
 
     def _task_scores(
         self, features: list[Tensor], prompts: Tensor, network: UniSegBackbone, task: Task, size: Sequence[int]
@@ -223,7 +223,13 @@ class EnsembleInferer(Inferer):
         return scores / len(networks)
 
 
-def _stored_flips(inputs: Tensor) -> tuple[int, ...]:
+def _flips(tasks: Sequence[Task]) -> list[tuple[int, ...]]:
+    """Every combination of the axes along which all tasks may be mirrored, counted from the end; () comes first."""
+    allowed = [axis - 3 for axis in range(3) if all(axis in task.mirror_axes for task in tasks)]
+    return [axes for count in range(len(allowed) + 1) for axes in itertools.combinations(allowed, count)]
+
+
+def _stored_flips(inputs: Tensor, axes: str) -> tuple[int, ...]:
     """Axes to flip so that the volume runs as its file does.
 
     Mirroring covers every direction, so it only matters where windows, whose starts are rounded, and the Gaussian,
@@ -231,7 +237,9 @@ def _stored_flips(inputs: Tensor) -> tuple[int, ...]:
     the stored volume.
     """
     affine = getattr(inputs, "meta", {}).get(MetaKeys.ORIGINAL_AFFINE)
-    return () if affine is None else canonical_flips(np.asarray(affine, dtype=np.float64).reshape(-1, 4, 4)[0])
+    if affine is None:
+        return ()
+    return network_flips(np.asarray(affine, dtype=np.float64).reshape(-1, 4, 4)[0], axes)
 
 
 def _softmax(logits: Tensor, task: Task) -> Tensor:

@@ -22,9 +22,9 @@ __all__ = ["RequestGuard", "make_label_app"]
 _SAMPLE_APP = Path(sys.prefix) / "monailabel" / "sample-apps" / "monaibundle"
 # How strings begin that the config parser takes for expressions, references and macros.
 _MARKS = ("$", "@", "%")
-# "global": the values that the server shows and clients submit; 1: the best weights are kept at a validation, and
-# clients train for few epochs.
-_SERVED = {"label_values": "global", "val_interval": 1}
+# "global": the values that the server shows and clients submit; val_interval 1: clients train for few epochs. Every
+# training starts from the weights of the one before and takes its place: nothing to resume, no folder to be refused.
+_SERVED = {"label_values": "global", "val_interval": 1, "checkpoint_interval": 0, "resume": True}
 _MAIN = '''"""The app that the server starts; its parts are MONAI Label's (bundle_app.py) and uniseg_nets.serve's."""
 
 import bundle_app

@@ -1,4 +1,4 @@
-"""The task table: what each task reads, at which spacing, and what it names.
+"""The task table: what each task reads, how its scans are brought to the network, and what it names.
 
 The one rule: nothing else in the project spells a spacing, a modality or a class name. This module imports no torch.
 """
@@ -13,7 +13,51 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Task", "TaskTable", "load_task_table"]
+__all__ = ["AXES", "MASKS", "SCHEMES", "Scaling", "Task", "TaskTable", "load_task_table"]
+
+# How a file's axes become the network's (z, y, x), see ``Task.axes``.
+AXES = ("anatomical", "acquisition")
+# Which voxels z-scores are computed from, see ``Task.mask``.
+MASKS = ("never", "training", "always")
+# Numbers that each scaling of intensities needs, see ``Scaling.scheme``.
+SCHEMES: Mapping[str, tuple[str, ...]] = {
+    "window": ("low", "high"),
+    "percentiles": ("low", "high", "mean", "std"),
+    "z_score": (),
+}
+# Above this ratio of largest to smallest voxel edge the coarse axis is a stack of slices (Isensee et al. 2021).
+ANISOTROPY = 3.0
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """How the intensities of one channel are scaled.
+
+    Attributes:
+        scheme: ``window`` maps ``low`` to ``high`` to 0..1 and clips what lies outside; ``percentiles`` clips to the
+            training set's ``low`` and ``high``, subtracts its ``mean`` and divides by its ``std`` (nnU-Net's CT);
+            ``z_score`` takes mean and standard deviation from the case itself.
+        low, high, mean, std: the numbers of the scheme, in the scan's own unit.
+    """
+
+    scheme: str
+    low: float = 0.0
+    high: float = 0.0
+    mean: float = 0.0
+    std: float = 1.0
+
+    def scaled(self, value: float) -> float:
+        """What an intensity becomes.
+
+        Raises:
+            ValueError: a z-score, which depends on the case.
+        """
+        if self.scheme == "z_score":
+            raise ValueError("what a z-score makes of an intensity depends on the case")
+        value = min(max(value, self.low), self.high)
+        if self.scheme == "window":
+            return (value - self.low) / (self.high - self.low)
+        return (value - self.mean) / self.std
 
 
 @dataclass(frozen=True)
@@ -27,6 +71,13 @@ class Task:
         spacing: voxel size the network sees, in mm, axes (z, y, x).
         classes: names of the foreground classes; the task's own label value of ``classes[i]`` is ``i + 1``.
         values: the same classes' values in the union of all tasks.
+        axes: how a file's axes become the network's. ``anatomical``: towards superior, anterior, right, whatever the
+            file's orientation. ``acquisition``: the slices of a stack come first, where the scan's largest voxel edge
+            is more than 3 times its smallest one; the other axes stay as stored and nothing is flipped.
+        scaling: of each channel's intensities.
+        mask: whether z-scores are those of the non-zero voxels, with 0 elsewhere: ``never``, ``always``, or in
+            ``training`` alone, as the authors did for brain MR.
+        mirror_axes: axes (0 z, 1 y, 2 x) along which scans may be mirrored, in training and in prediction.
     """
 
     id: int
@@ -35,13 +86,25 @@ class Task:
     spacing: tuple[float, float, float]
     classes: tuple[str, ...]
     values: tuple[int, ...]
+    axes: str
+    scaling: tuple[Scaling, ...]
+    mask: str
+    mirror_axes: tuple[int, ...]
 
     @property
     def num_outputs(self) -> int:
         """Output channels the task uses: background and its classes."""
         return len(self.classes) + 1
 
+    @property
+    def anisotropic(self) -> bool:
+        """Whether the network sees voxels whose edges differ by more than 3 times."""
+        return max(self.spacing) > ANISOTROPY * min(self.spacing)
 
+
+# Hounsfield window of CT channels (official-release constant).
+_CT = {"scheme": "window", "low": -325.0, "high": 325.0}
+_Z_SCORE = {"scheme": "z_score"}
 # The official eleven (Ye et al., MICCAI 2023, table 1), in the order of their prompts.
 # VerSe: the authors' planner has 4, 2, 2 mm, their prediction example 3, 1.5, 1.5 mm; what predicts decides here,
 # and one spacing for all CT tasks lets them share an encoder pass.
@@ -66,6 +129,7 @@ _OFFICIAL: tuple[dict[str, Any], ...] = (
         "channels": ["T1", "T1ce", "T2", "FLAIR"],
         "spacing": (1.0, 1.0, 1.0),
         "classes": ["brain_oedema", "brain_non_enhancing_tumour", "brain_enhancing_tumour"],
+        "mask": "training",
     },
     {
         "name": "whole_body_tumour",
@@ -74,17 +138,44 @@ _OFFICIAL: tuple[dict[str, Any], ...] = (
         "classes": ["whole_body_tumour"],
     },
 )
+# Five tasks with openly licensed training data. The left ventricle is imaged in stacks of thick short-axis slices.
+_OPEN: tuple[dict[str, Any], ...] = (
+    {
+        "name": "hippocampus",
+        "channels": ["T1"],
+        "spacing": (1.0, 1.0, 1.0),
+        "classes": ["anterior_hippocampus", "posterior_hippocampus"],
+    },
+    {"name": "left_atrium", "channels": ["MR"], "spacing": (2.0, 2.0, 2.0), "classes": ["left_atrium"]},
+    {
+        "name": "left_ventricle",
+        "channels": ["CINE"],
+        "spacing": (8.0, 1.6, 1.6),
+        "classes": ["left_ventricle"],
+        "axes": "acquisition",
+    },
+    {
+        "name": "head_neck",
+        "channels": ["CT"],
+        "spacing": (3.0, 4.0, 4.0),
+        "classes": ["brainstem", "spinal_cord", "parotid_glands", "mandible"],
+    },
+    {"name": "sarcoma", "channels": ["CT", "PET"], "spacing": (3.3, 2.0, 2.0), "classes": ["sarcoma"]},
+)
+_TABLES: Mapping[str, tuple[dict[str, Any], ...]] = {"uniseg": _OFFICIAL, "open": _OPEN}
 
 
 class TaskTable:
     """An ordered set of tasks; numbers of tasks, channels and classes follow from it.
 
     Args:
-        entries: one mapping a task with ``name``, ``channels``, ``spacing`` (z, y, x mm), ``classes`` and, where label
-            maps are to keep values of their own, ``values``, one a class (1..255).
+        entries: one mapping per task with ``name``, ``channels``, ``spacing`` (z, y, x mm) and ``classes``. Optional
+            are ``values``, label values of its own (1..255, one per class); ``axes``, ``mask`` and ``mirror_axes`` as
+            in :class:`Task`; and ``scaling``, one mapping per channel with the fields of :class:`Scaling`; by default
+            CT channels are scaled by the official Hounsfield window, all others to z-scores.
 
     Raises:
-        ValueError: an entry lacks a field, or a name or value stands twice.
+        ValueError: an entry lacks a field or has a wrong one, or a name or value stands twice.
     """
 
     def __init__(self, entries: Sequence[Mapping[str, Any]]) -> None:
@@ -147,7 +238,7 @@ class TaskTable:
         counts (MONAI Label hands the whole list over when the client sends no choice).
 
         Raises:
-            ValueError: no such task; or the tasks of a merged name differ in spacing and cannot share one pass.
+            ValueError: no such task; or the tasks of a merged name see scans differently and cannot share one pass.
         """
         if isinstance(task, (list, tuple)) and task:
             task = task[0]
@@ -162,9 +253,12 @@ class TaskTable:
                 return (known,)
         if isinstance(task, str) and task in self.groups:
             members = self.groups[task]
-            if len({member.spacing for member in members}) > 1:
-                spacings = ", ".join(f"{member.name} {member.spacing}" for member in members)
-                raise ValueError(f"{task!r} needs one spacing for all its tasks, got {spacings}: run them one by one")
+            if len({(member.spacing, member.axes, member.scaling, member.mask) for member in members}) > 1:
+                ways = ", ".join(f"{member.name} {member.spacing} {member.axes}" for member in members)
+                raise ValueError(
+                    f"{task!r} needs one spacing, order of axes and scaling for all its tasks, got {ways}: "
+                    "run them one by one"
+                )
             return members
         near = difflib.get_close_matches(str(task), self.choices, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
@@ -186,37 +280,45 @@ class TaskTable:
 
 
 def load_task_table(path: str | PathLike[str] | None = None) -> TaskTable:
-    """The official eleven tasks, or those of a JSON file.
+    """The official eleven tasks, the five ``open`` ones, or those of a JSON file.
 
-    The file holds ``{"extends": "uniseg", "tasks": [...]}``. With ``extends`` an entry of a known name replaces that
-    task and others are appended; without it the list is the whole table. See :class:`TaskTable` for an entry.
+    The file holds ``{"extends": "uniseg", "tasks": [...]}``. With ``extends``, which names ``uniseg`` or ``open``, an
+    entry of a known name replaces that task and others are appended; without it the list is the whole table. See
+    :class:`TaskTable` for an entry.
+
+    Args:
+        path: the file, or the name of a table: ``uniseg`` (the default) or ``open``.
 
     Raises:
         ValueError: the file is no JSON, or an entry is wrong; the message names the file.
         FileNotFoundError: no such file.
     """
-    if path is None:
-        return TaskTable(_OFFICIAL)
+    if path is None or path in _TABLES:
+        return TaskTable(_TABLES[str(path or "uniseg")])
     path = Path(path)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(content, dict) or not isinstance(content.get("tasks"), list):
             raise ValueError('expected an object {"extends": "uniseg", "tasks": [...]}')
-        if content.get("extends") not in (None, "uniseg"):
-            raise ValueError(f'"extends" is {content["extends"]!r}: only "uniseg" can be extended')
-        if not content.get("extends"):
+        base = content.get("extends")
+        if not base:
             return TaskTable(content["tasks"])
-        entries = {entry["name"]: entry for entry in _OFFICIAL}
+        if base not in _TABLES:
+            raise ValueError(f'"extends" is {base!r}: the tables to extend are {", ".join(_TABLES)}')
+        entries = {entry["name"]: entry for entry in _TABLES[base]}
         entries.update({_field(entry, "name"): entry for entry in content["tasks"]})
         return TaskTable(list(entries.values()))
     except ValueError as error:
         raise ValueError(f"task table {path}: {error}") from error
 
 
+_OPTIONAL = ("values", "axes", "scaling", "mask", "mirror_axes")
+
+
 def _read_entry(entry: Mapping[str, Any], index: int, first_value: int) -> Task:
     name, channels = _field(entry, "name"), tuple(_field(entry, "channels"))
     spacing, classes = tuple(float(mm) for mm in _field(entry, "spacing")), tuple(_field(entry, "classes"))
-    unknown = set(entry) - {"name", "channels", "spacing", "classes", "values"}
+    unknown = set(entry) - {"name", "channels", "spacing", "classes", *_OPTIONAL}
     if unknown:
         raise ValueError(f"task {name!r} has unknown fields {sorted(unknown)}")
     if not channels or not classes:
@@ -226,7 +328,42 @@ def _read_entry(entry: Mapping[str, Any], index: int, first_value: int) -> Task:
     values = tuple(entry.get("values") or range(first_value, first_value + len(classes)))
     if len(values) != len(classes) or not all(isinstance(value, int) and 0 < value < 256 for value in values):
         raise ValueError(f"task {name!r} has values {values}: expected {len(classes)} whole numbers from 1 to 255")
-    return Task(index, name, channels, (spacing[0], spacing[1], spacing[2]), classes, values)
+    axes, mask = entry.get("axes", AXES[0]), entry.get("mask", MASKS[0])
+    if axes not in AXES or mask not in MASKS:
+        raise ValueError(
+            f"task {name!r} has axes {axes!r} and mask {mask!r}: expected one of {', '.join(AXES)} and one of "
+            f"{', '.join(MASKS)}"
+        )
+    mirror_axes = tuple(entry.get("mirror_axes", (0, 1, 2)))
+    if not all(axis in (0, 1, 2) for axis in mirror_axes):
+        raise ValueError(f"task {name!r} has mirror_axes {list(mirror_axes)}: expected any of 0 (z), 1 (y), 2 (x)")
+    return Task(
+        index,
+        name,
+        channels,
+        (spacing[0], spacing[1], spacing[2]),
+        classes,
+        values,
+        axes,
+        _read_scaling(name, channels, entry.get("scaling")),
+        mask,
+        mirror_axes,
+    )
+
+
+def _read_scaling(name: str, channels: Sequence[str], given: Sequence[Mapping[str, Any]] | None) -> tuple[Scaling, ...]:
+    if given is None:
+        given = [_CT if channel.upper() == "CT" else _Z_SCORE for channel in channels]
+    if len(given) != len(channels):
+        raise ValueError(f"task {name!r} has scaling for {len(given)} channels, it reads {len(channels)}")
+    for one in given:
+        numbers = SCHEMES.get(one.get("scheme", ""))
+        if numbers is None or set(one) != {"scheme", *numbers}:
+            schemes = "; ".join(f"{scheme} with {', '.join(names) or 'nothing'}" for scheme, names in SCHEMES.items())
+            raise ValueError(f"task {name!r} has scaling {dict(one)}: expected one of {schemes}")
+        if numbers and not (one["low"] < one["high"] and one.get("std", 1) > 0):
+            raise ValueError(f"task {name!r} has scaling {dict(one)}: low must be below high, and std positive")
+    return tuple(Scaling(**one) for one in given)
 
 
 def _field(entry: Mapping[str, Any], name: str) -> Any:

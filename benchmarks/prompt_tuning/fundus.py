@@ -3,8 +3,9 @@
     UNISEG_TEST_DATA=DIR python -m benchmarks.prompt_tuning.fundus OUT [--seeds 0 1] [--base_epochs 12] [--epochs 3]
 
 Old: DIR/data/images_2d/fundus_vessel_drive, 24 images to train on, 8 held. New: fundus_vessel_chase, 8 and 15. Drawn by
-seed 2023. Images, augmentation and training are those of the bundle esp_medsam_2d; ``fundus.json`` puts another network
-into it. 50 steps of four images an epoch; the last weights are evaluated. Adds rows to ``OUT/results.csv``.
+seed 2023, both eyes of a child on one side. Images, augmentation and training are those of the bundle esp_medsam_2d;
+``fundus.json`` puts another network into it. 50 steps of four images an epoch; the last weights are evaluated. Adds
+rows to ``OUT/results.csv``.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from benchmarks.prompt_tuning.run import FIELDS, adaptation_row
 from benchmarks.results import append_row, read_rows
 from uniseg_nets.bundle import bundle_folder
 from uniseg_nets.checkpoints import save_weights
+from uniseg_nets.data.groups import hold_out
 from uniseg_nets.files import write_json
 
 HERE = Path(__file__).parent
@@ -55,7 +57,7 @@ def main() -> None:
     options = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
     output = options.output
-    _write_datalists(Path(os.environ["UNISEG_TEST_DATA"]) / "data" / "images_2d", output)
+    write_datalists(Path(os.environ["UNISEG_TEST_DATA"]) / "data" / "images_2d", output)
     done = {(row["variant"], row["seed"]) for row in read_rows(output / "results.csv")}
     for seed in options.seeds:
         base = output / f"base_seed{seed}" / "last.pt"
@@ -77,11 +79,19 @@ def main() -> None:
             print(row, flush=True)
 
 
-def _write_datalists(images: Path, output: Path) -> None:
+def write_datalists(images: Path, output: Path) -> None:
     for centre, (folder, held) in CENTRES.items():
-        listed = entries_of(images / folder, "fundus")
-        entries = [listed[index] for index in np.random.default_rng(SEED).permutation(len(listed))]
-        write_json(output / f"{centre}.json", {"validation": entries[:held], "training": entries[held:]})
+        entries = entries_of(images / folder, "fundus")
+        trained, tested = hold_out([_person(Path(entry["image"])) for entry in entries], held, SEED)
+        sides = {"validation": tested, "training": trained}
+        content = {section: [entries[index] for index in side] for section, side in sides.items()}
+        write_json(output / f"{centre}.json", content)
+
+
+def _person(image: Path) -> str:
+    """In CHASE images 2N and 2N + 1 are the left and right eye of one child; in DRIVE each is of another person."""
+    folder, _, number = image.stem.rpartition("_")
+    return f"{folder}_{int(number) // 2}" if folder == CENTRES["new"][0] else image.stem
 
 
 def _workflow(folder: Path, centre: str, seed: int, **more: Any) -> ConfigWorkflow:

@@ -4,8 +4,9 @@
         [--epochs 4]
 
 Old: DIR/data/cardiac_mr_centre_a, 36 scans to train on, 12 held. New: cardiac_mr_centre_b, 18 to draw from, 9 held.
-Drawn by seed 2023. Every variant makes the same number of steps, and its last weights are evaluated, so that the held
-cases choose nothing. Adds rows to ``OUT/results.csv``; what stands there is not run again.
+Drawn by seed 2023, all scans of a patient on one side. Every variant makes the same number of steps, and its last
+weights are evaluated, so that the held cases choose nothing. Adds rows to ``OUT/results.csv``; what stands there is not
+run again.
 ``--network uniseg`` puts a UniSeg of one task in the UNETR's place, whose prompt is tuned: an OUT of its own.
 """
 
@@ -26,12 +27,14 @@ from monai.bundle import ConfigWorkflow
 from benchmarks.results import append_row, read_rows
 from uniseg_nets.bundle import bundle_folder
 from uniseg_nets.checkpoints import save_weights
+from uniseg_nets.data.groups import hold_out, patients_of
 from uniseg_nets.freezing import TrainedPart, trainable
 
 HERE = Path(__file__).parent
 SEED = 2023
 OLD, NEW = "cardiac_mr_centre_a", "cardiac_mr_centre_b"
 HELD = {OLD: 12, NEW: 9}
+PATIENT = {OLD: r"patient\d+", NEW: ".+"}  # of a scan, by its name
 SIZES: dict[str, int | None] = {"3": 3, "8": 8, "all": None}
 # The bundle's rate is for a UNETR of full size and a long training.
 _BASE_LEARNING_RATES = {"unetr": 3e-4, "uniseg": 2e-3}
@@ -76,10 +79,9 @@ def main() -> None:
                 experiment.adapt(variant, size, options.epochs)
 
 
-def _split(folder: Path, held: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Cases to train on and cases held, in an order drawn by the seed."""
+def split_cases(folder: Path, patient: str, held: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Cases to train on and cases held, of other patients, in an order drawn by the seed."""
     names = sorted(path.name.removesuffix(".nii.gz") for path in (folder / "labelsTr").glob("*.nii.gz"))
-    drawn = [str(name) for name in np.random.default_rng(SEED).permutation(names)]
     cases = [
         {
             "name": name,
@@ -87,9 +89,10 @@ def _split(folder: Path, held: int) -> tuple[list[dict[str, Any]], list[dict[str
             "label": str(folder / "labelsTr" / f"{name}.nii.gz"),
             "task": "heart",
         }
-        for name in drawn
+        for name in names
     ]
-    return cases[held:], cases[:held]
+    trained, tested = hold_out(patients_of(names, patient), held, SEED)
+    return [cases[index] for index in trained], [cases[index] for index in tested]
 
 
 def adaptation_row(
@@ -120,7 +123,7 @@ class _Seed:
         self.seed = seed
         self.base = output / f"base_seed{seed}" / "last.pt"
         root = Path(os.environ["UNISEG_TEST_DATA"]) / "data"
-        self.cases = {centre: _split(root / centre, held) for centre, held in HELD.items()}
+        self.cases = {centre: split_cases(root / centre, PATIENT[centre], held) for centre, held in HELD.items()}
         rows = read_rows(output / "results.csv")
         self.done = {(row["variant"], row["size"]) for row in rows if row["seed"] == str(seed)}
 

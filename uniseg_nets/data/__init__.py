@@ -5,12 +5,13 @@ from uniseg_nets.data.datalist import load_datalist
 from uniseg_nets.data.folds import fold_cases
 from uniseg_nets.data.guarded import GuardedDataset
 from uniseg_nets.data.preprocessed import PreprocessedDataset
-from uniseg_nets.data.sampler import GroupBatchSampler, TaskBatchSampler
+from uniseg_nets.data.sampler import GroupBatchSampler, Sample, TaskBatchSampler
 
 __all__ = [
     "GroupBatchSampler",
     "GuardedDataset",
     "PreprocessedDataset",
+    "Sample",
     "TaskBatchSampler",
     "find_cases",
     "fold_cases",

@@ -17,7 +17,7 @@ _SECTIONS = ("testing", "test", "validation", "training")
 
 
 def load_datalist(
-    path: str | PathLike[str], section: str, base_dir: str | PathLike[str] | None = None
+    path: str | PathLike[str], section: str, base_dir: str | PathLike[str] | None = None, optional: bool = False
 ) -> list[dict[str, Any]]:
     """The cases of one section, paths made absolute, each with a ``name`` (its first scan's), other items kept.
 
@@ -27,14 +27,17 @@ def load_datalist(
         path: the JSON file.
         section: such as ``training``, ``validation`` or ``testing``.
         base_dir: what relative paths start from; the JSON's folder by default.
+        optional: a datalist without this section has no cases of it.
 
     Raises:
         FileNotFoundError: no such datalist.
-        ValueError: no JSON, no such section, or a case without an image; the message names the file.
+        ValueError: no JSON, no such section (unless ``optional``), or a case without an image; names the file.
     """
     path = Path(path)
     base = Path(base_dir) if base_dir else path.parent
     content = read_json(path)
+    if optional and section not in content:
+        return []
     if not isinstance(content.get(section), list):
         raise ValueError(f"datalist {path} has no list {section!r}; it has {', '.join(content)}")
     cases = []

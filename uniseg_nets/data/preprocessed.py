@@ -21,11 +21,16 @@ from tqdm import tqdm
 
 import uniseg_nets
 from uniseg_nets.data.guarded import root_cause
+from uniseg_nets.data.sampler import Sample
 from uniseg_nets.files import atomic_path
+from uniseg_nets.transforms.patch import FORCE_FOREGROUND
 
 __all__ = ["PreprocessedDataset"]
 
 logger = logging.getLogger(__name__)
+
+# Where a case comes from and how cases are divided: some have it, others not, and a batch needs the same items of all.
+_NOT_FOR_BATCHES = ("source", "folder", "group", "fold")
 
 
 class PreprocessedDataset(Dataset):
@@ -33,10 +38,11 @@ class PreprocessedDataset(Dataset):
 
     Not MONAI's ``PersistentDataset``: results are memory-mapped, so that a crop reads its own part of a volume and
     thousands of cases cost no memory; they are keyed by the files' sizes and times and by the values inside the
-    transforms, and appear whole or not at all.
+    transforms, and appear whole or not at all. Indexed by a :class:`~uniseg_nets.data.sampler.Sample`, the random
+    transforms start from its seed and are told by ``force_foreground`` whether the patch must hold foreground.
 
     Args:
-        data: the datalist.
+        data: the datalist; of a case's items ``source``, ``folder``, ``group`` and ``fold`` are left out.
         preprocessing: deterministic transforms, such as :class:`~uniseg_nets.transforms.PreprocessCased`.
         augmentation: random transforms.
         cache_dir: where results are kept.
@@ -55,6 +61,7 @@ class PreprocessedDataset(Dataset):
         cache_dir: str | PathLike[str] = "cache",
         task: str | int | Sequence[str] | None = None,
     ) -> None:
+        data = [{key: value for key, value in case.items() if key not in _NOT_FOR_BATCHES} for case in data]
         data = [case if task is None or isinstance(task, list) else {"task": task, **case} for case in data]
         super().__init__(data, Compose(list(augmentation)))
         self.preprocessing = Compose(list(preprocessing))
@@ -63,7 +70,11 @@ class PreprocessedDataset(Dataset):
         self._key = pickle.dumps((uniseg_nets.__version__, described))
 
     def _transform(self, index: int) -> Any:
-        return self.transform({**self.data[index], **self.preprocessed(index)})
+        case = {**self.data[index], **self.preprocessed(index)}
+        if isinstance(index, Sample):
+            self.transform.set_random_state(index.seed)
+            case[FORCE_FOREGROUND] = index.foreground
+        return self.transform(case)
 
     def preprocessed(self, index: int) -> dict[str, Any]:
         """What the deterministic transforms add to a case, from disk or made now; tensors are memory-mapped."""

@@ -11,7 +11,25 @@ from torch.utils.data import Sampler
 
 from uniseg_nets.tasks import TaskTable
 
-__all__ = ["GroupBatchSampler", "TaskBatchSampler"]
+__all__ = ["GroupBatchSampler", "Sample", "TaskBatchSampler"]
+
+
+class Sample(int):
+    """A case's index in the data set that carries how this sample of it is drawn.
+
+    Attributes:
+        foreground: the patch must hold foreground.
+        seed: of the random transforms. It follows from the sampler's seed, the epoch and the place in it, so that a
+            resumed training sees the same patches, with any number of workers.
+    """
+
+    foreground: bool
+    seed: int
+
+    def __new__(cls, index: int, foreground: bool = False, seed: int = 0) -> Sample:
+        sample = super().__new__(cls, index)
+        sample.foreground, sample.seed = foreground, seed
+        return sample
 
 
 class GroupBatchSampler(Sampler[list[int]]):
@@ -22,15 +40,19 @@ class GroupBatchSampler(Sampler[list[int]]):
     same group at a time, each with cases of its own: N ranks of batch size B give what one rank of batch size N x B
     gives.
 
+    Yields lists of :class:`Sample`.
+
     Args:
         groups: what each case belongs to, such as its modality.
         batch_size: cases a batch and rank.
         batches_per_group: batches of each group in an epoch.
         mixed: let a batch hold cases of any groups; shares stay equal.
-        seed: of the order.
+        seed: of the order and of the samples.
+        foreground_share: share of the samples whose patch must hold foreground. It is kept exactly: with 0.5 and
+            batches of two it is one of the two, as in the official loader.
 
     Raises:
-        ValueError: no cases.
+        ValueError: no cases, or a share outside 0..1.
     """
 
     def __init__(
@@ -40,13 +62,17 @@ class GroupBatchSampler(Sampler[list[int]]):
         batches_per_group: int = 50,
         mixed: bool = False,
         seed: int = 0,
+        foreground_share: float = 0.0,
     ) -> None:
         if not groups:
             raise ValueError("no training cases: the datalist is empty")
+        if not 0 <= foreground_share <= 1:
+            raise ValueError(f"foreground_share is {foreground_share}, expected a share from 0 to 1")
         self.batch_size = batch_size
         self.batches_per_group = batches_per_group
         self.mixed = mixed
         self.seed = seed
+        self.foreground_share = foreground_share
         self.epoch = 0
         self.members: dict[Hashable, list[int]] = {}
         for index, group in enumerate(groups):
@@ -55,14 +81,24 @@ class GroupBatchSampler(Sampler[list[int]]):
     def __len__(self) -> int:
         return self.batches_per_group * len(self.members)
 
-    def __iter__(self) -> Iterator[list[int]]:
+    def __iter__(self) -> Iterator[list[Sample]]:  # type: ignore[override]
         rng = np.random.default_rng([self.seed, self.epoch])
         self.epoch += 1
         rank, ranks = _rank()
         waiting: dict[Hashable, list[int]] = {group: [] for group in self.members}
-        for batch in self._batches(rng, self.batch_size * ranks):
-            drawn = [self._draw(group, waiting, rng) for group in batch]  # the same on every rank
+        for number, batch in enumerate(self._batches(rng, self.batch_size * ranks)):
+            indices = [self._draw(group, waiting, rng) for group in batch]  # the same on every rank
+            seeds = rng.integers(2**32, size=len(indices)).tolist()
+            first = number * len(indices)
+            drawn = [
+                Sample(index, self._forced(first + place), seed)
+                for place, (index, seed) in enumerate(zip(indices, seeds))
+            ]
             yield drawn[rank * self.batch_size : (rank + 1) * self.batch_size]
+
+    def _forced(self, position: int) -> bool:
+        """Whether the epoch's sample at this position is one of those that must hold foreground, spread evenly."""
+        return int((position + 1) * self.foreground_share) > int(position * self.foreground_share)
 
     def state_dict(self) -> dict[str, int]:
         return {"epoch": self.epoch}
@@ -101,10 +137,10 @@ class TaskBatchSampler(GroupBatchSampler):
         batch_size: cases a batch and rank.
         batches_per_task: batches of each task in an epoch.
         mixed: let a batch hold cases of any tasks that read the same number of channels; shares stay equal.
-        seed: of the order.
+        seed, foreground_share: as for :class:`GroupBatchSampler`.
 
     Raises:
-        ValueError: no cases, or a case of no such task.
+        ValueError: no cases, a case of no such task, or a share outside 0..1.
     """
 
     def __init__(
@@ -115,6 +151,7 @@ class TaskBatchSampler(GroupBatchSampler):
         batches_per_task: int = 50,
         mixed: bool = False,
         seed: int = 0,
+        foreground_share: float = 0.0,
     ) -> None:
         nameless = next((case for case in cases if "task" not in case), None)
         if nameless is not None:
@@ -123,7 +160,7 @@ class TaskBatchSampler(GroupBatchSampler):
             )
         found = [tasks.one(case["task"]) for case in cases]
         self.channels = {task.id: len(task.channels) for task in found}
-        super().__init__([task.id for task in found], batch_size, batches_per_task, mixed, seed)
+        super().__init__([task.id for task in found], batch_size, batches_per_task, mixed, seed, foreground_share)
 
     def _pools(self) -> list[list[Hashable]]:
         counts = sorted(set(self.channels.values()))

@@ -6,16 +6,18 @@ import torch
 from monai.engines import SupervisedTrainer
 from monai.engines.utils import IterationEvents
 
+from uniseg_nets.handlers.ranks import reasons_of_all_ranks
+
 __all__ = ["FiniteLossGuard"]
 
 
 class FiniteLossGuard:
-    """Ends the run before a NaN or infinite loss reaches the weights.
+    """Ends the run before a NaN or infinite loss reaches the weights; of several ranks, all of them.
 
     Not ignite's ``TerminateOnNan``, which knows neither case nor task and acts after the optimiser's step.
 
     Raises:
-        FloatingPointError: names iteration, task and cases.
+        FloatingPointError: names iteration, task and cases, those of every rank that met one.
     """
 
     def attach(self, engine: SupervisedTrainer) -> None:
@@ -23,12 +25,13 @@ class FiniteLossGuard:
 
     def __call__(self, engine: SupervisedTrainer) -> None:
         loss = torch.as_tensor(engine.state.output["loss"])
-        if torch.isfinite(loss).all():
-            return
-        raise FloatingPointError(
-            f"loss is {loss.item()} in {place(engine)}. The weights are as before this iteration. Look at these cases "
-            "(empty or extreme intensities?), or lower the learning rate; then --resume"
-        )
+        fine = bool(torch.isfinite(loss).all())
+        reason = reasons_of_all_ranks(None if fine else f"loss is {loss.item()} in {place(engine)}")
+        if reason:
+            raise FloatingPointError(
+                f"{reason}. The weights are as before this iteration. Look at these cases (empty or extreme "
+                "intensities?), or lower the learning rate; then --resume"
+            )
 
 
 def place(engine: SupervisedTrainer) -> str:

@@ -10,84 +10,158 @@ from typing import Any
 
 import torch
 from ignite.engine import Engine, Events
-from torch.nn.parallel import DistributedDataParallel
+from monai.engines import Evaluator
+from torch.optim import Optimizer
 
 from uniseg_nets.data.guarded import root_cause
 from uniseg_nets.files import atomic_path
+from uniseg_nets.handlers.random_state import random_state, set_random_state
+from uniseg_nets.handlers.ranks import from_all_ranks, is_first_rank, own_rank, unwrapped
 
-__all__ = ["ResumableCheckpoint"]
+__all__ = ["ResumableCheckpoint", "claim_folder"]
 
 logger = logging.getLogger(__name__)
+
+
+def claim_folder(folder: str | PathLike[str], resume: bool = False, final: str | PathLike[str] | None = None) -> Path:
+    """The folder for a training's checkpoints, unless another training's lie there.
+
+    Args:
+        folder: of the checkpoints.
+        resume: the training there is the one to go on with.
+        final: file of the last weights; an older training's would be taken for this one's.
+
+    Raises:
+        ValueError: not resumed, and there are checkpoints or last weights; says what to do.
+    """
+    folder = Path(folder)
+    found = [*_checkpoints(folder), *([Path(final)] if final and Path(final).is_file() else [])]
+    if found and not resume:
+        raise ValueError(
+            f"{found[0]} is of an earlier training: go on with it by --resume True, choose another folder with "
+            "--ckpt_dir, or move the files of that training away"
+        )
+    return folder
 
 
 class ResumableCheckpoint:
     """Saves the whole state of a training after epochs, and goes on from the newest sound file.
 
-    Not MONAI's ``CheckpointSaver``: that one knows neither the trainer's epoch nor the scaler, writes in place, and its
-    loader gives up on a damaged file. Files are ``checkpoint_epoch=N.pt``; rank 0 alone writes.
+    The configuration decides about rates and lengths, the checkpoint about what was learnt: a training may be resumed
+    with more epochs, another learning rate, or another precision.
+
+    Not MONAI's ``CheckpointSaver`` or ignite's ``Checkpoint``: those know neither the scaler nor the random numbers, do
+    not prune what an earlier process wrote, and their loaders give up on a damaged file. Files are
+    ``checkpoint_epoch=N.pt``; rank 0 alone writes.
 
     Args:
         save_dir: folder of the checkpoints.
-        objects: name -> what has ``state_dict`` and ``load_state_dict``: network, optimiser, scheduler, sampler, ...
-        interval: epochs between two files.
+        objects: name -> what has ``state_dict`` and ``load_state_dict``: network, optimiser, schedule, sampler, ...
+            The optimiser stands before its schedule.
+        validator: whose best figure, with its epoch, is kept.
+        interval: epochs between two files; 0 writes and reads none.
         keep: how many files stay.
         resume: go on from the newest file that can be read; without one, start from the beginning.
+
+    Raises:
+        ValueError: when the training starts: checkpoints of another training lie in the folder, or the newest one does
+            not fit this training.
     """
 
     def __init__(
         self,
         save_dir: str | PathLike[str],
         objects: Mapping[str, Any],
+        validator: Evaluator | None = None,
         interval: int = 1,
         keep: int = 2,
         resume: bool = False,
     ) -> None:
         self.save_dir = Path(save_dir)
         self.objects = dict(objects)
+        self.validator = validator
         self.interval = interval
         self.keep = keep
         self.resume = resume
 
     def attach(self, engine: Engine) -> None:
-        engine.add_event_handler(Events.STARTED, self._load)
-        engine.add_event_handler(Events.EPOCH_COMPLETED(every=self.interval), self._save)
-
-    def _files(self) -> list[Path]:
-        """The checkpoints, newest first."""
-        files = self.save_dir.glob("checkpoint_epoch=*.pt")
-        return sorted(files, key=lambda path: int(path.stem.split("=")[1]), reverse=True)
+        if self.interval:
+            engine.add_event_handler(Events.STARTED, self._start)
+            engine.add_event_handler(Events.EPOCH_COMPLETED(every=self.interval), self._save)
 
     def _save(self, engine: Engine) -> None:
-        if torch.distributed.is_initialized() and torch.distributed.get_rank() != 0:
+        randoms = from_all_ranks(random_state())
+        if not is_first_rank():
             return
-        state = {name: _plain(thing).state_dict() for name, thing in self._all(engine).items()}
-        state["epoch"] = engine.state.epoch
+        state = {name: unwrapped(thing).state_dict() for name, thing in self._all(engine).items()}
+        state |= {"epoch": engine.state.epoch, "random": randoms}
+        if self.validator is not None:
+            state["best"] = (float(self.validator.state.best_metric), self.validator.state.best_metric_epoch)
         with atomic_path(self.save_dir / f"checkpoint_epoch={engine.state.epoch}.pt") as temporary:
             torch.save(state, temporary)
-        for old in self._files()[self.keep :]:
+        for old in _checkpoints(self.save_dir)[self.keep :]:
             old.unlink()
 
-    def _load(self, engine: Engine) -> None:
+    def _start(self, engine: Engine) -> None:
+        if engine.state.epoch:  # a further run of the same trainer, as in a federated training
+            return
+        claim_folder(self.save_dir, self.resume)
         if not self.resume:
             return
-        for path in self._files():
+        for path in _checkpoints(self.save_dir):
             try:
                 state = torch.load(path, map_location="cpu", weights_only=True)
             except Exception as error:  # a damaged file makes the reader stumble in any way
                 logger.warning("%s cannot be read (%s): taking the one before it", path, root_cause(error))
                 continue
-            for name, thing in self._all(engine).items():
-                _plain(thing).load_state_dict(state[name])
-            engine.state.epoch = state["epoch"]
-            engine.state.iteration = state["epoch"] * engine.state.epoch_length
-            logger.info("resuming after epoch %d from %s", state["epoch"], path)
+            self._load(engine, state, path)
             return
         logger.warning("nothing to resume from in %s: starting from the beginning", self.save_dir)
+
+    def _load(self, engine: Engine, state: Mapping[str, Any], path: Path) -> None:
+        missing = [name for name in (*self.objects, "random", "epoch") if name not in state]
+        if missing:
+            raise ValueError(
+                f"{path} lacks {', '.join(missing)}: it is of another version of this package; start from its weights "
+                "with a new --ckpt_dir"
+            )
+        for name, thing in self._all(engine).items():
+            if name in state:  # a scaler is new where the training was without one before
+                try:
+                    _load_into(unwrapped(thing), state[name])
+                except (KeyError, RuntimeError, ValueError) as error:
+                    raise ValueError(
+                        f"{path} does not fit this training, {name}: {root_cause(error)}. Resume with the network and "
+                        "the optimiser that it was trained with, or start anew with another --ckpt_dir"
+                    ) from error
+        if self.validator is not None and "best" in state:
+            self.validator.state.best_metric, self.validator.state.best_metric_epoch = state["best"]
+        if own_rank() < len(state["random"]):
+            set_random_state(state["random"][own_rank()])
+        engine.state.epoch = state["epoch"]
+        engine.state.iteration = state["epoch"] * engine.state.epoch_length
+        logger.info("resuming after epoch %d from %s", state["epoch"], path)
 
     def _all(self, engine: Engine) -> dict[str, Any]:
         scaler = getattr(engine, "scaler", None)
         return self.objects | ({} if scaler is None else {"scaler": scaler})
 
 
-def _plain(thing: Any) -> Any:
-    return thing.module if isinstance(thing, DistributedDataParallel) else thing
+def _checkpoints(folder: Path) -> list[Path]:
+    """A folder's checkpoints, newest first."""
+    files = folder.glob("checkpoint_epoch=*.pt")
+    return sorted(files, key=lambda path: int(path.stem.split("=")[1]), reverse=True)
+
+
+def _load_into(thing: Any, state: Mapping[str, Any]) -> None:
+    """Loads a state; an optimiser keeps its settings, such as the learning rate, and takes over its momenta alone."""
+    if not isinstance(thing, Optimizer):
+        thing.load_state_dict(state)
+        return
+    own = [{key: value for key, value in group.items() if key != "params"} for group in thing.param_groups]
+    for group, saved in zip(own, state["param_groups"]):
+        if group.keys() - saved.keys() and saved.keys() - group.keys() - {"params"}:
+            raise ValueError(f"it holds the settings {', '.join(saved)}, not those of {type(thing).__name__}")
+    thing.load_state_dict(dict(state))
+    for group, settings in zip(thing.param_groups, own):
+        group.update(settings)

@@ -40,19 +40,23 @@ def find_pictures(
 
 
 def load_pictures(
-    path: str | PathLike[str], section: str, modalities: Sequence[str], base_dir: str | PathLike[str] | None = None
+    path: str | PathLike[str],
+    section: str,
+    modalities: Sequence[str],
+    base_dir: str | PathLike[str] | None = None,
+    optional: bool = False,
 ) -> list[dict[str, Any]]:
     """The images of one section of a MONAI datalist, each of a known ``modality``.
 
     Args:
-        path, section, base_dir: as for :func:`~uniseg_nets.data.load_datalist`.
+        path, section, base_dir, optional: as for :func:`~uniseg_nets.data.load_datalist`.
         modalities: those that the network has.
 
     Raises:
         FileNotFoundError: no such datalist.
         ValueError: no such section, or an image of no or an unknown modality; the message names it.
     """
-    cases = _listed(path, section, base_dir)
+    cases = _listed(path, section, base_dir, optional)
     for case in cases:
         if case.get("modality") not in modalities:
             raise ValueError(
@@ -68,9 +72,11 @@ def without_labels(cases: Sequence[dict[str, Any]], modality: str | None = None)
     return [{key: value for key, value in case.items() if key != "label"} | told for case in cases]
 
 
-def _listed(path: str | PathLike[str], section: str, base_dir: str | PathLike[str] | None) -> list[dict[str, Any]]:
+def _listed(
+    path: str | PathLike[str], section: str, base_dir: str | PathLike[str] | None, optional: bool = False
+) -> list[dict[str, Any]]:
     """A datalist's entries; images without a name get that of their file."""
-    cases = load_datalist(path, section, base_dir)
+    cases = load_datalist(path, section, base_dir, optional)
     return [case | {"name": _stem(case["name"])} for case in cases]
 
 

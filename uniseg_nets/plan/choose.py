@@ -5,27 +5,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from uniseg_nets.nets.unet import TOTAL_STRIDE
+from uniseg_nets.tasks import ANISOTROPY
 
 __all__ = ["choose_patch", "choose_spacing", "looks_like_hounsfield"]
 
-# Above it a scan counts as anisotropic, as in nnU-Net (Isensee et al., Nature Methods 2021, online methods).
-_ANISOTROPY = 3.0
 # Training memory a voxel of the patch, case of the batch and feature of the first stage, in bytes (float32, measured:
 # benchmarks/training.py). Reduced precision needs less.
 _BYTES = 145
 _GIB = 2**30
 
 
-def choose_spacing(spacings: Sequence[Sequence[float]], shapes: Sequence[Sequence[int]]) -> tuple[float, ...]:
+def choose_spacing(spacings: ArrayLike, shapes: ArrayLike) -> tuple[float, ...]:
     """The median spacing (z, y, x) in mm; along a much coarser axis the 10th percentile, as nnU-Net does."""
-    spacing = np.median(spacings, axis=0)
-    shape = np.median(shapes, axis=0)
+    spacings = np.asarray(spacings)
+    spacing, shape = np.median(spacings, axis=0), np.median(np.asarray(shapes), axis=0)
     coarse = int(np.argmax(spacing))
     others = [axis for axis in range(3) if axis != coarse]
-    if spacing[coarse] > _ANISOTROPY * max(spacing[others]) and shape[coarse] * _ANISOTROPY < min(shape[others]):
-        spacing[coarse] = max(np.percentile(np.asarray(spacings)[:, coarse], 10), max(spacing[others]))
+    if spacing[coarse] > ANISOTROPY * max(spacing[others]) and shape[coarse] * ANISOTROPY < min(shape[others]):
+        spacing[coarse] = max(np.percentile(spacings[:, coarse], 10), max(spacing[others]))
     return tuple(round(float(mm), 4) for mm in spacing)
 
 

@@ -8,34 +8,55 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 
-from uniseg_nets.transforms.grid import Grid, same_grid
+from uniseg_nets.transforms.grid import Grid, bounding_box, same_grid
 from uniseg_nets.transforms.load import LoadCase
 
 __all__ = ["CaseFacts", "examine"]
 
 _PERCENTILES = (0, 1, 50, 99, 100)
+_FOREGROUND = 10_000  # voxels per case
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CaseFacts:
     """What a case holds.
 
     Attributes:
         name: of the case.
-        spacing: (z, y, x) in mm.
-        shape: (z, y, x) voxels.
+        file_shape: (x, y, z) voxels as stored.
+        affine: (4, 4), stored voxel -> RAS+ mm.
+        crop: (x, y, z) size of the box around its non-zero voxels.
         intensities: for each channel its minimum, 1st, 50th and 99th percentile and maximum over non-zero voxels.
+        foreground: intensities of labelled voxels, at most 10,000 spread over them, (channel, voxel).
         voxels: label value -> number of voxels, without 0.
         digest: of the image's voxels; equal for copies.
     """
 
     name: str
-    spacing: tuple[float, ...]
-    shape: tuple[int, ...]
+    file_shape: tuple[int, int, int]
+    affine: NDArray[np.float64]
+    crop: tuple[int, int, int]
     intensities: tuple[tuple[float, ...], ...]
+    foreground: NDArray[np.float32]
     voxels: dict[int, int]
     digest: str
+
+    def grid(self, axes: str) -> Grid:
+        """The case's own grid, (z, y, x) in the given order of axes."""
+        return Grid(self.file_shape, self.affine, (1.0, 1.0, 1.0), axes=axes)
+
+    def extent(self, axes: str) -> NDArray[np.float64]:
+        """(z, y, x) size in mm of the box around non-zero voxels."""
+        grid = self.grid(axes)
+        return np.asarray(self.crop)[grid.order] * grid.spacing
+
+    @property
+    def crop_share(self) -> float:
+        """The volume of the box around non-zero voxels, relative to the whole."""
+        return float(np.prod(self.crop) / np.prod(self.file_shape))
 
 
 def examine(case: Mapping[str, Any]) -> CaseFacts:
@@ -64,15 +85,27 @@ def examine(case: Mapping[str, Any]) -> CaseFacts:
         raise ValueError(f"{case['label']} holds {wrong[:5]}: labels are whole numbers from 0 to 255")
     if not np.any(channels):
         raise ValueError(f"{case['image'][0]} holds nothing but zeros")
-    grid = Grid((shape[0], shape[1], shape[2]), affine, (1.0, 1.0, 1.0))
+    box = bounding_box(torch.from_numpy((channels != 0).any(axis=0)))
+    assert box is not None  # there are non-zero voxels
+    z, y, x = (stop - start for start, stop in zip(*box))
     return CaseFacts(
         case["name"],
-        tuple(float(mm) for mm in grid.spacing),
-        grid.stored_shape,
+        (shape[0], shape[1], shape[2]),
+        affine,
+        (x, y, z),
         tuple(_intensities(channel) for channel in channels),
+        _foreground(channels, labels[0]),
         {int(value): int(count) for value, count in zip(values, counts) if value},
         hashlib.sha256(np.ascontiguousarray(channels).data).hexdigest(),
     )
+
+
+def _foreground(channels: NDArray[np.float32], label: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(C, z, y, x) and (z, y, x) -> (C, voxel)."""
+    voxels = np.flatnonzero(label)
+    picked = voxels[np.linspace(0, len(voxels) - 1, min(len(voxels), _FOREGROUND)).astype(int)]
+    found = np.stack([channel.ravel()[picked] for channel in channels])
+    return found[:, np.isfinite(found).all(axis=0)]
 
 
 def _intensities(channel: np.ndarray) -> tuple[float, ...]:

@@ -20,6 +20,8 @@ __all__ = ["DataSet", "read_layout"]
 # What people call files and folders that hold labels.
 _LABEL_WORDS = re.compile(r"label|seg|mask|annot|truth|(^|[_\-.])gt([_\-.]|$)", re.IGNORECASE)
 _SECTIONS = ("training", "validation")
+# What a datalist may say of how its cases are divided.
+_DIVISION = ("group", "fold", "section")
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,8 @@ class DataSet:
 
     Attributes:
         root: the folder.
-        cases: each ``{"name", "image": [paths, one a channel], "label": path}``, sorted by name.
+        cases: each ``{"name", "image": [paths, one per channel], "label": path}``, sorted by name; those of a datalist
+            also with its ``group`` and ``fold``, where these are there, and the ``section`` they stand in.
         channels: names of the channels, where the data set tells them.
         labels: value -> name of the foreground classes, where the data set tells them.
         unpaired: names of images without a label map, and of label maps without an image.
@@ -73,7 +76,12 @@ def read_layout(source: str | PathLike[str]) -> DataSet:
 def _from_json(path: Path) -> DataSet:
     content = read_json(path)
     channels, labels = _channels(content, path), _labels(content, path)
-    listed = [case for section in _SECTIONS if content.get(section) for case in load_datalist(path, section)]
+    listed = [
+        {**case, "section": section}
+        for section in _SECTIONS
+        if content.get(section)
+        for case in load_datalist(path, section)
+    ]
     if not listed:
         return _paired(path.parent, path.parent / "labelsTr", [path.parent / "imagesTr"], channels, labels)
     labelled = [case for case in listed if "label" in case]
@@ -86,7 +94,8 @@ def _from_json(path: Path) -> DataSet:
     cases = []
     for name, case in sorted(zip(names, labelled), key=lambda pair: pair[0]):
         image = case["image"] if isinstance(case["image"], list) else _channel_files(Path(case["image"]))
-        cases.append({"name": name, "image": image, "label": case["label"]})
+        division = {key: case[key] for key in _DIVISION if key in case}
+        cases.append({"name": name, "image": image, "label": case["label"], **division})
     unpaired = tuple(str(case["name"]) for case in listed if "label" not in case)
     return DataSet(path.parent, cases, channels, labels, unpaired)
 

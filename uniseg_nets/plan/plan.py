@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,16 +15,20 @@ import numpy as np
 from tqdm import tqdm
 
 from uniseg_nets.files import atomic_path
+from uniseg_nets.messages import in_lines, listing
+from uniseg_nets.plan.axes import choose_axes, choose_mirror_axes
 from uniseg_nets.plan.choose import choose_patch, choose_spacing, looks_like_hounsfield
 from uniseg_nets.plan.examine import CaseFacts, examine
+from uniseg_nets.plan.folds import by_patient, planned_cases
 from uniseg_nets.plan.layouts import DataSet, read_layout
+from uniseg_nets.plan.scaling import CT_SCALINGS, choose_mask, choose_scaling
 from uniseg_nets.plan.slot import NEAREST, NO_SLOT, check_slot, nearest_slot
+from uniseg_nets.tasks import AXES
+from uniseg_nets.transforms.grid import Grid
 
 __all__ = ["PlanOptions", "plan_dataset"]
 
 logger = logging.getLogger(__name__)
-
-_SHOWN = 10  # names listed in one message
 
 
 @dataclass(frozen=True)
@@ -36,26 +39,40 @@ class PlanOptions:
         name: of the task; the folder's by default.
         labels: value -> class name, in place of the data set's own or of ``class_VALUE``.
         channels: modalities in order, in place of the data set's own; ``CT`` means Hounsfield units.
+        axes: order of the axes, ``anatomical`` or ``acquisition``; chosen by voxel sizes and headers by default.
+        ct_scaling: ``percentiles`` of the data set or the official Hounsfield ``window``, for channels named CT.
         weights: pretrained weights, whose sizes the network takes.
         slot: the task of the weights to start from: an id, an official name, ``nearest``, or ``none`` for a network
             without prompt.
-        folds: number of cross-validation folds.
+        folds: number of cross-validation folds, where the data set brings none.
         memory_gib: for a training step; the patch follows.
         batch_size: patches a step.
         seed: of the folds.
+        group: regular expression that finds a case's patient in its name: all cases of a patient get one fold.
         leave_out_faulty: plan without the cases that have a fault, rather than not at all.
     """
 
     name: str | None = None
     labels: Mapping[int, str] | None = None
     channels: Sequence[str] | None = None
+    axes: str | None = None
+    ct_scaling: str = "percentiles"
     weights: str | None = None
     slot: str | int | None = NEAREST
     folds: int = 5
     memory_gib: float = 8.0
     batch_size: int = 2
     seed: int = 0
+    group: str | None = None
     leave_out_faulty: bool = False
+
+    def __post_init__(self) -> None:
+        if self.folds < 2:
+            raise ValueError(f"folds is {self.folds}, expected 2 or more: one to validate on, others to train on")
+        if self.axes not in (None, *AXES):
+            raise ValueError(f"axes is {self.axes!r}, expected one of {', '.join(AXES)}")
+        if self.ct_scaling not in CT_SCALINGS:
+            raise ValueError(f"ct_scaling is {self.ct_scaling!r}, expected one of {', '.join(CT_SCALINGS)}")
 
 
 def plan_dataset(
@@ -65,13 +82,14 @@ def plan_dataset(
 
     Raises:
         FileNotFoundError: no such data set.
-        ValueError: no known layout; or faults, all named, with what to do; nothing is written then.
+        ValueError: no known layout; names without a patient, or a patient on two sides of the data set's own division;
+            or faults, all named, with what to do; nothing is written then.
     """
     options = options or PlanOptions()
     pretrained = _pretrained_network(options)
-    data = read_layout(source)
+    data = by_patient(read_layout(source), options.group)
     if data.unpaired:
-        logger.warning("image or label map alone, left out: %s", _listing(data.unpaired))
+        logger.warning("image or label map alone, left out: %s", listing(data.unpaired))
     facts, faults = _examine_all(data.cases)
     channels = _channel_names(facts, options.channels or data.channels)
     labels = dict(options.labels or data.labels or _found_labels(facts))
@@ -85,7 +103,7 @@ def plan_dataset(
     _check_classes(kept, labels)
     empty = [case.name for case in kept if not case.voxels]
     if empty:
-        logger.warning("no foreground in %d of %d cases, kept as such: %s", len(empty), len(kept), _listing(empty))
+        logger.warning("no foreground in %d of %d cases, kept as such: %s", len(empty), len(kept), listing(empty))
     if pretrained.get("slot") == NEAREST:
         pretrained["slot"] = nearest_slot(channels, list(labels.values()), pretrained["pretrained_sizes"]["tasks"])
     plan = _plan(data, kept, channels, labels, pretrained, options)
@@ -142,7 +160,7 @@ def _case_faults(facts: Sequence[CaseFacts], channels: Sequence[str], labels: Ma
         unknown = sorted(set(case.voxels) - set(labels))
         if len(case.intensities) != len(channels):
             faults[case.name] = (
-                f"has {len(case.intensities)} channel(s), expected {len(channels)} ({_listing(channels)})"
+                f"has {len(case.intensities)} channel(s), expected {len(channels)} ({listing(channels)})"
             )
         elif unknown:
             faults[case.name] = (
@@ -178,38 +196,32 @@ def _plan(
     sizes: Mapping[str, Any],
     options: PlanOptions,
 ) -> dict[str, Any]:
-    if len(facts) < 2:
-        raise ValueError(f"{len(facts)} case is left: one to train on and one to validate on are needed at least")
-    spacing = choose_spacing([case.spacing for case in facts], [case.shape for case in facts])
-    extents = [np.asarray(case.shape) * case.spacing / spacing for case in facts]
+    axes = _axes(facts, options.axes)
+    grids = [case.grid(axes) for case in facts]
+    mirror_axes, sided = choose_mirror_axes(grids, list(labels.values()))
+    if sided:
+        logger.info("%s", sided)
+    spacing = choose_spacing([grid.spacing for grid in grids], [grid.stored_shape for grid in grids])
+    extents = [case.extent(axes) / spacing for case in facts]
     base_features = sizes.get("network_def#base_features", 32)
     patch = choose_patch(np.median(extents, axis=0).tolist(), options.memory_gib, base_features, options.batch_size)
-    folds = min(options.folds, len(facts))
-    drawn = np.random.default_rng(options.seed).permutation(len(facts))
-    fold_of = {facts[index].name: order % folds for order, index in enumerate(drawn)}
-    cases = [
-        {
-            "name": case["name"],
-            "image": [_relative(file, data.root) for file in case["image"]],
-            "label": _relative(case["label"], data.root),
-            "fold": fold_of[case["name"]],
-        }
-        for case in data.cases
-        if case["name"] in fold_of
-    ]
     return {
-        "fingerprint": _fingerprint(facts, channels, labels, extents),
+        "fingerprint": _fingerprint(facts, channels, labels, grids, extents),
         "task_entry": {
             "name": options.name or data.root.resolve().name,
             "channels": list(channels),
             "spacing": list(spacing),
             "classes": list(labels.values()),
             "values": list(labels),
+            "axes": axes,
+            "scaling": choose_scaling(channels, [case.foreground for case in facts], options.ct_scaling),
+            "mask": choose_mask(channels, [case.crop_share for case in facts]),
+            "mirror_axes": list(mirror_axes),
         },
         "patch_size": list(patch),
         "batch_size": options.batch_size,
         **sizes,
-        "data": cases,
+        "data": planned_cases(data, {case.name for case in facts}, options.folds, options.seed),
     }
 
 
@@ -241,20 +253,34 @@ def _pretrained_network(options: PlanOptions) -> dict[str, Any]:
     }
 
 
+def _axes(facts: Sequence[CaseFacts], asked: str | None) -> str:
+    """The order of the axes; says why."""
+    if asked is not None:
+        return asked
+    axes, reason, doubt = choose_axes([case.grid("anatomical") for case in facts])
+    logger.info("axes in %s order: %s; `--axes` says otherwise", axes, reason)
+    if doubt:
+        logger.warning("%s", doubt)
+    return axes
+
+
 def _fingerprint(
-    facts: Sequence[CaseFacts], channels: Sequence[str], labels: Mapping[int, str], extents: Sequence[np.ndarray]
+    facts: Sequence[CaseFacts],
+    channels: Sequence[str],
+    labels: Mapping[int, str],
+    grids: Sequence[Grid],
+    extents: Sequence[np.ndarray],
 ) -> dict[str, Any]:
     """What a person wants to know of the data; no config reads it."""
-    spacings = np.asarray([case.spacing for case in facts])
+    spacings = np.asarray([grid.spacing for grid in grids])
     intensities = np.asarray([case.intensities for case in facts])  # (case, channel, percentile)
-    total = sum(float(np.prod(case.shape)) for case in facts)
+    total = sum(float(np.prod(case.file_shape)) for case in facts)
     return {
         "cases": len(facts),
         "spacing_mm_zyx": {key: _rounded(value) for key, value in _spread(spacings).items()},
         "size_at_plan_spacing_zyx": {key: _rounded(value, 0) for key, value in _spread(np.asarray(extents)).items()},
         "intensities": {
             f"{index} {name}": {
-                "scaling": "-325..325 HU to 0..1" if name == "CT" else "zero mean, unit deviation a case",
                 "median_of_min_p1_median_p99_max": _rounded(np.median(intensities[:, index], axis=0)),
             }
             for index, name in enumerate(channels)
@@ -277,21 +303,12 @@ def _rounded(values: np.ndarray, digits: int = 3) -> list[float]:
     return [round(float(value), digits) for value in values]
 
 
-def _relative(file: str, root: Path) -> str:
-    return os.path.relpath(Path(file).resolve(), root.resolve())
-
-
 def _report_faults(faults: Mapping[str, str], total: int) -> str:
-    lines = [f"{len(faults)} of {total} cases have a fault, no plan written:"]
-    lines += [f"  {name}: {fault}" for name, fault in list(faults.items())[:_SHOWN]]
-    if len(faults) > _SHOWN:
-        lines.append(f"  and {len(faults) - _SHOWN} more")
-    return "\n".join([*lines, "mend them, or plan without them by `--leave_out_faulty`"])
-
-
-def _listing(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
+    return (
+        f"{len(faults)} of {total} cases have a fault, no plan written:\n"
+        f"{in_lines([f'{name}: {fault}' for name, fault in faults.items()])}\n"
+        "mend them, or plan without them by `--leave_out_faulty`"
+    )
 
 
 def _pretty(plan: Mapping[str, Any]) -> str:

@@ -1,6 +1,6 @@
-"""The layouts of the data sets that the paper used, one table row each.
+"""The layouts of public data sets that keep their scans as NIfTI files, one table row each.
 
-The one rule: only here stands how a data set names its files and numbers its labels.
+The one rule: only here stands how such a data set names its files and its patients, and numbers its labels.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ class Source:
         values: label value in the file -> the task's own; values that are not named stay; ``None`` makes all
             foreground 1.
         drop_empty: leave cases without foreground out, as the paper did.
+        group: the patient, in terms of those groups, where several cases may be of one; ``None`` where each case is of
+            another patient, or where the data set does not say whose it is.
     """
 
     task: str | None
@@ -34,6 +36,7 @@ class Source:
     name: str = "{id}"
     values: Mapping[int, int] | None = None
     drop_empty: bool = False
+    group: str | None = None
 
 
 def _decathlon(task: str) -> Source:
@@ -53,6 +56,7 @@ SOURCES: Mapping[str, Source] = {
         "vertebrae",
         _ANY + r"derivatives/(?P<patient>[^/]+)/(?P<id>[^/]+)_seg-vert_msk",
         ("{dir}rawdata/{patient}/{id}_ct",),
+        group="{patient}",
     ),
     "prostate": Source(
         "prostate", _ANY + r"(?P<site>[^/]+)/(?P<id>Case\d+)_[Ss]egmentation", ("{dir}{site}/{id}",), "{site}_{id}"
@@ -69,6 +73,7 @@ SOURCES: Mapping[str, Source] = {
         ("{dir}{patient}/{study}/CTres", "{dir}{patient}/{study}/SUV"),
         "{patient}_{study}",
         drop_empty=True,
+        group="{patient}",
     ),
     "btcv": Source(None, _ANY + r"label/label(?P<id>\d+)", ("{dir}img/img{id}",), "btcv_{id}", {}),
     "vs": Source(None, _ANY + r"(?P<id>vs_gk_\d+)/vs_gk_seg_refT1", ("{dir}{id}/vs_gk_t1_refT1",)),

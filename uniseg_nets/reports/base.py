@@ -35,8 +35,11 @@ class CaseReport:
         """Runs an evaluator that writes the results, then the report, also where some cases failed.
 
         Raises:
+            ValueError: there are no cases.
             CasesFailedError: see :class:`~uniseg_nets.engines.CaseEvaluator`.
         """
+        if not self.cases:
+            raise ValueError("no cases to evaluate: the datalist's section is empty, or the fold holds none out")
         try:
             evaluator.run()
         finally:

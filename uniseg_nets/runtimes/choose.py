@@ -12,7 +12,7 @@ from torch import nn
 
 from uniseg_nets.runtimes.eager import EagerRuntime
 
-__all__ = ["settle", "with_runtime"]
+__all__ = ["in_bfloat16", "settle", "with_runtime"]
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +68,25 @@ def settle(runtime: str, precision: str, device: torch.device) -> tuple[str, boo
     bfloat16 = _has_bfloat16(device) if precision == "auto" else precision == "bf16"
     logger.info("runtime %s, %s", runtime, "bf16" if bfloat16 else "fp32")
     return runtime, bfloat16
+
+
+def in_bfloat16(bfloat16: bool | str, device: torch.device | str) -> bool:
+    """Whether a training computes in bfloat16.
+
+    Args:
+        bfloat16: as asked for; ``auto`` for yes where the processor has instructions for it. Elsewhere it is imitated:
+            on a CPU a step takes twenty times as long.
+        device: of the network.
+
+    Raises:
+        ValueError: neither true, false nor ``auto``.
+    """
+    if bfloat16 not in (True, False, "auto"):
+        raise ValueError(f"bfloat16={bfloat16!r}: expected True, False or auto")
+    device = torch.device(device)
+    chosen = _has_bfloat16(device) if bfloat16 == "auto" else bool(bfloat16)
+    logger.info("training on %s, bfloat16 %s", device, "on" if chosen else "off")
+    return chosen
 
 
 def _has_bfloat16(device: torch.device) -> bool:

@@ -1,9 +1,11 @@
 """From file to network input and back to the file's grid."""
 
-from uniseg_nets.transforms.crop import ForegroundVoxelsd, RandForegroundCropd
+from uniseg_nets.transforms.channels import RandPerChanneld
 from uniseg_nets.transforms.export import LabelMapd, SaveLabelMapd
 from uniseg_nets.transforms.labels import OwnLabelValuesd
 from uniseg_nets.transforms.load import LoadCase, LoadCased
+from uniseg_nets.transforms.mirror import RandMirrord
+from uniseg_nets.transforms.patch import ForegroundVoxelsd, RandPatchd
 from uniseg_nets.transforms.preprocess import PreprocessCased
 
 __all__ = [
@@ -13,6 +15,8 @@ __all__ = [
     "LoadCased",
     "OwnLabelValuesd",
     "PreprocessCased",
-    "RandForegroundCropd",
+    "RandMirrord",
+    "RandPatchd",
+    "RandPerChanneld",
     "SaveLabelMapd",
 ]

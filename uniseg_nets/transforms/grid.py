@@ -3,9 +3,9 @@
 The one rule: everything that goes from file to network goes back by the same :class:`Grid`, so that a label map has
 exactly the file's shape and affine.
 
-The network's grid has one canonical orientation. Crop and resampling happen before the axes are flipped to it, in the
-direction in which the file is stored: the official pipeline never flips, and where a nearest slice is a tie, the
-direction decides.
+The network's grid has the orientation that the task asks for (``Task.axes``). Crop and resampling happen before axes
+are flipped, in the direction in which the file is stored: the official pipeline never flips, and where a nearest slice
+is a tie, the direction decides.
 """
 
 from __future__ import annotations
@@ -21,25 +21,28 @@ from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-__all__ = ["Grid", "bounding_box", "canonical_flips", "flipped", "same_grid"]
+from uniseg_nets.tasks import ANISOTROPY
+
+__all__ = ["Grid", "bounding_box", "coarse_axis", "flipped", "network_flips", "same_grid"]
 
 # z first, as the network's axes: towards superior, anterior, right.
 _CANONICAL = "SAR"
-# Above this ratio of largest to smallest spacing the coarse axis is resampled apart (Isensee et al. 2021).
-_ANISOTROPY = 3.0
 # Headers of an image and its label map may differ by rounding, in mm.
 _ROUNDING = 1e-2
 
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """Geometry of one case; axes of "file" are (x, y, z) as stored, all others (z, y, x).
+    """Geometry of one case; axes of "file" are (x, y, z) as stored, all others the network's (z, y, x).
+
+    In ``acquisition`` order z is the slice axis of a stack, wherever the file stores it, and y, x are the others.
 
     Attributes:
         file_shape: stored size.
         file_affine: (4, 4), stored voxel -> RAS+ mm.
         target_spacing: (z, y, x) mm that the network sees.
         start, stop: crop box (z, y, x) in the stored direction; ``None`` for all of the file.
+        axes: how the file's axes become the network's, see :class:`~uniseg_nets.tasks.Task`.
 
     Raises:
         ValueError: the affine has no volume, is not finite, or the size has a zero.
@@ -50,6 +53,7 @@ class Grid:
     target_spacing: tuple[float, float, float]
     start: tuple[int, ...] | None = None
     stop: tuple[int, ...] | None = None
+    axes: str = "anatomical"
 
     def __post_init__(self) -> None:
         if min(self.file_shape) < 1:
@@ -61,27 +65,31 @@ class Grid:
             )
 
     @cached_property
-    def _ornt(self) -> NDArray[np.float64]:
-        return _orientation(self.file_affine)
+    def order(self) -> list[int]:
+        """The file axis that becomes axis z, y, x."""
+        if self.axes == "anatomical":
+            return [int(axis) for axis in np.argsort(_orientation(self.file_affine)[:, 0])]
+        slices = coarse_axis(_edges(self.file_affine))
+        return [2, 1, 0] if slices is None else [slices, *(axis for axis in (2, 1, 0) if axis != slices)]
 
     @property
     def flips(self) -> tuple[int, ...]:
-        return canonical_flips(self.file_affine)
+        return network_flips(self.file_affine, self.axes)
 
     @cached_property
     def stored_affine(self) -> NDArray[np.float64]:
         """(4, 4), voxel (z, y, x) in the stored direction -> RAS+ mm."""
-        return self.file_affine[:, [*self._order, 3]]
+        return self.file_affine[:, [*self.order, 3]]
 
     @property
     def stored_shape(self) -> tuple[int, ...]:
         """The file's size with axes (z, y, x)."""
-        return tuple(self.file_shape[axis] for axis in self._order)
+        return tuple(self.file_shape[axis] for axis in self.order)
 
     @cached_property
     def spacing(self) -> NDArray[np.float64]:
         """The file's spacing (z, y, x) in mm; rounded, because float32 headers carry noise in the seventh digit."""
-        return np.round(np.linalg.norm(self.stored_affine[:3, :3], axis=0), 6)
+        return _edges(self.stored_affine)
 
     @property
     def crop_shape(self) -> tuple[int, ...]:
@@ -120,30 +128,37 @@ class Grid:
     def coarse_axis(self) -> int | None:
         """The axis to resample apart: that of an anisotropic scan, else that of an anisotropic target."""
         for spacing in (self.spacing, np.asarray(self.target_spacing)):
-            if spacing.max() / spacing.min() > _ANISOTROPY:
-                coarse = np.flatnonzero(spacing == spacing.max())
-                return int(coarse[0]) if len(coarse) == 1 else None
+            if spacing.max() / spacing.min() > ANISOTROPY:
+                return coarse_axis(spacing)
         return None
 
     def from_file(self, volume: Tensor) -> Tensor:
         """(..., x, y, z) as stored -> (..., z, y, x) in the stored direction."""
-        return volume.movedim([axis - 3 for axis in self._order], (-3, -2, -1))
+        return volume.movedim([axis - 3 for axis in self.order], (-3, -2, -1))
 
     def to_file(self, label: Tensor) -> Tensor:
         """(z, y, x) cropped, in the stored direction -> (x, y, z) as stored, zero outside the crop."""
         full = torch.zeros(self.stored_shape, dtype=label.dtype, device=label.device)
         full[self.box] = label
-        return full.movedim((-3, -2, -1), [axis - 3 for axis in self._order])
-
-    @property
-    def _order(self) -> list[int]:
-        """The file axis that becomes axis z, y, x."""
-        return [int(axis) for axis in np.argsort(self._ornt[:, 0])]
+        return full.movedim((-3, -2, -1), [axis - 3 for axis in self.order])
 
 
-def canonical_flips(affine: NDArray[np.float64]) -> tuple[int, ...]:
-    """Axes of (z, y, x), counted from the end, along which a file runs against the canonical direction."""
+def network_flips(affine: NDArray[np.float64], axes: str) -> tuple[int, ...]:
+    """Axes of (z, y, x), counted from the end, along which a file runs against the network's direction."""
+    if axes != "anatomical":
+        return ()
     return tuple(int(axis) - 3 for axis, direction in _orientation(affine) if direction < 0)
+
+
+def coarse_axis(spacing: NDArray[np.float64]) -> int | None:
+    """The axis of a stack's slices: the one largest edge, where it is more than 3 times the smallest one."""
+    coarse = np.flatnonzero(spacing == spacing.max())
+    return int(coarse[0]) if len(coarse) == 1 and spacing.max() / spacing.min() > ANISOTROPY else None
+
+
+def _edges(affine: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Voxel edges in mm; rounded, because float32 headers carry noise in the seventh digit."""
+    return np.round(np.linalg.norm(affine[:3, :3], axis=0), 6)
 
 
 def _orientation(affine: NDArray[np.float64]) -> NDArray[np.float64]:

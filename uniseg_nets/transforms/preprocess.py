@@ -16,9 +16,10 @@ from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import MapTransform
 from monai.utils.enums import MetaKeys
+from scipy import ndimage
 from torch import Tensor
 
-from uniseg_nets.tasks import Task, TaskTable
+from uniseg_nets.tasks import Scaling, Task, TaskTable
 from uniseg_nets.transforms.grid import Grid, bounding_box, same_grid
 from uniseg_nets.transforms.resample import resample_image, resample_labels
 
@@ -28,12 +29,12 @@ logger = logging.getLogger(__name__)
 
 # Where a case's crop is kept in the image's meta data, for the way back.
 CROP_START, CROP_STOP = "crop_start", "crop_stop"
-# Hounsfield window of CT channels (official-release constant), scaled to 0..1.
-_HU_WINDOW = (-325.0, 325.0)
 
 
 class PreprocessCased(MapTransform):
     """(C, x, y, z) as stored -> (C, z, y, x) at the task's spacing, cropped to non-zero, intensities scaled.
+
+    Axes, spacing and scaling are the task's (:class:`~uniseg_nets.tasks.Task`).
 
     The image's meta data keep the file's affine and size and the crop, which is all that :func:`grid_of` needs to go
     back. A label map is brought along on the image's grid.
@@ -42,6 +43,8 @@ class PreprocessCased(MapTransform):
         keys: the image's key, and the label's where there is one.
         tasks: the task table.
         task: task name or id for every case; ``None`` to read each case's own from its ``task`` item.
+        training: scale as in training: z-scores of the non-zero voxels also for tasks that use that mask in training
+            alone.
 
     Raises:
         ValueError: a channel count that is not the task's; an image without any voxel, volume or non-zero value; a
@@ -54,9 +57,11 @@ class PreprocessCased(MapTransform):
         tasks: TaskTable,
         task: str | int | Sequence[str] | None = None,
         allow_missing_keys: bool = False,
+        training: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
         self.tasks = tasks
+        self.training = training
         self.task = None if task is None else tasks.select(task)[0]
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
@@ -77,19 +82,21 @@ class PreprocessCased(MapTransform):
     def _image(self, image: MetaTensor, task: Task, name: str) -> tuple[MetaTensor, Grid]:
         affine = np.asarray(image.meta[MetaKeys.ORIGINAL_AFFINE], dtype=np.float64)
         shape = tuple(int(n) for n in image.shape[1:])
-        grid = Grid((shape[0], shape[1], shape[2]), affine, task.spacing)
+        grid = Grid((shape[0], shape[1], shape[2]), affine, task.spacing, axes=task.axes)
         volume = grid.from_file(image.as_tensor())
         box = bounding_box((volume != 0).any(dim=0))
         if box is None:
             raise ValueError("holds no non-zero voxel: nothing to segment")
-        grid = Grid(grid.file_shape, affine, task.spacing, *box)
+        grid = Grid(grid.file_shape, affine, task.spacing, *box, axes=task.axes)
         volume = _without_nan(volume[(slice(None), *grid.box)].contiguous(), name)
         _warn_unless_hounsfield(volume, task, name)
+        masked = task.mask == "always" or (self.training and task.mask == "training")
+        inside = _non_zero(volume, grid) if masked else None
         volume = resample_image(volume, grid.shape, grid.coarse_axis)
         if volume.untyped_storage().data_ptr() == image.untyped_storage().data_ptr():
             volume = volume.clone()  # the caller's array stays as it is
-        for channel, modality in zip(volume, task.channels):
-            scale_intensity_(channel, modality)
+        for channel, scaling in zip(volume, task.scaling):
+            scale_intensity_(channel, scaling, inside)
         result = _on_grid(volume, grid, image)
         result.meta.update({CROP_START: np.asarray(box[0]), CROP_STOP: np.asarray(box[1])})
         return result, grid
@@ -104,17 +111,34 @@ def grid_of(image: MetaTensor, task: Task) -> Grid:
         task.spacing,
         tuple(int(n) for n in image.meta[CROP_START]),
         tuple(int(n) for n in image.meta[CROP_STOP]),
+        task.axes,
     )
 
 
-def scale_intensity_(channel: Tensor, modality: str) -> None:
-    """Scales one channel in place: CT by the Hounsfield window to 0..1, anything else to zero mean, unit deviation."""
-    if modality.upper() == "CT":
-        low, high = _HU_WINDOW
-        channel.clamp_(low, high).sub_(low).div_(high - low)
+def scale_intensity_(channel: Tensor, scaling: Scaling, inside: Tensor | None = None) -> None:
+    """Scales one channel (z, y, x) in place.
+
+    Args:
+        channel: float tensor.
+        scaling: what to do with it.
+        inside: for z-scores, the voxels that count (bool, of the same size); the others become 0.
+    """
+    if scaling.scheme == "window":
+        channel.clamp_(scaling.low, scaling.high).sub_(scaling.low).div_(scaling.high - scaling.low)
+    elif scaling.scheme == "percentiles":
+        channel.clamp_(scaling.low, scaling.high).sub_(scaling.mean).div_(scaling.std)
+    elif inside is None or not inside.any():
+        std, mean = torch.std_mean(channel, correction=0)
+        channel.sub_(mean).div_(std + 1e-8)
     else:
-        deviation, mean = torch.std_mean(channel, correction=0)
-        channel.sub_(mean).div_(deviation + 1e-8)
+        std, mean = torch.std_mean(channel[inside], correction=0)
+        channel.sub_(mean).div_(std + 1e-8).mul_(inside)
+
+
+def _non_zero(volume: Tensor, grid: Grid) -> Tensor:
+    """Voxels of the network's grid that some channel fills or encloses: (C, z, y, x) -> bool (z, y, x)."""
+    mask = ndimage.binary_fill_holes((volume != 0).any(dim=0).numpy())
+    return resample_labels(torch.from_numpy(mask.astype(np.uint8)), grid.shape, grid.coarse_axis).bool()
 
 
 def _check_channels(image: MetaTensor, task: Task) -> None:

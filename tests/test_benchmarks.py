@@ -1,0 +1,22 @@
+"""The divisions that the benchmarks' figures rest on."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks.prompt_tuning import fundus, run
+
+
+@pytest.mark.parametrize(("centre", "patients"), [(run.OLD, 30), (run.NEW, 27)])
+def test_no_patient_of_a_centre_is_trained_on_and_tested(test_data, centre, patients):
+    trained, tested = run.split_cases(test_data / "data" / centre, run.PATIENT[centre], run.HELD[centre])
+    people = [{case["name"].split("_frame")[0] for case in side} for side in (trained, tested)]
+    assert len(tested) == run.HELD[centre] and not people[0] & people[1] and sum(map(len, people)) == patients
+
+
+def test_no_child_has_one_eye_trained_on_and_the_other_tested(test_data, tmp_path):
+    fundus.write_datalists(test_data / "data" / "images_2d", tmp_path)
+    content = json.loads((tmp_path / "new.json").read_text())
+    children = [{int(Path(entry["image"]).stem[-3:]) // 2 for entry in side} for side in content.values()]
+    assert len(content["validation"]) == 15 and not children[0] & children[1]

@@ -1,0 +1,59 @@
+"""The weights that a training leaves: the best on its validation cases, and the last."""
+
+from __future__ import annotations
+
+import logging
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from ignite.engine import Engine, Events
+from monai.engines import Evaluator
+
+from uniseg_nets.checkpoints import save_weights
+from uniseg_nets.handlers.ranks import is_first_rank, unwrapped
+
+__all__ = ["WeightFiles"]
+
+logger = logging.getLogger(__name__)
+
+
+class WeightFiles:
+    """Writes the weights of the best validation as soon as it is over, and those of the last epoch at the end.
+
+    Without a validation the last weights are written as the best ones too. Not MONAI's ``CheckpointSaver``: that one
+    deletes the file before it writes the next, in place, and takes the first validation of a resumed training for the
+    best. Attached after the validation; rank 0 alone writes, with a hash beside each file.
+
+    Args:
+        weights: what has ``state_dict``: the network, or the part of it that is trained.
+        validator: says by its ``state`` which epoch was the best.
+        best: file of the best weights.
+        final: file of the last weights.
+    """
+
+    def __init__(
+        self, weights: Any, validator: Evaluator, best: str | PathLike[str], final: str | PathLike[str]
+    ) -> None:
+        self.weights = weights
+        self.validator = validator
+        self.best = Path(best)
+        self.final = Path(final)
+
+    def attach(self, engine: Engine) -> None:
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self._save_best)
+        engine.add_event_handler(Events.COMPLETED, self._save_final)
+
+    def _save_best(self, engine: Engine) -> None:
+        if self.validator.state.best_metric_epoch == engine.state.epoch:
+            self._save(self.best)
+
+    def _save_final(self, engine: Engine) -> None:
+        self._save(self.final)
+        if self.validator.state.best_metric_epoch == -1:
+            self._save(self.best)
+
+    def _save(self, path: Path) -> None:
+        if is_first_rank():
+            save_weights(unwrapped(self.weights).state_dict(), path)
+            logger.info("weights written to %s", path)

@@ -1,0 +1,21 @@
+"""Lists of names in messages, cut where they would fill the screen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+__all__ = ["in_lines", "listing"]
+
+_SHOWN = 10
+
+
+def listing(names: Sequence[str]) -> str:
+    """``a, b, c``, and how many more there are."""
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
+
+
+def in_lines(entries: Sequence[str]) -> str:
+    """Each entry on an indented line of its own, then how many more there are."""
+    more = [f"and {len(entries) - _SHOWN} more"] if len(entries) > _SHOWN else []
+    return "\n".join(f"  {entry}" for entry in [*entries[:_SHOWN], *more])

@@ -1,0 +1,53 @@
+"""How a data set's intensities are scaled: nnU-Net's choices (Isensee et al., Nature Methods 2021, online methods)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["CT_SCALINGS", "choose_mask", "choose_scaling"]
+
+CT_SCALINGS = ("percentiles", "window")
+_OFFICIAL_WINDOW = {"scheme": "window", "low": -325.0, "high": 325.0}
+_CLIP = (0.5, 99.5)  # percentiles
+# Z-scores count non-zero voxels alone where cropping to those leaves less than this share of the volume.
+_CROPPED = 0.75
+
+
+def choose_scaling(
+    channels: Sequence[str], foreground: Sequence[NDArray[np.float32]], ct: str
+) -> list[Mapping[str, Any]]:
+    """The scaling of each channel, in the words of the task table.
+
+    Args:
+        channels: modalities; all but CT are scaled to z-scores of each case.
+        foreground: intensities of labelled voxels of each case, (channel, voxel).
+        ct: ``percentiles`` to clip CT to the 0.5th and 99.5th percentile of labelled voxels and take their mean and
+            standard deviation, as the official fine-tuning does; ``window`` for the Hounsfield window of the official
+            training.
+    """
+    chosen: list[Mapping[str, Any]] = []
+    for index, channel in enumerate(channels):
+        if channel != "CT":
+            chosen.append({"scheme": "z_score"})
+        elif ct == "window":
+            chosen.append(_OFFICIAL_WINDOW)
+        else:
+            values = np.concatenate([case[index] for case in foreground])
+            low, high = np.percentile(values, _CLIP)
+            numbers = {"low": low, "high": high, "mean": values.mean(), "std": values.std()}
+            chosen.append({"scheme": "percentiles", **{key: round(float(n), 2) for key, n in numbers.items()}})
+    return chosen
+
+
+def choose_mask(channels: Sequence[str], crop_shares: Sequence[float]) -> str:
+    """``always`` where z-scores are to count non-zero voxels alone, else ``never``.
+
+    Args:
+        channels: modalities.
+        crop_shares: of each case, the volume of the box around its non-zero voxels, relative to the whole.
+    """
+    return "always" if set(channels) != {"CT"} and np.median(crop_shares) < _CROPPED else "never"

@@ -1,0 +1,157 @@
+"""Adds a data set, as it was downloaded, to a datalist.
+
+The one rule: the datalist is written after everything has been checked, and scans are named where they lie, not copied.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from uniseg_nets.data.datalist import read_json
+from uniseg_nets.data.groups import group_of, patients_of, refuse_divided
+from uniseg_nets.files import write_json
+from uniseg_nets.messages import in_lines, listing
+from uniseg_nets.prepare.check import has_foreground, label_of_task
+from uniseg_nets.prepare.find import Case, find_labelled, nnunet_source
+from uniseg_nets.prepare.origin import NNUNET, Origin, free_names
+from uniseg_nets.prepare.sources import SOURCES, Source
+from uniseg_nets.prepare.split import SECTIONS, draw_split, read_split
+from uniseg_nets.tasks import Task, TaskTable
+
+__all__ = ["prepare"]
+
+logger = logging.getLogger(__name__)
+
+
+def prepare(
+    name: str,
+    raw: str | PathLike[str],
+    output: str | PathLike[str],
+    tasks: TaskTable,
+    task: str | None = None,
+    split: str | PathLike[str] | None = None,
+    validation_share: float = 0.2,
+    seed: int = 0,
+    group: str | None = None,
+) -> Path:
+    """Adds a data set to ``output/datalist.json``; its earlier entries are replaced, those of other data stay.
+
+    Labels whose values differ from the task's are rewritten under ``output/labels/TASK``. All cases of a patient stand
+    on one side of the split.
+
+    Args:
+        name: a key of :data:`SOURCES`, or ``nnunet`` for a folder with ``imagesTr``, ``labelsTr`` and ``dataset.json``.
+        raw: the data set's root.
+        output: folder of the datalist.
+        tasks: the task table.
+        task: what the cases are to train, for ``nnunet`` and the data of fine-tuning.
+        split: JSON with lists of case names under ``training`` and ``validation``, such as an official split.
+        validation_share: without ``split``, the share of cases drawn for validation, by patient.
+        seed: of that draw.
+        group: regular expression that finds the patient in a case's name, in place of what is known of the data set.
+
+    Returns:
+        the datalist's path.
+
+    Raises:
+        FileNotFoundError: no such data set or case.
+        ValueError: no such source; a label without image, image and label on different grids, a label value that the
+            task does not have; a case name without a patient; names of the split that are not there or stand twice; a
+            patient both for training and for validation. The message has the names; the datalist stays as it was.
+    """
+    raw, output = Path(raw), Path(output)
+    source = nnunet_source(raw, task) if name == NNUNET else SOURCES.get(name)
+    if source is None:
+        raise ValueError(f"unknown data set {name!r}: choose one of {', '.join(SOURCES)}, {NNUNET}")
+    found = tasks.one(task or source.task or _refuse_without_task(name))
+    cases = find_labelled(raw, source)
+    if not cases:
+        raise FileNotFoundError(f"no case of {name} in {raw}: expected label files like {source.label}.nii.gz")
+    path = output / "datalist.json"
+    content = read_json(path) if path.is_file() else {}
+    origin = Origin.of(found.name, name, raw, output)
+    others = {section: [e for e in content.get(section, []) if not origin.replaces(e)] for section in SECTIONS}
+    names = _names([case.name for case in cases], others, raw)
+    patients = _patients(cases, names, group)
+    sections = None if split is None else read_split(split, list(patients))
+    if sections is not None:
+        _refuse_divided(sections, patients, others, origin, str(split))
+    kept = _check(cases, source, found, name)
+    if sections is None:
+        sections = draw_split({case.name: patients[case.name] for case in kept}, validation_share, seed)
+        where = f"beside the entries of {path}, the split drawn by seed {seed} (choose one with `--split`)"
+        _refuse_divided(sections, patients, others, origin, where)
+    folder = output / "labels" / found.name
+    entries = {}
+    for case in tqdm(kept, desc="labels", disable=None):
+        final = names[case.name]
+        label = label_of_task(case, source.values, folder / f"{final}.nii.gz")
+        entries[case.name] = origin.entry(final, patients[case.name], case.images, label, output)
+    added = {section: [entries[n] for n in members if n in entries] for section, members in sections.items()}
+    write_json(path, content | {section: others[section] + added[section] for section in SECTIONS})
+    logger.info("%s: %s", path, ", ".join(f"{len(members)} for {section}" for section, members in added.items()))
+    return path
+
+
+def _refuse_without_task(name: str) -> str:
+    raise ValueError(f"{name} belongs to no official task: name yours with `--task`, from a `--tasks_file` that has it")
+
+
+def _patients(cases: Sequence[Case], names: Mapping[str, str], pattern: str | None) -> dict[str, str]:
+    """The patient of each case: by the pattern, else as the data set says, else the case itself."""
+    if pattern is not None:
+        return dict(zip(names, patients_of(list(names), pattern)))
+    return {case.name: case.patient or names[case.name] for case in cases}
+
+
+def _names(names: Sequence[str], others: Mapping[str, Sequence[Mapping[str, Any]]], raw: Path) -> dict[str, str]:
+    """The cases' names in the datalist, told apart from those of other data."""
+    taken = {str(entry.get("name")) for entries in others.values() for entry in entries}
+    free = free_names(names, taken, raw.resolve().name)
+    changed = [f"{name} as {new}" for name, new in free.items() if new != name]
+    if changed:
+        logger.warning("other cases of the datalist have these names, taken are %s", listing(changed))
+    return free
+
+
+def _refuse_divided(
+    sections: Mapping[str, Sequence[str]],
+    patients: Mapping[str, str],
+    others: Mapping[str, Sequence[Mapping[str, Any]]],
+    origin: Origin,
+    where: str,
+) -> None:
+    """Refuses a split that parts a patient, also from entries of the same data set that are there already."""
+    new = [(name, patients[name], section) for section, members in sections.items() for name in members]
+    old = [
+        (str(entry["name"]), group_of(entry), section)
+        for section, entries in others.items()
+        for entry in entries
+        if origin.shares_patients(entry)
+    ]
+    refuse_divided([*new, *old], where)
+
+
+def _check(cases: Sequence[Case], source: Source, task: Task, name: str) -> list[Case]:
+    """The cases to take: all, or where the source says so those with foreground."""
+    faults, empty = [], []
+    for case in tqdm(cases, desc="checking", disable=None):
+        try:
+            if not has_foreground(case, source.values, len(task.channels), len(task.classes)):
+                empty.append(case.name)
+        except (ValueError, OSError) as error:
+            faults.append(str(error))
+    if faults:
+        raise ValueError(
+            f"{len(faults)} of {len(cases)} cases of {name} are faulty, nothing written:\n{in_lines(faults)}"
+        )
+    if empty:
+        out = " and are left out" if source.drop_empty else ""
+        logger.warning("%d of %d cases have no foreground%s: %s", len(empty), len(cases), out, listing(empty))
+    return [case for case in cases if not (source.drop_empty and case.name in empty)]

@@ -1,0 +1,85 @@
+"""The labelled cases of a data set that keeps them as NIfTI files, found by its row of the table."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from uniseg_nets.data.datalist import read_json
+from uniseg_nets.prepare.sources import Source
+
+__all__ = ["Case", "find_labelled", "nnunet_source"]
+
+_ENDINGS = (".nii.gz", ".nii")
+
+
+@dataclass(frozen=True)
+class Case:
+    """Files of one labelled case.
+
+    Attributes:
+        name: of the case.
+        patient: whose it is; ``None`` where each case is of another patient, or where that is not known.
+        images: files, one per channel or one with all channels.
+        label: file.
+    """
+
+    name: str
+    patient: str | None
+    images: tuple[Path, ...]
+    label: Path
+
+
+def nnunet_source(raw: Path, task: str | None) -> Source:
+    """The row of an nnU-Net folder, whose ``dataset.json`` says how many channels it has.
+
+    Raises:
+        FileNotFoundError: no ``dataset.json``.
+        ValueError: one without channels.
+    """
+    description = read_json(raw / "dataset.json")
+    channels = description.get("channel_names") or description.get("modality")
+    if not isinstance(channels, Mapping):
+        raise ValueError(f"{raw / 'dataset.json'} lacks channel_names (or modality)")
+    images = tuple(f"{{dir}}imagesTr/{{id}}_{channel:04d}" for channel in range(len(channels)))
+    return Source(task, r"(?P<dir>)labelsTr/(?P<id>[^/]+)", images, values={})
+
+
+def find_labelled(raw: Path, source: Source) -> list[Case]:
+    """The cases, sorted by name; that their images exist is not checked.
+
+    Raises:
+        FileNotFoundError: no such folder.
+        ValueError: two label files of one case.
+    """
+    if not raw.is_dir():
+        raise FileNotFoundError(f"no folder {raw}")
+    cases: dict[str, Case] = {}
+    for label, stem in _nifti_files(raw):
+        match = re.fullmatch(source.label, stem)
+        if match is None:
+            continue
+        parts = match.groupdict()
+        name = source.name.format(**parts)
+        images = tuple(_with_ending(raw, template.format(**parts)) for template in source.images)
+        if name in cases:
+            raise ValueError(f"case {name} is there twice: {cases[name].label} and {label}")
+        patient = None if source.group is None else source.group.format(**parts)
+        cases[name] = Case(name, patient, images, label)
+    return [cases[name] for name in sorted(cases)]
+
+
+def _nifti_files(raw: Path) -> Iterator[tuple[Path, str]]:
+    """Files and their paths relative to the root, without ending; hidden ones left out."""
+    for path in sorted(raw.rglob("*.nii*")):
+        relative = path.relative_to(raw)
+        ending = next((ending for ending in _ENDINGS if path.name.endswith(ending)), None)
+        if ending and not any(part.startswith(".") for part in relative.parts):
+            yield path, relative.as_posix().removesuffix(ending)
+
+
+def _with_ending(raw: Path, stem: str) -> Path:
+    places = [raw / (stem + ending) for ending in _ENDINGS]
+    return next((place for place in places if place.is_file()), places[0])

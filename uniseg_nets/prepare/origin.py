@@ -1,0 +1,82 @@
+"""Where a datalist's entries come from, so that a second run replaces its own entries and no others."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+__all__ = ["NNUNET", "Origin", "free_names"]
+
+NNUNET = "nnunet"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A data set as it stands in a datalist.
+
+    Attributes:
+        task: what its cases train.
+        source: its name, a key of the tables of sources, or ``nnunet``.
+        folder: of an nnU-Net data set, relative to the datalist: nothing else tells two of them apart.
+    """
+
+    task: str
+    source: str
+    folder: str | None = None
+
+    @classmethod
+    def of(cls, task: str, source: str, raw: Path, output: Path) -> Origin:
+        return cls(task, source, _relative(raw, output) if source == NNUNET else None)
+
+    def replaces(self, entry: Mapping[str, Any]) -> bool:
+        """Whether an entry was made from the same data for the same task."""
+        return self._same_source(entry) and entry["task"] == self.task and self.folder == self._folder(entry)
+
+    def shares_patients(self, entry: Mapping[str, Any]) -> bool:
+        """Whether a patient of this data set and one of the entry's are the same where they have the same name."""
+        return self._same_source(entry) and (entry["task"] == self.task or self.folder == self._folder(entry))
+
+    def entry(
+        self, name: str, patient: str, images: Sequence[Path], label: Path, output: Path
+    ) -> dict[str, str | list[str]]:
+        """A case's entry in ``output/datalist.json``, without ``group`` where the patient has the case's name."""
+        return {
+            "name": name,
+            "image": [_relative(image, output) for image in images],
+            "label": _relative(label, output),
+            "task": self.task,
+            "source": self.source,
+            **({} if self.folder is None else {"folder": self.folder}),
+            **({} if patient == name else {"group": patient}),
+        }
+
+    def _same_source(self, entry: Mapping[str, Any]) -> bool:
+        return bool(entry.get("source") == self.source)
+
+    def _folder(self, entry: Mapping[str, Any]) -> str | None:
+        if self.source != NNUNET:
+            return None
+        # Lists of version 0.6 do not name the folder; its images lie in FOLDER/imagesTr.
+        return str(entry.get("folder") or Path(entry["image"][0]).parent.parent.as_posix())
+
+
+def free_names(names: Sequence[str], taken: set[str], prefix: str) -> dict[str, str]:
+    """A name in the datalist for each case: its own, with the prefix where another case has it.
+
+    Results are named by their case, whatever its task.
+
+    Raises:
+        ValueError: a case has that name too.
+    """
+    free = {name: f"{prefix}_{name}" if name in taken else name for name in names}
+    twins = [new for name, new in free.items() if new in taken or (new != name and new in free)]
+    if twins:
+        raise ValueError(f"the datalist has a case {twins[0]} already: rename the folder, or prepare into another one")
+    return free
+
+
+def _relative(file: Path, output: Path) -> str:
+    return Path(os.path.relpath(file.resolve(), output.resolve())).as_posix()

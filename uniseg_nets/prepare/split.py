@@ -1,0 +1,53 @@
+"""Which cases train and which validate: as a split file says, or drawn by patient."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+
+from uniseg_nets.data.datalist import read_json
+from uniseg_nets.data.groups import hold_out
+from uniseg_nets.messages import listing
+
+__all__ = ["SECTIONS", "draw_split", "read_split"]
+
+SECTIONS = ("training", "validation")
+
+
+def read_split(path: str | PathLike[str], names: Sequence[str]) -> dict[str, list[str]]:
+    """The case names under ``training`` and ``validation`` of a JSON file.
+
+    Args:
+        path: the file.
+        names: of the cases that are there.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: no JSON; a name that is no case's, or that stands more than once. The message names the file.
+    """
+    content = read_json(Path(path))
+    sections = {section: [str(name) for name in content.get(section, [])] for section in SECTIONS}
+    listed = [name for members in sections.values() for name in members]
+    missing = sorted(set(listed) - set(names))
+    if missing:
+        raise ValueError(f"{path}: no case {listing(missing)}; there are {listing(names)}")
+    twins = [name for name, count in Counter(listed).items() if count > 1]
+    if twins:
+        places = [f"{name} ({', '.join(s for s in SECTIONS for n in sections[s] if n == name)})" for name in twins]
+        raise ValueError(f"{path}: more than once stands {listing(places)}: keep each case in one place")
+    return sections
+
+
+def draw_split(patients: Mapping[str, str], share: float, seed: int) -> dict[str, list[str]]:
+    """Case names under ``training`` and ``validation``, sorted, all cases of a patient in one of them.
+
+    Args:
+        patients: case name -> its patient.
+        share: of the cases, for validation.
+        seed: of the draw.
+    """
+    names = sorted(patients)
+    sides = hold_out([patients[name] for name in names], round(len(names) * share), seed)
+    return {section: sorted(names[index] for index in side) for section, side in zip(SECTIONS, sides)}

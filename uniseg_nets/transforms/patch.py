@@ -1,0 +1,170 @@
+"""Training patches: where they lie, a share of them around foreground, turned and zoomed.
+
+Not MONAI's ``RandCropByPosNegLabeld``, which wants the index of every voxel, nor ``RandCropByLabelClassesd``, whose
+share of foreground depends on how many classes a case has. Nor ``RandRotated`` and ``RandZoomd`` after a crop: they
+leave corners empty and interpolate twice. The official loader reads a larger patch, transforms it and crops its centre;
+here the patch is sampled once from the whole volume, which gives the same and reads only what is needed.
+
+Shapes: C channels, (D, H, W) volume and (d, h, w) patch, axes (z, y, x).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.transforms import MapTransform, Randomizable
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+from torch import Tensor
+from torch.nn import functional as F
+
+from uniseg_nets.tasks import ANISOTROPY, Task, TaskTable
+
+__all__ = ["FORCE_FOREGROUND", "ForegroundVoxelsd", "RandPatchd"]
+
+# Key of the word whether this sample's patch must hold foreground.
+FORCE_FOREGROUND = "force_foreground"
+
+
+class ForegroundVoxelsd(MapTransform):
+    """Keeps voxels of each class for :class:`RandPatchd`: ``foreground``, int32 (N, 4), class and (z, y, x).
+
+    Args:
+        keys: the label's key.
+        samples: the largest number of voxels per class, spread evenly over it.
+    """
+
+    def __init__(self, keys: KeysCollection, samples: int = 2000) -> None:
+        super().__init__(keys)
+        self.samples = samples
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        d = dict(data)
+        label = d[self.keys[0]][0]
+        found = [torch.zeros(0, 4, dtype=torch.int32)]
+        for value in label.unique().tolist():
+            if value:
+                voxels = torch.nonzero(torch.as_tensor(label == value))
+                count = min(len(voxels), self.samples)
+                picked = voxels[torch.linspace(0, len(voxels) - 1, count, dtype=torch.float64).long()]
+                found.append(torch.cat((torch.full((len(picked), 1), int(value)), picked), dim=1).int())
+        d["foreground"] = torch.cat(found)
+        return d
+
+
+class RandPatchd(Randomizable, MapTransform):
+    """One patch of image and label, (C, D, H, W) -> (C, d, h, w), in one interpolation (trilinear; label: nearest).
+
+    The patch lies anywhere inside the volume; if the case's ``force_foreground`` is true, a voxel of a random class
+    lies in its middle, as far as borders allow. Rotation and zoom turn on the middle. They stay in the plane of the
+    slices where voxels are anisotropic (the task's spacing) or the patch is flat, that is by more than 3 to 1 (as in
+    nnU-Net). What a turned patch sees beyond the volume repeats its border; the label is background there.
+
+    Args:
+        keys: image and label.
+        patch_size: (z, y, x); volumes must be at least as large.
+        tasks: the task table; each case names its ``task``.
+        rotation_prob: probability of a rotation.
+        max_angle: largest angle about each axis, in degrees.
+        zoom_prob: probability of a zoom.
+        zoom_range: smallest and largest extent of what the patch shows, relative to the patch's own.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        patch_size: Sequence[int],
+        tasks: TaskTable,
+        rotation_prob: float = 0.2,
+        max_angle: float = 30.0,
+        zoom_prob: float = 0.2,
+        zoom_range: Sequence[float] = (0.7, 1.4),
+    ) -> None:
+        super().__init__(keys)
+        self.patch_size = np.asarray(patch_size)
+        self.tasks = tasks
+        self.rotation_prob = rotation_prob
+        self.max_angle = max_angle
+        self.zoom_prob = zoom_prob
+        self.zoom_range = tuple(zoom_range)
+        self.start = np.zeros(3, dtype=int)
+        self.matrix = np.eye(3)
+
+    def randomize(self, data: Mapping[Hashable, Any]) -> None:
+        """Draws ``start``, the first voxel of the patch, and ``matrix``, from the patch's axes to the volume's."""
+        room = np.asarray(data[self.keys[0]].shape[1:]) - self.patch_size
+        self.start = self.R.randint(0, room + 1)
+        foreground: Tensor = data["foreground"]
+        if data.get(FORCE_FOREGROUND) and len(foreground):
+            value = self.R.choice(foreground[:, 0].unique().numpy())
+            of_class = foreground[foreground[:, 0] == value, 1:]
+            middle = of_class[self.R.randint(len(of_class))].numpy()
+            self.start = np.clip(middle - self.patch_size // 2, 0, room)
+        self.matrix = self._draw_matrix(through_plane_axis(self.patch_size, self.tasks.one(data["task"])))
+
+    def _draw_matrix(self, through_plane: int | None) -> NDArray[np.float64]:
+        angles = np.zeros(3)
+        if self.R.random() < self.rotation_prob:
+            axes = range(3) if through_plane is None else (through_plane,)
+            for axis in axes:
+                angles[axis] = self.R.uniform(-self.max_angle, self.max_angle)
+        extent = np.ones(3)
+        if self.R.random() < self.zoom_prob:
+            low, high = self.zoom_range
+            # Shrinking and enlarging are equally likely, as in the official loader.
+            extent[:] = self.R.uniform(low, 1) if self.R.random() < 0.5 else self.R.uniform(1, high)
+            if through_plane is not None:
+                extent[through_plane] = 1
+        return Rotation.from_euler("xyz", angles, degrees=True).as_matrix() * extent
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        d = dict(data)
+        self.randomize(d)
+        turned = not np.array_equal(self.matrix, np.eye(3))
+        image, label = self.keys[:2]
+        for key, mode, padding in ((image, "bilinear", "border"), (label, "nearest", "zeros")):
+            if turned:
+                d[key] = _sample(d[key], self.start, self.patch_size, self.matrix, mode, padding)
+            else:
+                d[key] = d[key][(slice(None), *map(slice, self.start, self.start + self.patch_size))]
+        del d["foreground"]
+        d.pop(FORCE_FOREGROUND, None)
+        return d
+
+
+def through_plane_axis(patch_size: NDArray[Any], task: Task) -> int | None:
+    """The axis about which alone a patch is turned: across the slices, or across a flat patch; ``None`` for any."""
+    if task.anisotropic:
+        return int(np.argmax(task.spacing))
+    return int(np.argmin(patch_size)) if patch_size.max() > ANISOTROPY * patch_size.min() else None
+
+
+def _sample(
+    volume: Tensor, start: NDArray[Any], size: NDArray[Any], matrix: NDArray[np.float64], mode: str, padding: str
+) -> Tensor:
+    """Interpolates a patch that is turned on its middle: (C, D, H, W) -> (C, d, h, w) of the same type.
+
+    Args:
+        start, size: of the patch before it is turned.
+        matrix: (3, 3), from steps along the patch's axes to steps along the volume's.
+        mode, padding: as for ``torch.nn.functional.grid_sample``.
+    """
+    half = (size - 1) / 2
+    middle = start + half
+    reach = np.abs(matrix) @ half + 1
+    # The box that the patch reads from, so that a memory-mapped volume is not read whole.
+    low = np.clip(np.floor(middle - reach).astype(int), 0, np.asarray(volume.shape[1:]) - 1)
+    high = np.clip(np.ceil(middle + reach).astype(int) + 1, low + 1, volume.shape[1:])
+    box = volume[(slice(None), *map(slice, low, high))].float()
+    # Steps from the patch's middle, scaled so that -1 and 1 are the middles of the box's outer voxels.
+    to_unit = 2 / np.maximum(high - low - 1, 1)
+    matrix, shift = matrix * to_unit[:, None], (middle - low) * to_unit - 1
+    axes = [torch.arange(int(n)) - float(h) for n, h in zip(size, half)]
+    steps = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
+    grid = steps @ torch.from_numpy(matrix.T).float() + torch.from_numpy(shift).float()
+    patch = F.grid_sample(box[None], grid.flip(-1)[None], mode, padding, align_corners=True)[0]
+    return patch.to(volume.dtype)
