@@ -3,14 +3,18 @@
 import json
 import sys
 import zipfile
+from types import SimpleNamespace
 
 import pytest
+import torch
+from ignite.engine import Engine
 
 from tests.test_plan import write_case
 from uniseg_nets import PromptTunedUniSeg, UniSeg, cli, fetch
 from uniseg_nets.bundle import bundle_folder
 from uniseg_nets.checkpoints import convert, save_weights
-from uniseg_nets.licence import TERMS, authors_terms
+from uniseg_nets.handlers import WeightFiles
+from uniseg_nets.licence import TERMS, authors_terms, has_authors_terms, mark_terms
 from uniseg_nets.pack import pack_bundle
 from uniseg_nets.plan import PlanOptions, plan_dataset
 from uniseg_nets.transfer import load_pretrained
@@ -35,7 +39,7 @@ def official(ours, tmp_path):
 def packed(tmp_path):
     """Plans for weights, packs the network it starts from, and gives the plan and the archive's files."""
 
-    def pack(weights, edit=lambda plan: None):
+    def pack(weights, edit=lambda plan: None, tuned=lambda path: None):
         for index in range(2):
             write_case(tmp_path / "data", f"case{index}", seed=index)
         plan = plan_dataset(tmp_path / "data", tmp_path / "plan.json", PlanOptions(weights=str(weights)))
@@ -43,6 +47,7 @@ def packed(tmp_path):
         (tmp_path / "plan.json").write_text(json.dumps(plan))
         network = PromptTunedUniSeg(plan["slot"], in_channels=[2], out_channels=3, **SIZES)
         save_weights(load_pretrained(network, weights).state_dict(), tmp_path / "tuned.pt")
+        tuned(tmp_path / "tuned.pt")
         archive = zipfile.ZipFile(pack_bundle(tmp_path / "out", tmp_path / "plan.json", [tmp_path / "tuned.pt"]))
         return plan, {
             name.partition("/")[2]: archive.read(name).decode(errors="replace") for name in archive.namelist()
@@ -93,6 +98,22 @@ def test_a_bundle_tuned_from_own_weights_does_not(ours, packed):
     assert plan["pretrained_license"] is None
     assert TERMS not in files and "models/model.pt.license" not in files
     assert "non-commercial" not in files["docs/README.md"] + files["configs/metadata.json"]
+
+
+def test_a_training_that_starts_from_the_authors_weights_marks_what_it_leaves(tmp_path):
+    state = SimpleNamespace(epoch=1, best_metric_epoch=1)
+    for terms in (TERMS, None):  # the second in the first one's place
+        files = [tmp_path / "best.pt", tmp_path / "final.pt"]
+        handler = WeightFiles(torch.nn.Linear(1, 1), SimpleNamespace(state=state), *files, pretrained_license=terms)
+        engine = Engine(lambda engine, batch: None)
+        handler.attach(engine)
+        engine.run([0], max_epochs=1)
+        assert [has_authors_terms(file) for file in files] == [terms is not None] * 2
+
+
+def test_marked_weights_are_packed_with_their_terms_whatever_the_plan_says(ours, packed):
+    _, files = packed(ours, tuned=lambda path: mark_terms(path, authors=True))
+    assert files[TERMS] == authors_terms()
 
 
 def test_a_plan_that_says_nothing_of_the_licence_is_packed_with_the_authors_terms(ours, packed):

@@ -23,7 +23,7 @@ def authors_terms() -> str:
     return (bundle_folder("uniseg_upstream") / TERMS).read_text(encoding="utf-8")
 
 
-def has_authors_terms(weights: str | PathLike[str], official: bool) -> bool:
+def has_authors_terms(weights: str | PathLike[str], official: bool = False) -> bool:
     """Whether the authors' terms hold for a file.
 
     Args:

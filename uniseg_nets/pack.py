@@ -18,7 +18,7 @@ from uniseg_nets.bundle import bundle_folder, merged_config
 from uniseg_nets.checkpoints import save_weights
 from uniseg_nets.data.datalist import read_json
 from uniseg_nets.files import atomic_path, write_json
-from uniseg_nets.licence import TERMS, mark_terms
+from uniseg_nets.licence import TERMS, has_authors_terms, mark_terms
 from uniseg_nets.tasks import TaskTable
 from uniseg_nets.transfer import load_finetuned
 
@@ -71,6 +71,7 @@ def pack_bundle(
         raise ValueError(f"{plan} is no plan: it lacks task_entry; `uniseg plan` writes one")
     # A plan made before plans named the licence may have started from the authors' weights.
     authors = bool(planned.get("pretrained_license", planned.get("pretrained")))
+    authors |= any(has_authors_terms(file) for file in weights)
     task = TaskTable([content["task_entry"]]).tasks[0]
     name = re.sub(r"\W+", "_", task.name).strip("_").lower()
     source = bundle_folder(_SOURCE)
@@ -78,6 +79,7 @@ def pack_bundle(
     found = [f"$@bundle_root + '/models/{model}'" for model in models]
     inference = merged_config(source / "configs" / "inference.json", content, {"weights": found})
     again = {"pretrained": found[0], "new_tensors": [], "ckpt_dir": "$@bundle_root + '/models'"}
+    again["pretrained_license"] = TERMS if authors else None
     train = merged_config(source / "configs" / "train.json", content, again)
     network = ConfigParser(inference).get_parsed_content("network_def")
     with tempfile.TemporaryDirectory() as folder:
