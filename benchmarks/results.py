@@ -28,6 +28,6 @@ def append_row(path: Path, fields: Sequence[str], row: Mapping[str, Any]) -> Non
 
 
 def shown(values: Sequence[float]) -> str:
-    """Mean and, of several seeds, the standard deviation."""
-    spread = f" ± {statistics.pstdev(values):.3f}" if len(values) > 1 else ""
-    return f"{statistics.fmean(values):.3f}{spread}" if values else ""
+    """The mean and, of several seeds, each one's value, the lowest first."""
+    each = f" ({', '.join(f'{value:.3f}' for value in sorted(values))})" if len(values) > 1 else ""
+    return f"{statistics.fmean(values):.3f}{each}" if values else ""

@@ -1,4 +1,4 @@
-"""The divisions that the benchmarks' figures rest on."""
+"""The divisions that the benchmarks' figures rest on, and how they are shown."""
 
 import json
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.prompt_tuning import fundus, run
+from benchmarks.results import shown
 
 
 @pytest.mark.parametrize(("centre", "patients"), [(run.OLD, 30), (run.NEW, 27)])
@@ -20,3 +21,8 @@ def test_no_child_has_one_eye_trained_on_and_the_other_tested(test_data, tmp_pat
     content = json.loads((tmp_path / "new.json").read_text())
     children = [{int(Path(entry["image"]).stem[-3:]) // 2 for entry in side} for side in content.values()]
     assert len(content["validation"]) == 15 and not children[0] & children[1]
+
+
+def test_of_several_seeds_each_value_is_shown_beside_the_mean():
+    assert shown([0.5]) == "0.500" and shown([]) == ""
+    assert shown([0.6, 0.4]) == "0.500 (0.400, 0.600)"

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from uniseg_nets.reports import Report
 from uniseg_nets.reports.metrics import case_rows, summarise
 
 CLASSES = {1: "organ", 2: "tumour"}
@@ -67,4 +68,22 @@ def test_the_summary_means_only_over_cases_that_have_the_class():
     ]
     (organ, tumour) = summarise(found)
     assert organ["dice"] == pytest.approx((1 + 2 / 3) / 2)
-    assert (organ["present"], organ["absent"]) == (2, 1) and tumour["absent"] == 3 and np.isnan(tumour["dice"])
+    assert (
+        (organ["present"], organ["missed"], organ["absent"]) == (2, 0, 1)
+        and tumour["absent"] == 3
+        and np.isnan(tumour["dice"])
+    )
+
+
+def test_the_number_of_missed_cases_stands_beside_the_mean_of_hd95(write_scan, tmp_path, table, caplog):
+    caplog.set_level("INFO")
+    reference = write_scan("reference.nii.gz", cube((5, 5, 5)))
+    for name, found in (("good", cube((5, 5, 5))), ("missed", cube((5, 5, 5), value=0))):
+        write_scan(f"maps/spleen/{name}.nii.gz", found)
+    cases = [
+        {"name": name, "task": "spleen", "image": str(reference), "label": str(reference)}
+        for name in ("good", "missed")
+    ]
+    (row,) = Report(cases, tmp_path / "maps", tmp_path / "out", table, worst=0).write()
+    assert (row["hd95_mm"], row["missed"], row["dice"]) == (0, 1, 0.5)
+    assert "HD95 0.0 mm (of 1 cases; 1 missed and 0 invented have none), 2 cases" in caplog.text

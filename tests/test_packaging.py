@@ -1,4 +1,6 @@
+import os
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -6,6 +8,7 @@ from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
+import torch
 
 import uniseg_nets
 
@@ -39,22 +42,57 @@ def test_the_command_runs_as_a_module():
     assert "whole_body_tumour" in found.stdout
 
 
-@pytest.mark.slow
-def test_the_wheel_carries_the_bundles(tmp_path):
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "wheel",
-        "--no-deps",
-        "--no-build-isolation",
-        "-q",
-        "-w",
-        str(tmp_path),
-        ".",
+def test_nothing_says_that_the_package_comes_from_an_index():
+    """It is installed from a checkout or from a wheel built there."""
+    texts = [
+        *ROOT.glob("*.md"),
+        *ROOT.glob("docs/*.md"),
+        *ROOT.glob("bundles/**/*.md"),
+        *ROOT.glob("uniseg_nets/**/*.py"),
     ]
-    subprocess.run(command, cwd=ROOT, check=True)
-    (wheel,) = tmp_path.glob("*.whl")
-    files = zipfile.ZipFile(wheel).namelist()
-    for name in ("configs/inference.json", "configs/logging.conf", "models/demo.pt", "docs/README.md", "LICENSE"):
-        assert f"uniseg_nets/bundles/uniseg_upstream/{name}" in files
+    assert len(texts) > 100
+    for path in texts:
+        assert not re.search(r"pip install[^#\n]*uniseg-nets", path.read_text()), path
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """The wheel, built from a copy without what earlier builds left."""
+    folder = tmp_path_factory.mktemp("wheel")
+    unwanted = shutil.ignore_patterns(
+        "build", "dist", "*.egg-info", "__pycache__", "runs", "eval*", "fold*", "model.pt*"
+    )
+    for name in ("uniseg_nets", "bundles"):
+        shutil.copytree(ROOT / name, folder / "source" / name, ignore=unwanted)
+    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, folder / "source" / name)
+    options = ["--no-deps", "--no-build-isolation", "-q", "-w", str(folder)]
+    subprocess.run([sys.executable, "-m", "pip", "wheel", *options, "."], cwd=folder / "source", check=True)
+    (found,) = folder.glob("*.whl")
+    return found
+
+
+@pytest.mark.slow
+def test_the_wheel_carries_every_file_of_package_and_bundles(wheel):
+    files = set(zipfile.ZipFile(wheel).namelist())
+    source = wheel.parent / "source"
+    package = {str(path.relative_to(source)) for path in source.glob("uniseg_nets/**/*") if path.is_file()}
+    bundles = {f"uniseg_nets/{path.relative_to(source)}" for path in source.glob("bundles/**/*") if path.is_file()}
+    assert {f"uniseg_nets/bundles/uniseg_upstream/{name}" for name in ("models/demo.pt", "LICENSE.weights")} <= bundles
+    assert package | bundles <= files, sorted((package | bundles) - files)
+
+
+@pytest.mark.slow
+def test_the_wheel_alone_runs_the_demo_in_an_empty_environment(wheel, tmp_path):
+    """With its dependencies from the index, from a folder of its own, with nothing of the checkout at hand."""
+    subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "venv")], check=True)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    same = f"torch=={torch.__version__.partition('+')[0]}"
+    pip = [str(tmp_path / "venv" / "bin" / "python"), "-m", "pip", "install", "-q"]
+    subprocess.run([*pip, same, str(wheel)], cwd=tmp_path, env=environment, check=True)
+    (tmp_path / "work").mkdir()
+    command = [str(tmp_path / "venv" / "bin" / "uniseg"), "demo", "out"]
+    found = subprocess.run(command, cwd=tmp_path / "work", env=environment, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr[-3000:]
+    assert str(ROOT) not in found.stdout + found.stderr
+    assert "liver" in found.stdout and list((tmp_path / "work" / "out").rglob("liver_*.nii.gz"))

@@ -9,6 +9,7 @@ from uniseg_nets.data import fold_cases
 from uniseg_nets.phantom import write_phantoms
 from uniseg_nets.plan import PlanOptions, plan_dataset
 from uniseg_nets.plan.choose import choose_patch, choose_spacing
+from uniseg_nets.plan.slot import check_slot, nearest_slot
 
 AFFINE = np.diag([1.5, 1.5, 3.0, 1.0])
 
@@ -264,6 +265,34 @@ def test_a_case_without_foreground_is_named_and_kept(patients, tmp_path, caplog)
     plan = plan_dataset(patients, tmp_path / "plan.json")
     assert "no foreground in 1 of 5 cases, kept as such: healthy" in caplog.text
     assert "healthy" in [case["name"] for case in plan["data"]]
+
+
+@pytest.mark.parametrize(
+    ("channels", "classes", "name"),
+    [
+        (["CT"], ["aorta"], "liver"),
+        (["CT"], ["Spleen", "stomach"], "spleen"),
+        (["T1"], ["hippocampus"], "prostate"),
+        (["CT", "PET"], ["lesion"], "whole_body_tumour"),
+        (["T1", "T2", "FLAIR"], ["lesion"], "brain_tumour"),
+        (["T1", "T1ce", "T2", "FLAIR"], ["tumour"], "brain_tumour"),
+    ],
+)
+def test_the_slot_is_the_task_nearest_in_channels_then_in_classes(table, channels, classes, name):
+    assert nearest_slot(channels, classes, len(table)) == table.one(name).id
+    assert nearest_slot(channels, classes, 7) == 0  # weights of another table, whose tasks nobody knows
+
+
+def test_a_slot_is_named_by_task_or_id_and_wrong_ones_are_refused(table, patients, tmp_path, demo_weights):
+    assert check_slot("spleen", 11) == check_slot("6", 11) == check_slot(6, 11) == 6
+    assert check_slot(0, 7) == 0 and check_slot(None, 7) == "none"
+    with pytest.raises(ValueError, match="slot is 7, the weights know tasks 0 to 6"):
+        check_slot(7, 7)
+    with pytest.raises(ValueError, match="slot is 'spleen', but the weights know 7 tasks, not the official 11"):
+        check_slot("spleen", 7)
+    with pytest.raises(ValueError, match="did you mean 'liver'"):
+        plan_dataset(patients, tmp_path / "plan.json", PlanOptions(weights=str(demo_weights), slot="livr"))
+    assert not (tmp_path / "plan.json").exists()
 
 
 def test_spacing_is_the_median_but_for_a_coarse_axis():

@@ -62,7 +62,7 @@ def test_a_run_leaves_statistics_previews_and_a_page(run):
 
 
 def test_the_page_sorts_and_leafs_in_a_browser(run, tmp_path):
-    driver = pytest.importorskip("playwright.sync_api", reason="a browser: pip install 'uniseg-nets[browser]'")
+    driver = pytest.importorskip("playwright.sync_api", reason="a browser: pip install playwright")
     program = shutil.which("chromium") or shutil.which("google-chrome")
     if not program:
         pytest.skip("a browser: install Chromium")

@@ -1,9 +1,13 @@
 import pytest
 import torch
+from monai.bundle import ConfigParser
 from torch import nn
 
+from tests.test_plan import write_case
 from uniseg_nets import PromptTunedUniSeg, UniSeg, UniSegBackbone
+from uniseg_nets.bundle import bundle_folder, merged_config
 from uniseg_nets.checkpoints import save_weights
+from uniseg_nets.plan import PlanOptions, plan_dataset
 from uniseg_nets.transfer import load_finetuned, load_pretrained
 
 SIZES = {"base_features": 4, "max_features": 8}
@@ -25,6 +29,47 @@ def report(caplog):
 @pytest.fixture(autouse=True)
 def _logged(caplog):
     caplog.set_level("INFO")
+
+
+def planned(tmp_path, weights, **options):
+    """The fine-tuning's config with a plan for two MR channels."""
+    if not (tmp_path / "data").exists():
+        for index in range(2):
+            write_case(tmp_path / "data", f"case{index}", seed=index)
+    plan = plan_dataset(tmp_path / "data", tmp_path / "plan.json", PlanOptions(weights=str(weights), **options))
+    return merged_config(bundle_folder("uniseg_finetune") / "configs" / "train.json", plan)
+
+
+def first_stage(network, x, task=0):
+    """Features of the decoder's first stage."""
+    features = network.eval().encode(x)
+    bottom = torch.cat((features[-1], network.select(network.prompts(features), task)), dim=1)
+    return network.decoder.climb(features, bottom, 0, 1)
+
+
+@torch.no_grad()
+def test_a_planned_network_starts_from_the_features_of_its_slot_for_all_slots(tmp_path, caplog):
+    torch.manual_seed(3)
+    known = UniSeg(**SIZES, **PATCH, spread_prompts=True)
+    save_weights(known.state_dict(), tmp_path / "spread.pt")
+    config, x = planned(tmp_path, tmp_path / "spread.pt", slot="prostate"), torch.randn(1, 2, 32, 64, 64)
+    assert config["slot"] == 8
+    backbone = load_pretrained(UniSegBackbone([2], 3, **SIZES), tmp_path / "spread.pt")
+    for slot in range(known.num_tasks):
+        caplog.clear()
+        network = ConfigParser(config | {"slot": slot}).get_parsed_content("started")
+        wanted = first_stage(known, x, slot)
+        assert (first_stage(network, x) - wanted).norm() < 1e-5 * wanted.norm()
+        assert report(caplog).prompt.startswith(f"the decoder is told task {slot} of the weights")
+        if slot > 2:  # without the prompt, the features of a task that has a loud one are lost
+            assert (first_stage(backbone, x) - wanted).norm() > 0.5 * wanted.norm()
+
+
+def test_without_a_slot_the_plan_s_network_has_no_prompt(tmp_path, pretrained, caplog):
+    config = planned(tmp_path, pretrained, slot="none")
+    network = ConfigParser(config).get_parsed_content("started")
+    assert type(network) is UniSegBackbone
+    assert report(caplog).prompt.startswith("cut off") and "decoder.upsamples.0.weight" in report(caplog).adapted
 
 
 def test_a_released_file_starts_the_backbone_with_one_adapted_tensor(test_data, caplog):

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from uniseg_nets.files import atomic_path, sha256_of
+from uniseg_nets.licence import has_authors_terms, mark_terms
 from uniseg_nets.nets import UniSeg
 from uniseg_nets.nets.unet import TOTAL_STRIDE
 
@@ -155,16 +156,23 @@ def save_weights(state: Mapping[str, Tensor], path: str | PathLike[str]) -> str:
 def convert(source: str | PathLike[str], target: str | PathLike[str], to_official: bool = False) -> Weights:
     """Converts a checkpoint to our layout, or to the official one; returns what was found in ``source``.
 
-    The official layout is written without optimiser state: enough to predict and to start a training from.
+    The official layout is written without optimiser state: enough to predict and to start a training from. The licence
+    goes along, see :mod:`uniseg_nets.licence`.
 
     Raises:
         FileNotFoundError, ValueError: see :func:`read_weights`.
     """
     found = read_weights(source)
-    if not to_official:
+    if to_official:
+        _save_official(found.state, target)
+    else:
         save_weights(found.state, target)
-        return found
-    state = {_rename(name, to_official=True): tensor for name, tensor in found.state.items()}
+    mark_terms(target, has_authors_terms(source, found.official))
+    return found
+
+
+def _save_official(ours: Mapping[str, Tensor], target: str | PathLike[str]) -> None:
+    state = {_rename(name, to_official=True): tensor for name, tensor in ours.items()}
     ordered = sorted(state, key=lambda name: _OFFICIAL_ORDER.index(name.split(".")[0]))
     checkpoint = {
         "epoch": 0,
@@ -175,7 +183,6 @@ def convert(source: str | PathLike[str], target: str | PathLike[str], to_officia
     }
     with atomic_path(target) as temporary:
         torch.save(checkpoint, temporary)
-    return found
 
 
 def _load(path: Path) -> Any:

@@ -130,7 +130,7 @@ def convert(source: str, target: str, to_official: bool = False) -> None:
 
 
 def fetch_weights(file: str | None = None, output: str | None = None) -> None:
-    """Get the authors' weights and put them where the bundle looks for them.
+    """Print the licence of the authors' weights, get them and put them where the bundle looks for them.
 
     Args:
         file: a checkpoint downloaded already (offline, behind a proxy); downloaded by default.
@@ -138,8 +138,10 @@ def fetch_weights(file: str | None = None, output: str | None = None) -> None:
     """
     from uniseg_nets.bundle import bundle_folder
     from uniseg_nets.fetch import fetch_weights as fetch
+    from uniseg_nets.licence import authors_terms
 
     target = Path(str(output)) if output else bundle_folder(_UPSTREAM) / "models" / "model.pt"
+    print(authors_terms(), flush=True)
     found = fetch(target, None if file is None else str(file))
     print(f"found:  {found}\nwrote:  {target}\nSHA-256 {sha256_of(target)}")
 
@@ -199,6 +201,7 @@ def plan(
     axes: str | None = None,
     ct_scaling: str = "percentiles",
     weights: str | None = None,
+    slot: str | int | None = "nearest",
     folds: int = 5,
     memory_gib: float = 8.0,
     batch_size: int = 2,
@@ -218,6 +221,8 @@ def plan(
             default it follows from voxel sizes and headers.
         ct_scaling: of CT: "percentiles" of the data set's labelled voxels, or "window" for -325 to 325 HU.
         weights: pretrained UniSeg weights to start from; those of `uniseg fetch-weights` by default, where they are.
+        slot: the task of the weights to start from, a name or an id; "nearest" in channels and classes; or "none" to
+            cut the prompt off, as the authors do.
         folds: of the cross-validation, where the data set brings none.
         memory_gib: for a training step; the patch follows from it.
         batch_size: patches a step.
@@ -240,6 +245,7 @@ def plan(
         axes=axes,
         ct_scaling=ct_scaling,
         weights=weights,
+        slot=slot,
         folds=int(folds),
         memory_gib=float(memory_gib),
         batch_size=int(batch_size),
@@ -249,13 +255,14 @@ def plan(
     )
     found = plan_dataset(str(data), str(out), options)
     entry = found["task_entry"]
+    start = f", task {found['slot']} of it" if "slot" in found else ""
     patients, used = ({read(case) for case in found["data"]} for read in (group_of, itemgetter("fold")))
     print(
         f"{entry['name']}: {len(found['data'])} cases of {len(patients)} patients in {len(used)} folds\n"
         f"channels {', '.join(entry['channels'])}; "
         f"labels {', '.join(f'{value} {label}' for value, label in zip(entry['values'], entry['classes']))}\n"
         f"axes in {entry['axes']} order, spacing {entry['spacing']} mm, patch {found['patch_size']} voxels (z, y, x)\n"
-        f"pretrained weights: {weights or 'none, see `uniseg fetch-weights`; training starts from scratch'}\n"
+        f"pretrained weights: {weights or 'none, see `uniseg fetch-weights`; training starts from scratch'}{start}\n"
         f"wrote {out}"
     )
 

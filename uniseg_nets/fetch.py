@@ -8,6 +8,7 @@ from os import PathLike
 from pathlib import Path
 
 from uniseg_nets.checkpoints import Weights, convert
+from uniseg_nets.licence import mark_terms
 
 __all__ = ["fetch_weights"]
 
@@ -20,7 +21,7 @@ _REMEDY = f"download {_ADDRESS} with a browser on any machine and run `uniseg fe
 
 
 def fetch_weights(target: str | PathLike[str], file: str | PathLike[str] | None = None) -> Weights:
-    """Writes the official weights in our layout to ``target``, with their SHA-256 in ``target``.sha256.
+    """Writes the official weights in our layout to ``target``; their SHA-256 and their licence go beside it.
 
     Args:
         target: where to; appears whole or not at all.
@@ -31,12 +32,13 @@ def fetch_weights(target: str | PathLike[str], file: str | PathLike[str] | None 
         FileNotFoundError, ValueError: see :func:`uniseg_nets.checkpoints.read_weights`.
     """
     target = Path(target)
-    if file is not None:
-        return convert(file, target)
     with tempfile.TemporaryDirectory() as folder:
-        downloaded = Path(folder) / "official.pth"
-        _download(downloaded)
-        return convert(downloaded, target)
+        if file is None:
+            file = Path(folder) / "official.pth"
+            _download(file)
+        found = convert(file, target)
+    mark_terms(target, authors=True)
+    return found
 
 
 def _download(target: Path) -> None:
@@ -44,7 +46,7 @@ def _download(target: Path) -> None:
         import gdown
     except ImportError as error:
         raise ConnectionError(
-            f"downloading needs gdown: `pip install 'uniseg-nets[fetch]'`; or, without it, {_REMEDY}"
+            f"downloading needs gdown, which is not installed: `pip install gdown`; or, without it, {_REMEDY}"
         ) from error
     logger.info("downloading %s", _ADDRESS)
     try:

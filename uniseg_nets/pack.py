@@ -18,6 +18,7 @@ from uniseg_nets.bundle import bundle_folder, merged_config
 from uniseg_nets.checkpoints import save_weights
 from uniseg_nets.data.datalist import read_json
 from uniseg_nets.files import atomic_path, write_json
+from uniseg_nets.licence import TERMS, has_authors_terms, mark_terms
 from uniseg_nets.tasks import AXES, TaskTable
 from uniseg_nets.transfer import load_finetuned
 
@@ -25,7 +26,7 @@ __all__ = ["pack_bundle", "zip_bundle"]
 
 _SOURCE = "uniseg_finetune"
 # What a plan knows of patients and of this machine stays here.
-_PRIVATE = ("data", "fingerprint", "pretrained", "pretrained_sizes")
+_PRIVATE = ("data", "fingerprint", "pretrained", "pretrained_license", "pretrained_sizes")
 _COPIED = (
     "configs/logging.conf",
     "configs/accurate.json",
@@ -37,6 +38,7 @@ _COPIED = (
     "LICENSE",
 )
 _RUNS = ("runs", "eval")
+_NON_COMMERCIAL = "trained from the authors' UniSeg weights, for non-commercial purposes only"
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 
 
@@ -48,7 +50,8 @@ def pack_bundle(
 ) -> Path:
     """Writes ``OUTPUT/NAME_vVERSION.zip``, NAME being the plan's task.
 
-    It holds configs with the plan merged in, metadata with its labels, the weights and their hashes; no name of a case.
+    It holds configs with the plan merged in, metadata with its labels, the weights, their hashes and their licence; no
+    name of a case.
 
     Args:
         output: folder.
@@ -62,9 +65,13 @@ def pack_bundle(
     """
     if not _VERSION.fullmatch(version):
         raise ValueError(f"version is {version!r}, expected three numbers such as 1.0.0")
-    content = {key: value for key, value in read_json(Path(plan)).items() if key not in _PRIVATE}
+    planned = read_json(Path(plan))
+    content = {key: value for key, value in planned.items() if key not in _PRIVATE}
     if "task_entry" not in content:
         raise ValueError(f"{plan} is no plan: it lacks task_entry; `uniseg plan` writes one")
+    # A plan made before plans named the licence may have started from the authors' weights.
+    authors = bool(planned.get("pretrained_license", planned.get("pretrained")))
+    authors |= any(has_authors_terms(file) for file in weights)
     task = TaskTable([content["task_entry"]]).tasks[0]
     name = re.sub(r"\W+", "_", task.name).strip("_").lower()
     source = bundle_folder(_SOURCE)
@@ -72,19 +79,21 @@ def pack_bundle(
     found = [f"$@bundle_root + '/models/{model}'" for model in models]
     inference = merged_config(source / "configs" / "inference.json", content, {"weights": found})
     again = {"pretrained": found[0], "new_tensors": [], "ckpt_dir": "$@bundle_root + '/models'"}
+    again["pretrained_license"] = TERMS if authors else None
     train = merged_config(source / "configs" / "train.json", content, again)
     network = ConfigParser(inference).get_parsed_content("network_def")
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / name
         for file, model in zip(weights, models):
             save_weights(load_finetuned(network, file).state_dict(), root / "models" / model)
+            mark_terms(root / "models" / model, authors)
         texts = {"configs/inference.json": inference, "configs/train.json": train}
-        texts["configs/metadata.json"] = _metadata(source, content, version)
-        for place in _COPIED:
+        texts["configs/metadata.json"] = _metadata(source, content, version, authors)
+        for place in (*_COPIED, TERMS) if authors else _COPIED:
             _write(root / place, (source / place).read_text(encoding="utf-8"))
         for place, value in texts.items():
             write_json(root / place, value)
-        _write(root / "docs" / "README.md", _readme(name, content))
+        _write(root / "docs" / "README.md", _readme(name, content, authors))
         return zip_bundle(root, output)
 
 
@@ -105,7 +114,7 @@ def zip_bundle(bundle: str | PathLike[str], output: str | PathLike[str]) -> Path
     return target
 
 
-def _metadata(source: Path, plan: Mapping[str, Any], version: str) -> dict[str, Any]:
+def _metadata(source: Path, plan: Mapping[str, Any], version: str, authors: bool) -> dict[str, Any]:
     metadata = read_json(source / "configs" / "metadata.json")
     entry = plan["task_entry"]
     metadata |= {
@@ -117,6 +126,7 @@ def _metadata(source: Path, plan: Mapping[str, Any], version: str) -> dict[str, 
         "authors": "unnamed",
         "copyright": "unnamed",
         "data_source": "unnamed",
+        "weights_license": f"{_NON_COMMERCIAL}, see {TERMS}" if authors else "unnamed",
         "image_classes": ", ".join(entry["channels"]),
     }
     data = metadata["network_data_format"]
@@ -129,8 +139,13 @@ def _metadata(source: Path, plan: Mapping[str, Any], version: str) -> dict[str, 
     return metadata
 
 
-def _readme(name: str, plan: Mapping[str, Any]) -> str:
+def _readme(name: str, plan: Mapping[str, Any], authors: bool) -> str:
     entry = plan["task_entry"]
+    terms = (
+        f"The weights are {_NON_COMMERCIAL}: see {TERMS}."
+        if authors
+        else "Say here under which licence the weights are."
+    )
     labels = "\n".join(f"- {value}: {label}" for value, label in zip(entry["values"], entry["classes"]))
     return f"""# {entry["name"]}
 
@@ -138,12 +153,12 @@ UniSeg's U-Net, fine-tuned. Channels in order: {", ".join(entry["channels"])}. L
 
 {labels}
 
-    pip install uniseg-nets
+    pip install CHECKOUT_OR_WHEEL        # of UniSeg for MONAI, uniseg-nets {uniseg_nets.__version__} or newer
     cd {name}
     python -m monai.bundle run --config_file configs/inference.json --dataset_dir DIR --output_dir OUT
 
 Research only: not a medical device, not for diagnosis or treatment. Say here on which data it was trained and how good
-it is on which others.
+it is on which others. {terms}
 """
 
 

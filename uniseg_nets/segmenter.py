@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from uniseg_nets.bundle import parser_cause
 from uniseg_nets.checkpoints import read_weights
-from uniseg_nets.nets import UniSeg
+from uniseg_nets.nets import PromptTunedUniSeg, UniSeg
 from uniseg_nets.transforms.export import label_names
 
 __all__ = ["Segmenter"]
@@ -49,7 +49,8 @@ class Segmenter:
         self._parser.update({"bundle_root": str(root), **overrides})
         tasks, task, values = (self._part(name) for name in ("tasks", "task", "label_values"))
         self.labels = label_names(tasks, task, values)
-        if isinstance(self._part("network_def"), UniSeg):
+        network = self._part("network_def")
+        if isinstance(network, UniSeg) and not isinstance(network, PromptTunedUniSeg):  # a plan has that one's sizes
             # Other weights than the official ones may have been trained on another patch.
             self._parser.update(read_weights(self._part("weights")).overrides())
         self._network = self._part("network").eval()

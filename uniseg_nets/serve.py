@@ -114,7 +114,7 @@ def make_label_app(
     (app / "main.py").rename(app / "bundle_app.py")
     (app / "main.py").write_text(_MAIN, encoding="utf-8")
     copy = app / "model" / bundle.name
-    shutil.copytree(bundle, copy, ignore=shutil.ignore_patterns("runs", "eval", "*.pt", "*.sha256"))
+    shutil.copytree(bundle, copy, ignore=shutil.ignore_patterns("runs", "eval", "*.pt", "*.sha256", "*.license"))
     shutil.copy(weights, copy / "models" / "model.pt")
     laid = [read_json(bundle / "configs" / overlay) for overlay in overlays]
     for overlay in laid:

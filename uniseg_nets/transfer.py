@@ -1,7 +1,8 @@
 """From pretrained weights to a network for other data: what is taken over, what is adapted, what is new.
 
-Ye et al., MICCAI 2023, section 2.4 and the official release's downstream trainer: the U-Net is kept, the prompt's
-channel of the first up-sampling is cut off, the heads are new.
+The heads are new. A network with prompts keeps them and starts exactly from what one task of the weights, its slot,
+computes. A network without them loses the prompt's channel of the first up-sampling, as in Ye et al., MICCAI 2023,
+section 2.4 and the official release's downstream trainer; it starts as if the prompt were zero, which no task's is.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from torch.nn import functional as F
 
 from uniseg_nets.checkpoints import read_state, state_faults
 from uniseg_nets.freezing import train_only
-from uniseg_nets.nets import UniSegBackbone
+from uniseg_nets.nets import PromptTunedUniSeg, UniSeg, UniSegBackbone
 
 __all__ = ["TransferReport", "fold_weights", "load_finetuned", "load_pretrained"]
 
@@ -40,19 +41,21 @@ class TransferReport:
         adapted: taken over after a change of shape, with what was done.
         new: left at their initial values.
         unused: of the file, not taken over.
+        prompt: which task of the weights the network starts from.
     """
 
     loaded: list[str] = field(default_factory=list)
     adapted: dict[str, str] = field(default_factory=dict)
     new: list[str] = field(default_factory=list)
     unused: list[str] = field(default_factory=list)
+    prompt: str = ""
 
     def __str__(self) -> str:
         adapted = "".join(f"\n  {name}: {what}" for name, what in self.adapted.items())
         return (
             f"{len(self.loaded)} tensors loaded, {len(self.adapted)} adapted, {len(self.new)} new, "
             f"{len(self.unused)} of the file unused{adapted}\n  new: {_grouped(self.new)}"
-            f"\n  unused: {_grouped(self.unused)}"
+            f"\n  unused: {_grouped(self.unused)}\n  prompt: {self.prompt}"
         )
 
 
@@ -82,6 +85,7 @@ def load_pretrained(
         state, _ = read_state(weights)
         chosen, report = _fit(state, network.state_dict(), tuple(new), Path(weights))
         network.load_state_dict(chosen)
+        report.prompt = _prompt(network)
         logger.info("pretrained weights %s: %s", weights, report)
     train_only(network, frozen=frozen)
     return network
@@ -157,6 +161,14 @@ def _fit(
         )
     report.unused = [name for name in state if name not in used]
     return chosen, report
+
+
+def _prompt(network: UniSegBackbone) -> str:
+    if isinstance(network, PromptTunedUniSeg):
+        return f"the decoder is told task {network.slot} of the weights, as in their training"
+    if isinstance(network, UniSeg):
+        return "the decoder is told each sample's own task"
+    return "cut off; the decoder's features differ from those of every task (`uniseg plan --slot` keeps one task's)"
 
 
 def _adapted(name: str, source: Tensor, target: Tensor) -> tuple[Tensor | None, str]:

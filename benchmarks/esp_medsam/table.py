@@ -1,4 +1,4 @@
-"""Gathers what ran: Dice a set and variant, mean and deviation over seeds, and costs.
+"""Gathers what ran: Dice a set and variant, mean and each seed's value, and costs.
 
 python -m benchmarks.esp_medsam.table OUT
 """

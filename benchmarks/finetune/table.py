@@ -1,4 +1,4 @@
-"""Gathers what ran: Dice by data set, number of cases and variant, mean and deviation over seeds.
+"""Gathers what ran: Dice by data set, number of cases and variant, mean and each seed's value.
 
 python -m benchmarks.finetune.table OUT [--figure docs/finetuning.png]
 """

@@ -1,4 +1,4 @@
-"""Gathers what ran: Dice a task, mean and deviation over seeds, and the learning curves.
+"""Gathers what ran: Dice a task, mean and each seed's value, and the learning curves.
 
 python -m benchmarks.multitask.table OUT [--figure docs/multitask.png]
 """

@@ -1,6 +1,6 @@
-"""Gathers what ran: new and old centre's Dice by number of cases and variant, mean and deviation over seeds.
+"""Gathers what ran: new and old centre's Dice by number of cases and variant, mean and each seed's value.
 
-python -m benchmarks.prompt_tuning.table OUT [--figure docs/prompt_tuning.png]
+python -m benchmarks.prompt_tuning.table OUT [--figure FIGURE.png]
 
 OUT is that of ``benchmarks.prompt_tuning.run`` or of ``benchmarks.prompt_tuning.fundus``.
 

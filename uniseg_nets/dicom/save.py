@@ -36,7 +36,7 @@ class SaveDicomSegd(Transform):
         try:
             from uniseg_nets.dicom.segmentation import write_dicom_seg
         except ImportError as error:
-            raise ImportError("DICOM Segmentations need highdicom: `pip install 'uniseg-nets[dicom]'`") from error
+            raise ImportError("DICOM Segmentations need highdicom: `pip install highdicom`") from error
         self._write = write_dicom_seg
         self.saver = saver
         self.images = {case["name"]: case["image"] for case in cases}

@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 class ClipGradients:
-    """Scales the gradients of a network down to a largest norm (12 in the official recipe).
+    """Scales the gradients of a network down to a largest norm (12 in the official release).
 
     Under AMP the gradients are unscaled first, so that the norm means the same as in full precision. Gradients that are
     no numbers, which reduced precision gives now and then, are dropped, and the step does nothing.

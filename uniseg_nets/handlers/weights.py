@@ -12,6 +12,7 @@ from monai.engines import Evaluator
 
 from uniseg_nets.checkpoints import save_weights
 from uniseg_nets.handlers.ranks import is_first_rank, unwrapped
+from uniseg_nets.licence import mark_terms
 
 __all__ = ["WeightFiles"]
 
@@ -30,15 +31,23 @@ class WeightFiles:
         validator: says by its ``state`` which epoch was the best.
         best: file of the best weights.
         final: file of the last weights.
+        pretrained_license: what the training started from is under the authors' terms, and so are these files; ``None``
+            where it is not.
     """
 
     def __init__(
-        self, weights: Any, validator: Evaluator, best: str | PathLike[str], final: str | PathLike[str]
+        self,
+        weights: Any,
+        validator: Evaluator,
+        best: str | PathLike[str],
+        final: str | PathLike[str],
+        pretrained_license: str | None = None,
     ) -> None:
         self.weights = weights
         self.validator = validator
         self.best = Path(best)
         self.final = Path(final)
+        self.pretrained_license = pretrained_license
 
     def attach(self, engine: Engine) -> None:
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._save_best)
@@ -56,4 +65,5 @@ class WeightFiles:
     def _save(self, path: Path) -> None:
         if is_first_rank():
             save_weights(unwrapped(self.weights).state_dict(), path)
+            mark_terms(path, self.pretrained_license is not None)
             logger.info("weights written to %s", path)

@@ -97,7 +97,8 @@ class UniSeg(UniSegBackbone):
 class PromptTunedUniSeg(UniSeg):
     """A UniSeg that serves one new task through the prompt of a task it knows.
 
-    With everything frozen but its prompt (and FUSE, or the heads), the shared network stays as it is for all others.
+    Its features are exactly those of the pretrained network for the slot's task, whatever the weights are. With
+    everything frozen but its prompt (and FUSE, or the heads), the shared network stays as it is for all others.
 
     Args:
         slot: id of the known task whose prompt the new one starts from; the nearest in modality and organ serves best.

@@ -22,6 +22,7 @@ from uniseg_nets.plan.examine import CaseFacts, examine
 from uniseg_nets.plan.folds import by_patient, planned_cases
 from uniseg_nets.plan.layouts import DataSet, read_layout
 from uniseg_nets.plan.scaling import CT_SCALINGS, choose_mask, choose_scaling
+from uniseg_nets.plan.slot import NEAREST, NO_SLOT, check_slot, nearest_slot
 from uniseg_nets.tasks import AXES
 from uniseg_nets.transforms.grid import Grid
 
@@ -41,6 +42,8 @@ class PlanOptions:
         axes: order of the axes, ``anatomical`` or ``acquisition``; chosen by voxel sizes and headers by default.
         ct_scaling: ``percentiles`` of the data set or the official Hounsfield ``window``, for channels named CT.
         weights: pretrained weights, whose sizes the network takes.
+        slot: the task of the weights to start from: an id, an official name, ``nearest``, or ``none`` for a network
+            without prompt.
         folds: number of cross-validation folds, where the data set brings none.
         memory_gib: for a training step; the patch follows.
         batch_size: patches a step.
@@ -55,6 +58,7 @@ class PlanOptions:
     axes: str | None = None
     ct_scaling: str = "percentiles"
     weights: str | None = None
+    slot: str | int | None = NEAREST
     folds: int = 5
     memory_gib: float = 8.0
     batch_size: int = 2
@@ -82,6 +86,7 @@ def plan_dataset(
             or faults, all named, with what to do; nothing is written then.
     """
     options = options or PlanOptions()
+    pretrained = _pretrained_network(options)
     data = by_patient(read_layout(source), options.group)
     if data.unpaired:
         logger.warning("image or label map alone, left out: %s", listing(data.unpaired))
@@ -99,7 +104,9 @@ def plan_dataset(
     empty = [case.name for case in kept if not case.voxels]
     if empty:
         logger.warning("no foreground in %d of %d cases, kept as such: %s", len(empty), len(kept), listing(empty))
-    plan = _plan(data, kept, channels, labels, options)
+    if pretrained.get("slot") == NEAREST:
+        pretrained["slot"] = nearest_slot(channels, list(labels.values()), pretrained["pretrained_sizes"]["tasks"])
+    plan = _plan(data, kept, channels, labels, pretrained, options)
     with atomic_path(output) as temporary:
         temporary.write_text(_pretty(plan), encoding="utf-8")
     return plan
@@ -186,6 +193,7 @@ def _plan(
     facts: Sequence[CaseFacts],
     channels: Sequence[str],
     labels: Mapping[int, str],
+    sizes: Mapping[str, Any],
     options: PlanOptions,
 ) -> dict[str, Any]:
     axes = _axes(facts, options.axes)
@@ -193,7 +201,6 @@ def _plan(
     mirror_axes, sided = choose_mirror_axes(grids, list(labels.values()))
     if sided:
         logger.info("%s", sided)
-    sizes = _network_sizes(options.weights)
     spacing = choose_spacing([grid.spacing for grid in grids], [grid.stored_shape for grid in grids])
     extents = [case.extent(axes) / spacing for case in facts]
     base_features = sizes.get("network_def#base_features", 32)
@@ -218,16 +225,32 @@ def _plan(
     }
 
 
-def _network_sizes(weights: str | None) -> dict[str, Any]:
-    if weights is None:
+def _pretrained_network(options: PlanOptions) -> dict[str, Any]:
+    """What the configs need to make the network of the pretrained weights, told the task of its slot."""
+    if options.weights is None:
         return {}
     from uniseg_nets.checkpoints import read_weights
+    from uniseg_nets.licence import TERMS, has_authors_terms
 
-    found = read_weights(weights)
+    found = read_weights(options.weights)
     sizes, kept = found.sizes, found.overrides()
     del kept["patch_size"]  # chosen for the data
     pretrained = {"tasks": sizes["num_tasks"], "in_channels": sizes["in_channels"], "patch_size": sizes["patch_size"]}
-    return {"pretrained": str(Path(weights).resolve()), "pretrained_sizes": pretrained, **kept}
+    slot = check_slot(options.slot, sizes["num_tasks"])
+    if slot != NO_SLOT:
+        kept |= {
+            "slot": slot,
+            "network_def#_target_": "uniseg_nets.PromptTunedUniSeg",
+            "network_def#slot": "@slot",
+            "network_def#num_tasks": sizes["num_tasks"],
+            "network_def#patch_size": sizes["patch_size"],  # of the universal prompt
+        }
+    return {
+        "pretrained": str(Path(options.weights).resolve()),
+        "pretrained_license": TERMS if has_authors_terms(options.weights, found.official) else None,
+        "pretrained_sizes": pretrained,
+        **kept,
+    }
 
 
 def _axes(facts: Sequence[CaseFacts], asked: str | None) -> str:

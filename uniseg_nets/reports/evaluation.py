@@ -68,7 +68,9 @@ class Report(CaseReport):
         self._picture(rows)
         for row in summary:
             logger.info(
-                "%(task)s %(class)s: Dice %(dice).3f, NSD %(nsd).3f, HD95 %(hd95_mm).1f mm, %(cases)d cases", row
+                "%(task)s %(class)s: Dice %(dice).3f, NSD %(nsd).3f, HD95 %(hd95_mm).1f mm (of %(present)d cases; "
+                "%(missed)d missed and %(invented)d invented have none), %(cases)d cases",
+                row,
             )
         return summary
 

@@ -65,7 +65,10 @@ def case_rows(
 
 
 def summarise(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Mean figures of each task and class over the cases that have them, and how often each status came."""
+    """Mean figures of each task and class over the cases that have them, and how often each status came.
+
+    A missed or invented class has no HD95, so that its mean is over ``present`` cases alone: read ``missed`` beside it.
+    """
     groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for row in rows:
         groups.setdefault((row["task"], row["class"]), []).append(row)

@@ -46,7 +46,7 @@ def save_preview(rows: Sequence[PreviewRow], path: str | PathLike[str]) -> None:
         from matplotlib.colors import ListedColormap
         from matplotlib.figure import Figure
     except ImportError:
-        logger.warning("no picture %s: `pip install 'uniseg-nets[demo]'` brings matplotlib", path)
+        logger.warning("no picture %s: it needs matplotlib, `pip install matplotlib`", path)
         return
     figure = Figure(figsize=(9, 3 * len(rows)), facecolor="black")
     panels = figure.subplots(len(rows), 3, squeeze=False)

@@ -64,7 +64,7 @@ def settle(runtime: str, precision: str, device: torch.device) -> tuple[str, boo
     if runtime == "openvino" and device.type != "cpu":
         raise ValueError(f"runtime openvino computes on a CPU, the network is on {device}: choose runtime torch")
     if runtime == "openvino" and not installed:
-        raise ImportError("runtime openvino: install it with `pip install uniseg-nets[openvino]`")
+        raise ImportError("runtime openvino: install it with `pip install openvino`")
     bfloat16 = _has_bfloat16(device) if precision == "auto" else precision == "bf16"
     logger.info("runtime %s, %s", runtime, "bf16" if bfloat16 else "fp32")
     return runtime, bfloat16

@@ -1,0 +1,57 @@
+"""Which of the pretrained network's tasks a fine-tuning starts from: the slot whose prompt its decoder is told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from uniseg_nets.tasks import Task, load_task_table
+
+__all__ = ["NEAREST", "NO_SLOT", "check_slot", "nearest_slot"]
+
+NEAREST, NO_SLOT = "nearest", "none"
+
+
+def check_slot(wanted: str | int | None, num_tasks: int) -> str | int:
+    """A user's word for a slot as an id of the weights, ``nearest`` or ``none``.
+
+    Args:
+        wanted: an id, a name of the official table, ``nearest``, or ``none`` for a network without prompt.
+        num_tasks: how many tasks the pretrained weights know.
+
+    Raises:
+        ValueError: no such task in the weights.
+    """
+    if wanted is None or wanted in (NEAREST, NO_SLOT):
+        return wanted or NO_SLOT
+    table = load_task_table()
+    if isinstance(wanted, str) and not wanted.isdecimal():
+        if num_tasks != len(table):
+            raise ValueError(
+                f"slot is {wanted!r}, but the weights know {num_tasks} tasks, not the official {len(table)}: give the "
+                f"task's id, 0 to {num_tasks - 1}"
+            )
+        return table.one(wanted).id
+    if not 0 <= int(wanted) < num_tasks:
+        raise ValueError(f"slot is {wanted}, the weights know tasks 0 to {num_tasks - 1}: give one of these ids")
+    return int(wanted)
+
+
+def nearest_slot(channels: Sequence[str], classes: Sequence[str], num_tasks: int) -> int:
+    """The id of the official task that is nearest to the data; 0 where the weights know other tasks.
+
+    Nearest is the task with as many channels, CT where the data have CT, and among those one that has a class of the
+    same name; the lowest id decides between equals.
+
+    Args:
+        channels: modalities of the data, in order.
+        classes: names of the data's classes.
+        num_tasks: how many tasks the pretrained weights know.
+    """
+    table = load_task_table()
+    names = {name.lower() for name in classes}
+
+    def distance(task: Task) -> tuple[int, int, int]:
+        other_kinds = sum((known == "CT") != (own == "CT") for known, own in zip(task.channels, channels))
+        return abs(len(task.channels) - len(channels)), other_kinds, -len(names & set(task.classes))
+
+    return min(table, key=distance).id if num_tasks == len(table) else 0
