@@ -6,13 +6,15 @@ import itk
 import numpy as np
 import pytest
 import torch
+from monai.bundle import ConfigParser
 from monai.transforms import Compose
 from PIL import Image
 
+from uniseg_nets.bundle import bundle_folder
 from uniseg_nets.data.guarded import root_cause
 from uniseg_nets.nets.esp_medsam.recogniser import ModalityRecogniser
 from uniseg_nets.phantom.pictures import draw_picture, write_phantom_pictures
-from uniseg_nets.pictures import PictureReport, SavePictured, find_pictures, load_pictures
+from uniseg_nets.pictures import PictureReport, RandSimilarityd, SavePictured, find_pictures, load_pictures
 from uniseg_nets.pictures.load import LoadMaskd, LoadPictured, read_mask, read_picture
 
 MODALITIES = ["dermoscopy", "xray", "ultrasound", "fundus", "microscopy", "colonoscopy"]
@@ -265,3 +267,25 @@ def test_a_further_modality_leaves_the_others_distributions_alone():
     after = recogniser.state_dict()
     assert all(torch.equal(tensor, after[name]) for name, tensor in before.items())
     assert recogniser.recognise(image)[0] == "fundus"
+
+
+def test_an_augmented_disc_stays_a_disc():
+    side = 128
+    y, x = np.mgrid[:side, :side] - (side - 1) / 2
+    disc = torch.from_numpy(y**2 + x**2 < 30**2)[None].float()
+    config = ConfigParser(json.loads((bundle_folder("esp_medsam_2d") / "configs" / "train.json").read_text()))
+    augment = Compose(config.get_parsed_content("train#augmentation")).set_random_state(seed=0)
+    radii = []
+    for _ in range(40):
+        found = augment({"image": disc.repeat(3, 1, 1), "label": disc})["label"][0].numpy() > 0
+        spread = np.linalg.eigvalsh(np.cov(np.argwhere(found).T))
+        assert spread[1] / spread[0] < 1.02
+        radii.append(np.sqrt(found.sum() / np.pi))
+    assert min(radii) < 27 and max(radii) > 33  # it is scaled
+
+
+def test_the_scale_of_an_augmentation_follows_its_seed():
+    image = {"image": torch.rand(1, 32, 32)}
+    augment = RandSimilarityd("image", prob=1.0, rotate_range=0.5, scale_range=0.2)
+    first, again, other = (augment.set_random_state(seed=seed)(image)["image"] for seed in (1, 1, 2))
+    assert torch.equal(first, again) and not torch.equal(first, other)

@@ -15,8 +15,8 @@ from typing import Any
 import itk
 import numpy as np
 import torch
-from monai.data import MetaTensor
 from monai.config import KeysCollection
+from monai.data import MetaTensor
 from monai.transforms import MapTransform
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
