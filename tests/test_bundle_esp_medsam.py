@@ -66,8 +66,12 @@ def test_a_teacher_is_distilled_in_two_stages(copy, data):
     teacher = {"image_size": 64, "teacher_def": TEACHER}
     trained(copy, data, ["train_teacher.json"], **teacher)
     assert (copy / "models" / "teacher.pt").is_file()
-    _, _, changed = trained(copy, data, ["distill_stage1.json"], **TINY, teacher_def=TEACHER)
+    own = {"teacher_def": TEACHER, "teacher_weights": str(copy / "models" / "teacher.pt")}
+    _, before, changed = trained(copy, data, ["distill_stage1.json"], **TINY, **own)
     assert changed and all(name.startswith("image_encoder.") for name in changed)
+    first = torch.load(copy / "models" / "stage1.pt", weights_only=True)
+    controllers = [name for name in first if name.startswith("controllers.")]
+    assert controllers and all(torch.equal(first[name], before[name]) for name in controllers)
     student, before, changed = trained(copy, data, ["distill_stage2.json"], **TINY, teacher_def=TEACHER)
     # Not even a running statistic of what is common moves, and every modality's controller does.
     assert all(name.startswith("controllers.") for name in changed)
@@ -77,6 +81,61 @@ def test_a_teacher_is_distilled_in_two_stages(copy, data):
     assert all(torch.equal(tensor, state[name]) for name, tensor in before.items() if name.startswith(shared))
     best = torch.load(copy / "models" / "model.pt", weights_only=True)
     assert set(best) == set(student.state_dict())
+
+
+def targets(training, image):
+    """What a distillation compares a fundus image with, before and after the teacher's controllers change."""
+    prepare = training.parser.get_parsed_content("prepare_batch")
+    found = []
+    for _ in range(2):
+        found.append(prepare({"image": image, "modality": ["fundus"]})[1])
+        for part in training.parser.get_parsed_content("teacher").controllers["fundus"]:
+            torch.nn.init.normal_(part.token)
+            torch.nn.init.normal_(part.expert[3].weight)
+    return found
+
+
+def test_stage_1_compares_with_the_teacher_s_own_embedding_and_stage_2_with_the_modality_s(copy, data):
+    teacher = workflow(copy, data, [], image_size=64, network_def=TEACHER).parser.get_parsed_content("network_def")
+    save_weights(teacher.state_dict(), copy / "models" / "teacher.pt")
+    image = torch.randn(1, 3, 64, 64)
+    own = {"teacher_def": TEACHER, "teacher_weights": str(copy / "models" / "teacher.pt")}
+    first = workflow(copy, data, ["distill_stage1.json"], **TINY, **own)
+    before, after = targets(first, image)
+    assert torch.equal(before, after)
+    with torch.no_grad():
+        assert torch.equal(before, teacher.eval().image_encoder(image))
+    # The student's side leaves its controllers out as well.
+    module = first.parser.get_parsed_content("module").eval()
+    with torch.no_grad():
+        student = module(image, ["fundus"])
+        assert torch.equal(student, module.network.image_encoder(image))
+    second = workflow(copy, data, ["distill_stage2.json"], **TINY, **own, base_weights=None)
+    before, after = targets(second, image)
+    assert not torch.allclose(before, after)
+
+
+def test_a_teacher_of_random_weights_is_refused(copy, data):
+    for stage in ("distill_stage1.json", "distill_stage2.json"):
+        training = workflow(copy, data, [stage], **TINY, teacher_def=TEACHER, teacher_weights=None, base_weights=None)
+        with pytest.raises(RuntimeError) as failed:
+            training.parser.get_parsed_content("prepare_batch")
+        assert "teacher_weights" in root_cause(failed.value) and "random" in root_cause(failed.value)
+
+
+def test_stage_1_takes_sam_as_it_was_published(copy, data, tmp_path):
+    transformers = pytest.importorskip("transformers")
+    sam = {"output_channels": 32, "image_size": 64, "global_attn_indexes": [1], "window_size": 2}
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "mlp_dim": 64}
+    published = transformers.SamVisionModel(transformers.SamVisionConfig(**sizes, **sam)).eval()
+    published.save_pretrained(tmp_path / "sam")
+    config = json.loads((copy / "configs" / "distill_stage1.json").read_text())
+    teacher = config["teacher_def"] | {"sizes": SIZES}
+    training = workflow(copy, data, ["distill_stage1.json"], **TINY, teacher_def=teacher, sam=str(tmp_path / "sam"))
+    image = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        expected = published(image).last_hidden_state
+    assert torch.equal(targets(training, image)[0], expected)
 
 
 def test_a_modality_more_leaves_the_others_bit_identical(copy, data, tmp_path):
@@ -206,7 +265,6 @@ def test_two_ranks_train_and_distil_together(copy, data, tmp_path):
     assert (copy / "models" / "model.pt").is_file() and (tmp_path / "checkpoint_epoch=1.pt").is_file()
     shutil.copy(copy / "models" / "model.pt", copy / "models" / "teacher.pt")
     teacher = TEACHER | {"sizes": SIZES}
-    run_on_two_ranks(
-        copy, ["train.json", "distill_stage1.json", "multi_gpu_train.json"], teacher_def=teacher, **options
-    )
+    options |= {"teacher_def": teacher, "teacher_weights": copy / "models" / "teacher.pt"}
+    run_on_two_ranks(copy, ["train.json", "distill_stage1.json", "multi_gpu_train.json"], **options)
     assert (copy / "models" / "stage1.pt").is_file()

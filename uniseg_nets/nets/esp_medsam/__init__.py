@@ -5,6 +5,7 @@ from uniseg_nets.nets.esp_medsam.sam import SAMEncoder
 from uniseg_nets.nets.esp_medsam.weights import (
     load_mobile_sam,
     load_sam_transformer,
+    load_teacher,
     modalities_in,
     start_from,
     take_over,
@@ -16,6 +17,7 @@ __all__ = [
     "SAMEncoder",
     "load_mobile_sam",
     "load_sam_transformer",
+    "load_teacher",
     "modalities_in",
     "start_from",
     "take_over",

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from uniseg_nets.centres import load_base
 from uniseg_nets.checkpoints import read_state, state_faults
 from uniseg_nets.nets.esp_medsam.model import MODALITIES, ESPMedSAM
+from uniseg_nets.nets.esp_medsam.sam import SAMEncoder
 
-__all__ = ["load_mobile_sam", "load_sam_transformer", "modalities_in", "start_from", "take_over"]
+__all__ = ["load_mobile_sam", "load_sam_transformer", "load_teacher", "modalities_in", "start_from", "take_over"]
 
 _ENCODER = "image_encoder."
 _TRANSFORMER = "mask_decoder.transformer."
@@ -97,6 +98,26 @@ def start_from(
         load_sam_transformer(load_mobile_sam(network, mobile_sam), mobile_sam)
     load_base(network, weights, tuple(trained), strict)
     return network
+
+
+def load_teacher(teacher: ESPMedSAM, weights: str | PathLike[str] | None = None, common: bool = False) -> ESPMedSAM:
+    """The teacher of a distillation with its weights.
+
+    Args:
+        teacher: the network.
+        weights: of an ESP-MedSAM; ``None`` for SAM's encoder as it was published.
+        common: only the encoder's own embedding is asked for (MMDKD's first stage): SAM's needs no ``weights``.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: a file that does not fit, or no file where the teacher's parts would be random without one.
+    """
+    if weights is None and not (common and isinstance(teacher.image_encoder, SAMEncoder)):
+        raise ValueError(
+            "a teacher of random weights teaches nothing: name its file with teacher_weights "
+            "(SAM as published is a teacher of the first stage alone)"
+        )
+    return start_from(teacher, weights)
 
 
 def take_over(student: ESPMedSAM, teacher: ESPMedSAM) -> ESPMedSAM:
