@@ -17,6 +17,7 @@ __all__ = ["load_mobile_sam", "load_sam_transformer", "load_teacher", "modalitie
 
 _ENCODER = "image_encoder."
 _TRANSFORMER = "mask_decoder.transformer."
+_POSITIONS = "prompt_encoder.pe_layer."
 # The classifier of TinyViT's pretraining, which MobileSAM's file still holds, and a table that follows from the window.
 _UNUSED = ("norm_head.", "head.")
 _TABLE = "attention_bias_idxs"
@@ -39,18 +40,23 @@ def load_mobile_sam(network: ESPMedSAM, path: str | PathLike[str]) -> ESPMedSAM:
 
 
 def load_sam_transformer(network: ESPMedSAM, path: str | PathLike[str]) -> ESPMedSAM:
-    """The network with the decoder's two-way transformer of a SAM or MobileSAM file.
+    """The network with the decoder's two-way transformer of a SAM or MobileSAM file, and the positions it learnt with.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: a tensor of the transformer is missing, left over or of another shape (named).
+        ValueError: a tensor of either is missing, left over or of another shape (named).
     """
-    state = {
-        name.replace("mlp.lin1", "mlp.linear1").replace("mlp.lin2", "mlp.linear2"): tensor
-        for name, tensor in _part(path, _TRANSFORMER).items()
-    }
-    _load(network.decoder.transformer, state, path, "SAM's two-way transformer")
+    state = {f"transformer.{_in_monai(name)}": tensor for name, tensor in _part(path, _TRANSFORMER).items()}
+    state |= {f"positions.{name}": tensor for name, tensor in _part(path, _POSITIONS).items()}
+    decoder = network.decoder
+    own = nn.ModuleDict({"transformer": decoder.transformer, "positions": decoder.positions})
+    _load(own, state, path, "SAM's two-way transformer with its positions")
     return network
+
+
+def _in_monai(name: str) -> str:
+    """MONAI's name of a tensor of SAM's two-way transformer."""
+    return name.replace("mlp.lin", "mlp.linear")
 
 
 def _part(path: str | PathLike[str], prefix: str) -> dict[str, Tensor]:
