@@ -8,15 +8,19 @@ import numpy as np
 import pytest
 import torch
 from monai.bundle import ConfigWorkflow
+from monai.transforms import Resize
 from PIL import Image
 
+from tests.esp_release import release_state
 from tests.running import run, run_on_two_ranks
 from uniseg_nets.bundle import bundle_folder
 from uniseg_nets.checkpoints import save_weights
 from uniseg_nets.data.guarded import root_cause
+from uniseg_nets.nets.esp_medsam import convert_release
 from uniseg_nets.phantom import write_phantom_pictures
 from uniseg_nets.pictures import with_picture_runtime
 from uniseg_nets.pictures.demo import run_demo
+from uniseg_nets.pictures.load import read_picture
 
 SIZES = {"channels": [8, 16, 20, 40], "heads": [1, 2, 2, 4], "embedding": 32, "decoder_mlp": 64, "decoder_heads": 4}
 LARGER = SIZES | {"channels": [16, 24, 32, 48], "heads": [1, 2, 2, 4]}
@@ -268,3 +272,47 @@ def test_two_ranks_train_and_distil_together(copy, data, tmp_path):
     options |= {"teacher_def": teacher, "teacher_weights": copy / "models" / "teacher.pt"}
     run_on_two_ranks(copy, ["train.json", "distill_stage1.json", "multi_gpu_train.json"], **options)
     assert (copy / "models" / "stage1.pt").is_file()
+
+
+def test_weights_of_the_release_segment_with_the_release_s_normalisation(copy, data, tmp_path):
+    torch.save(release_state(**SIZES), tmp_path / "fundus.pth")
+    convert_release({"fundus": tmp_path / "fundus.pth"}, copy / "models" / "release.pt", SIZES)
+    image = data / "images" / "fundus_00000.png"
+    options = {"bundle_root": str(copy), "dataset_dir": str(image), "output_dir": str(tmp_path / "out")}
+    configs = [str(copy / "configs" / name) for name in ("inference.json", "release.json")]
+
+    def inference(modality):
+        found = ConfigWorkflow(
+            configs,
+            workflow_type="inference",
+            logging_file=False,
+            modality=modality,
+            runtime="torch",
+            **options,
+            **TINY,
+        )
+        found.initialize()
+        return found
+
+    run = inference("fundus")
+    (case,) = run.parser.get_parsed_content("dataset")
+    # Their loader takes (image - mean) / mean for (image - mean) / deviation.
+    mean = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
+    shrunk = Resize(64, "longest", "bilinear", anti_aliasing=True)(torch.from_numpy(read_picture(image)))
+    torch.testing.assert_close(case["image"].as_tensor(), (shrunk.as_tensor() - mean) / mean, atol=1e-5, rtol=1e-5)
+    run.run()
+    assert np.asarray(Image.open(tmp_path / "out" / "fundus_00000_mask.png")).shape == (256, 256)
+    # No file of theirs knows what a modality looks like.
+    assert "recognises no modality: name it" in failure(inference("auto"))
+
+
+def test_a_student_of_the_release_s_layout_is_distilled(copy, data):
+    teacher = TEACHER | {"layout": "@layout"}
+    network = workflow(copy, data, [], image_size=64, network_def=teacher, layout="release").parser
+    save_weights(network.get_parsed_content("network_def").state_dict(), copy / "models" / "teacher.pt")
+    own = {"teacher_def": teacher, "layout": "release", "base_weights": None}
+    student, _, changed = trained(copy, data, ["distill_stage2.json"], **TINY, **own)
+    assert changed and all(name.startswith("controllers.") for name in changed)
+    assert torch.equal(
+        student.decoder.queries, torch.load(copy / "models" / "teacher.pt", weights_only=True)["decoder.queries"]
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 
@@ -10,10 +10,19 @@ from torch import Tensor, nn
 
 from uniseg_nets.centres import load_base
 from uniseg_nets.checkpoints import read_state, state_faults
-from uniseg_nets.nets.esp_medsam.model import MODALITIES, ESPMedSAM
+from uniseg_nets.nets.esp_medsam.modalities import MODALITIES
+from uniseg_nets.nets.esp_medsam.model import ESPMedSAM
 from uniseg_nets.nets.esp_medsam.sam import SAMEncoder
 
-__all__ = ["load_mobile_sam", "load_sam_transformer", "load_teacher", "modalities_in", "start_from", "take_over"]
+__all__ = [
+    "check_state",
+    "load_mobile_sam",
+    "load_sam_transformer",
+    "load_teacher",
+    "modalities_in",
+    "start_from",
+    "take_over",
+]
 
 _ENCODER = "image_encoder."
 _TRANSFORMER = "mask_decoder.transformer."
@@ -66,11 +75,22 @@ def _part(path: str | PathLike[str], prefix: str) -> dict[str, Tensor]:
 
 
 def _load(module: nn.Module, state: dict[str, Tensor], path: str | PathLike[str], what: str) -> None:
-    faults = state_faults(state, module.state_dict())
+    check_state(state, module.state_dict(), path, what)
+    module.load_state_dict(state)
+
+
+def check_state(
+    state: Mapping[str, Tensor], expected: Mapping[str, Tensor], path: str | PathLike[str], what: str
+) -> None:
+    """A file holds exactly the expected tensors.
+
+    Raises:
+        ValueError: a tensor is missing, left over or of another shape (named).
+    """
+    faults = state_faults(state, expected)
     if faults:
         more = f" and {len(faults) - 5} more" if len(faults) > 5 else ""
         raise ValueError(f"{Path(path)} does not hold {what} of these sizes: {'; '.join(faults[:5])}{more}")
-    module.load_state_dict(state)
 
 
 def modalities_in(path: str | PathLike[str] | None) -> list[str]:
@@ -98,12 +118,22 @@ def start_from(
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: a file that does not fit.
+        ValueError: a file that does not fit, or of the other layout.
     """
+    if weights is not None:
+        _check_layout(network, weights)
     if mobile_sam is not None:
         load_sam_transformer(load_mobile_sam(network, mobile_sam), mobile_sam)
     load_base(network, weights, tuple(trained), strict)
     return network
+
+
+def _check_layout(network: ESPMedSAM, weights: str | PathLike[str]) -> None:
+    """Weights of the other layout would be taken in part where a training is not strict."""
+    decoder = [name for name in read_state(weights)[0] if name.startswith("decoder.queries")]
+    layout = "release" if decoder == ["decoder.queries"] else "paper"
+    if decoder and layout != network.layout:
+        raise ValueError(f"{weights} has layout {layout!r}, the network {network.layout!r}: set layout to {layout}")
 
 
 def load_teacher(teacher: ESPMedSAM, weights: str | PathLike[str] | None = None, common: bool = False) -> ESPMedSAM:
