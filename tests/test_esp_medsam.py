@@ -31,8 +31,8 @@ def test_parameter_counts_at_full_size():
     assert parameters(network.controllers["fundus"]) == 3_144_202
     assert parameters(network.prompt_generator) == 66_817
     assert parameters(network) == 28_881_521  # 30.8 % of SAM-B's 93.74 M, with one mask MLP a modality
-    # The release has 12,789,587: TinyViT's classifier (321,640), which nothing uses, and 7,756 more.
-    assert parameters(ESPMedSAM(["fundus"])) == 12_789_587 - 321_640 - 7_756
+    # The release has 12,789,587: TinyViT's classifier, SAM's prompt encoder and six further queries beside these.
+    assert parameters(ESPMedSAM(["fundus"])) == 12_789_587 - 321_640 - 6_220 - 6 * 256
 
 
 def test_shapes(network):

@@ -70,7 +70,9 @@ class ESPMedSAMOutput:
 
 
 class ESPMedSAM(nn.Module):
-    """Masks of 2D images, prompted by the network itself; 28,881,521 parameters with the six modalities at full size.
+    """Masks of 2D images, prompted by the network itself.
+
+    28,881,521 parameters with the six modalities at full size in the paper's layout, 28,182,737 in the release's.
 
     Args:
         modalities: names.
