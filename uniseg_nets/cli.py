@@ -10,7 +10,7 @@ from typing import Any
 
 import fire
 
-from uniseg_nets.cli_2d import demo_2d, phantom_2d, segment_2d
+from uniseg_nets.cli_2d import convert_2d, demo_2d, phantom_2d, segment_2d
 from uniseg_nets.files import sha256_of
 from uniseg_nets.tasks import load_task_table
 
@@ -390,6 +390,7 @@ _VERBS = {
     "phantom-studies": phantom_studies,
     "demo": demo,
     "segment-2d": segment_2d,
+    "convert-2d": convert_2d,
     "phantom-2d": phantom_2d,
     "demo-2d": demo_2d,
 }

@@ -78,7 +78,7 @@ def pack_bundle(
     models = ["model.pt"] if len(weights) == 1 else [f"fold{index}.pt" for index in range(len(weights))]
     found = [f"$@bundle_root + '/models/{model}'" for model in models]
     inference = merged_config(source / "configs" / "inference.json", content, {"weights": found})
-    again = {"pretrained": found[0], "new_tensors": [], "ckpt_dir": "$@bundle_root + '/models'"}
+    again: dict[str, Any] = {"pretrained": found[0], "new_tensors": [], "ckpt_dir": "$@bundle_root + '/models'"}
     again["pretrained_license"] = TERMS if authors else None
     train = merged_config(source / "configs" / "train.json", content, again)
     network = ConfigParser(inference).get_parsed_content("network_def")
