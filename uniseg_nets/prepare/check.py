@@ -12,7 +12,7 @@ import numpy as np
 from uniseg_nets.files import atomic_path
 from uniseg_nets.prepare.find import Case
 from uniseg_nets.transforms.grid import same_grid
-from uniseg_nets.transforms.load import LoadCase
+from uniseg_nets.transforms.labels import load_label_map
 
 __all__ = ["Values", "has_foreground", "label_of_task"]
 
@@ -37,11 +37,11 @@ def has_foreground(case: Case, values: Values, channels: int, classes: int) -> b
     missing = [str(image) for image in case.images if not image.is_file()]
     if missing:
         raise FileNotFoundError(f"{case.label}: no image {', '.join(missing)}")
-    label = LoadCase()(case.label)
+    label = load_label_map(case.label)
     found = 0
     for image in case.images:
         scan = cast(nib.Nifti1Image, nib.load(image))
-        if scan.shape[:3] != tuple(label.shape[1:]) or not same_grid(scan.affine, label.affine):
+        if scan.shape[:3] != tuple(label.shape[1:]) or not same_grid(scan.affine, label.affine, scan.shape[:3]):
             raise ValueError(f"{image} (size {scan.shape}) and {case.label} ({tuple(label.shape[1:])}) differ in grid")
         found += scan.shape[3] if len(scan.shape) == 4 else 1
     if found != channels:

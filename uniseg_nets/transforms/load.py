@@ -25,14 +25,14 @@ from monai.utils.enums import MetaKeys
 from nibabel.filebasedimages import ImageFileError
 from numpy.typing import NDArray
 
+from uniseg_nets.transforms.grid import same_grid
+
 __all__ = ["SCAN_ENDINGS", "LoadCase", "LoadCased", "dicom_modality", "dicom_series", "scan_name", "scan_stem"]
 
 logger = logging.getLogger(__name__)
 
 SCAN_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
 _CHANNEL = re.compile(r"_(\d{4})$")
-# Two headers of one scan may differ by rounding: in mm, and in voxels' directions.
-_SAME_GRID = 1e-3
 
 
 def scan_name(path: str | PathLike[str]) -> tuple[str, int | None]:
@@ -82,7 +82,7 @@ class LoadCase:
         first = channels[0]
         to_first: Callable[..., Any] = ResampleToMatch(mode="bilinear", padding_mode="border")
         for index, channel in enumerate(channels[1:], start=1):
-            if not _same_grid(first, channel):
+            if channel.shape[1:] != first.shape[1:] or not same_grid(channel.affine, first.affine, first.shape[1:]):
                 logger.warning(
                     "%s lies on another grid (size %s) than %s (size %s): resampled to the latter",
                     files[index],
@@ -221,10 +221,6 @@ def _dicom_tag(file: str, tag: str) -> str:
     reader.ReadImageInformation()
     dictionary = reader.GetMetaDataDictionary()
     return str(dictionary[tag]).strip() if dictionary.HasKey(tag) else ""
-
-
-def _same_grid(first: MetaTensor, other: MetaTensor) -> bool:
-    return first.shape[1:] == other.shape[1:] and torch.allclose(first.affine, other.affine, atol=_SAME_GRID)
 
 
 def _refuse_gaps(files: Sequence[Path]) -> None:
