@@ -175,7 +175,8 @@ class TaskTable:
             CT channels are scaled by the official Hounsfield window, all others to z-scores.
 
     Raises:
-        ValueError: an entry lacks a field or has a wrong one, or a name or value stands twice.
+        ValueError: an entry lacks a field or has a wrong one; two tasks have one name or value, a task has one class
+            twice, or a task's name is another one's id.
     """
 
     def __init__(self, entries: Sequence[Mapping[str, Any]]) -> None:
@@ -189,7 +190,10 @@ class TaskTable:
             tasks.append(task)
         self.tasks = tuple(tasks)
         _refuse_twins("task name", [task.name for task in tasks])
-        _refuse_twins("class name", [name for task in tasks for name in task.classes])
+        for task in tasks:
+            _refuse_twins(f"class name of task {task.name!r}", task.classes)
+            if task.name.isdecimal() and int(task.name) < len(tasks) and int(task.name) != task.id:
+                raise ValueError(f"task name {task.name!r} is the id of another task: choose another name")
         _refuse_twins("label value", [str(value) for task in tasks for value in task.values])
 
     def __len__(self) -> int:
@@ -232,7 +236,7 @@ class TaskTable:
         return [task.name for task in self.tasks] + list(self.groups)
 
     def select(self, task: str | int | Sequence[str]) -> tuple[Task, ...]:
-        """The tasks behind a user's word: one for a name or an official id, several for ``all_ct``.
+        """The tasks behind a user's word: one for a name or else an id, several for ``all_ct``.
 
         What arrives is data, never evaluated. A list stands for a menu of which nothing was chosen: its first entry
         counts (MONAI Label hands the whole list over when the client sends no choice).
@@ -242,15 +246,15 @@ class TaskTable:
         """
         if isinstance(task, (list, tuple)) and task:
             task = task[0]
-        if isinstance(task, str) and task.isdecimal():
-            task = int(task)
         if isinstance(task, int) and not isinstance(task, bool):
-            if 0 <= task < len(self):
-                return (self.tasks[task],)
-            raise ValueError(f"task id {task} does not exist: ids run from 0 to {len(self) - 1} ({self._listing()})")
+            task = str(task)  # a number may be a name, and commands make a number of it
         for known in self.tasks:
             if known.name == task:
                 return (known,)
+        if isinstance(task, str) and task.removeprefix("-").isdecimal():
+            if task.isdecimal() and int(task) < len(self):
+                return (self.tasks[int(task)],)
+            raise ValueError(f"task id {task} does not exist: ids run from 0 to {len(self) - 1} ({self._listing()})")
         if isinstance(task, str) and task in self.groups:
             members = self.groups[task]
             if len({(member.spacing, member.axes, member.scaling, member.mask) for member in members}) > 1:
@@ -317,6 +321,8 @@ _OPTIONAL = ("values", "axes", "scaling", "mask", "mirror_axes")
 
 def _read_entry(entry: Mapping[str, Any], index: int, first_value: int) -> Task:
     name, channels = _field(entry, "name"), tuple(_field(entry, "channels"))
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"task name is {name!r}, expected a text")
     spacing, classes = tuple(float(mm) for mm in _field(entry, "spacing")), tuple(_field(entry, "classes"))
     unknown = set(entry) - {"name", "channels", "spacing", "classes", *_OPTIONAL}
     if unknown:
