@@ -74,6 +74,16 @@ def test_a_label_map_of_another_grid_or_without_foreground_is_refused(study, tmp
     assert not (tmp_path / "a.dcm").exists()
 
 
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_label_map_half_a_voxel_beside_its_series_is_refused(study, tmp_path, axis):
+    image = LoadCase(["CT"])(study)
+    affine = image.affine.numpy().copy()
+    affine[:3, 3] += affine[:3, axis] / 2
+    label = np.ones(image.shape[1:], np.uint8)
+    with pytest.raises(ValueError, match="does not lie on the grid"):
+        write_dicom_seg(label, affine, dicom_series(study, "CT"), {1: "liver"}, tmp_path / "a.dcm")
+
+
 def test_a_series_without_identifiers_is_refused_and_says_why(test_data, tmp_path):
     folder = test_data / "data" / "examples" / "dicom_ct"
     image = LoadCase(["CT"])(folder)

@@ -1,3 +1,4 @@
+import gzip
 import json
 import os
 
@@ -135,6 +136,44 @@ def test_a_result_never_overwrites_its_own_scan(table, prostate, write_scan, tmp
     with pytest.raises(ValueError, match="would overwrite its own image"):
         SaveLabelMapd("pred", tmp_path, table, "prostate")(case)
     assert scan.read_bytes() == before
+
+
+@pytest.mark.parametrize("kind", ["symbolic", "hard"])
+def test_a_result_never_overwrites_its_scan_through_a_link(table, prostate, write_scan, tmp_path, kind):
+    scan = write_scan("scan.nii.gz", prostate.image[0], prostate.affine)
+    before = scan.read_bytes()
+    case = there_and_back(table, "prostate", scan, write_scan("l.nii.gz", prostate.label, prostate.affine))
+    (tmp_path / "out").mkdir()
+    link = tmp_path / "out" / "case.nii.gz"
+    link.symlink_to(scan) if kind == "symbolic" else link.hardlink_to(scan)
+    with pytest.raises(ValueError, match="would overwrite its own image"):
+        SaveLabelMapd("pred", tmp_path / "out", table, "prostate")(case)
+    assert scan.read_bytes() == before
+
+
+def test_what_a_header_says_of_the_patient_stays_in_the_scan(table, prostate, write_scan, tmp_path):
+    image = nib.Nifti1Image(prostate.image[0], prostate.affine)
+    image.header.extensions.append(nib.nifti1.Nifti1Extension("comment", b"Test^Patient"))
+    for field in ("descrip", "db_name", "aux_file", "intent_name"):
+        image.header[field] = b"Test^Patient"
+    nib.save(image, tmp_path / "a.nii.gz")
+    label = write_scan("l.nii.gz", prostate.label, prostate.affine)
+    SaveLabelMapd("pred", tmp_path / "out", table, "prostate")(
+        there_and_back(table, "prostate", tmp_path / "a.nii.gz", label)
+    )
+    content = gzip.decompress((tmp_path / "out" / "case.nii.gz").read_bytes())
+    assert b"Patient" not in content and len(nib.load(tmp_path / "out" / "case.nii.gz").header.extensions) == 0
+
+
+@pytest.mark.parametrize("lost", ["case.nii.gz", "case.json"])
+def test_a_result_of_which_a_file_is_gone_is_not_finished(table, prostate, write_scan, tmp_path, lost):
+    scan = write_scan("a.nii.gz", prostate.image[0], prostate.affine)
+    saver = SaveLabelMapd("pred", tmp_path / "out", table, "prostate")
+    saver(there_and_back(table, "prostate", scan, write_scan("l.nii.gz", prostate.label, prostate.affine)))
+    cases = [{"name": "case", "image": [str(scan)]}]
+    assert saver.unfinished(cases) == []
+    (tmp_path / "out" / lost).unlink()
+    assert saver.unfinished(cases) == cases
 
 
 def test_only_results_of_the_same_run_count_as_finished(table, prostate, write_scan, tmp_path):

@@ -80,7 +80,10 @@ def test_an_oblique_scan_goes_to_its_nearest_axes():
     assert sorted(grid.flips) == [-2, -1]
 
 
-@pytest.mark.parametrize(("zooms", "axis"), [((1, 1, 4), 0), ((1, 4, 1), 1), ((1, 1, 2.9), None), ((1, 4, 4), None)])
+@pytest.mark.parametrize(
+    ("zooms", "axis"),
+    [((1, 1, 4), 0), ((1, 4, 1), 1), ((1, 1, 2.9), None), ((1, 1, 3), None), ((1, 1, 3.01), 0), ((1, 4, 4), None)],
+)
 def test_the_coarse_axis_is_that_of_an_anisotropic_scan(zooms, axis):
     shape, affine = oriented("RAS", zooms=zooms)
     assert Grid(shape, affine, (1.0, 1.0, 1.0)).coarse_axis == axis

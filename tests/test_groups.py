@@ -41,6 +41,13 @@ def test_folds_without_groups_are_dealt_in_the_order_drawn():
     assert draw_folds([f"case{index}" for index in range(11)], 4, seed=3) == [wanted[index] for index in range(11)]
 
 
+def test_five_cases_make_folds_of_three_and_two_that_the_seed_draws():
+    names = [f"case{index}" for index in range(5)]
+    drawn = [draw_folds(names, 2, seed) for seed in range(20)]
+    assert all(sorted(np.bincount(folds)) == [2, 3] for folds in drawn)
+    assert len({tuple(folds) for folds in drawn}) > 5
+
+
 @pytest.mark.parametrize("folds", [0, 1, 8])
 def test_a_number_of_folds_that_cannot_be_is_refused(folds):
     with pytest.raises(ValueError, match=f"{folds} folds of 7 patients: expected at least 2"):

@@ -9,6 +9,7 @@ from uniseg_nets.data import fold_cases
 from uniseg_nets.phantom import write_phantoms
 from uniseg_nets.plan import PlanOptions, plan_dataset
 from uniseg_nets.plan.choose import choose_patch, choose_spacing
+from uniseg_nets.plan.examine import examine
 from uniseg_nets.plan.slot import check_slot, nearest_slot
 
 AFFINE = np.diag([1.5, 1.5, 3.0, 1.0])
@@ -309,6 +310,28 @@ def test_spacing_is_the_median_but_for_a_coarse_axis():
     assert choose_spacing([(3, 1, 1), (3, 2, 2), (3, 2, 2)], [(50, 100, 100)] * 3) == (3, 2, 2)
     coarse = [(10, 1, 1)] * 9 + [(5, 1, 1)] * 2
     assert choose_spacing(coarse, [(20, 300, 300)] * 11) == (5, 1, 1)
+
+
+@pytest.mark.parametrize(("thickness", "chosen"), [(3.0, 3.0), (3.1, 2.0)])
+def test_an_axis_is_coarse_above_three_times_the_others(thickness, chosen):
+    spacings = [(thickness, 1, 1)] * 9 + [(2, 1, 1)] * 2
+    assert choose_spacing(spacings, [(20, 300, 300)] * 11) == (chosen, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("size", "patch"),
+    [((160, 192, 192), (144, 192, 192)), ((64, 192, 192), (64, 160, 192)), ((64, 192, 256), (64, 192, 224))],
+)
+def test_the_axis_that_covers_most_after_the_cut_is_cut_first(size, patch):
+    assert choose_patch(size, 0.999 * np.prod(size) * 145 * 32 * 2 / 2**30) == patch
+
+
+def test_foreground_intensities_come_from_the_whole_of_a_case(write_scan):
+    ramp = np.broadcast_to(np.arange(60, dtype=np.float32)[:, None, None] + 1, (60, 30, 30))
+    files = {"image": [write_scan("a.nii.gz", ramp)], "label": write_scan("l.nii.gz", np.ones(ramp.shape, np.uint8))}
+    found = examine({"name": "a", **files}).foreground
+    assert found.shape == (1, 10_000) and set(found[0]) == set(range(1, 61))
+    assert np.bincount(found[0].astype(int))[1:].std() < 4
 
 
 @pytest.mark.parametrize(

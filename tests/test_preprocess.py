@@ -178,6 +178,18 @@ def test_a_background_of_nan_is_cropped_like_one_of_zeros(table, write_scan, cap
     assert torch.equal(first.as_tensor(), second.as_tensor()) and "nans.nii.gz: 15600 of 24000 voxels" in caplog.text
 
 
+def test_infinities_in_mr_leave_the_other_voxels_as_they_are(table, write_scan, caplog):
+    clean = np.random.default_rng(0).normal(300, 40, (20, 20, 20)).astype(np.float32)
+    clean[5, 5, 5:7] = 0
+    bad = clean.copy()
+    bad[5, 5, 5], bad[5, 5, 6] = np.inf, -np.inf
+    first, second = (
+        preprocess(table, "prostate", write_scan(f"{name}.nii.gz", array, np.diag([1.5, 1.5, 3, 1])))["image"]
+        for name, array in (("clean", clean), ("bad", bad))
+    )
+    assert torch.equal(first.as_tensor(), second.as_tensor()) and "bad.nii.gz: 2 of 8000 voxels" in caplog.text
+
+
 def test_an_image_of_nothing_but_nan_is_refused(table, write_scan):
     with pytest.raises(ValueError, match="no finite voxel"):
         preprocess(table, "spleen", write_scan("a.nii.gz", np.full((8, 8, 8), np.nan, dtype=np.float32)))

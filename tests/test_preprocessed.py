@@ -88,6 +88,18 @@ def test_what_changed_is_done_anew(cases, tmp_path, change):
     assert Read.runs == (6 if change in ("transform", "table") else 4)
 
 
+def test_a_changed_label_map_is_preprocessed_anew(cases, tmp_path):
+    label = tmp_path / "label.txt"
+    label.write_text("1")
+    cases[1] = cases[1] | {"label": str(label)}
+    dataset(cases, tmp_path).fill()
+    dataset(cases, tmp_path).fill()
+    assert Read.runs == 3
+    label.write_text("1 and more")
+    dataset(cases, tmp_path).fill()
+    assert Read.runs == 4
+
+
 def test_a_damaged_file_is_made_anew_with_a_warning(cases, tmp_path, caplog):
     dataset(cases, tmp_path).fill()
     damaged = sorted((tmp_path / "cache").iterdir())[0]

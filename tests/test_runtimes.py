@@ -6,6 +6,7 @@ from uniseg_nets import UniSeg, UniSegBackbone
 from uniseg_nets.inferers import EnsembleInferer, UniSegInferer
 from uniseg_nets.runtimes import with_runtime
 from uniseg_nets.runtimes.channels_last import channels_last
+from uniseg_nets.runtimes.choose import settle
 
 ROI = (32, 64, 64)
 
@@ -114,6 +115,15 @@ def test_wrong_choices_say_what_there_is(network):
         with_runtime(network, "onnx")
     with pytest.raises(ValueError, match="precision 'fp8'"):
         with_runtime(network, "torch", "fp8")
+
+
+@pytest.mark.parametrize(("device", "runtime"), [("cuda", "torch"), ("cpu", "openvino")])
+def test_auto_is_openvino_on_a_cpu_alone(monkeypatch, device, runtime):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+    assert settle("auto", "fp32", torch.device(device)) == (runtime, False)
+    if device == "cuda":
+        with pytest.raises(ValueError, match="openvino computes on a CPU, the network is on cuda"):
+            settle("openvino", "fp32", torch.device(device))
 
 
 def test_auto_falls_back_to_torch_where_openvino_is_missing(network, monkeypatch):

@@ -99,6 +99,10 @@ def test_only_brain_mr_is_trained_with_a_mask_that_prediction_leaves_out(table):
 @pytest.mark.parametrize(
     ("field", "message"),
     [
+        ({"values": [0]}, r"values \(0,\): expected 1 whole numbers from 1 to 255"),
+        ({"values": [256]}, r"values \(256,\)"),
+        ({"values": [1, 2]}, r"values \(1, 2\): expected 1 whole numbers"),
+        ({"values": [1.5]}, r"values \(1.5,\)"),
         ({"axes": "axial"}, "axes 'axial'.*anatomical, acquisition"),
         ({"mask": "sometimes"}, "mask 'sometimes'.*never, training, always"),
         ({"mirror_axes": [3]}, r"mirror_axes \[3\]"),
@@ -151,3 +155,13 @@ def test_a_task_named_like_another_one_s_id_is_refused():
 def test_two_tasks_may_have_a_class_of_one_name():
     ct, mr = entry(channels=["CT"], classes=["liver"]), entry(name="mr", channels=["MR"], classes=["liver", "spleen"])
     assert TaskTable([ct, mr]).labels == {0: "background", 1: "liver", 2: "liver", 3: "spleen"}
+
+
+@pytest.mark.parametrize(("spacing", "anisotropic"), [([3, 1, 1], False), ([1, 3.01, 1], True), ([4, 4, 1], True)])
+def test_a_task_is_anisotropic_above_three_to_one(spacing, anisotropic):
+    assert TaskTable([entry(spacing=spacing)]).tasks[0].anisotropic is anisotropic
+
+
+def test_a_label_value_of_two_tasks_is_refused():
+    with pytest.raises(ValueError, match="label value 7 stands more than once"):
+        TaskTable([entry(values=[7]), entry(name="c", values=[7])])

@@ -31,6 +31,9 @@ __all__ = ["LabelMapd", "SaveLabelMapd", "read_label_map"]
 
 logger = logging.getLogger(__name__)
 
+# Header fields of free text; like extensions, they may hold patient data.
+_TEXTS = {"aux_file", "data_type", "db_name", "intent_name"}
+
 
 class LabelMapd(MapTransform):
     """Scores of :class:`~uniseg_nets.inferers.UniSegInferer` -> label map on the file's grid.
@@ -208,8 +211,10 @@ def _nifti(label: np.ndarray, affine: np.ndarray, source: Path) -> nib.Nifti1Ima
     header.set_data_dtype(np.uint8)
     header.set_slope_inter(1, 0)
     header["cal_min"] = header["cal_max"] = 0
+    for field in _TEXTS & set(header.keys()):
+        header[field] = b""
     header["descrip"] = b"label map"
-    header.extensions.clear()  # they may hold patient data
+    header.extensions.clear()
     kind = nib.Nifti2Image if isinstance(header, nib.Nifti2Header) else nib.Nifti1Image
     # Without an affine argument both sform and qform stay as the scan has them.
     return kind(label, None, header)
