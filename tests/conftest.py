@@ -33,6 +33,12 @@ def table() -> TaskTable:
 
 
 @pytest.fixture(scope="session")
+def open_tasks() -> TaskTable:
+    """The tasks of the openly licensed data sets."""
+    return load_task_table(Path(__file__).with_name("open_tasks.json"))
+
+
+@pytest.fixture(scope="session")
 def test_data() -> Path:
     """The folder of real scans and official outputs, or a skip."""
     folder = os.environ.get("UNISEG_TEST_DATA")

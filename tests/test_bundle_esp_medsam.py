@@ -9,15 +9,19 @@ import pytest
 import torch
 from ignite.engine import Events
 from monai.bundle import ConfigWorkflow
+from monai.transforms import Resize
 from PIL import Image
 
+from tests.esp_release import release_state
 from tests.running import run, run_on_two_ranks
 from uniseg_nets.bundle import bundle_folder
 from uniseg_nets.checkpoints import save_weights
 from uniseg_nets.data.guarded import root_cause
+from uniseg_nets.nets.esp_medsam import convert_release
 from uniseg_nets.phantom import write_phantom_pictures
 from uniseg_nets.pictures import with_picture_runtime
 from uniseg_nets.pictures.demo import run_demo
+from uniseg_nets.pictures.load import read_picture
 
 SIZES = {"channels": [8, 16, 20, 40], "heads": [1, 2, 2, 4], "embedding": 32, "decoder_mlp": 64, "decoder_heads": 4}
 LARGER = SIZES | {"channels": [16, 24, 32, 48], "heads": [1, 2, 2, 4]}
@@ -71,8 +75,12 @@ def test_a_teacher_is_distilled_in_two_stages(copy, data):
     teacher = {"image_size": 64, "teacher_def": TEACHER}
     trained(copy, data, ["train_teacher.json"], **teacher)
     assert (copy / "models" / "teacher.pt").is_file()
-    _, _, changed = trained(copy, data, ["distill_stage1.json"], **TINY, teacher_def=TEACHER)
+    own = {"teacher_def": TEACHER, "teacher_weights": str(copy / "models" / "teacher.pt")}
+    _, before, changed = trained(copy, data, ["distill_stage1.json"], **TINY, **own)
     assert changed and all(name.startswith("image_encoder.") for name in changed)
+    first = torch.load(copy / "models" / "stage1.pt", weights_only=True)
+    controllers = [name for name in first if name.startswith("controllers.")]
+    assert controllers and all(torch.equal(first[name], before[name]) for name in controllers)
     student, before, changed = trained(copy, data, ["distill_stage2.json"], **TINY, teacher_def=TEACHER)
     # Not even a running statistic of what is common moves, and every modality's controller does.
     assert all(name.startswith("controllers.") for name in changed)
@@ -82,6 +90,61 @@ def test_a_teacher_is_distilled_in_two_stages(copy, data):
     assert all(torch.equal(tensor, state[name]) for name, tensor in before.items() if name.startswith(shared))
     best = torch.load(copy / "models" / "model.pt", weights_only=True)
     assert set(best) == set(student.state_dict())
+
+
+def targets(training, image):
+    """What a distillation compares a fundus image with, before and after the teacher's controllers change."""
+    prepare = training.parser.get_parsed_content("prepare_batch")
+    found = []
+    for _ in range(2):
+        found.append(prepare({"image": image, "modality": ["fundus"]})[1])
+        for part in training.parser.get_parsed_content("teacher").controllers["fundus"]:
+            torch.nn.init.normal_(part.token)
+            torch.nn.init.normal_(part.expert[3].weight)
+    return found
+
+
+def test_stage_1_compares_with_the_teacher_s_own_embedding_and_stage_2_with_the_modality_s(copy, data):
+    teacher = workflow(copy, data, [], image_size=64, network_def=TEACHER).parser.get_parsed_content("network_def")
+    save_weights(teacher.state_dict(), copy / "models" / "teacher.pt")
+    image = torch.randn(1, 3, 64, 64)
+    own = {"teacher_def": TEACHER, "teacher_weights": str(copy / "models" / "teacher.pt")}
+    first = workflow(copy, data, ["distill_stage1.json"], **TINY, **own)
+    before, after = targets(first, image)
+    assert torch.equal(before, after)
+    with torch.no_grad():
+        assert torch.equal(before, teacher.eval().image_encoder(image))
+    # The student's side leaves its controllers out as well.
+    module = first.parser.get_parsed_content("module").eval()
+    with torch.no_grad():
+        student = module(image, ["fundus"])
+        assert torch.equal(student, module.network.image_encoder(image))
+    second = workflow(copy, data, ["distill_stage2.json"], **TINY, **own, base_weights=None)
+    before, after = targets(second, image)
+    assert not torch.allclose(before, after)
+
+
+def test_a_teacher_of_random_weights_is_refused(copy, data):
+    for stage in ("distill_stage1.json", "distill_stage2.json"):
+        training = workflow(copy, data, [stage], **TINY, teacher_def=TEACHER, teacher_weights=None, base_weights=None)
+        with pytest.raises(RuntimeError) as failed:
+            training.parser.get_parsed_content("prepare_batch")
+        assert "teacher_weights" in root_cause(failed.value) and "random" in root_cause(failed.value)
+
+
+def test_stage_1_takes_sam_as_it_was_published(copy, data, tmp_path):
+    transformers = pytest.importorskip("transformers")
+    sam = {"output_channels": 32, "image_size": 64, "global_attn_indexes": [1], "window_size": 2}
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "mlp_dim": 64}
+    published = transformers.SamVisionModel(transformers.SamVisionConfig(**sizes, **sam)).eval()
+    published.save_pretrained(tmp_path / "sam")
+    config = json.loads((copy / "configs" / "distill_stage1.json").read_text())
+    teacher = config["teacher_def"] | {"sizes": SIZES}
+    training = workflow(copy, data, ["distill_stage1.json"], **TINY, teacher_def=teacher, sam=str(tmp_path / "sam"))
+    image = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        expected = published(image).last_hidden_state
+    assert torch.equal(targets(training, image)[0], expected)
 
 
 def test_a_modality_more_leaves_the_others_bit_identical(copy, data, tmp_path):
@@ -212,7 +275,50 @@ def test_two_ranks_train_and_distil_together(copy, data, tmp_path):
     assert (copy / "runs" / "whole" / "checkpoint_epoch=1.pt").is_file()
     shutil.copy(copy / "models" / "model.pt", copy / "models" / "teacher.pt")
     teacher = TEACHER | {"sizes": SIZES}
-    run_on_two_ranks(
-        copy, ["train.json", "distill_stage1.json", "multi_gpu_train.json"], teacher_def=teacher, **options
-    )
+    options |= {"teacher_def": teacher, "teacher_weights": copy / "models" / "teacher.pt"}
+    run_on_two_ranks(copy, ["train.json", "distill_stage1.json", "multi_gpu_train.json"], **options)
     assert (copy / "models" / "stage1.pt").is_file()
+
+
+def test_weights_of_the_release_segment_with_the_release_s_normalisation(copy, data, tmp_path):
+    torch.save(release_state(**SIZES), tmp_path / "fundus.pth")
+    convert_release({"fundus": tmp_path / "fundus.pth"}, copy / "models" / "release.pt", SIZES)
+    image = data / "images" / "fundus_00000.png"
+    options = {"bundle_root": str(copy), "dataset_dir": str(image), "output_dir": str(tmp_path / "out")}
+    configs = [str(copy / "configs" / name) for name in ("inference.json", "release.json")]
+
+    def inference(modality):
+        found = ConfigWorkflow(
+            configs,
+            workflow_type="inference",
+            logging_file=False,
+            modality=modality,
+            runtime="torch",
+            **options,
+            **TINY,
+        )
+        found.initialize()
+        return found
+
+    run = inference("fundus")
+    (case,) = run.parser.get_parsed_content("dataset")
+    # Their loader takes (image - mean) / mean for (image - mean) / deviation.
+    mean = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
+    shrunk = Resize(64, "longest", "bilinear", anti_aliasing=True)(torch.from_numpy(read_picture(image)))
+    torch.testing.assert_close(case["image"].as_tensor(), (shrunk.as_tensor() - mean) / mean, atol=1e-5, rtol=1e-5)
+    run.run()
+    assert np.asarray(Image.open(tmp_path / "out" / "fundus_00000_mask.png")).shape == (256, 256)
+    # No file of theirs knows what a modality looks like.
+    assert "recognises no modality: name it" in failure(inference("auto"))
+
+
+def test_a_student_of_the_release_s_layout_is_distilled(copy, data):
+    teacher = TEACHER | {"layout": "@layout"}
+    network = workflow(copy, data, [], image_size=64, network_def=teacher, layout="release").parser
+    save_weights(network.get_parsed_content("network_def").state_dict(), copy / "models" / "teacher.pt")
+    own = {"teacher_def": teacher, "layout": "release", "base_weights": None}
+    student, _, changed = trained(copy, data, ["distill_stage2.json"], **TINY, **own)
+    assert changed and all(name.startswith("controllers.") for name in changed)
+    assert torch.equal(
+        student.decoder.queries, torch.load(copy / "models" / "teacher.pt", weights_only=True)["decoder.queries"]
+    )

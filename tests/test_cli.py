@@ -7,6 +7,8 @@ import pytest
 import torch
 from nibabel.orientations import apply_orientation, axcodes2ornt, inv_ornt_aff, ornt_transform
 
+from tests.test_plan import frames
+from tests.test_prepare import FRAMES, nnunet
 from uniseg_nets import cli, fetch
 from uniseg_nets.checkpoints import read_weights
 
@@ -191,6 +193,16 @@ def test_phantom_writes_patients_and_a_datalist(uniseg, tmp_path):
     assert uniseg("phantom", tmp_path / "p", "--task", "prostate", "--count", 2, "--validation", 1) == 0
     content = json.loads((tmp_path / "p" / "datalist.json").read_text())
     assert len(content["training"]) == 2 and len(content["validation"]) == 1
+
+
+@pytest.mark.parametrize("pattern", [r"(p\d)_", r"^p\d", "p[0-9]+"])
+def test_plan_and_prepare_take_an_expression_that_finds_the_patient(uniseg, tmp_path, capsys, pattern):
+    assert uniseg("plan", frames(tmp_path / "data"), "--out", tmp_path / "plan.json", "--group", pattern) == 0
+    assert "data: 8 cases of 4 patients in 4 folds" in capsys.readouterr().out
+    options = ("--task", "prostate", "--group", pattern)
+    assert uniseg("prepare", "nnunet", nnunet(tmp_path / "raw", FRAMES), tmp_path / "out", *options) == 0
+    content = json.loads((tmp_path / "out" / "datalist.json").read_text())
+    assert {case["group"] for case in content["validation"]}.isdisjoint(case["group"] for case in content["training"])
 
 
 def test_a_second_run_skips_what_is_finished(uniseg, scan, small_weights, tmp_path, caplog):

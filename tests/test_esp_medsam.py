@@ -8,6 +8,9 @@ from uniseg_nets.nets.esp_medsam import ESPMedSAM, SAMEncoder, load_mobile_sam, 
 SMALL = {"channels": [8, 16, 20, 40], "heads": [1, 2, 2, 4], "embedding": 32, "decoder_mlp": 64, "decoder_heads": 4}
 
 
+MATRIX = "positional_encoding_gaussian_matrix"
+
+
 def parameters(module):
     return sum(parameter.numel() for parameter in module.parameters())
 
@@ -28,8 +31,8 @@ def test_parameter_counts_at_full_size():
     assert parameters(network.controllers["fundus"]) == 3_144_202
     assert parameters(network.prompt_generator) == 66_817
     assert parameters(network) == 28_881_521  # 30.8 % of SAM-B's 93.74 M, with one mask MLP a modality
-    # The release has 12,789,587: TinyViT's classifier (321,640), which nothing uses, and 7,756 more.
-    assert parameters(ESPMedSAM(["fundus"])) == 12_789_587 - 321_640 - 7_756
+    # The release has 12,789,587: TinyViT's classifier, SAM's prompt encoder and six further queries beside these.
+    assert parameters(ESPMedSAM(["fundus"])) == 12_789_587 - 321_640 - 6_220 - 6 * 256
 
 
 def test_shapes(network):
@@ -101,7 +104,8 @@ def mobile_sam(network):
         f"mask_decoder.transformer.{name}".replace("linear", "lin"): tensor.clone()
         for name, tensor in network.decoder.transformer.state_dict().items()
     }
-    return encoder | transformer | {"mask_decoder.iou_token.weight": torch.ones(1, 32)}
+    positions = {f"prompt_encoder.pe_layer.{MATRIX}": network.decoder.positions.state_dict()[MATRIX].clone()}
+    return encoder | transformer | positions | {"mask_decoder.iou_token.weight": torch.ones(1, 32)}
 
 
 def test_mobile_sam_s_layout_loads_strictly(network, tmp_path):
@@ -123,6 +127,10 @@ def test_mobile_sam_s_layout_loads_strictly(network, tmp_path):
     image = torch.randn(1, 3, 64, 64)
     with torch.no_grad():
         assert torch.equal(other.encode(image, None), network.encode(image, None))
+    # The transformer's weights mean nothing without the positions that they were trained with.
+    own = other.decoder.state_dict()
+    shared = [name for name in own if name.startswith(("transformer.", "positions."))]
+    assert len(shared) > 1 and all(torch.equal(own[name], network.decoder.state_dict()[name]) for name in shared)
 
 
 def test_a_wrong_file_is_refused_by_the_tensor_s_name(network, tmp_path):

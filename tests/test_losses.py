@@ -34,6 +34,14 @@ def test_uniform_scores_cost_what_the_formulas_say(table):
     assert loss.item() == pytest.approx(math.log(2) + 0.5, abs=1e-3)
 
 
+@pytest.mark.parametrize(("batch_dice", "dice_loss"), [(True, 2 / 3), (False, (1 / 2 + 1) / 2)])
+def test_dice_is_that_of_the_whole_batch_or_of_each_sample(table, batch_dice, dice_loss):
+    label = torch.zeros(2, 1, 4, 8, 8)
+    label[0, :, :2] = 1  # half of the first sample's n voxels, none of the second's; all probabilities are 1/2
+    loss = TaskDiceCELoss(table, batch_dice)(torch.zeros(2, 4, 4, 8, 8), target(label, 6, 6))
+    assert loss.item() == pytest.approx(math.log(2) + dice_loss, abs=1e-3)
+
+
 def test_a_mixed_batch_costs_the_mean_of_its_samples(table):
     label = torch.randint(0, 2, (3, 1, 4, 8, 8))
     logits, loss = torch.randn(3, 4, 4, 8, 8), TaskDiceCELoss(table)

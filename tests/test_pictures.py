@@ -6,12 +6,16 @@ import itk
 import numpy as np
 import pytest
 import torch
+from monai.bundle import ConfigParser
+from monai.transforms import Compose
 from PIL import Image
 
+from uniseg_nets.bundle import bundle_folder
+from uniseg_nets.data.guarded import root_cause
 from uniseg_nets.nets.esp_medsam.recogniser import ModalityRecogniser
 from uniseg_nets.phantom.pictures import draw_picture, write_phantom_pictures
-from uniseg_nets.pictures import PictureReport, SavePictured, find_pictures, load_pictures
-from uniseg_nets.pictures.load import LoadPictured, read_mask, read_picture
+from uniseg_nets.pictures import PictureReport, RandSimilarityd, SavePictured, find_pictures, load_pictures
+from uniseg_nets.pictures.load import LoadMaskd, LoadPictured, read_mask, read_picture
 
 MODALITIES = ["dermoscopy", "xray", "ultrasound", "fundus", "microscopy", "colonoscopy"]
 
@@ -52,6 +56,19 @@ def test_sixteen_bits_are_windowed(tmp_path):
         assert found.min() == 0 and found.max() == 1 and 0.4 < found[0, 32].mean() < 0.6
 
 
+@pytest.mark.parametrize(("lost", "shown"), [(np.nan, 0), (-np.inf, 0), (np.inf, 1)])
+def test_a_pixel_without_a_value_leaves_the_others_as_they_are(tmp_path, caplog, lost, shown):
+    deep = np.linspace(0, 1, 64 * 64, dtype=np.float32).reshape(64, 64)
+    whole = read_picture(written(tmp_path / "whole.tif", deep))
+    deep[3, 4] = lost
+    found = read_picture(written(tmp_path / "lost.tif", deep))
+    assert found[0, 3, 4] == shown and "1 of 4096 pixels" in caplog.text and "lost.tif" in caplog.text
+    found[:, 3, 4] = whole[:, 3, 4]
+    np.testing.assert_allclose(found, whole, atol=1e-3)
+    with pytest.raises(ValueError, match=r"none\.tif holds no finite value"):
+        read_picture(written(tmp_path / "none.tif", np.full((40, 40), lost, dtype=np.float32)))
+
+
 def test_a_camera_s_orientation_is_applied(tmp_path, colours):
     exif = Image.Exif()
     exif[0x0112] = 6  # turned by 90 degrees
@@ -59,21 +76,32 @@ def test_a_camera_s_orientation_is_applied(tmp_path, colours):
     assert read_picture(tmp_path / "turned.jpg").shape == (3, 50, 40)
 
 
-def test_dicom_grey_and_inverted(tmp_path):
-    ramp = np.linspace(0, 4000, 64 * 48).reshape(64, 48).astype(np.int16)
-    found = {}
-    for name, interpretation in (("normal.dcm", "MONOCHROME2"), ("inverted.dcm", "MONOCHROME1")):
-        image = itk.image_from_array(ramp)
-        io = itk.GDCMImageIO.New()
-        dictionary = image.GetMetaDataDictionary()
-        dictionary["0028|0004"] = interpretation
-        image.SetMetaDataDictionary(dictionary)
-        itk.imwrite(image, str(tmp_path / name), imageio=io)
-        found[name] = read_picture(tmp_path / name)
-        assert found[name].shape == (3, 64, 48)
-    assert found["normal.dcm"][0, 0, 0] == 0 and found["normal.dcm"][0, -1, -1] == 1
-    if b"MONOCHROME1" in (tmp_path / "inverted.dcm").read_bytes():
-        assert found["inverted.dcm"][0, 0, 0] == 1
+def test_a_phone_s_jpeg_with_a_preview_inside_is_read(tmp_path):
+    smooth = np.repeat(np.arange(64, dtype=np.uint8)[:, None] * 4, 48, 1)
+    preview = Image.new("L", (16, 16), 255)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by 90 degrees
+    image = Image.fromarray(smooth)
+    image.save(tmp_path / "phone.jpg", format="MPO", save_all=True, append_images=[preview], exif=exif)
+    with Image.open(tmp_path / "phone.jpg") as opened:
+        assert opened.format == "MPO" and opened.n_frames == 2
+    found = read_picture(tmp_path / "phone.jpg")
+    assert found.shape == (3, 48, 64) and abs(found[0] - np.rot90(smooth, -1) / 255).max() < 0.05
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.int16])
+def test_an_inverted_dicom_is_shown_as_a_viewer_shows_it(tmp_path, kind):
+    ramp = np.linspace(0, 200, 64 * 48).reshape(64, 48).astype(kind)
+    itk.imwrite(itk.image_from_array(ramp), str(tmp_path / "normal.dcm"), imageio=itk.GDCMImageIO.New())
+    written_as = (tmp_path / "normal.dcm").read_bytes()
+    assert written_as.count(b"MONOCHROME2") == 1
+    (tmp_path / "inverted.dcm").write_bytes(written_as.replace(b"MONOCHROME2", b"MONOCHROME1"))
+    normal, inverted = (read_picture(tmp_path / name) for name in ("normal.dcm", "inverted.dcm"))
+    assert normal.shape == (3, 64, 48)
+    assert normal[0, 0, 0] == 0 and normal[0, -1, -1] == 1
+    # The lowest stored value of MONOCHROME1 is white.
+    assert inverted[0, 0, 0] == 1 and inverted[0, -1, -1] == 0
+    np.testing.assert_allclose(inverted, 1 - normal, atol=0.02)
 
 
 def test_a_real_dicom_slice(test_data):
@@ -111,6 +139,28 @@ def test_masks_of_any_brightness(tmp_path):
     for name, top in (("one.png", 1), ("full.png", 255), ("lossy.jpg", 255)):
         assert np.array_equal(read_mask(written(tmp_path / name, truth * top))[0], truth)
     assert not read_mask(written(tmp_path / "empty.png", truth * 0)).any()
+
+
+@pytest.mark.parametrize(("kind", "top"), [(np.uint8, 1), (np.uint16, 1), (np.uint16, 65535), (np.float32, 1.0)])
+def test_masks_of_any_depth_say_what_they_hold(tmp_path, kind, top):
+    few = np.zeros((100, 100), dtype=kind)
+    few[0, :10] = top  # 0.1 % of the pixels
+    for name, truth in (("few", few), ("most", top - few), ("all", few * 0 + top), ("none", few * 0)):
+        found = read_mask(written(tmp_path / f"{name}.tif", truth.astype(kind)))
+        assert np.array_equal(found[0], truth > 0), name
+
+
+def test_a_mask_that_is_not_of_its_image_s_size_is_refused(tmp_path, colours):
+    image = written(tmp_path / "image.png", colours)
+    load = Compose([LoadPictured("image"), LoadMaskd("label", allow_missing_keys=True)])
+    assert "label" not in load({"image": str(image)})
+    mask = written(tmp_path / "mask.png", colours[..., 0])
+    assert load({"image": str(image), "label": str(mask)})["label"].shape == (1, 40, 50)
+    turned = written(tmp_path / "turned.png", colours[..., 0].T)
+    with pytest.raises(RuntimeError) as failed:
+        load({"image": str(image), "label": str(turned)})
+    message = root_cause(failed.value)
+    assert "turned.png" in message and "40 x 50" in message and "image.png" in message and "50 x 40" in message
 
 
 def test_folders_and_datalists(tmp_path, colours):
@@ -175,6 +225,14 @@ def test_the_report_s_dice(tmp_path):
     assert "hd95_pixels" in (tmp_path / "cases.csv").read_text().splitlines()[0]
 
 
+def test_a_report_names_the_reference_that_is_not_of_the_mask_s_size(tmp_path):
+    written(tmp_path / "a.png", np.zeros((40, 50), dtype=np.uint8))
+    written(tmp_path / "a_mask.png", np.zeros((50, 40), dtype=np.uint8))
+    report = PictureReport([{"name": "a", "label": str(tmp_path / "a.png"), "modality": "xray"}], tmp_path, tmp_path)
+    with pytest.raises(ValueError, match=r"a\.png has 50 x 40 pixels, .*a_mask\.png 40 x 50"):
+        report.rows(report.cases[0])
+
+
 def fitted(names):
     recogniser = ModalityRecogniser()
     for name in names:
@@ -209,3 +267,25 @@ def test_a_further_modality_leaves_the_others_distributions_alone():
     after = recogniser.state_dict()
     assert all(torch.equal(tensor, after[name]) for name, tensor in before.items())
     assert recogniser.recognise(image)[0] == "fundus"
+
+
+def test_an_augmented_disc_stays_a_disc():
+    side = 128
+    y, x = np.mgrid[:side, :side] - (side - 1) / 2
+    disc = torch.from_numpy(y**2 + x**2 < 30**2)[None].float()
+    config = ConfigParser(json.loads((bundle_folder("esp_medsam_2d") / "configs" / "train.json").read_text()))
+    augment = Compose(config.get_parsed_content("train#augmentation")).set_random_state(seed=0)
+    radii = []
+    for _ in range(40):
+        found = augment({"image": disc.repeat(3, 1, 1), "label": disc})["label"][0].numpy() > 0
+        spread = np.linalg.eigvalsh(np.cov(np.argwhere(found).T))
+        assert spread[1] / spread[0] < 1.02
+        radii.append(np.sqrt(found.sum() / np.pi))
+    assert min(radii) < 27 and max(radii) > 33  # it is scaled
+
+
+def test_the_scale_of_an_augmentation_follows_its_seed():
+    image = {"image": torch.rand(1, 32, 32)}
+    augment = RandSimilarityd("image", prob=1.0, rotate_range=0.5, scale_range=0.2)
+    first, again, other = (augment.set_random_state(seed=seed)(image)["image"] for seed in (1, 1, 2))
+    assert torch.equal(first, again) and not torch.equal(first, other)

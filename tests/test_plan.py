@@ -67,6 +67,54 @@ def test_names_for_values_and_channels_come_from_the_user(patients, tmp_path):
     assert (entry["name"], entry["classes"], entry["channels"]) == ("mine", ["organ", "lesion"], ["CT", "PET"])
 
 
+@pytest.mark.parametrize("scheme", ["percentiles", "window"])
+def test_ct_is_scaled_by_its_labelled_voxels_or_by_the_official_window(patients, tmp_path, scheme):
+    options = PlanOptions(channels=["CT", "PET"], ct_scaling=scheme)
+    ct, pet = plan_dataset(patients, tmp_path / "plan.json", options)["task_entry"]["scaling"]
+    assert pet == {"scheme": "z_score"} and ct["scheme"] == scheme
+    if scheme == "window":
+        assert (ct["low"], ct["high"]) == (-325, 325)
+        return
+    values = []
+    for patient in sorted(patients.iterdir()):
+        image, label = (nib.load(patient / f"{name}.nii.gz").get_fdata() for name in ("t1", "seg"))
+        values.append(image[label > 0])
+    values = np.concatenate(values)
+    expected = dict(zip(("low", "high"), np.percentile(values, (0.5, 99.5)))) | {"mean": values.mean()}
+    assert {key: ct[key] for key in expected} == pytest.approx(expected, abs=0.02)
+    assert ct["std"] == pytest.approx(values.std(), abs=0.02)
+
+
+@pytest.mark.parametrize(("inside", "mask"), [(26, "always"), (40, "never")])
+def test_z_scores_count_non_zero_voxels_where_the_crop_takes_a_quarter_away(tmp_path, inside, mask):
+    for index in range(2):
+        place = write_case(tmp_path / "data", f"p{index}", seed=index, channels=("scan",))
+        image = nib.load(place / "scan.nii.gz")
+        volume = image.get_fdata(dtype=np.float32)
+        volume[inside:] = 0  # of 40
+        nib.save(nib.Nifti1Image(volume, AFFINE), place / "scan.nii.gz")
+    entry = plan_dataset(tmp_path / "data", tmp_path / "plan.json", PlanOptions(channels=["MR"]))["task_entry"]
+    assert entry["mask"] == mask
+
+
+def test_classes_of_two_sides_are_written_down_as_not_to_be_mirrored(patients, tmp_path, caplog):
+    caplog.set_level("INFO")
+    options = PlanOptions(labels={50: "left_kidney", 100: "right_kidney"})
+    entry = plan_dataset(patients, tmp_path / "plan.json", options)["task_entry"]
+    assert entry["mirror_axes"] == [0, 1] and "no mirroring along x" in caplog.text
+
+
+@pytest.mark.parametrize("wrong", [{"axes": "axial"}, {"ct_scaling": "hu"}])
+def test_a_choice_that_there_is_not_is_refused_before_anything_is_read(wrong):
+    with pytest.raises(ValueError, match="expected one of"):
+        PlanOptions(**wrong)
+
+
+def test_the_user_s_order_of_axes_is_taken(patients, tmp_path):
+    plan = plan_dataset(patients, tmp_path / "plan.json", PlanOptions(axes="acquisition"))
+    assert plan["task_entry"]["axes"] == "acquisition"
+
+
 def test_sibling_folders_and_hounsfield_units_are_recognised(tmp_path):
     for index in range(2):
         place = write_case(tmp_path / "raw", f"p{index}", seed=index, channels=("scan",), low=-1000)
@@ -142,6 +190,21 @@ def test_groups_of_a_datalist_are_kept(tmp_path):
     folds = folds_of(plan_dataset(folder, tmp_path / "plan.json", PlanOptions(folds=4)))
     # Label maps of one name: the cases keep the names of their entries.
     assert all(folds[f"p{index}_frame0"] == folds[f"p{index}_frame1"] for index in range(4))
+
+
+def test_a_case_that_has_its_patient_s_name_is_of_that_patient(tmp_path):
+    for index, name in enumerate(["p1", "p1_again", "p2", "p3"]):
+        place = write_case(tmp_path / "data", name, seed=index, size=(20, 20, 12))
+        (place / "seg.nii.gz").rename(place / f"label_{name}.nii.gz")
+    entries = [
+        {"name": name, "image": [f"{name}/t1.nii.gz", f"{name}/t2.nii.gz"], "label": f"{name}/label_{name}.nii.gz"}
+        for name in ("p1", "p1_again", "p2", "p3")
+    ]
+    entries[1]["group"] = "p1"
+    (tmp_path / "data" / "datalist.json").write_text(json.dumps({"training": entries}))
+    plan = plan_dataset(tmp_path / "data", tmp_path / "plan.json")
+    assert [case.get("group") for case in plan["data"]] == ["p1", "p1", None, None]
+    assert plan["data"][0]["fold"] == plan["data"][1]["fold"]
 
 
 def test_folds_of_a_datalist_are_taken_as_they_are(tmp_path, caplog):

@@ -15,6 +15,8 @@ from uniseg_nets.tasks import TaskTable
 LAYOUTS = {
     "lits": (["Training_Batch1/volume-{i}.nii", "Training_Batch1/segmentation-{i}.nii"], (0, 1, 2)),
     "kits": (["data/case_0000{i}/imaging.nii.gz", "data/case_0000{i}/segmentation.nii.gz"], (0, 1, 2)),
+    "msd02": (["imagesTr/la_00{i}.nii.gz", "labelsTr/la_00{i}.nii.gz"], (0, 1)),
+    "msd04": (["imagesTr/hippocampus_00{i}.nii.gz", "labelsTr/hippocampus_00{i}.nii.gz"], (0, 1, 2)),
     "msd03": (["Task03_Liver/imagesTr/liver_{i}.nii.gz", "Task03_Liver/labelsTr/liver_{i}.nii.gz"], (0, 1, 2)),
     "msd06": (["imagesTr/lung_00{i}.nii.gz", "labelsTr/lung_00{i}.nii.gz"], (0, 1)),
     "msd07": (["imagesTr/pancreas_00{i}.nii.gz", "labelsTr/pancreas_00{i}.nii.gz"], (0, 1, 2)),
@@ -65,13 +67,13 @@ def miniature(root, source, cases=5):
     return root
 
 
-def table_of(source, table):
-    return table if SOURCES[source].task else OWN
+def table_of(source, *tables):
+    return next((t for t in tables if SOURCES[source].task in t.choices), OWN)
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_a_data_set_becomes_cases_with_the_task_s_own_values(tmp_path, table, source):
-    tasks = table_of(source, table)
+def test_a_data_set_becomes_cases_with_the_task_s_own_values(tmp_path, table, open_tasks, source):
+    tasks = table_of(source, table, open_tasks)
     own = {"btcv": "abdomen", "vs": "schwannoma"}.get(source)
     path = prepare(source, miniature(tmp_path / "raw", source), tmp_path / "out", tasks, own)
     cases = load_datalist(path, "training") + load_datalist(path, "validation")
@@ -232,12 +234,25 @@ def test_a_second_nnunet_folder_of_a_task_joins_the_first(tmp_path):
 
 
 def test_cases_of_one_name_in_two_folders_are_told_apart(tmp_path, caplog):
-    for name, value in (("d1", 1), ("d2", 1), ("d2", 1)):
-        path = prepare("nnunet", nnunet(tmp_path / name, value=value), tmp_path / "out", OWN, "schwannoma")
+    for name in ("d1", "d2", "d2"):
+        path = prepare("nnunet", nnunet(tmp_path / name), tmp_path / "out", OWN, "schwannoma")
     assert names_of(path) == ["a_0", "a_1", "a_2", "d2_a_0", "d2_a_1", "d2_a_2"]
     assert "taken are a_0 as d2_a_0, " in caplog.text
-    with pytest.raises(ValueError, match="has a case d2_a_0 already: rename the folder"):
-        prepare("nnunet", nnunet(tmp_path / "elsewhere" / "d2"), tmp_path / "out", OWN, "schwannoma")
+    prepare("nnunet", nnunet(tmp_path / "elsewhere" / "d2"), tmp_path / "out", OWN, "schwannoma")
+    with pytest.raises(ValueError, match="has cases a_0, d2_a_0, d2_schwannoma_a_0 already: rename the folder"):
+        prepare("nnunet", nnunet(tmp_path / "third" / "d2"), tmp_path / "out", OWN, "schwannoma")
+
+
+def test_one_scan_for_two_tasks_is_two_cases_of_one_patient(tmp_path):
+    root, split = nnunet(tmp_path / "d1"), tmp_path / "split.json"
+    split.write_text(json.dumps({"training": ["a_0", "a_1"], "validation": ["a_2"]}))
+    prepare("nnunet", root, tmp_path / "out", OWN, "schwannoma", split)
+    path = prepare("nnunet", root, tmp_path / "out", OWN, "abdomen", split)
+    (case,) = (case for case in load_datalist(path, "validation") if case["task"] == "abdomen")
+    assert (case["name"], case["group"]) == ("d1_a_2", "a_2")
+    split.write_text(json.dumps({"training": ["a_2", "a_1"], "validation": ["a_0"]}))
+    with pytest.raises(ValueError, match=r"split.json puts 2 patient.*\n  a_2: a_2 in training, a_2 in validation"):
+        prepare("nnunet", root, tmp_path / "out", OWN, "abdomen", split)
 
 
 def test_entries_of_an_earlier_version_are_replaced_by_their_folder(tmp_path):
@@ -297,6 +312,18 @@ def test_a_faulty_case_is_named_and_nothing_is_written(tmp_path, table, spoil, m
     with pytest.raises(ValueError, match=message):
         prepare("lits", root, tmp_path / "out", table)
     assert not (tmp_path / "out").exists()
+
+
+def test_data_sets_of_the_decathlon_may_lie_side_by_side(tmp_path, open_tasks):
+    for source, folder in (("msd02", "Task02_Heart"), ("msd04", "Task04_Hippocampus")):
+        miniature(tmp_path / "raw" / folder, source)
+    path = prepare("msd04", tmp_path / "raw", tmp_path / "out", open_tasks)
+    assert names_of(path) == [f"hippocampus_00{index}" for index in range(5)]
+
+
+def test_a_task_that_the_table_lacks_is_named(tmp_path, table):
+    with pytest.raises(ValueError, match="msd04 trains hippocampus, name a `--tasks_file` that has this task"):
+        prepare("msd04", tmp_path, tmp_path / "out", table)
 
 
 def test_a_folder_of_another_data_set_is_refused(tmp_path, table):

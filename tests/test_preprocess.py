@@ -82,7 +82,7 @@ def test_z_scores_of_non_zero_voxels_leave_0_around_the_head(write_scan, mask, t
     head[2:28, 2, 2] = 400  # something that keeps the crop wider than the head
     head[15, 15, 15] = 0  # a hole, which belongs to the head
     case = LoadCased("image")({"image": write_scan("a.nii.gz", head)})
-    image = PreprocessCased("image", entry(mask=mask), 0, training=training)(case)["image"][0]
+    image = PreprocessCased("image", entry(mask=mask), 0, training_mask=training)(case)["image"][0]
     assert (image[0, 3:, 1] == 0).all() == zero  # beside the head
     assert image[13, 13, 13] < -1  # the hole
     inside = image[3:23, 3:23] if zero else image

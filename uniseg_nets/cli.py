@@ -10,7 +10,7 @@ from typing import Any
 
 import fire
 
-from uniseg_nets.cli_2d import demo_2d, phantom_2d, segment_2d
+from uniseg_nets.cli_2d import convert_2d, demo_2d, phantom_2d, segment_2d
 from uniseg_nets.files import sha256_of
 from uniseg_nets.tasks import load_task_table
 
@@ -50,6 +50,7 @@ def segment(
     mirror: bool | None = None,
     overlap: float | None = None,
     runtime: str | None = None,
+    training_mask: bool | None = None,
     label_values: str = "global",
     tasks_file: str | None = None,
     device: str | None = None,
@@ -69,6 +70,7 @@ def segment(
         overlap: share of a window that its neighbour covers; the mode's own by default.
         runtime: "openvino", "torch", "compile", or "auto": OpenVINO on a CPU where it is installed;
             "auto" by default, "torch" in the accurate mode.
+        training_mask: scale brain MR as in training, by its non-zero voxels; the official prediction does not.
         label_values: "global" for the values that `uniseg tasks` lists, "task" for the task's own 1, 2, 3.
         tasks_file: the task table of the weights, where that is not the official one.
         device: such as "cpu" or "cuda:1"; a GPU where there is one by default.
@@ -96,7 +98,7 @@ def segment(
     overrides = read_weights(weights).overrides()
     if device is not None:
         overrides["device"] = torch.device(device)
-    chosen = {"mirror": mirror, "overlap": overlap, "runtime": runtime}
+    chosen = {"mirror": mirror, "overlap": overlap, "runtime": runtime, "training_mask": training_mask}
     overrides |= {name: value for name, value in chosen.items() if value is not None}
     run_bundle(
         _UPSTREAM,
@@ -154,11 +156,13 @@ def prepare(
     seed: int = 0,
     tasks_file: str | None = None,
     group: str | None = None,
+    download: bool = False,
 ) -> None:
     """Check a downloaded data set and add it to OUTPUT/datalist.json.
 
     Args:
-        name: lits, kits, msd03, msd06 to msd10, verse20, prostate, brats21, autopet22, btcv, vs; or nnunet.
+        name: lits, kits, msd02 to msd04, msd06 to msd10, verse20, prostate, brats21, autopet22, btcv, vs, sunnybrook,
+            openkbp, sts; or nnunet.
         raw: the data set's folder, as it was unpacked.
         output: folder of the datalist; several data sets gather in one.
         task: what the cases train, where the data set does not say.
@@ -168,12 +172,23 @@ def prepare(
         tasks_file: a task table of your own.
         group: regular expression that finds the patient in a case's name, as "patient[0-9]+", where several cases are
             of one.
+        download: fetch the data to RAW first, where they are not there; msd02 and further only.
     """
     from uniseg_nets.prepare import prepare as prepare_data
 
     table = load_task_table(tasks_file)
-    pattern = None if group is None else str(group)
-    path = prepare_data(str(name), str(raw), str(output), table, task, split, float(validation_share), seed, pattern)
+    path = prepare_data(
+        str(name),
+        str(raw),
+        str(output),
+        table,
+        task,
+        split,
+        float(validation_share),
+        seed,
+        group=None if group is None else str(group),
+        download=bool(download),
+    )
     print(f"wrote {path}")
 
 
@@ -375,6 +390,7 @@ _VERBS = {
     "phantom-studies": phantom_studies,
     "demo": demo,
     "segment-2d": segment_2d,
+    "convert-2d": convert_2d,
     "phantom-2d": phantom_2d,
     "demo-2d": demo_2d,
 }

@@ -19,7 +19,7 @@ from uniseg_nets.checkpoints import save_weights
 from uniseg_nets.data.datalist import read_json
 from uniseg_nets.files import atomic_path, write_json
 from uniseg_nets.licence import TERMS, has_authors_terms, mark_terms
-from uniseg_nets.tasks import TaskTable
+from uniseg_nets.tasks import AXES, TaskTable
 from uniseg_nets.transfer import load_finetuned
 
 __all__ = ["pack_bundle", "zip_bundle"]
@@ -78,7 +78,7 @@ def pack_bundle(
     models = ["model.pt"] if len(weights) == 1 else [f"fold{index}.pt" for index in range(len(weights))]
     found = [f"$@bundle_root + '/models/{model}'" for model in models]
     inference = merged_config(source / "configs" / "inference.json", content, {"weights": found})
-    again = {"pretrained": found[0], "new_tensors": [], "ckpt_dir": "$@bundle_root + '/models'"}
+    again: dict[str, Any] = {"pretrained": found[0], "new_tensors": [], "ckpt_dir": "$@bundle_root + '/models'"}
     again["pretrained_license"] = TERMS if authors else None
     train = merged_config(source / "configs" / "train.json", content, again)
     network = ConfigParser(inference).get_parsed_content("network_def")
@@ -132,7 +132,7 @@ def _metadata(source: Path, plan: Mapping[str, Any], version: str, authors: bool
     data = metadata["network_data_format"]
     image, pred = data["inputs"]["image"], data["outputs"]["pred"]
     image |= {"modality": entry["channels"][0], "num_channels": len(entry["channels"])}
-    image |= {"spatial_shape": plan["patch_size"]}
+    image |= {"spatial_shape": plan["patch_size"], "axes": entry.get("axes", AXES[0])}
     image["channel_def"] = {str(index): channel for index, channel in enumerate(entry["channels"])}
     pred |= {"num_channels": len(entry["classes"]) + 1, "spatial_shape": plan["patch_size"]}
     pred["channel_def"] = {"0": "background"} | {str(v): n for v, n in zip(entry["values"], entry["classes"])}

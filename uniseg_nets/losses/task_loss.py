@@ -24,12 +24,16 @@ class TaskDiceCELoss(nn.Module):
 
     Args:
         tasks: the task table.
+        batch_dice: compute Dice over all samples of a batch together, as the official fine-tuning does, instead of for
+            each sample, as its upstream training does.
     """
 
-    def __init__(self, tasks: TaskTable) -> None:
+    def __init__(self, tasks: TaskTable, batch_dice: bool = False) -> None:
         super().__init__()
         self.tasks = tasks
-        dice_ce = DiceCELoss(include_background=False, to_onehot_y=True, softmax=True, smooth_nr=1e-5, smooth_dr=1e-5)
+        dice_ce = DiceCELoss(
+            include_background=False, to_onehot_y=True, softmax=True, batch=batch_dice, smooth_nr=1e-5, smooth_dr=1e-5
+        )
         self.loss = DeepSupervisionLoss(dice_ce, weights=list(_LEVEL_WEIGHTS))
 
     def forward(self, logits: Tensor | Sequence[Tensor], target: Mapping[str, Tensor]) -> Tensor:

@@ -7,6 +7,7 @@ from uniseg_nets.pictures.recognise import RecogniseModalityd
 from uniseg_nets.pictures.report import PictureReport
 from uniseg_nets.pictures.runtime import with_picture_runtime
 from uniseg_nets.pictures.save import SavePictured
+from uniseg_nets.pictures.similarity import RandSimilarityd
 
 __all__ = [
     "EmbeddingNetwork",
@@ -16,6 +17,7 @@ __all__ = [
     "PictureReport",
     "PrepareDistillation",
     "PrepareModalityBatch",
+    "RandSimilarityd",
     "RecogniseModalityd",
     "SavePictured",
     "find_pictures",

@@ -10,7 +10,7 @@ from os import PathLike
 from pathlib import Path
 
 from uniseg_nets.bundle import run_bundle
-from uniseg_nets.nets.esp_medsam.model import MODALITIES
+from uniseg_nets.nets.esp_medsam.modalities import MODALITIES
 from uniseg_nets.phantom import write_phantom_pictures
 from uniseg_nets.pictures.cases import load_pictures
 from uniseg_nets.pictures.report import PictureReport

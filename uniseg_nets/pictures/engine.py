@@ -37,15 +37,17 @@ class PrepareDistillation(PrepareModalityBatch):
 
     Args:
         teacher: frozen here, in evaluation mode.
+        common: as for :class:`EmbeddingNetwork`; both sides of a stage have the same.
     """
 
-    def __init__(self, teacher: ESPMedSAM) -> None:
+    def __init__(self, teacher: ESPMedSAM, common: bool = False) -> None:
         self.teacher = teacher.eval().requires_grad_(False)
+        self.common = common
 
     def __call__(self, batchdata: Mapping[str, Any], *args: Any, **kwargs: Any) -> tuple[Any, ...]:
         image, _, (modalities,), _ = super().__call__(batchdata, *args, **kwargs)
         with torch.no_grad():
-            embedding = self.teacher.encode(image, modalities)
+            embedding = self.teacher.encode(image, None if self.common else modalities)
         return image, embedding, (modalities,), {}
 
 
@@ -54,7 +56,8 @@ class EmbeddingNetwork(nn.Module):
 
     Args:
         network: the student; its other parts take no share.
-        common: leave the modality out, so that the common encoder alone is compared (MMDKD's first stage).
+        common: leave the modality controllers out, so that the common encoders alone are compared: MMDKD's first
+            stage (Xu et al. 2024, arXiv 2407.14153), which is about SAM's own embedding.
     """
 
     def __init__(self, network: ESPMedSAM, common: bool = False) -> None:

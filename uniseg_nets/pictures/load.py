@@ -6,6 +6,7 @@ image, and decode an image of any size before it can be refused.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Hashable, Mapping
 from os import PathLike
 from pathlib import Path
@@ -14,12 +15,15 @@ from typing import Any
 import itk
 import numpy as np
 import torch
+from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import MapTransform
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-__all__ = ["PICTURE_ENDINGS", "LoadMaskd", "LoadPictured", "read_mask", "read_picture"]
+__all__ = ["PICTURE_ENDINGS", "LoadMaskd", "LoadPictured", "check_sizes", "read_mask", "read_picture"]
+
+logger = logging.getLogger(__name__)
 
 _DICOM_ENDINGS = (".dcm", ".ima")
 PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", *_DICOM_ENDINGS)
@@ -32,15 +36,16 @@ def read_picture(path: str | PathLike[str]) -> NDArray[np.float32]:
     """An image file -> (3, H, W), red, green and blue from 0 to 1, as a viewer shows it.
 
     Grey becomes three equal channels, an alpha channel is dropped, a camera's orientation is applied. Eight bits are
-    divided by 255; deeper images and DICOM are windowed to the percentiles 0.5 and 99.5 of their values.
+    divided by 255; deeper images and DICOM are windowed to the percentiles 0.5 and 99.5 of their values. A pixel that
+    holds no number is shown as the darkest one, with a warning.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: no image, one of several frames, or a side of less than 32 or more than 10,000 pixels; the message
-            names the file.
+        ValueError: no image, one of several frames, without any number, or a side of less than 32 or more than 10,000
+            pixels; the message names the file.
     """
-    path = Path(path)
-    array = _read_dicom(path) if _is_dicom(path) else _read_pil(path)
+    values, top = _read(Path(path))
+    array = values / top if top is not None else _windowed(values)
     if array.ndim == 2:
         array = np.stack([array] * 3, axis=-1)
     return np.ascontiguousarray(array.transpose(2, 0, 1), dtype=np.float32)
@@ -49,11 +54,34 @@ def read_picture(path: str | PathLike[str]) -> NDArray[np.float32]:
 def read_mask(path: str | PathLike[str]) -> NDArray[np.uint8]:
     """A mask's file -> (1, H, W), 1 where it is brighter than half its maximum (lossy masks have a rim between).
 
+    The values count as they are stored: a window would hide a mask that is foreground everywhere.
+
     Raises:
         FileNotFoundError, ValueError: as for :func:`read_picture`.
     """
-    grey = read_picture(path).max(axis=0, keepdims=True)
-    return (grey > grey.max() / 2).astype(np.uint8)
+    values, _ = _read(Path(path))
+    grey = values if values.ndim == 2 else values.max(axis=-1)
+    half = (min(grey.min(), 0) + grey.max()) / 2
+    return (grey > half).astype(np.uint8)[None]
+
+
+def check_sizes(
+    mask: NDArray[Any] | torch.Tensor,
+    mask_path: str | PathLike[str],
+    image: NDArray[Any] | torch.Tensor,
+    image_path: str | PathLike[str],
+) -> None:
+    """Two pictures (C, H, W) of one case have the same size.
+
+    Raises:
+        ValueError: they differ; the message names both files.
+    """
+    if mask.shape[-2:] != image.shape[-2:]:
+        (height, width), (own_height, own_width) = mask.shape[-2:], image.shape[-2:]
+        raise ValueError(
+            f"{mask_path} has {width} x {height} pixels, {image_path} {own_width} x {own_height}: "
+            "a mask has the size of its image; turn or export one of them anew"
+        )
 
 
 class LoadPictured(MapTransform):
@@ -69,9 +97,28 @@ class LoadPictured(MapTransform):
 
 
 class LoadMaskd(LoadPictured):
-    """:func:`read_mask` under the keys; (1, H, W) uint8."""
+    """:func:`read_mask` under the keys; (1, H, W) uint8.
+
+    Args:
+        keys, allow_missing_keys: as in MONAI.
+        image_key: the image that was loaded before, whose size the mask must have.
+
+    Raises:
+        ValueError: the mask has another size than the image.
+    """
 
     read = staticmethod(read_mask)
+
+    def __init__(self, keys: KeysCollection, image_key: str = "image", allow_missing_keys: bool = False) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.image_key = image_key
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        d = super().__call__(data)
+        image = d[self.image_key]
+        for key in self.key_iterator(d):
+            check_sizes(d[key], d[key].meta["filename_or_obj"], image, image.meta["filename_or_obj"])
+        return d
 
 
 def _is_dicom(path: Path) -> bool:
@@ -81,22 +128,28 @@ def _is_dicom(path: Path) -> bool:
         return path.suffix.lower() in _DICOM_ENDINGS or file.read(132)[128:] == b"DICM"
 
 
-def _read_pil(path: Path) -> NDArray[Any]:
+def _read(path: Path) -> tuple[NDArray[np.float32], float | None]:
+    """The values (H, W) or (H, W, 3) of a file, all finite, and the one that is white; ``None`` where that is open."""
+    return _read_dicom(path) if _is_dicom(path) else _read_pil(path)
+
+
+def _read_pil(path: Path) -> tuple[NDArray[np.float32], float | None]:
     try:
         with Image.open(path) as opened:
             _check_size(path, opened.width, opened.height)
             frames = getattr(opened, "n_frames", 1)
-            if frames > 1:
+            # A phone's JPEG (MPO) begins with the image; previews and depth maps follow.
+            if frames > 1 and opened.format != "MPO":
                 raise ValueError(f"{path} holds {frames} frames: give each as an image of its own")
             image = ImageOps.exif_transpose(opened)
             if image.mode[0] in "IF":  # deeper than eight bits
-                return _windowed(np.asarray(image, dtype=np.float32))
-            return np.asarray(image.convert("RGB"), dtype=np.float32) / 255
+                return _finite(np.asarray(image, dtype=np.float32), path), None
+            return np.asarray(image.convert("RGB"), dtype=np.float32), 255.0
     except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(f"cannot read {path} as an image: {error}") from error
 
 
-def _read_dicom(path: Path) -> NDArray[Any]:
+def _read_dicom(path: Path) -> tuple[NDArray[np.float32], float | None]:
     reader = itk.GDCMImageIO.New()
     reader.SetFileName(str(path))
     try:
@@ -111,11 +164,21 @@ def _read_dicom(path: Path) -> NDArray[Any]:
         raise ValueError(f"cannot read {path} as an image: {reason}") from error
     colour = reader.GetNumberOfComponents() == 3
     array = array.reshape(sizes[1], sizes[0], -1) if colour else array.reshape(sizes[1], sizes[0])
-    if colour and array.dtype == np.uint8:
-        return array.astype(np.float32) / 255
-    dictionary = reader.GetMetaDataDictionary()
-    inverted = dictionary.HasKey("0028|0004") and "MONOCHROME1" in str(dictionary["0028|0004"])
-    return _windowed(-array.astype(np.float32) if inverted else array.astype(np.float32))
+    # ITK has turned MONOCHROME1, whose lowest value is white, already.
+    top = 255.0 if colour and array.dtype == np.uint8 else None
+    return _finite(array.astype(np.float32), path), top
+
+
+def _finite(values: NDArray[np.float32], path: Path) -> NDArray[np.float32]:
+    """The values; what is no number becomes the lowest one, what is infinite the lowest or the highest."""
+    finite = np.isfinite(values)
+    if finite.all():
+        return values
+    if not finite.any():
+        raise ValueError(f"{path} holds no finite value: export it anew")
+    low, high = values[finite].min(), values[finite].max()
+    logger.warning("%s: %d of %d pixels hold no finite value", path, (~finite).sum(), values.size)
+    return np.nan_to_num(values, nan=low, neginf=low, posinf=high)
 
 
 def _windowed(array: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from uniseg_nets.files import write_csv
-from uniseg_nets.pictures.load import read_mask
+from uniseg_nets.pictures.load import check_sizes, read_mask
 from uniseg_nets.reports.base import CaseReport
 from uniseg_nets.reports.metrics import case_rows, summarise
 
@@ -54,6 +54,7 @@ class PictureReport(CaseReport):
 
     def rows(self, case: Mapping[str, Any]) -> list[dict[str, Any]]:
         found, reference = read_mask(self.found(case)), read_mask(case["label"])
+        check_sizes(reference, case["label"], found, self.found(case))
         rows = case_rows(found, reference, (1.0, 1.0, 1.0), {1: "foreground"}, self.tolerance)
         return [{"task": case["modality"], "case": case["name"], **row} for row in rows]
 

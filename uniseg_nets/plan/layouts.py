@@ -85,6 +85,10 @@ def _from_json(path: Path) -> DataSet:
     if not listed:
         return _paired(path.parent, path.parent / "labelsTr", [path.parent / "imagesTr"], channels, labels)
     labelled = [case for case in listed if "label" in case]
+    groups = {str(case["group"]) for case in labelled if "group" in case}
+    for case in labelled:  # a case that has its patient's name needs no group in a datalist
+        if str(case["name"]) in groups:
+            case.setdefault("group", str(case["name"]))
     # A label map's name is a case's name; an image's may carry a channel, or a number that looks like one.
     names = [scan_stem(case["label"]) for case in labelled]
     if len(set(names)) < len(names):

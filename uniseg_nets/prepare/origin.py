@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["NNUNET", "Origin", "free_names"]
+from uniseg_nets.data.groups import group_of
+
+__all__ = ["NNUNET", "Origin", "free_names", "relative"]
 
 NNUNET = "nnunet"
 
@@ -29,7 +31,7 @@ class Origin:
 
     @classmethod
     def of(cls, task: str, source: str, raw: Path, output: Path) -> Origin:
-        return cls(task, source, _relative(raw, output) if source == NNUNET else None)
+        return cls(task, source, relative(raw, output) if source == NNUNET else None)
 
     def replaces(self, entry: Mapping[str, Any]) -> bool:
         """Whether an entry was made from the same data for the same task."""
@@ -39,14 +41,19 @@ class Origin:
         """Whether a patient of this data set and one of the entry's are the same where they have the same name."""
         return self._same_source(entry) and (entry["task"] == self.task or self.folder == self._folder(entry))
 
+    def known_patients(self, entries: Iterable[Mapping[str, Any]]) -> dict[tuple[str, ...], str]:
+        """Images of this data set, as an entry for another task names them -> their patient."""
+        same = [entry for entry in entries if self._same_source(entry) and self.folder == self._folder(entry)]
+        return {tuple(entry["image"]): group_of(entry) for entry in same}
+
     def entry(
         self, name: str, patient: str, images: Sequence[Path], label: Path, output: Path
     ) -> dict[str, str | list[str]]:
         """A case's entry in ``output/datalist.json``, without ``group`` where the patient has the case's name."""
         return {
             "name": name,
-            "image": [_relative(image, output) for image in images],
-            "label": _relative(label, output),
+            "image": [relative(image, output) for image in images],
+            "label": relative(label, output),
             "task": self.task,
             "source": self.source,
             **({} if self.folder is None else {"folder": self.folder}),
@@ -63,20 +70,28 @@ class Origin:
         return str(entry.get("folder") or Path(entry["image"][0]).parent.parent.as_posix())
 
 
-def free_names(names: Sequence[str], taken: set[str], prefix: str) -> dict[str, str]:
-    """A name in the datalist for each case: its own, with the prefix where another case has it.
+def free_names(names: Sequence[str], taken: set[str], prefixes: Sequence[str]) -> dict[str, str]:
+    """A name in the datalist for each case: its own, with prefixes where another case has it.
 
     Results are named by their case, whatever its task.
 
     Raises:
-        ValueError: a case has that name too.
+        ValueError: other cases have all these names.
     """
-    free = {name: f"{prefix}_{name}" if name in taken else name for name in names}
-    twins = [new for name, new in free.items() if new in taken or (new != name and new in free)]
-    if twins:
-        raise ValueError(f"the datalist has a case {twins[0]} already: rename the folder, or prepare into another one")
+    taken = set(taken)
+    free = {}
+    for name in names:
+        choices = ["_".join([*prefixes[:count], name]) for count in range(len(prefixes) + 1)]
+        found = next((choice for choice in choices if choice not in taken), None)
+        if found is None:
+            raise ValueError(
+                f"the datalist has cases {', '.join(choices)} already: rename the folder, or prepare elsewhere"
+            )
+        free[name] = found
+        taken.add(found)
     return free
 
 
-def _relative(file: Path, output: Path) -> str:
+def relative(file: Path, output: Path) -> str:
+    """A file's path as a datalist in ``output`` names it."""
     return Path(os.path.relpath(file.resolve(), output.resolve())).as_posix()

@@ -28,6 +28,7 @@ class Source:
         drop_empty: leave cases without foreground out, as the paper did.
         group: the patient, in terms of those groups, where several cases may be of one; ``None`` where each case is of
             another patient, or where the data set does not say whose it is.
+        archive: what MONAI downloads it as, a folder's name.
     """
 
     task: str | None
@@ -37,21 +38,31 @@ class Source:
     values: Mapping[int, int] | None = None
     drop_empty: bool = False
     group: str | None = None
+    archive: str | None = None
+
+    @property
+    def expected(self) -> str:
+        """What lies there, for a message."""
+        return f"label files like {self.label}.nii.gz"
 
 
-def _decathlon(task: str) -> Source:
-    return Source(task, _ANY + r"labelsTr/(?P<id>[^/]+)", ("{dir}imagesTr/{id}",), values={})
+def _decathlon(task: str, archive: str) -> Source:
+    return Source(task, _ANY + r"labelsTr/(?P<id>[^/]+)", ("{dir}imagesTr/{id}",), values={}, archive=archive)
 
 
 SOURCES: Mapping[str, Source] = {
     "lits": Source("liver", _ANY + r"segmentation-(?P<id>\d+)", ("{dir}volume-{id}",), "liver_{id}", {}),
     "kits": Source("kidney", _ANY + r"case_(?P<id>\d+)/segmentation", ("{dir}case_{id}/imaging",), "kidney_{id}", {}),
-    "msd03": _decathlon("liver"),
-    "msd06": _decathlon("lung"),
-    "msd07": _decathlon("pancreas"),
-    "msd08": _decathlon("hepatic_vessel"),
-    "msd09": _decathlon("spleen"),
-    "msd10": _decathlon("colon"),
+    "msd02": _decathlon("left_atrium", "Task02_Heart"),
+    "msd03": _decathlon("liver", "Task03_Liver"),
+    # Left and right hippocampus of a person are cases of their own, and nothing tells which belong together: a split by
+    # case may part them.
+    "msd04": _decathlon("hippocampus", "Task04_Hippocampus"),
+    "msd06": _decathlon("lung", "Task06_Lung"),
+    "msd07": _decathlon("pancreas", "Task07_Pancreas"),
+    "msd08": _decathlon("hepatic_vessel", "Task08_HepaticVessel"),
+    "msd09": _decathlon("spleen", "Task09_Spleen"),
+    "msd10": _decathlon("colon", "Task10_Colon"),
     "verse20": Source(
         "vertebrae",
         _ANY + r"derivatives/(?P<patient>[^/]+)/(?P<id>[^/]+)_seg-vert_msk",

@@ -43,8 +43,7 @@ class PreprocessCased(MapTransform):
         keys: the image's key, and the label's where there is one.
         tasks: the task table.
         task: task name or id for every case; ``None`` to read each case's own from its ``task`` item.
-        training: scale as in training: z-scores of the non-zero voxels also for tasks that use that mask in training
-            alone.
+        training_mask: compute z-scores from the non-zero voxels also for tasks that do so in training alone.
 
     Raises:
         ValueError: a channel count that is not the task's; an image without any voxel, volume or non-zero value; a
@@ -57,11 +56,11 @@ class PreprocessCased(MapTransform):
         tasks: TaskTable,
         task: str | int | Sequence[str] | None = None,
         allow_missing_keys: bool = False,
-        training: bool = False,
+        training_mask: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
         self.tasks = tasks
-        self.training = training
+        self.training_mask = training_mask
         self.task = None if task is None else tasks.select(task)[0]
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
@@ -90,7 +89,7 @@ class PreprocessCased(MapTransform):
         grid = Grid(grid.file_shape, affine, task.spacing, *box, axes=task.axes)
         volume = _without_nan(volume[(slice(None), *grid.box)].contiguous(), name)
         _warn_unless_hounsfield(volume, task, name)
-        masked = task.mask == "always" or (self.training and task.mask == "training")
+        masked = task.mask == "always" or (self.training_mask and task.mask == "training")
         inside = _non_zero(volume, grid) if masked else None
         volume = resample_image(volume, grid.shape, grid.coarse_axis)
         if volume.untyped_storage().data_ptr() == image.untyped_storage().data_ptr():

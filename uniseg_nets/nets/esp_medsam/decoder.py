@@ -1,6 +1,7 @@
-"""QDMD, the query-decoupled modality decoder: one query, one decoding channel and one mask MLP a modality.
+"""QDMD, the query-decoupled modality decoder: one query, one decoding channel and one mask MLP per modality.
 
-Xu et al. 2024 (arXiv 2407.14153), section on QDMD; the two-way transformer is SAM's (Kirillov et al. 2023), from MONAI.
+Xu et al. 2024 (arXiv 2407.14153), section on QDMD and its figure; the two-way transformer is SAM's (Kirillov et al.
+2023), from MONAI. What the release computes instead is in :mod:`~uniseg_nets.nets.esp_medsam.release_decoder`.
 Letters: B batch, C channels, (h, w) size of the embedding.
 """
 
@@ -14,19 +15,63 @@ from torch import Tensor, nn
 
 from uniseg_nets.nets.esp_medsam.parts import FourierPositions, LayerNorm2d
 
-__all__ = ["ModalityDecoder"]
+__all__ = ["ModalityDecoder", "QueryDecoder", "mask_mlp"]
 
 _SHARED = "all"
 
 
-class ModalityDecoder(nn.Module):
-    """Prompted embedding (B, C, h, w) and modalities -> mask logits (B, 1, 4 h, 4 w).
+def mask_mlp(channels: int) -> nn.Sequential:
+    """A query (B, C) -> its mask's own filter (B, C / 8)."""
+    return nn.Sequential(
+        nn.Linear(channels, channels),
+        nn.ReLU(),
+        nn.Linear(channels, channels),
+        nn.ReLU(),
+        nn.Linear(channels, channels // 8),
+    )
+
+
+class QueryDecoder(nn.Module):
+    """What the paper's and the release's decoders have in common: SAM's two-way transformer, and finer maps.
 
     Args:
         channels: C.
         heads: of the transformer's attention.
         mlp_dim: of the transformer.
         depth: of the transformer.
+    """
+
+    def __init__(self, channels: int = 256, heads: int = 8, mlp_dim: int = 2048, depth: int = 2):
+        super().__init__()
+        self.channels = channels
+        self.positions = FourierPositions(channels)
+        self.transformer = TwoWayTransformer(depth, channels, heads, mlp_dim)
+        self.upscale = nn.Sequential(
+            nn.ConvTranspose2d(channels, channels // 4, 2, 2),
+            LayerNorm2d(channels // 4),
+            nn.GELU(),
+            nn.ConvTranspose2d(channels // 4, channels // 8, 2, 2),
+            nn.GELU(),
+        )
+
+    def attend(self, embedding: Tensor, queries: Tensor) -> tuple[Tensor, Tensor]:
+        """Embedding (B, C, h, w) and queries (B, Q, C) -> queries (B, Q, C) and maps (B, C / 8, 4 h, 4 w)."""
+        batch, _, height, width = embedding.shape
+        positions = self.positions(height, width).expand(batch, -1, -1, -1)
+        queries, keys = self.transformer(embedding, positions, queries)
+        return queries, self.upscale(keys.transpose(1, 2).reshape(embedding.shape))
+
+    @staticmethod
+    def masks(filters: Tensor, maps: Tensor) -> Tensor:
+        """Filters (B, C / 8) on maps (B, C / 8, H, W) -> mask logits (B, 1, H, W)."""
+        return torch.einsum("bc,bchw->bhw", filters, maps)[:, None]
+
+
+class ModalityDecoder(QueryDecoder):
+    """Prompted embedding (B, C, h, w) and modalities -> mask logits (B, 1, 4 h, 4 w).
+
+    Args:
+        channels, heads, mlp_dim, depth: as for :class:`QueryDecoder`.
         shared_query: one query and one MLP for all modalities, for comparison.
     """
 
@@ -38,18 +83,8 @@ class ModalityDecoder(nn.Module):
         depth: int = 2,
         shared_query: bool = False,
     ):
-        super().__init__()
+        super().__init__(channels, heads, mlp_dim, depth)
         self.shared_query = shared_query
-        self.channels = channels
-        self.positions = FourierPositions(channels)
-        self.transformer = TwoWayTransformer(depth, channels, heads, mlp_dim)
-        self.upscale = nn.Sequential(
-            nn.ConvTranspose2d(channels, channels // 4, 2, 2),
-            LayerNorm2d(channels // 4),
-            nn.GELU(),
-            nn.ConvTranspose2d(channels // 4, channels // 8, 2, 2),
-            nn.GELU(),
-        )
         self.queries = nn.ParameterDict()
         self.filters = nn.ModuleDict()
         if shared_query:
@@ -61,20 +96,13 @@ class ModalityDecoder(nn.Module):
             self._open(modality)
 
     def _open(self, name: str) -> None:
-        width = self.channels
-        self.queries[name] = nn.Parameter(torch.randn(1, 1, width))
-        self.filters[name] = nn.Sequential(
-            nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width // 8)
-        )
+        self.queries[name] = nn.Parameter(torch.randn(1, 1, self.channels))
+        self.filters[name] = mask_mlp(self.channels)
 
     def forward(self, embedding: Tensor, modalities: Sequence[str]) -> Tensor:
         """``modalities`` is one name for all samples, or one for each."""
         names = [_SHARED] if self.shared_query else modalities
-        batch, _, height, width = embedding.shape
-        positions = self.positions(height, width).expand(batch, -1, -1, -1)
-        query = torch.cat([self.queries[name] for name in names]).expand(batch, -1, -1)
-        query, keys = self.transformer(embedding, positions, query)
-        maps = self.upscale(keys.transpose(1, 2).reshape(embedding.shape))
-        # The mask's own filter, (B, C / 8).
-        weights = torch.cat([self.filters[name](own) for name, own in zip(names, query[:, 0].chunk(len(names)))])
-        return torch.einsum("bc,bchw->bhw", weights, maps)[:, None]
+        query = torch.cat([self.queries[name] for name in names]).expand(embedding.shape[0], -1, -1)
+        query, maps = self.attend(embedding, query)
+        filters = [self.filters[name](own) for name, own in zip(names, query[:, 0].chunk(len(names)))]
+        return self.masks(torch.cat(filters), maps)

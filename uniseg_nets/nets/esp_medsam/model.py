@@ -1,5 +1,8 @@
 """ESP-MedSAM, assembled: encoder with modality controllers, SPPG, QDMD, and what recognises the modality.
 
+Two layouts: the paper's, with a query, a decoding channel and a mask MLP of its own per modality, and the release's
+(xq141839/ESP-MedSAM), whose queries attend to each other and share one MLP. They differ in the decoder alone.
+
 Xu et al., "ESP-MedSAM: Efficient Self-Prompting SAM for Universal Domain-Generalized Medical Image Segmentation",
 arXiv 2407.14153. Letters: B batch, S side of the image.
 """
@@ -15,14 +18,15 @@ from torch.nn import functional as F
 
 from uniseg_nets.nets.esp_medsam.controller import ModalityController
 from uniseg_nets.nets.esp_medsam.decoder import ModalityDecoder
+from uniseg_nets.nets.esp_medsam.modalities import MODALITIES
 from uniseg_nets.nets.esp_medsam.prompt import PatchPromptGenerator
 from uniseg_nets.nets.esp_medsam.recogniser import ModalityRecogniser
+from uniseg_nets.nets.esp_medsam.release_decoder import ReleaseDecoder
 from uniseg_nets.nets.esp_medsam.tiny_vit import TinyViT
 
-__all__ = ["MODALITIES", "ESPMedSAM", "ESPMedSAMSizes"]
+__all__ = ["LAYOUTS", "ESPMedSAM", "ESPMedSAMSizes"]
 
-# In the order of the paper.
-MODALITIES = ("dermoscopy", "xray", "ultrasound", "fundus", "microscopy", "colonoscopy")
+LAYOUTS = ("paper", "release")
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,9 @@ class ESPMedSAMOutput:
 
 
 class ESPMedSAM(nn.Module):
-    """Masks of 2D images, prompted by the network itself; 28,881,521 parameters with the six modalities at full size.
+    """Masks of 2D images, prompted by the network itself.
+
+    28,881,521 parameters with the six modalities at full size in the paper's layout, 28,182,737 in the release's.
 
     Args:
         modalities: names.
@@ -75,9 +81,11 @@ class ESPMedSAM(nn.Module):
         shared_query: one decoding channel for all modalities, for comparison.
         encoder: another image encoder in TinyViT's place, such as a teacher's
             :class:`~uniseg_nets.nets.esp_medsam.sam.SAMEncoder`.
+        layout: "paper" or "release", see this module.
 
     Raises:
-        ValueError: no modality, or from forward one that the network does not have (those it has are named), or an
+        ValueError: no modality, an unknown layout, one that does not go with ``shared_query`` or a modality; or from
+            forward one that the network does not have (those it has are named), or an
             image whose sides are no multiples of 32.
     """
 
@@ -88,17 +96,28 @@ class ESPMedSAM(nn.Module):
         self_prompt: bool = True,
         shared_query: bool = False,
         encoder: nn.Module | None = None,
+        layout: str = "paper",
     ):
         super().__init__()
         if not modalities:
             raise ValueError("no modality: name one at least")
+        if layout not in LAYOUTS:
+            raise ValueError(f"layout {layout!r}: expected {' or '.join(LAYOUTS)}")
+        if shared_query and layout == "release":
+            raise ValueError("shared_query is a variant of layout 'paper': the release's queries are not decoupled")
         self.sizes = ESPMedSAMSizes(**(sizes or {}))
         self.self_prompt = self_prompt
+        self.layout = layout
         s = self.sizes
         self.image_encoder = encoder or TinyViT(s.channels, s.depths, s.heads, s.windows, s.embedding)
         self.controllers = nn.ModuleDict()
         self.prompt_generator = PatchPromptGenerator(s.embedding)
-        self.decoder = ModalityDecoder(s.embedding, s.decoder_heads, s.decoder_mlp, s.decoder_depth, shared_query)
+        sizes_of_decoder = s.embedding, s.decoder_heads, s.decoder_mlp, s.decoder_depth
+        self.decoder: ModalityDecoder | ReleaseDecoder
+        if layout == "release":
+            self.decoder = ReleaseDecoder(*sizes_of_decoder)
+        else:
+            self.decoder = ModalityDecoder(*sizes_of_decoder, shared_query)
         self.recogniser = ModalityRecogniser()
         for modality in modalities:
             self.add_modality(modality)
@@ -112,12 +131,12 @@ class ESPMedSAM(nn.Module):
         """A controller and a decoding channel for one more modality; nothing else changes.
 
         Raises:
-            ValueError: it is there already.
+            ValueError: it is there already, or the layout has no channel for it.
         """
         if modality in self.controllers:
             raise ValueError(f"modality {modality!r} is there already: {', '.join(self.modalities)}")
-        self.controllers[modality] = ModalityController(cast(Any, self.image_encoder).blocks)
         self.decoder.add(modality)
+        self.controllers[modality] = ModalityController(cast(Any, self.image_encoder).blocks)
         self.recogniser.add(modality)
 
     def known(self, modality: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 
@@ -10,12 +10,23 @@ from torch import Tensor, nn
 
 from uniseg_nets.centres import load_base
 from uniseg_nets.checkpoints import read_state, state_faults
-from uniseg_nets.nets.esp_medsam.model import MODALITIES, ESPMedSAM
+from uniseg_nets.nets.esp_medsam.modalities import MODALITIES
+from uniseg_nets.nets.esp_medsam.model import ESPMedSAM
+from uniseg_nets.nets.esp_medsam.sam import SAMEncoder
 
-__all__ = ["load_mobile_sam", "load_sam_transformer", "modalities_in", "start_from", "take_over"]
+__all__ = [
+    "check_state",
+    "load_mobile_sam",
+    "load_sam_transformer",
+    "load_teacher",
+    "modalities_in",
+    "start_from",
+    "take_over",
+]
 
 _ENCODER = "image_encoder."
 _TRANSFORMER = "mask_decoder.transformer."
+_POSITIONS = "prompt_encoder.pe_layer."
 # The classifier of TinyViT's pretraining, which MobileSAM's file still holds, and a table that follows from the window.
 _UNUSED = ("norm_head.", "head.")
 _TABLE = "attention_bias_idxs"
@@ -38,18 +49,23 @@ def load_mobile_sam(network: ESPMedSAM, path: str | PathLike[str]) -> ESPMedSAM:
 
 
 def load_sam_transformer(network: ESPMedSAM, path: str | PathLike[str]) -> ESPMedSAM:
-    """The network with the decoder's two-way transformer of a SAM or MobileSAM file.
+    """The network with the decoder's two-way transformer of a SAM or MobileSAM file, and the positions it learnt with.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: a tensor of the transformer is missing, left over or of another shape (named).
+        ValueError: a tensor of either is missing, left over or of another shape (named).
     """
-    state = {
-        name.replace("mlp.lin1", "mlp.linear1").replace("mlp.lin2", "mlp.linear2"): tensor
-        for name, tensor in _part(path, _TRANSFORMER).items()
-    }
-    _load(network.decoder.transformer, state, path, "SAM's two-way transformer")
+    state = {f"transformer.{_in_monai(name)}": tensor for name, tensor in _part(path, _TRANSFORMER).items()}
+    state |= {f"positions.{name}": tensor for name, tensor in _part(path, _POSITIONS).items()}
+    decoder = network.decoder
+    own = nn.ModuleDict({"transformer": decoder.transformer, "positions": decoder.positions})
+    _load(own, state, path, "SAM's two-way transformer with its positions")
     return network
+
+
+def _in_monai(name: str) -> str:
+    """MONAI's name of a tensor of SAM's two-way transformer."""
+    return name.replace("mlp.lin", "mlp.linear")
 
 
 def _part(path: str | PathLike[str], prefix: str) -> dict[str, Tensor]:
@@ -59,11 +75,22 @@ def _part(path: str | PathLike[str], prefix: str) -> dict[str, Tensor]:
 
 
 def _load(module: nn.Module, state: dict[str, Tensor], path: str | PathLike[str], what: str) -> None:
-    faults = state_faults(state, module.state_dict())
+    check_state(state, module.state_dict(), path, what)
+    module.load_state_dict(state)
+
+
+def check_state(
+    state: Mapping[str, Tensor], expected: Mapping[str, Tensor], path: str | PathLike[str], what: str
+) -> None:
+    """A file holds exactly the expected tensors.
+
+    Raises:
+        ValueError: a tensor is missing, left over or of another shape (named).
+    """
+    faults = state_faults(state, expected)
     if faults:
         more = f" and {len(faults) - 5} more" if len(faults) > 5 else ""
         raise ValueError(f"{Path(path)} does not hold {what} of these sizes: {'; '.join(faults[:5])}{more}")
-    module.load_state_dict(state)
 
 
 def modalities_in(path: str | PathLike[str] | None) -> list[str]:
@@ -91,12 +118,42 @@ def start_from(
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: a file that does not fit.
+        ValueError: a file that does not fit, or of the other layout.
     """
+    if weights is not None:
+        _check_layout(network, weights)
     if mobile_sam is not None:
         load_sam_transformer(load_mobile_sam(network, mobile_sam), mobile_sam)
     load_base(network, weights, tuple(trained), strict)
     return network
+
+
+def _check_layout(network: ESPMedSAM, weights: str | PathLike[str]) -> None:
+    """Weights of the other layout would be taken in part where a training is not strict."""
+    decoder = [name for name in read_state(weights)[0] if name.startswith("decoder.queries")]
+    layout = "release" if decoder == ["decoder.queries"] else "paper"
+    if decoder and layout != network.layout:
+        raise ValueError(f"{weights} has layout {layout!r}, the network {network.layout!r}: set layout to {layout}")
+
+
+def load_teacher(teacher: ESPMedSAM, weights: str | PathLike[str] | None = None, common: bool = False) -> ESPMedSAM:
+    """The teacher of a distillation with its weights.
+
+    Args:
+        teacher: the network.
+        weights: of an ESP-MedSAM; ``None`` for SAM's encoder as it was published.
+        common: only the encoder's own embedding is asked for (MMDKD's first stage): SAM's needs no ``weights``.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: a file that does not fit, or no file where the teacher's parts would be random without one.
+    """
+    if weights is None and not (common and isinstance(teacher.image_encoder, SAMEncoder)):
+        raise ValueError(
+            "a teacher of random weights teaches nothing: name its file with teacher_weights "
+            "(SAM as published is a teacher of the first stage alone)"
+        )
+    return start_from(teacher, weights)
 
 
 def take_over(student: ESPMedSAM, teacher: ESPMedSAM) -> ESPMedSAM:

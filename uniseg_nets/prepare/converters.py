@@ -1,0 +1,41 @@
+"""The data sets that are no NIfTI files, one table row each: what they train and what reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from uniseg_nets.prepare.openkbp import find_openkbp
+from uniseg_nets.prepare.raw import RawCase
+from uniseg_nets.prepare.sts import find_sts
+from uniseg_nets.prepare.sunnybrook import find_sunnybrook
+
+__all__ = ["CONVERTERS", "Converter"]
+
+
+@dataclass(frozen=True)
+class Converter:
+    """How to read the cases of one data set.
+
+    Attributes:
+        task: the task it trains.
+        find: from the data set's root to its cases.
+        expected: what lies there, for a message.
+        values, drop_empty, archive: as of a :class:`~uniseg_nets.prepare.sources.Source`; what is converted has the
+            task's values.
+    """
+
+    task: str
+    find: Callable[[Path], list[RawCase]]
+    expected: str
+    values: Mapping[int, int] = field(default_factory=dict)
+    drop_empty: bool = False
+    archive: str | None = None
+
+
+CONVERTERS: Mapping[str, Converter] = {
+    "sunnybrook": Converter("left_ventricle", find_sunnybrook, "SC-HF-I-01/contours-manual and SCD0000101"),
+    "openkbp": Converter("head_neck", find_openkbp, "pt_1/ct.csv"),
+    "sts": Converter("sarcoma", find_sts, "STS_001/STUDY/SERIES/*.dcm with a series RTstructCT"),
+}

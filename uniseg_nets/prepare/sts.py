@@ -1,0 +1,172 @@
+"""Soft-tissue-Sarcoma (TCIA; Vallieres et al., Physics in Medicine and Biology 60, 2015): CT, PET and the tumour.
+
+As TCIA's download lays it out: ``STS_001/STUDY/SERIES/*.dcm``, a folder per series. The tumour is outlined on the CT,
+in the RTSTRUCT series ``RTstructCT``; the PET is resampled to the CT and given as SUV by body weight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from monai.transforms import ResampleToMatch
+from nibabel.affines import apply_affine
+from numpy.typing import NDArray
+
+from uniseg_nets.prepare.contours import filled
+from uniseg_nets.prepare.raw import RawCase, Volumes
+from uniseg_nets.transforms.load import LoadCase
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+__all__ = ["find_sts"]
+
+_OUTLINES = "rtstructct"  # its description in lower case: the collection writes RTstructCT and RTStructCT
+# The tumour without the oedema around it; one patient has another name for it.
+_TUMOUR = ("GTV_Mass", "GTV_Mass_CT", "GTV_Research")
+_LPS = np.array([-1.0, -1.0, 1.0])  # DICOM's axes, in terms of RAS+
+_OFF_SLICE = 0.1  # of the distance between slices
+_DAY = 24 * 3600.0
+
+
+@dataclass(frozen=True)
+class _Series:
+    """A folder with one DICOM series.
+
+    Attributes:
+        folder: where it is.
+        header: of its first file, without voxels.
+    """
+
+    folder: Path
+    header: Any
+
+    def says(self, keyword: str) -> str:
+        return str(self.header.get(keyword, ""))
+
+
+def find_sts(raw: Path) -> list[RawCase]:
+    """The patients whose tumour is outlined on their CT.
+
+    Args:
+        raw: a folder with ``STS_001`` and so on, at any depth.
+
+    Raises:
+        ImportError: no pydicom; says how to get it.
+        ValueError: a patient with outlines and not exactly one CT that they refer to and one PET of its frame of
+            reference, or with two such outlines.
+    """
+    series = _all_series(raw)
+    outlines: dict[str, _Series] = {}
+    for entry in series:
+        if entry.says("Modality") == "RTSTRUCT" and entry.says("SeriesDescription").lower() == _OUTLINES:
+            twin = outlines.setdefault(entry.says("PatientID"), entry)
+            if twin is not entry:
+                raise ValueError(f"{entry.folder} and {twin.folder} both outline the tumour of one patient: remove one")
+    cases = []
+    for patient, outline in sorted(outlines.items()):
+        ct = _only(series, "CT", "SeriesInstanceUID", _referenced_series(outline), outline)
+        pet = _only(series, "PT", "FrameOfReferenceUID", ct.says("FrameOfReferenceUID"), outline)
+        cases.append(RawCase(patient, None, partial(_read, ct, pet, outline)))
+    return cases
+
+
+def _all_series(raw: Path) -> list[_Series]:
+    try:
+        from pydicom import dcmread
+    except ImportError as error:
+        raise ImportError("outlines in DICOM need pydicom: `pip install 'uniseg-nets[dicom]'`") from error
+    folders = sorted({file.parent for file in raw.rglob("*.dcm") if not file.name.startswith(".")})
+    return [_Series(folder, dcmread(_files(folder)[0], stop_before_pixels=True)) for folder in folders]
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.glob("*.dcm") if not file.name.startswith("."))
+
+
+def _referenced_series(outline: _Series) -> str:
+    """The series on which the outlines were drawn."""
+    try:
+        study = outline.header.ReferencedFrameOfReferenceSequence[0].RTReferencedStudySequence[0]
+        return str(study.RTReferencedSeriesSequence[0].SeriesInstanceUID)
+    except (AttributeError, IndexError) as error:
+        raise ValueError(f"{outline.folder} does not say on which series it was drawn") from error
+
+
+def _only(series: Sequence[_Series], modality: str, keyword: str, value: str, outline: _Series) -> _Series:
+    found = [entry for entry in series if entry.says("Modality") == modality and entry.says(keyword) == value]
+    if len(found) != 1:
+        places = ", ".join(str(entry.folder) for entry in found) or "none"
+        raise ValueError(f"{outline.folder} needs one {modality} series whose {keyword} is {value}, there is: {places}")
+    return found[0]
+
+
+def _read(ct: _Series, pet: _Series, outline: _Series) -> Volumes:
+    load = LoadCase()
+    image, activity = load(ct.folder), load(pet.folder)
+    affine = image.affine.numpy()
+    resampled = ResampleToMatch(mode="bilinear", padding_mode="zeros")(activity, img_dst=image)
+    suv = resampled[0].numpy().astype(np.float32) * np.float32(_suv_factor(pet))
+    label = _tumour(outline, affine, image.shape[1:])
+    return Volumes((np.rint(image[0].numpy()).astype(np.int16), suv), label, affine)
+
+
+def _tumour(outline: _Series, affine: NDArray[np.float64], shape: Sequence[int]) -> NDArray[np.uint8]:
+    """The outlined voxels (x, y, z); an outline within another cuts a hole (DICOM PS3.3, C.8.8.6.3)."""
+    rois = {roi.ROINumber: str(roi.ROIName).strip() for roi in outline.header.StructureSetROISequence}
+    drawn = [roi for roi in outline.header.ROIContourSequence if rois.get(roi.ReferencedROINumber) in _TUMOUR]
+    if len(drawn) != 1:
+        raise ValueError(f"{outline.folder} outlines {', '.join(rois.values())}: expected one of {', '.join(_TUMOUR)}")
+    label = np.zeros(tuple(shape), dtype=bool)
+    to_voxel = np.linalg.inv(affine)
+    for contour in drawn[0].ContourSequence:
+        points = np.asarray(contour.ContourData, dtype=float).reshape(-1, 3) * _LPS
+        voxels = apply_affine(to_voxel, points)
+        slice_ = round(float(voxels[:, 2].mean()))
+        if np.abs(voxels[:, 2] - slice_).max() > _OFF_SLICE or not 0 <= slice_ < shape[2]:
+            raise ValueError(f"{outline.folder}: an outline lies between the slices of its CT, or beside them")
+        if len(voxels) > 2:  # points and lines enclose nothing
+            label[..., slice_] ^= filled(voxels[:, :2], (shape[0], shape[1]))
+    return label.astype(np.uint8)
+
+
+def _suv_factor(pet: _Series) -> float:
+    """What a PET in Bq/ml is multiplied by: body weight over the dose that is left when the scan begins.
+
+    After QIBA's pseudo-code for scanners that correct decay to the start of the scan.
+    """
+    header = pet.header
+    units, corrected = pet.says("Units"), pet.says("DecayCorrection")
+    if units == "GML":
+        return 1.0
+    if (units, corrected) != ("BQML", "START"):
+        raise ValueError(f"{pet.folder}: Units {units!r} and DecayCorrection {corrected!r}, expected BQML and START")
+    try:
+        tracer = header.RadiopharmaceuticalInformationSequence[0]
+        dose, half_life = float(tracer.RadionuclideTotalDose), float(tracer.RadionuclideHalfLife)
+        weight = float(header.PatientWeight)
+        elapsed = (_scan_start(pet.folder) - _seconds(tracer.RadiopharmaceuticalStartTime)) % _DAY  # past midnight, too
+    except (AttributeError, IndexError, TypeError, ValueError) as error:
+        raise ValueError(f"{pet.folder} lacks what SUV is computed from: {error}") from error
+    if min(dose, half_life, weight) <= 0:
+        raise ValueError(f"{pet.folder}: dose {dose}, half-life {half_life}, weight {weight}: expected numbers above 0")
+    return 1000 * weight / (dose * 2 ** (-elapsed / half_life))
+
+
+def _scan_start(folder: Path) -> float:
+    """When the first slice was acquired, in seconds of the day."""
+    from pydicom import dcmread
+
+    headers: list[Dataset] = [dcmread(file, specific_tags=["AcquisitionTime"]) for file in _files(folder)]
+    return min(_seconds(header.AcquisitionTime) for header in headers)
+
+
+def _seconds(time: Any) -> float:
+    """DICOM's HHMMSS.FFFFFF in seconds."""
+    text = str(time)
+    return int(text[:2]) * 3600 + int(text[2:4]) * 60 + float(text[4:] or 0)
