@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from uniseg_nets.tasks import TaskTable, load_task_table
+from uniseg_nets.tasks import TaskTable, load_task_table, shipped_table
 
 
 def test_official_table_has_eleven_tasks_with_seventeen_classes(table):
@@ -126,6 +126,13 @@ def test_the_open_table_has_five_tasks_over_ct_mr_and_pet(tmp_path):
     assert {task.name for task in table if task.axes == "acquisition"} == {"left_ventricle"}
     (tmp_path / "more.json").write_text(json.dumps({"extends": "open", "tasks": [entry()]}))
     assert len(load_task_table(tmp_path / "more.json")) == 6
+
+
+@pytest.mark.parametrize(
+    ("task", "size"), [("liver", 11), ("all_ct", 11), ("sarcoma", 5), ("livr", 11), (None, 11), (3, 11)]
+)
+def test_a_task_is_looked_for_in_the_official_table_first(task, size):
+    assert len(shipped_table(task)) == size
 
 
 def test_the_table_imports_no_torch():

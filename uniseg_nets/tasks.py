@@ -13,7 +13,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-__all__ = ["AXES", "MASKS", "SCHEMES", "Scaling", "Task", "TaskTable", "load_task_table"]
+__all__ = ["AXES", "MASKS", "SCHEMES", "Scaling", "Task", "TaskTable", "load_task_table", "shipped_table"]
 
 # How a file's axes become the network's (z, y, x), see ``Task.axes``.
 AXES = ("anatomical", "acquisition")
@@ -310,6 +310,12 @@ def load_task_table(path: str | PathLike[str] | None = None) -> TaskTable:
         return TaskTable(list(entries.values()))
     except ValueError as error:
         raise ValueError(f"task table {path}: {error}") from error
+
+
+def shipped_table(task: str | int | None) -> TaskTable:
+    """The table of this distribution that has a task: the official one, or ``open`` for a task that only that has."""
+    official, *others = (TaskTable(entries) for entries in _TABLES.values())
+    return next((table for table in others if task in table.choices and task not in official.choices), official)
 
 
 _OPTIONAL = ("values", "axes", "scaling", "mask", "mirror_axes")
