@@ -192,6 +192,14 @@ def test_a_training_computes_in_bfloat16_where_the_processor_has_it(name, has, m
     assert "bfloat16='float16': expected True, False or auto" in root_cause(refused.value)
 
 
+def test_no_configuration_insists_on_bfloat16(bundle):
+    project = Path(__file__).parents[1]
+    configs = [*bundle.parent.glob("*/configs/*.json"), *project.glob("benchmarks/**/*.json")]
+    assert len(configs) > 40
+    for config in configs:
+        assert json.loads(config.read_text()).get("bfloat16", "auto") == "auto", config
+
+
 @pytest.mark.parametrize("name", BUNDLES)
 def test_the_evaluation_is_of_the_last_weights_unless_others_are_named(name):
     options = {"fold": 0} if name == "uniseg_finetune" else {}
