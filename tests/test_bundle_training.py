@@ -10,7 +10,7 @@ from ignite.engine import Events
 from monai.bundle import ConfigParser, ConfigWorkflow
 
 from tests.conftest import SMALL
-from tests.running import run
+from tests.running import run, run_on_two_ranks
 from uniseg_nets.bundle import bundle_folder
 from uniseg_nets.data import load_datalist
 from uniseg_nets.data.guarded import root_cause
@@ -99,6 +99,17 @@ def test_a_short_training_without_validation_cases_leaves_its_weights(copy, unsp
     run("run", copy, ["train.json", "small.json"], max_epochs=1, **options)
     best, final = (torch.load(copy / "models" / name, weights_only=True) for name in ("model.pt", "model_final.pt"))
     assert all(torch.equal(tensor, final[name]) for name, tensor in best.items())
+
+
+@pytest.mark.slow
+def test_two_processes_train_without_validation_cases_and_resume(copy, unsplit):
+    options = SHORT | {"dataset_dir": unsplit, "datalist": unsplit / "unsplit.json"}
+    configs = ["train.json", "small.json", "multi_gpu_train.json"]
+    run_on_two_ranks(copy, configs, max_epochs=1, **options)
+    state = torch.load(copy / "models" / "checkpoint_epoch=1.pt", weights_only=True)
+    assert len(state["random"]) == 2  # each process goes on with its own
+    log = run_on_two_ranks(copy, configs, max_epochs=2, resume=True, **options)
+    assert log.count("resuming after epoch 1") == 2 and (copy / "models" / "checkpoint_epoch=2.pt").is_file()
 
 
 def test_fine_tuning_on_all_folds_holds_no_case_out(tmp_path, unsplit):
