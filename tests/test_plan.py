@@ -10,6 +10,7 @@ from uniseg_nets.phantom import write_phantoms
 from uniseg_nets.plan import PlanOptions, plan_dataset
 from uniseg_nets.plan.choose import choose_patch, choose_spacing
 from uniseg_nets.plan.slot import check_slot, nearest_slot
+from uniseg_nets.tasks import load_task_table
 
 AFFINE = np.diag([1.5, 1.5, 3.0, 1.0])
 
@@ -331,12 +332,19 @@ def test_the_slot_is_the_task_nearest_in_channels_then_in_classes(table, channel
     assert nearest_slot(channels, classes, 7) == 0  # weights of another table, whose tasks nobody knows
 
 
+def test_weights_of_the_open_tasks_have_slots_of_their_own():
+    tasks = load_task_table("open")
+    assert nearest_slot(["CT"], ["mandible"], len(tasks)) == tasks.one("head_neck").id == check_slot("head_neck", 5)
+    assert nearest_slot(["CT", "PET"], ["lesion"], len(tasks)) == tasks.one("sarcoma").id
+    assert nearest_slot(["cine"], ["myocardium"], len(tasks)) == tasks.one("left_ventricle").id
+
+
 def test_a_slot_is_named_by_task_or_id_and_wrong_ones_are_refused(table, patients, tmp_path, demo_weights):
     assert check_slot("spleen", 11) == check_slot("6", 11) == check_slot(6, 11) == 6
     assert check_slot(0, 7) == 0 and check_slot(None, 7) == "none"
     with pytest.raises(ValueError, match="slot is 7, the weights know tasks 0 to 6"):
         check_slot(7, 7)
-    with pytest.raises(ValueError, match="slot is 'spleen', but the weights know 7 tasks, not the official 11"):
+    with pytest.raises(ValueError, match="slot is 'spleen', but the weights know 7 tasks, as no table of this"):
         check_slot("spleen", 7)
     with pytest.raises(ValueError, match="did you mean 'liver'"):
         plan_dataset(patients, tmp_path / "plan.json", PlanOptions(weights=str(demo_weights), slot="livr"))
