@@ -80,7 +80,7 @@ def _all_series(raw: Path) -> list[_Series]:
     try:
         from pydicom import dcmread
     except ImportError as error:
-        raise ImportError("outlines in DICOM need pydicom, which is not installed: `pip install pydicom`") from error
+        raise ImportError("outlines in DICOM need pydicom: `pip install pydicom`") from error
     folders = sorted({file.parent for file in raw.rglob("*.dcm") if not file.name.startswith(".")})
     return [_Series(folder, dcmread(_files(folder)[0], stop_before_pixels=True)) for folder in folders]
 
