@@ -211,5 +211,5 @@ def test_series_that_belong_together_are_found_or_named(raw, tmp_path, open_task
 
 def test_without_pydicom_it_says_how_to_get_it(raw, tmp_path, open_tasks, monkeypatch):
     monkeypatch.setitem(sys.modules, "pydicom", None)
-    with pytest.raises(ImportError, match=r"need pydicom: `pip install 'uniseg-nets\[dicom\]'`"):
+    with pytest.raises(ImportError, match=r"need pydicom: `pip install pydicom`"):
         prepare("sts", raw, tmp_path / "out", open_tasks)
