@@ -7,7 +7,7 @@ import logging
 from collections.abc import Hashable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -21,7 +21,7 @@ from torch import Tensor
 from uniseg_nets.files import atomic_path, write_json
 from uniseg_nets.tasks import Task, TaskTable
 from uniseg_nets.transforms.grid import flipped
-from uniseg_nets.transforms.load import LoadCase
+from uniseg_nets.transforms.labels import load_label_map
 from uniseg_nets.transforms.preprocess import grid_of
 from uniseg_nets.transforms.resample import argmax_values, resample_argmax
 from uniseg_nets.transforms.result import ResultSaver
@@ -172,7 +172,7 @@ def read_label_map(folder: str | PathLike[str], name: str) -> tuple[MetaTensor, 
     folder = Path(folder)
     facts = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
     names = {int(value): label for value, label in facts["labels"].items() if int(value)}
-    return cast(MetaTensor, LoadCase()(folder / f"{name}.nii.gz").byte()), names, facts
+    return load_label_map(folder / f"{name}.nii.gz"), names, facts
 
 
 def label_names(tasks: TaskTable, task: str | int | Sequence[str], values: str) -> dict[int, str]:

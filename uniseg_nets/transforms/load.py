@@ -8,22 +8,22 @@ from __future__ import annotations
 
 import logging
 import re
-import zlib
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import itk
-import nibabel as nib
 import numpy as np
 import torch
 from monai.config import KeysCollection
 from monai.data import ITKReader, MetaTensor
 from monai.transforms import MapTransform, ResampleToMatch
 from monai.utils.enums import MetaKeys
-from nibabel.filebasedimages import ImageFileError
 from numpy.typing import NDArray
+
+from uniseg_nets.transforms.grid import same_grid
+from uniseg_nets.transforms.nifti import open_nifti
 
 __all__ = ["SCAN_ENDINGS", "LoadCase", "LoadCased", "dicom_modality", "dicom_series", "scan_name", "scan_stem"]
 
@@ -31,8 +31,6 @@ logger = logging.getLogger(__name__)
 
 SCAN_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
 _CHANNEL = re.compile(r"_(\d{4})$")
-# Two headers of one scan may differ by rounding: in mm, and in voxels' directions.
-_SAME_GRID = 1e-3
 
 
 def scan_name(path: str | PathLike[str]) -> tuple[str, int | None]:
@@ -82,7 +80,7 @@ class LoadCase:
         first = channels[0]
         to_first: Callable[..., Any] = ResampleToMatch(mode="bilinear", padding_mode="border")
         for index, channel in enumerate(channels[1:], start=1):
-            if not _same_grid(first, channel):
+            if channel.shape[1:] != first.shape[1:] or not same_grid(channel.affine, first.affine, first.shape[1:]):
                 logger.warning(
                     "%s lies on another grid (size %s) than %s (size %s): resampled to the latter",
                     files[index],
@@ -135,10 +133,20 @@ def _meta(image: MetaTensor, name: str) -> dict[str, Any]:
 def _as_image(array: NDArray[Any] | torch.Tensor) -> MetaTensor:
     if array.ndim not in (3, 4):
         raise ValueError(f"image array has shape {tuple(array.shape)}, expected (x, y, z) or (channel, x, y, z)")
-    loaded = MetaTensor(array)
+    loaded = MetaTensor(_as_torch_takes_it(array) if isinstance(array, np.ndarray) else array)
+    if loaded.is_complex():
+        raise ValueError("image array holds complex numbers, expected real ones: give their magnitude")
     image = MetaTensor(loaded.as_tensor().float().reshape((-1, *loaded.shape[-3:])), meta=loaded.meta)
     image.meta.update(_meta(image, image.meta.get("filename_or_obj", "")))
     return image
+
+
+def _as_torch_takes_it(array: NDArray[Any]) -> NDArray[Any]:
+    """The array itself where it can be; PyTorch refuses another byte order, steps backwards and what is no number."""
+    if array.dtype.kind not in "biufc":
+        raise ValueError(f"image array is of type {array.dtype}, expected numbers")
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    return array.copy(order="K") if min(array.strides) < 0 or not array.flags.writeable else array
 
 
 def _read(file: Path, modality: str | None) -> MetaTensor:
@@ -149,18 +157,19 @@ def _read(file: Path, modality: str | None) -> MetaTensor:
         if file.name.lower().endswith((".nii", ".nii.gz")):
             return _read_nifti(file)
         return _read_itk(file, modality)
-    except (OSError, EOFError, RuntimeError, ValueError, zlib.error, ImageFileError) as error:
+    except Exception as error:  # a damaged file makes its reader stumble in any way
         reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
-        raise ValueError(f"cannot read {file} as a scan: {reason}") from error
+        remedy = "" if isinstance(error, ValueError) else "; if the file is damaged, copy or export it anew"
+        raise ValueError(f"cannot read {file} as a scan: {reason}{remedy}") from error
 
 
 def _read_nifti(file: Path) -> MetaTensor:
     # nibabel and not ITK: ITK refuses the slightly skewed affines that some tools write.
-    scan = cast(nib.Nifti1Image, nib.load(file))
+    scan, affine = open_nifti(file)
     array = np.asarray(scan.dataobj, dtype=np.float32)
     while array.ndim > 4 and 1 in array.shape[3:]:  # vector images: (x, y, z, 1, channel)
         array = array.squeeze(3 + array.shape[3:].index(1))
-    return _channel_first(array, scan.affine)
+    return _channel_first(array, affine)
 
 
 def _read_itk(file: Path, modality: str | None) -> MetaTensor:
@@ -169,8 +178,15 @@ def _read_itk(file: Path, modality: str | None) -> MetaTensor:
         files = dicom_series(file, modality)
     elif not file.name.lower().endswith(SCAN_ENDINGS):
         raise ValueError(f"unknown kind of file; scans are {', '.join(SCAN_ENDINGS)} or a folder with a DICOM series")
-    array, meta = ITKReader().get_data(itk.imread(files))
-    return _channel_first(np.array(array, dtype=np.float32), meta[MetaKeys.AFFINE])  # a copy: ITK owns the original
+    image = itk.imread(files)
+    array, meta = ITKReader().get_data(image)
+    array, affine = (
+        np.array(array, dtype=np.float32),
+        np.asarray(meta[MetaKeys.AFFINE]),
+    )  # a copy: ITK owns the original
+    if image.GetImageDimension() == 2:  # one slice
+        array, affine = np.expand_dims(array, 2), np.insert(np.insert(affine, 2, 0, axis=0), 2, (0, 0, 1, 0), axis=1)
+    return _channel_first(array, affine)
 
 
 def _channel_first(array: NDArray[np.float32], affine: Any) -> MetaTensor:
@@ -221,10 +237,6 @@ def _dicom_tag(file: str, tag: str) -> str:
     reader.ReadImageInformation()
     dictionary = reader.GetMetaDataDictionary()
     return str(dictionary[tag]).strip() if dictionary.HasKey(tag) else ""
-
-
-def _same_grid(first: MetaTensor, other: MetaTensor) -> bool:
-    return first.shape[1:] == other.shape[1:] and torch.allclose(first.affine, other.affine, atol=_SAME_GRID)
 
 
 def _refuse_gaps(files: Sequence[Path]) -> None:
