@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -28,8 +29,8 @@ class CaseReport:
         self, cases: Sequence[Mapping[str, Any]], results: str | PathLike[str], output_dir: str | PathLike[str]
     ) -> None:
         self.cases = cases
-        self.results = Path(results)
-        self.output_dir = Path(output_dir)
+        self.results = Path(results).absolute()
+        self.output_dir = Path(output_dir).absolute()
 
     def after(self, evaluator: CaseEvaluator) -> list[dict[str, Any]]:
         """Runs an evaluator that writes the results, then the report, also where some cases failed.
@@ -43,6 +44,9 @@ class CaseReport:
         try:
             evaluator.run()
         finally:
+            # What lies there of a failed case was made by an earlier run.
+            failed = getattr(evaluator, "failures", {})
+            self.cases = [case for case in self.cases if case["name"] not in failed]
             summary = self.write()
         return summary
 
@@ -59,8 +63,15 @@ class CaseReport:
         raise NotImplementedError
 
     def all_rows(self) -> list[dict[str, Any]]:
-        """The rows of all cases whose result is there; the others are named in the log."""
+        """The rows of all cases whose result is there; the others are named in the log.
+
+        Raises:
+            ValueError: two cases with one result.
+        """
         rows: list[dict[str, Any]] = []
+        twins = [str(file) for file, count in Counter(map(self.found, self.cases)).items() if count > 1]
+        if twins:
+            raise ValueError(f"several cases would be rated by the one result {twins[0]}: give them different names")
         for case in self.cases:
             if self.found(case).is_file():
                 rows += self.rows(case)
