@@ -139,6 +139,25 @@ def test_a_datalist_entry_without_image_is_named(tmp_path):
         load_datalist(path, "training")
 
 
+def test_an_earlier_run_s_output_among_the_scans_is_not_segmented(tmp_path):
+    record = json.dumps({"versions": {"uniseg_nets": "0"}, "label_map": "a.nii.gz"})
+    touch(tmp_path, "in/a_0000.nii.gz", "in/out/a.nii.gz", "in/out/a.dcm", "in/out/report/a.png", "in/b.nii.gz")
+    (tmp_path / "in" / "out" / "a.json").write_text(record)
+    (tmp_path / "in" / "b.json").write_text('{"RepetitionTime": 2}')  # a user's own
+    assert names(find_cases(tmp_path / "in", tmp_path / "new")) == ["a", "b"]
+
+
+def test_relative_paths_are_those_of_the_working_directory_at_the_time(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    touch(tmp_path, "in/a.nii.gz")
+    (tmp_path / "in.json").write_text('{"training": [{"image": "in/a.nii.gz"}]}')
+    expected = str(tmp_path / "in" / "a.nii.gz")
+    for source in ("in", "in/a.nii.gz", "in.json"):
+        (case,) = find_cases(source)
+        assert case["image"] == [expected]
+    assert load_datalist("in.json", "training", ".")[0]["image"] == expected
+
+
 def test_a_guarded_case_that_fails_becomes_its_message():
     def transform(case):
         if case["name"] == "bad":

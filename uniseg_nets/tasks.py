@@ -264,6 +264,11 @@ class TaskTable:
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise ValueError(f"unknown task {str(task)[:80]!r}: {hint}choose one of {self._listing()}")
 
+    def word(self, task: str | int | Sequence[str]) -> str:
+        """The name of what :meth:`select` finds: a task's, or a merged one's such as ``all_ct``."""
+        selected = self.select(task)
+        return next((name for name, members in self.groups.items() if members == selected), selected[0].name)
+
     def one(self, task: str | int) -> Task:
         """Like :meth:`select`, for places that need exactly one task.
 
