@@ -163,8 +163,8 @@ def test_every_slice_has_its_own_slope(tmp_path):
 
 
 def test_values_above_the_range_of_16_bits_do_not_wrap(tmp_path):
-    write_series(tmp_path, "CT", np.full((6, 5, 3), 30000), RescaleSlope=lambda z: z + 2)
-    assert loaded(tmp_path)[0][0, 0].tolist() == [60000, 90000, 120000]
+    write_series(tmp_path, "CT", np.full((6, 5, 3), 30000), RescaleSlope=lambda z: z + 1, PixelRepresentation=1)
+    assert loaded(tmp_path)[0][0, 0].tolist() == [30000, 60000, 90000]
 
 
 def test_a_slope_that_loses_the_values_is_refused(tmp_path, volume):

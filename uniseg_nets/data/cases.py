@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from uniseg_nets.data.datalist import first_section, load_datalist
+from uniseg_nets.series import is_dicom_folder
 from uniseg_nets.transforms.load import SCAN_ENDINGS, scan_name
 
 __all__ = ["find_cases", "own_share", "unique"]
@@ -112,8 +113,11 @@ def _from_folder(folder: Path, results: Path | None) -> list[dict[str, Any]]:
 
 
 def _walk(folder: Path, results: Path | None) -> Iterator[Path]:
-    """Files and DICOM folders under ``folder``, sorted; hidden ones and results left out."""
-    if _is_dicom(folder):
+    """Files and DICOM folders under ``folder``, sorted; hidden ones and results left out.
+
+    A disc with a DICOMDIR is one DICOM folder. Where DICOM files lie among other scans, the other scans count.
+    """
+    if is_dicom_folder(folder) and not any(map(_is_scan, folder.iterdir())):
         yield folder
         return
     for path in sorted(folder.iterdir()):
@@ -127,18 +131,6 @@ def _walk(folder: Path, results: Path | None) -> Iterator[Path]:
 
 def _is_scan(path: Path) -> bool:
     return path.name.lower().endswith(SCAN_ENDINGS)
-
-
-def _is_dicom(folder: Path) -> bool:
-    """The first visible files of a DICOM folder say so: by their ending, or by the mark after the preamble."""
-    files = [path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith(".")]
-    for path in files[:3]:
-        if path.suffix.lower() in (".dcm", ".ima"):
-            return True
-        with path.open("rb") as file:
-            if file.read(132)[128:] == b"DICM":
-                return True
-    return False
 
 
 def unique(cases: Sequence[dict[str, Any]], what: str = "scans") -> list[dict[str, Any]]:
