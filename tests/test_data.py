@@ -62,6 +62,23 @@ def test_dicom_folders_are_cases(tmp_path):
     assert names(find_cases(tmp_path / "p1")) == ["p1"]
 
 
+def test_a_disc_with_its_index_is_one_case(tmp_path):
+    touch(tmp_path, "disc/AUTORUN.INF", "disc/DICOMDIR", "disc/DICOM/S1/IM1.dcm", "disc/DICOM/S2/IM1.dcm")
+    for source in (tmp_path, tmp_path / "disc"):
+        (case,) = find_cases(source)
+        assert case == {"name": "disc", "image": [str(tmp_path / "disc")]}
+
+
+def test_stray_files_hide_no_dicom_series(tmp_path):
+    touch(tmp_path, "p1/A.TXT", "p1/B.INF", "p1/C.EXE", "p1/IM1.dcm")
+    assert names(find_cases(tmp_path)) == ["p1"]
+
+
+def test_a_dicom_file_beside_nifti_scans_hides_none_of_them(tmp_path, caplog):
+    touch(tmp_path, "a.dcm", "a.nii.gz", "b.nii.gz")
+    assert names(find_cases(tmp_path)) == ["a", "b"] and "skipped 1 files that are no scans: a.dcm" in caplog.text
+
+
 def test_results_inside_the_folder_are_no_scans(tmp_path):
     touch(tmp_path, "a.nii.gz", "results/a.nii.gz", "results/a.json")
     assert names(find_cases(tmp_path, tmp_path / "results")) == ["a"]

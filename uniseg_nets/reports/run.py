@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,9 @@ class ReportCased(Transform):
     def __call__(self, data: Mapping[Hashable, Any]) -> Mapping[Hashable, Any]:
         name = data[self.saver.name_key]
         try:
-            report_case(name, self.images[name], self.saver.output_dir)
+            # The task's channels, so that of a DICOM folder the series is shown that was segmented.
+            task = self.saver.tasks.select(data["task"] if self.saver.task is None else self.saver.task)[0]
+            report_case(name, self.images[name], self.saver.output_dir, task.channels)
         except (ValueError, OSError) as error:
             logger.error("no report on %s: %s", name, error)
         return data
@@ -68,8 +70,16 @@ class RunReport:
         engine.add_event_handler(Events.COMPLETED, lambda: write_report(self.saver.output_dir))
 
 
-def report_case(name: str, image: Any, folder: str | PathLike[str]) -> list[dict[str, Any]]:
+def report_case(
+    name: str, image: Any, folder: str | PathLike[str], modalities: Sequence[str] = ()
+) -> list[dict[str, Any]]:
     """Writes ``FOLDER/report/NAME.json`` and ``.png`` on ``FOLDER/NAME.nii.gz``; returns the statistics.
+
+    Args:
+        name: the case's.
+        image: its files.
+        folder: of the results.
+        modalities: what the channels are, see :class:`~uniseg_nets.transforms.load.LoadCase`.
 
     Raises:
         FileNotFoundError, ValueError: the scan or the label map cannot be read, or their voxels lie at different
@@ -79,7 +89,7 @@ def report_case(name: str, image: Any, folder: str | PathLike[str]) -> list[dict
     found, names, facts = read_label_map(folder, name)
     affine = found.affine.numpy()
     label = found[0].numpy()
-    scan = LoadCase()(image)
+    scan = LoadCase(modalities)(image)
     # Of several channels the last one counts and is shown, which for PET/CT is the PET.
     shown = on_grid_of(scan.as_tensor()[-1], scan.affine, label.shape, affine).numpy()
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
