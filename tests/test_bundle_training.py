@@ -11,7 +11,7 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 
 from tests.running import run
 from uniseg_nets.bundle import bundle_folder
-from uniseg_nets.data.guarded import root_cause
+from uniseg_nets.errors import root_cause
 from uniseg_nets.phantom import write_phantom_tasks
 
 BUNDLES = ("uniseg_upstream", "uniseg_finetune", "unetr_prompt_tuning", "esp_medsam_2d")
