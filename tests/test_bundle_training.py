@@ -13,7 +13,7 @@ from tests.conftest import SMALL
 from tests.running import run, run_on_two_ranks
 from uniseg_nets.bundle import bundle_folder
 from uniseg_nets.data import load_datalist
-from uniseg_nets.data.guarded import root_cause
+from uniseg_nets.errors import root_cause
 from uniseg_nets.phantom import write_phantom_tasks
 from uniseg_nets.serve import make_label_app
 

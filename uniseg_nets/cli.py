@@ -62,7 +62,8 @@ def segment(
     Args:
         input: a NIfTI, NRRD or MHA file, a DICOM folder, a folder of such, an nnU-Net folder or a MONAI datalist.
         output: a folder; or a .nii.gz file, for one scan.
-        task: what to segment, a name from `uniseg tasks`.
+        task: what to segment, a name from `uniseg tasks`; several that read the same scans, as liver,spleen, make one
+            map.
         weights: checkpoint, ours or the official file; those of `uniseg fetch-weights` by default.
         mode: "accurate" as the official prediction, "balanced" without its mirroring, "fast" with less overlap and
             without work where nothing is found.
