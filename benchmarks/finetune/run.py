@@ -100,7 +100,7 @@ def _run(root: Path, folder: Path, plan: Path, overlays: list[str], seed: int, e
     files += [str(bundle / "configs" / name) for name in ("small.json", *overlays)]
     options: dict[str, Any] = {"logging_file": False, "bundle_root": str(bundle), "dataset_dir": str(root)}
     options |= {"output_dir": str(folder), "ckpt_dir": str(folder), "cache_dir": str(folder.parent / "cache")}
-    options |= {"seed": seed, "max_epochs": epochs, "val_interval": epochs + 1}
+    options |= {"seed": seed, "max_epochs": epochs, "val_interval": epochs}
     options |= json.loads((HERE / "experiment.json").read_text())
     start = time.perf_counter()
     training = ConfigWorkflow(files, workflow_type="train", **options)

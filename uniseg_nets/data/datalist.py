@@ -34,7 +34,7 @@ def load_datalist(
         ValueError: no JSON, no such section (unless ``optional``), or a case without an image; names the file.
     """
     path = Path(path)
-    base = Path(base_dir) if base_dir else path.parent
+    base = Path(base_dir or path.parent).absolute()
     content = read_json(path)
     if optional and section not in content:
         return []

@@ -9,9 +9,9 @@ from typing import Any
 
 from monai.transforms import Transform
 
-from uniseg_nets.data.guarded import root_cause
+from uniseg_nets.errors import root_cause
+from uniseg_nets.series import dicom_modality, dicom_series
 from uniseg_nets.transforms.export import SaveLabelMapd, read_label_map
-from uniseg_nets.transforms.load import dicom_modality, dicom_series
 
 __all__ = ["SaveDicomSegd"]
 

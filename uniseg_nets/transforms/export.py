@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -18,10 +20,9 @@ from monai.transforms import MapTransform
 from monai.utils.enums import MetaKeys
 from torch import Tensor
 
-from uniseg_nets.files import atomic_path, write_json
 from uniseg_nets.tasks import Task, TaskTable
 from uniseg_nets.transforms.grid import flipped
-from uniseg_nets.transforms.load import LoadCase
+from uniseg_nets.transforms.labels import load_label_map
 from uniseg_nets.transforms.preprocess import grid_of
 from uniseg_nets.transforms.resample import argmax_values, resample_argmax
 from uniseg_nets.transforms.result import ResultSaver
@@ -113,7 +114,7 @@ class SaveLabelMapd(ResultSaver):
         name_key, weights, about: see :class:`~uniseg_nets.transforms.result.ResultSaver`.
 
     Raises:
-        ValueError: the result would overwrite the scan it was made from.
+        ValueError: the result would overwrite the scan it was made from, or what is not this scan's and task's.
     """
 
     def __init__(
@@ -136,13 +137,15 @@ class SaveLabelMapd(ResultSaver):
         task = case.get("task") if self.task is None else self.task
         if task is None:
             return super().facts(case)
+        selected = self.tasks.select(task)
         return {
-            "task": "+".join(one.name for one in self.tasks.select(task)),
+            "task": self.tasks.word(task),
             "labels": {str(value): name for value, name in label_names(self.tasks, task, self.values).items()},
+            "tasks": [asdict(one) for one in selected],
             **super().facts(case),
         }
 
-    def targets(self, case: Mapping[Any, Any]) -> tuple[Path, Path]:
+    def targets(self, case: Mapping[Any, Any]) -> tuple[Path, ...]:
         folder = self.output_dir
         if self.task is None:
             folder = folder / self.tasks.one(case["task"]).name
@@ -153,13 +156,9 @@ class SaveLabelMapd(ResultSaver):
         d = dict(data)
         for key in self.key_iterator(d):
             label: MetaTensor = d[key]
-            source = Path(label.meta["filename_or_obj"])
-            target, beside = self.targets(d)
-            self.refuse_overwriting(source, target)
-            with atomic_path(target) as temporary:
-                nib.save(_nifti(label.as_tensor()[0].numpy(), np.asarray(label.affine), source), temporary)
-            write_json(beside, {"label_map": target.name, "image": source.name, **self.facts(d)})
-            logger.info("wrote %s", target)
+            source = str(label.meta["filename_or_obj"])
+            image = _nifti(label.as_tensor()[0].numpy(), np.asarray(label.affine), Path(source))
+            self.write(d, source, {"label_map": self.targets(d)[0].name}, partial(nib.save, image))
         return d
 
 
@@ -172,7 +171,7 @@ def read_label_map(folder: str | PathLike[str], name: str) -> tuple[MetaTensor, 
     folder = Path(folder)
     facts = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
     names = {int(value): label for value, label in facts["labels"].items() if int(value)}
-    return cast(MetaTensor, LoadCase()(folder / f"{name}.nii.gz").byte()), names, facts
+    return load_label_map(folder / f"{name}.nii.gz"), names, facts
 
 
 def label_names(tasks: TaskTable, task: str | int | Sequence[str], values: str) -> dict[int, str]:
