@@ -1,6 +1,10 @@
 """DICOM series as they come from scanners, discs and archives: read right, or refused with the reason."""
 
+import shutil
+import subprocess
+
 import itk
+import nibabel as nib
 import numpy as np
 import pydicom
 import pytest
@@ -388,3 +392,36 @@ def test_channels_of_two_frames_of_reference_are_refused(tmp_path, volume):
     study(tmp_path, volume, FrameOfReferenceUID="9.9")
     with pytest.raises(ValueError, match="differ in FrameOfReferenceUID"):
         LoadCase(["CT", "PET"])(tmp_path)
+
+
+def oblique(folder, volume):
+    turn = [0.8, 0.6, 0, -0.48, 0.64, 0.6]
+    write_series(folder, "CT", volume, step=2 * np.cross(turn[:3], turn[3:]), orientation=turn)
+
+
+def own_slopes(folder, volume):
+    write_series(folder, "MR", volume, RescaleSlope=lambda z: 0.5 + z / 4)
+
+
+def enhanced(folder, volume):
+    write_enhanced(folder / "enhanced.dcm", volume, range(10), np.full(10, 0.5))
+
+
+# Of a tilted gantry, dcm2niix squares the affine and resamples to another file.
+@pytest.mark.parametrize("make", [oblique, own_slopes, enhanced, "dicom_ct"])
+def test_dcm2niix_reads_the_same_values_at_the_same_place(tmp_path, volume, request, make):
+    program = shutil.which("dcm2niix")
+    if not program:
+        pytest.skip("a second reader: pip install dcm2niix")
+    folder = tmp_path / "series"
+    if callable(make):
+        make(folder, volume)
+    else:
+        folder = request.getfixturevalue("test_data") / "data" / "examples" / make
+    (tmp_path / "out").mkdir()
+    subprocess.run([program, "-z", "n", "-f", "peer", "-o", tmp_path / "out", folder], check=True, capture_output=True)
+    peer = nib.as_closest_canonical(nib.load(tmp_path / "out" / "peer.nii"))
+    image = LoadCase()(folder)
+    own = nib.as_closest_canonical(nib.Nifti1Image(image[0].numpy(), image.affine.numpy()))
+    np.testing.assert_allclose(own.get_fdata(), peer.get_fdata(), rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(own.affine, peer.affine, atol=1e-3)
