@@ -189,3 +189,13 @@ def test_a_guarded_case_that_fails_becomes_its_message():
 def test_cases_are_sorted_as_people_count(tmp_path):
     touch(tmp_path, *(f"case{i}.nii.gz" for i in np.random.default_rng(0).permutation(12)))
     assert names(find_cases(tmp_path)) == [f"case{i}" for i in range(12)]
+
+
+def test_cases_of_a_datalist_that_name_no_task_get_the_one_that_is_given(tmp_path):
+    path = tmp_path / "datalist.json"
+    path.write_text(json.dumps({"validation": [{"image": "a.nii.gz"}, {"image": "b.nii.gz", "task": "lung"}]}))
+    assert [case["task"] for case in load_datalist(path, "validation", task="liver")] == ["liver", "lung"]
+    assert [case["task"] for case in load_datalist(path, "validation", task=0)] == [0, "lung"]
+    with pytest.raises(ValueError, match=r'datalist.json: no task for a: add "task" to each case, or give --task'):
+        load_datalist(path, "validation", task=["liver", "lung"])
+    assert "task" not in load_datalist(path, "validation")[0]

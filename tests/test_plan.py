@@ -269,6 +269,9 @@ def broken(folder, fault):
     if fault == "fraction":
         nib.save(nib.Nifti1Image(label * np.float32(0.5) + np.float32(0.25), AFFINE), seg)
         return
+    if fault == "two maps":
+        nib.save(nib.Nifti1Image(np.stack([label, label], axis=-1), AFFINE), seg)
+        return
     if fault == "truncated":
         image = folder / "patient1" / "t2.nii.gz"
         image.write_bytes(image.read_bytes()[:2000])
@@ -286,6 +289,7 @@ def broken(folder, fault):
         ("value", r"patient1: has label values \[7\], .*--labels \"7=name,50=name,100=name\""),
         ("grid", r"patient1: .*seg.nii.gz lies on another grid"),
         ("fraction", r"seg.nii.gz holds \[0.25, 25.25, 50.25\]: labels are whole numbers"),
+        ("two maps", r"patient1: label map .*seg.nii.gz has 2 channels, expected one"),
         ("truncated", r"patient1: cannot read .*t2.nii.gz"),
         ("copy", "patient1: holds the same image as patient0"),
         ("channels", r"patient1: has 1 channel\(s\), expected 2"),
@@ -300,6 +304,12 @@ def test_a_fault_is_named_and_nothing_written_or_the_case_left_out(patients, tmp
     options = PlanOptions(labels=labels, channels=["t1", "t2"], leave_out_faulty=True)
     plan = plan_dataset(patients, tmp_path / "plan.json", options)
     assert [case["name"] for case in plan["data"]] == ["patient0", "patient2", "patient3"]
+
+
+def test_voxels_that_nnunet_ignores_are_no_class(patients, tmp_path):
+    with pytest.raises(ValueError, match=r"data: label 100 is 'ignore', nnU-Net's word"):
+        plan_dataset(patients, tmp_path / "plan.json", PlanOptions(labels={50: "organ", 100: "ignore"}))
+    assert not (tmp_path / "plan.json").exists()
 
 
 def test_a_class_in_no_case_is_named(patients, tmp_path):

@@ -169,3 +169,23 @@ def test_a_task_is_looked_for_in_the_official_table_first(task, size):
 def test_the_table_imports_no_torch():
     code = "import sys, uniseg_nets.tasks; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_task_whose_name_is_a_number_is_found_by_it():
+    table = TaskTable([entry(name="2024"), entry(name="c", classes=["d"])])
+    assert [table.one(word).id for word in ("2024", 2024, 0, "1")] == [0, 0, 0, 1]
+    with pytest.raises(ValueError, match="task id 2 does not exist"):
+        table.one(2)
+
+
+def test_a_task_named_like_another_one_s_id_is_refused():
+    with pytest.raises(ValueError, match="task name '0' is the id of another task"):
+        TaskTable([entry(), entry(name="0", classes=["d"])])
+    assert TaskTable([entry(name="0")]).one("0").id == 0
+    with pytest.raises(ValueError, match="task name is 2024, expected a text"):
+        TaskTable([entry(name=2024)])
+
+
+def test_two_tasks_may_have_a_class_of_one_name():
+    ct, mr = entry(channels=["CT"], classes=["liver"]), entry(name="mr", channels=["MR"], classes=["liver", "spleen"])
+    assert TaskTable([ct, mr]).labels == {0: "background", 1: "liver", 2: "liver", 3: "spleen"}

@@ -239,7 +239,7 @@ def plan(
     if weights is None and fetched.is_file():
         weights = str(fetched)
     options = PlanOptions(
-        name=name,
+        name=None if name is None else str(name),
         labels=None if labels is None else _named_labels(labels),
         channels=None if channels is None else _listed(channels),
         axes=axes,

@@ -185,7 +185,8 @@ class TaskTable:
             CT channels are scaled by the official Hounsfield window, all others to z-scores.
 
     Raises:
-        ValueError: an entry lacks a field or has a wrong one, or a name or value stands twice.
+        ValueError: an entry lacks a field or has a wrong one; two tasks have one name or value, a task has one class
+            twice, or a task's name is another one's id.
     """
 
     def __init__(self, entries: Sequence[Mapping[str, Any]]) -> None:
@@ -199,7 +200,10 @@ class TaskTable:
             tasks.append(task)
         self.tasks = tuple(tasks)
         _refuse_twins("task name", [task.name for task in tasks])
-        _refuse_twins("class name", [name for task in tasks for name in task.classes])
+        for task in tasks:
+            _refuse_twins(f"class name of task {task.name!r}", task.classes)
+            if task.name.isdecimal() and int(task.name) < len(tasks) and int(task.name) != task.id:
+                raise ValueError(f"task name {task.name!r} is the id of another task: choose another name")
         _refuse_twins("label value", [str(value) for task in tasks for value in task.values])
 
     def __len__(self) -> int:
@@ -242,7 +246,7 @@ class TaskTable:
         return [task.name for task in self.tasks] + list(self.groups)
 
     def select(self, task: str | int | Sequence[str | int]) -> tuple[Task, ...]:
-        """The tasks behind a user's word: one for a name or an official id, several for ``all_ct`` or for a list.
+        """The tasks behind a user's word: one for a name or else an id, several for ``all_ct`` or for a list.
 
         Several tasks share one pass, in the order in which they are named: ``["liver", "spleen"]`` or
         ``"liver,spleen"``. What arrives is data, never evaluated.
@@ -267,15 +271,15 @@ class TaskTable:
 
     def _named(self, word: Any) -> tuple[Task, ...]:
         """The task of a name or id, or those of a merged name."""
-        if isinstance(word, str) and word.isdecimal():
-            word = int(word)
         if isinstance(word, int) and not isinstance(word, bool):
-            if 0 <= word < len(self):
-                return (self.tasks[word],)
-            raise ValueError(f"task id {word} does not exist: ids run from 0 to {len(self) - 1} ({self._listing()})")
+            word = str(word)  # a number may be a name, and commands make a number of it
         for known in self.tasks:
             if known.name == word:
                 return (known,)
+        if isinstance(word, str) and word.removeprefix("-").isdecimal():
+            if word.isdecimal() and int(word) < len(self):
+                return (self.tasks[int(word)],)
+            raise ValueError(f"task id {word} does not exist: ids run from 0 to {len(self) - 1} ({self._listing()})")
         if isinstance(word, str) and word in self.groups:
             return self.groups[word]
         near = difflib.get_close_matches(str(word), self.choices, n=1)
@@ -356,6 +360,8 @@ _OPTIONAL = ("values", "axes", "scaling", "mask", "mirror_axes")
 
 def _read_entry(entry: Mapping[str, Any], index: int, first_value: int) -> Task:
     name, channels = _field(entry, "name"), tuple(_field(entry, "channels"))
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"task name is {name!r}, expected a text")
     spacing, classes = tuple(float(mm) for mm in _field(entry, "spacing")), tuple(_field(entry, "classes"))
     unknown = set(entry) - {"name", "channels", "spacing", "classes", *_OPTIONAL}
     if unknown:

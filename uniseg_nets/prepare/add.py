@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from uniseg_nets.messages import in_lines, listing
 from uniseg_nets.prepare.check import has_foreground, label_of_task
 from uniseg_nets.prepare.converters import CONVERTERS, Converter
 from uniseg_nets.prepare.download import download_decathlon
-from uniseg_nets.prepare.find import Case, find_labelled, nnunet_source
+from uniseg_nets.prepare.find import Case, find_labelled, nnunet_source, nnunet_values
 from uniseg_nets.prepare.origin import NNUNET, Origin, free_names, relative
 from uniseg_nets.prepare.raw import RawCase, case_under, write_case
 from uniseg_nets.prepare.sources import SOURCES, Source
@@ -77,6 +78,8 @@ def prepare(
     if source is None:
         raise ValueError(f"unknown data set {name!r}: choose one of {', '.join([*SOURCES, *CONVERTERS, NNUNET])}")
     found = _task(name, source, task, tasks or shipped_table(task or source.task))
+    if isinstance(source, Source) and name == NNUNET:
+        source = replace(source, values=nnunet_values(raw, found))
     if download:
         _download(name, source, raw)
     if source.archive and (raw / source.archive).is_dir():

@@ -20,6 +20,7 @@ from monai.transforms import MapTransform
 from monai.utils.enums import MetaKeys
 from torch import Tensor
 
+from uniseg_nets.messages import NO_NUMBERS
 from uniseg_nets.tasks import Task, TaskTable
 from uniseg_nets.transforms.grid import flipped
 from uniseg_nets.transforms.labels import load_label_map
@@ -47,7 +48,7 @@ class LabelMapd(MapTransform):
 
     Raises:
         ValueError: no such task or kind of values; a merged task with ``values="task"``; scores of another number of
-            channels.
+            channels, or NaN, which would become background.
     """
 
     def __init__(
@@ -73,6 +74,8 @@ class LabelMapd(MapTransform):
         grid = grid_of(image, tasks[0])
         for key in self.key_iterator(d):
             scores: Tensor = d[key].as_tensor() if isinstance(d[key], MetaTensor) else d[key]
+            if any(bool(channel.isnan().any()) for channel in scores):
+                raise ValueError(NO_NUMBERS)
             classes, values = self._classes(scores, tasks, grid.flips)
             found = resample_argmax(classes, values, grid.crop_shape, grid.coarse_axis)
             label = MetaTensor(grid.to_file(found)[None].cpu(), affine=torch.from_numpy(grid.file_affine))
