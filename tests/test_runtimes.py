@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -35,6 +37,40 @@ def test_a_runtime_in_float32_gives_the_network_s_own_logits(network, cache, run
         x = torch.randn(1, 1, *size)
         with torch.no_grad():
             torch.testing.assert_close(logits(fast, x, task), network(x, task), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("runtime", ["torch", "openvino"])
+def test_a_runtime_is_called_as_the_network_is(network, cache, runtime):
+    x = torch.randn(2, 1, *ROI)
+    with torch.no_grad():
+        found = with_runtime(network, runtime, "fp32", cache)(x, torch.tensor([0, 6]))
+        torch.testing.assert_close(found, network(x, torch.tensor([0, 6])), atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize(("runtime", "precision"), [("torch", "fp32"), ("torch", "bf16"), ("openvino", "fp32")])
+def test_weights_that_are_loaded_into_a_runtime_answer(network, tmp_path, runtime, precision):
+    fast = with_runtime(copy.deepcopy(network), runtime, precision, tmp_path)
+    x = torch.randn(1, 1, *ROI)
+    first = logits(fast, x, 3)
+    torch.manual_seed(5)
+    other = UniSeg(base_features=4, max_features=8, patch_size=ROI).eval()
+    assert list(fast.state_dict()) == list(other.state_dict())
+    fast.load_state_dict(other.state_dict())
+    assert all(torch.equal(tensor, other.state_dict()[name]) for name, tensor in fast.state_dict().items())
+    assert not torch.allclose(logits(fast, x, 3), first)
+    if precision == "fp32":
+        with torch.no_grad():
+            torch.testing.assert_close(logits(fast, x, 3), other(x, 3), atol=1e-4, rtol=1e-4)
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        fast.load_state_dict(UniSeg(base_features=8, max_features=8, patch_size=ROI).state_dict())
+
+
+def test_an_ensemble_of_runtimes_has_the_names_of_its_networks(network):
+    plain = nn.ModuleList([copy.deepcopy(network), copy.deepcopy(network)])
+    fast = with_runtime(plain, "torch", "fp32")
+    assert list(fast.state_dict()) == list(plain.state_dict())
+    fast.load_state_dict({name: torch.zeros_like(tensor) for name, tensor in plain.state_dict().items()})
+    assert not any(tensor.any() for tensor in fast.state_dict().values())
 
 
 @pytest.mark.parametrize("runtime", ["torch", "openvino"])
