@@ -142,7 +142,7 @@ def test_localisers_among_the_slices_are_left_out(tmp_path, volume, caplog):
 def test_slices_of_two_stacks_are_refused_and_named(tmp_path, volume, change, reason):
     files = write_series(tmp_path, "CT", volume)
     edit(files[6], **change)
-    with pytest.raises(ValueError, match=rf"{reason}: .* \(9 slices, .* \(1 slices, such as {files[6].name}\)"):
+    with pytest.raises(ValueError, match=rf"{reason}: .* \(9 of 10, .* \(1 of 10, such as {files[6].name}\)"):
         loaded(tmp_path)
 
 
@@ -227,7 +227,7 @@ def test_an_enhanced_file_with_a_missing_frame_or_without_positions_is_refused(t
     with pytest.raises(ValueError, match="4 mm between 34 and 38 mm"):
         loaded(tmp_path / "a", "T2")
     write_enhanced(tmp_path / "b" / "cine.dcm", volume, range(10), np.ones(10), PerFrameFunctionalGroupsSequence=[])
-    with pytest.raises(ValueError, match=r"cine\.dcm holds 10 frames without a position each"):
+    with pytest.raises(ValueError, match=r"cine\.dcm holds 10 frames without positions of their own"):
         loaded(tmp_path / "b", "T2")
 
 

@@ -69,9 +69,12 @@ def all_series(folder: Path) -> list[Series]:
             members[_series_key(frame)].append(frame)
     found = []
     for frames in members.values():
-        shown = tuple(frame for frame in frames if "LOCALIZER" not in (frame.get("ImageType") or ()))
+        shown, localisers = (
+            tuple(frame for frame in frames if ("LOCALIZER" in (frame.get("ImageType") or ())) is localiser)
+            for localiser in (False, True)
+        )
         if shown and str(shown[0].get("Modality")) not in _NO_SCANS:
-            found.append(Series(folder, shown, tuple(frame for frame in frames if frame not in shown)))
+            found.append(Series(folder, shown, localisers))
     return sorted(found, key=lambda series: int(series.frames[0].get("SeriesNumber") or 0))
 
 

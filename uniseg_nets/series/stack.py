@@ -84,7 +84,7 @@ def stack_of(series: Series) -> Stack:
     frames = series.frames
     if (unknown := next((frame for frame in frames if not frame.described), None)) is not None:
         raise ValueError(
-            f"{unknown.file.name} holds {unknown.count} frames without a position each: no stack of slices"
+            f"{unknown.file.name} holds {unknown.count} frames without positions of their own: they make no stack"
         )
     for keyword in ("Rows", "Columns", "FrameOfReferenceUID"):
         _refuse_several(frames, keyword, [str(frame.get(keyword)) for frame in frames])
@@ -128,7 +128,9 @@ def _numbers(frame: Frame, keyword: str, count: int) -> NDArray[np.float64]:
 def _refuse_several(frames: Sequence[Frame], keyword: str, values: Sequence[str]) -> None:
     count = Counter(values)
     if len(count) > 1:
-        told = [f"{value} ({n} slices, such as {frames[values.index(value)]})" for value, n in count.most_common()]
+        told = [
+            f"{value} ({n} of {len(frames)}, such as {frames[values.index(value)]})" for value, n in count.most_common()
+        ]
         raise ValueError(f"its slices differ in {keyword}: {listing(told)}; keep those of one stack in the folder")
 
 
