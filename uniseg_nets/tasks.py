@@ -265,9 +265,10 @@ class TaskTable:
         raise ValueError(f"unknown task {str(task)[:80]!r}: {hint}choose one of {self._listing()}")
 
     def word(self, task: str | int | Sequence[str]) -> str:
-        """The name of what :meth:`select` finds: a task's, or a merged one's such as ``all_ct``."""
+        """The name of what :meth:`select` finds: a task's; of several ``all_ct`` and the like, or their names."""
         selected = self.select(task)
-        return next((name for name, members in self.groups.items() if members == selected), selected[0].name)
+        groups = [name for name, members in self.groups.items() if members == selected]
+        return groups[0] if groups else "+".join(one.name for one in selected)
 
     def one(self, task: str | int) -> Task:
         """Like :meth:`select`, for places that need exactly one task.
