@@ -1,6 +1,7 @@
 """A shared transformer, a new centre and its file of prompts, by the bundle command."""
 
 import json
+import re
 
 import nibabel as nib
 import numpy as np
@@ -45,5 +46,7 @@ def test_a_base_is_trained_a_centre_tuned_and_both_segment(copy, tmp_path, table
         (found, *_) = sorted((tmp_path / name).glob("*.nii.gz"))
         assert set(np.unique(nib.load(found).get_fdata())) <= {0, 1}
         assert json.loads(found.with_name(found.name.replace(".nii.gz", ".json")).read_text())["centre"] == name
+    datalist = tmp_path / "data" / "datalist.json"
+    datalist.write_text(re.sub(r'"task": "\w+",?', "", datalist.read_text()))  # a table of one task needs no name
     log = run("run", copy, ["train.json", "evaluate.json"], centre="north", **TINY, **data)
     assert (copy / "eval" / "north" / "summary.csv").is_file(), log

@@ -13,8 +13,8 @@ from pydicom.uid import generate_uid
 from uniseg_nets.bundle import run_bundle
 from uniseg_nets.dicom.codes import category_and_type
 from uniseg_nets.dicom.segmentation import write_dicom_seg
+from uniseg_nets.series import dicom_series
 from uniseg_nets.transforms import LoadCase
-from uniseg_nets.transforms.load import dicom_series
 
 
 @pytest.fixture(scope="module")

@@ -92,6 +92,16 @@ def test_global_values_are_those_of_the_union(table, write_scan):
     assert case["pred"].unique().tolist() == [0, 7, 8]
 
 
+@pytest.mark.parametrize("where", [(0, 5, 5, 5), (1, 5, 5, 5)])
+def test_scores_that_are_no_numbers_are_no_background(table, write_scan, where):
+    scan = write_scan("a.nii.gz", np.ones((20, 20, 20), dtype=np.float32), np.diag([1.5, 1.5, 3, 1]))
+    case = PreprocessCased("image", table, "spleen")(LoadCased("image")({"image": scan}))
+    scores = torch.zeros(2, *case["image"].shape[1:])
+    scores[where] = torch.nan
+    with pytest.raises(ValueError, match=r"scores are no numbers.*precision fp32"):
+        LabelMapd("pred", table, "spleen")({**case, "pred": scores})
+
+
 def test_in_a_merged_map_the_later_task_counts(table, write_scan):
     scan = write_scan("a.nii.gz", np.ones((20, 20, 20), dtype=np.float32), np.diag([1.5, 1.5, 3, 1]))
     case = PreprocessCased("image", table, "all_ct")(LoadCased("image")({"image": scan}))

@@ -11,10 +11,11 @@ from monai.transforms import Compose
 from PIL import Image
 
 from uniseg_nets.bundle import bundle_folder
-from uniseg_nets.data.guarded import root_cause
+from uniseg_nets.errors import root_cause
 from uniseg_nets.nets.esp_medsam.recogniser import ModalityRecogniser
 from uniseg_nets.phantom.pictures import draw_picture, write_phantom_pictures
 from uniseg_nets.pictures import PictureReport, RandSimilarityd, SavePictured, find_pictures, load_pictures
+from uniseg_nets.pictures.engine import MaskInferer
 from uniseg_nets.pictures.load import LoadMaskd, LoadPictured, read_mask, read_picture
 
 MODALITIES = ["dermoscopy", "xray", "ultrasound", "fundus", "microscopy", "colonoscopy"]
@@ -289,3 +290,10 @@ def test_the_scale_of_an_augmentation_follows_its_seed():
     augment = RandSimilarityd("image", prob=1.0, rotate_range=0.5, scale_range=0.2)
     first, again, other = (augment.set_random_state(seed=seed)(image)["image"] for seed in (1, 1, 2))
     assert torch.equal(first, again) and not torch.equal(first, other)
+
+
+def test_probabilities_that_are_no_numbers_are_no_background():
+    inferer = MaskInferer()
+    assert inferer(torch.zeros(1, 3, 8, 8), lambda image, name: image[:, :1], ["xray"]).unique() == 0.5
+    with pytest.raises(ValueError, match="scores are no numbers"):
+        inferer(torch.zeros(1, 3, 8, 8), lambda image, name: image[:, :1] / 0, ["xray"])

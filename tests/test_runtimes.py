@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -38,6 +40,40 @@ def test_a_runtime_in_float32_gives_the_network_s_own_logits(network, cache, run
 
 
 @pytest.mark.parametrize("runtime", ["torch", "openvino"])
+def test_a_runtime_is_called_as_the_network_is(network, cache, runtime):
+    x = torch.randn(2, 1, *ROI)
+    with torch.no_grad():
+        found = with_runtime(network, runtime, "fp32", cache)(x, torch.tensor([0, 6]))
+        torch.testing.assert_close(found, network(x, torch.tensor([0, 6])), atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize(("runtime", "precision"), [("torch", "fp32"), ("torch", "bf16"), ("openvino", "fp32")])
+def test_weights_that_are_loaded_into_a_runtime_answer(network, tmp_path, runtime, precision):
+    fast = with_runtime(copy.deepcopy(network), runtime, precision, tmp_path)
+    x = torch.randn(1, 1, *ROI)
+    first = logits(fast, x, 3)
+    torch.manual_seed(5)
+    other = UniSeg(base_features=4, max_features=8, patch_size=ROI).eval()
+    assert list(fast.state_dict()) == list(other.state_dict())
+    fast.load_state_dict(other.state_dict())
+    assert all(torch.equal(tensor, other.state_dict()[name]) for name, tensor in fast.state_dict().items())
+    assert not torch.allclose(logits(fast, x, 3), first)
+    if precision == "fp32":
+        with torch.no_grad():
+            torch.testing.assert_close(logits(fast, x, 3), other(x, 3), atol=1e-4, rtol=1e-4)
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        fast.load_state_dict(UniSeg(base_features=8, max_features=8, patch_size=ROI).state_dict())
+
+
+def test_an_ensemble_of_runtimes_has_the_names_of_its_networks(network):
+    plain = nn.ModuleList([copy.deepcopy(network), copy.deepcopy(network)])
+    fast = with_runtime(plain, "torch", "fp32")
+    assert list(fast.state_dict()) == list(plain.state_dict())
+    fast.load_state_dict({name: torch.zeros_like(tensor) for name, tensor in plain.state_dict().items()})
+    assert not any(tensor.any() for tensor in fast.state_dict().values())
+
+
+@pytest.mark.parametrize("runtime", ["torch", "openvino"])
 def test_bfloat16_stays_near(network, cache, runtime):
     x = torch.randn(1, 4, *ROI)
     with torch.no_grad():
@@ -46,12 +82,18 @@ def test_bfloat16_stays_near(network, cache, runtime):
     assert 0 < (found - expected).abs().mean() < 0.03 * expected.abs().mean()
 
 
-def test_bfloat16_in_torch_lays_features_channels_last_and_leaves_the_network_as_it_was(network):
+def test_bfloat16_in_torch_lays_the_copy_channels_last_and_leaves_the_network_as_it_was(network):
+    """Whether a convolution's output is channels last too is the processor's choice."""
     fast = with_runtime(network, "torch", "bf16")
+    last = torch.channels_last_3d
+    for module in fast.network.modules():
+        if isinstance(module, nn.Conv3d):
+            assert module.weight.is_contiguous(memory_format=last)
+        if isinstance(module, nn.InstanceNorm3d):
+            features = torch.randn(1, module.num_features, 4, 6, 8).to(memory_format=last)
+            assert module(features).is_contiguous(memory_format=last)
     with torch.no_grad():
-        features = fast.encode(torch.randn(1, 1, *ROI))
-    assert all(feature.is_contiguous(memory_format=torch.channels_last_3d) for feature in features[:-1])
-    assert features[0].dtype is torch.bfloat16
+        assert fast.encode(torch.randn(1, 1, *ROI))[0].dtype is torch.bfloat16
     assert all(weight.is_contiguous() for weight in network.parameters())
 
 

@@ -17,7 +17,9 @@ from monai.utils.enums import CommonKeys as Keys
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from uniseg_nets.data.guarded import ERROR, root_cause
+from uniseg_nets.data.guarded import ERROR
+from uniseg_nets.errors import root_cause
+from uniseg_nets.nets.bfloat16 import SmallConvolutionsInFloat32
 from uniseg_nets.tasks import TaskTable
 
 __all__ = ["AutocastInferer", "CaseEvaluator", "CasesFailedError", "PrepareTaskBatch"]
@@ -55,7 +57,8 @@ class PrepareTaskBatch(PrepareBatch):
 class AutocastInferer(SimpleInferer):
     """The forward pass in bfloat16 where asked for; MONAI's trainers autocast on CUDA alone.
 
-    Weights, gradients and the loss stay in float32, and bfloat16 has float32's range, so that nothing is scaled.
+    Weights, gradients and the loss stay in float32, and bfloat16 has float32's range, so that nothing is scaled. On a
+    CPU small convolutions stay in float32 too, see :mod:`uniseg_nets.nets.bfloat16`.
     """
 
     def __init__(self, bfloat16: bool = False) -> None:
@@ -65,7 +68,7 @@ class AutocastInferer(SimpleInferer):
     def __call__(  # type: ignore[override]
         self, inputs: Tensor, network: nn.Module, *args: Any, **kwargs: Any
     ) -> Any:
-        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=self.bfloat16):
+        with SmallConvolutionsInFloat32(), torch.autocast(inputs.device.type, torch.bfloat16, enabled=self.bfloat16):
             return super().__call__(inputs, network, *args, **kwargs)
 
 

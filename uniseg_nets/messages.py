@@ -1,11 +1,13 @@
-"""Lists of names in messages, cut where they would fill the screen."""
+"""What messages have in common: lists of names, cut where they would fill the screen, and words for NaN."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["in_lines", "listing"]
+__all__ = ["NO_NUMBERS", "in_lines", "listing"]
 
+# Of scores that are NaN, which a comparison would make background.
+NO_NUMBERS = "the network's scores are no numbers: are the weights whole? else compute in float32 (precision fp32)"
 _SHOWN = 10
 
 

@@ -10,13 +10,13 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from uniseg_nets.data.datalist import first_section, load_datalist
 from uniseg_nets.provenance import is_result
+from uniseg_nets.series import is_dicom_folder
 from uniseg_nets.transforms.load import SCAN_ENDINGS, scan_name
 
 __all__ = ["find_cases", "own_share", "unique"]
@@ -121,8 +121,11 @@ def _from_folder(folder: Path, results: Path | None) -> list[dict[str, Any]]:
 
 
 def _walk(folder: Path, results: Path | None) -> Iterator[Path]:
-    """Files and DICOM folders under ``folder``, sorted; hidden ones and results left out."""
-    if _is_dicom(folder):
+    """Files and DICOM folders under ``folder``, sorted; hidden ones and results left out.
+
+    A disc with a DICOMDIR is one DICOM folder. Where DICOM files lie among other scans, the other scans count.
+    """
+    if is_dicom_folder(folder) and not any(map(_is_scan, folder.iterdir())):
         yield folder
         return
     for path in sorted(folder.iterdir()):
@@ -136,18 +139,6 @@ def _walk(folder: Path, results: Path | None) -> Iterator[Path]:
 
 def _is_scan(path: Path) -> bool:
     return path.name.lower().endswith(SCAN_ENDINGS)
-
-
-def _is_dicom(folder: Path) -> bool:
-    """The first visible files of a DICOM folder say so: by their ending, or by the mark after the preamble."""
-    visible = (path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith("."))
-    for path in islice((path for path in visible if not is_result(path)), 3):
-        if path.suffix.lower() in (".dcm", ".ima"):
-            return True
-        with path.open("rb") as file:
-            if file.read(132)[128:] == b"DICM":
-                return True
-    return False
 
 
 def unique(cases: Sequence[dict[str, Any]], what: str = "scans") -> list[dict[str, Any]]:

@@ -8,8 +8,9 @@ from typing import Any
 from monai.data import Dataset
 
 from uniseg_nets.data.itk_io import load_itk_io, needs_itk
+from uniseg_nets.errors import root_cause
 
-__all__ = ["ERROR", "GuardedDataset", "root_cause"]
+__all__ = ["ERROR", "GuardedDataset"]
 
 # Key of a failed case's message.
 ERROR = "error"
@@ -36,10 +37,3 @@ class GuardedDataset(Dataset):
             return super()._transform(index)
         except Exception as error:
             return {"name": self.data[index]["name"], ERROR: root_cause(error)}
-
-
-def root_cause(error: BaseException) -> str:
-    """The message of the error that others were raised from; MONAI wraps every error of a transform."""
-    while error.__cause__ is not None and type(error) is RuntimeError:
-        error = error.__cause__
-    return str(error).strip() or type(error).__name__

@@ -16,8 +16,8 @@ import itk
 __all__ = ["load_itk_io", "needs_itk"]
 
 _ENDINGS = (".nrrd", ".mha", ".mhd", ".dcm", ".ima")
-# Each brings the modules behind it: all readers of files, DICOM's series, numpy arrays.
-_NAMES = ("ImageFileReader", "ImageSeriesReader", "GDCMImageIO", "GDCMSeriesFileNames", "PyBuffer")
+# Each brings the modules behind it: all readers of files, DICOM, numpy arrays.
+_NAMES = ("ImageFileReader", "GDCMImageIO", "PyBuffer")
 
 
 def needs_itk(image: str | PathLike[str] | Sequence[str | PathLike[str]]) -> bool:

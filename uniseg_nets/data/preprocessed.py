@@ -20,8 +20,9 @@ from monai.utils.enums import CommonKeys
 from tqdm import tqdm
 
 import uniseg_nets
-from uniseg_nets.data.guarded import root_cause
+from uniseg_nets.data.datalist import with_task
 from uniseg_nets.data.sampler import Sample
+from uniseg_nets.errors import root_cause
 from uniseg_nets.files import atomic_path
 from uniseg_nets.provenance import scan_identity
 from uniseg_nets.transforms.patch import FORCE_FOREGROUND
@@ -64,8 +65,7 @@ class PreprocessedDataset(Dataset):
         task: str | int | Sequence[str] | None = None,
     ) -> None:
         data = [{key: value for key, value in case.items() if key not in _NOT_FOR_BATCHES} for case in data]
-        data = [case if task is None or isinstance(task, list) else {"task": task, **case} for case in data]
-        super().__init__(data, Compose(list(augmentation)))
+        super().__init__(with_task(data, task), Compose(list(augmentation)))
         self.preprocessing = Compose(list(preprocessing))
         self.cache_dir = Path(cache_dir).absolute()
         described = [(type(transform).__name__, vars(transform)) for transform in preprocessing]

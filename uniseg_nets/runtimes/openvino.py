@@ -48,6 +48,11 @@ class OpenVINORuntime(Runtime):
         self._bfloat16 = bfloat16
         self._parts: dict[tuple[int, ...], _Parts] = {}
         self._used: _Parts | None = None
+        self.register_load_state_dict_post_hook(OpenVINORuntime._convert_again)
+
+    def _convert_again(self, incompatible: Any) -> None:
+        """After other weights were loaded, what was converted is of no use."""
+        self._parts, self._used = {}, None
 
     def encode(self, x: Tensor) -> list[Any]:
         size = tuple(x.shape)

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -20,10 +20,11 @@ from monai.transforms import MapTransform
 from monai.utils.enums import MetaKeys
 from torch import Tensor
 
+from uniseg_nets.messages import NO_NUMBERS
 from uniseg_nets.provenance import dicom_mark, read_record
 from uniseg_nets.tasks import Task, TaskTable
 from uniseg_nets.transforms.grid import flipped
-from uniseg_nets.transforms.load import LoadCase
+from uniseg_nets.transforms.labels import load_label_map
 from uniseg_nets.transforms.preprocess import grid_of
 from uniseg_nets.transforms.resample import argmax_values, resample_argmax
 from uniseg_nets.transforms.result import ResultSaver
@@ -48,7 +49,7 @@ class LabelMapd(MapTransform):
 
     Raises:
         ValueError: no such task or kind of values; a merged task with ``values="task"``; scores of another number of
-            channels.
+            channels, or NaN, which would become background.
     """
 
     def __init__(
@@ -74,6 +75,8 @@ class LabelMapd(MapTransform):
         grid = grid_of(image, tasks[0])
         for key in self.key_iterator(d):
             scores: Tensor = d[key].as_tensor() if isinstance(d[key], MetaTensor) else d[key]
+            if any(bool(channel.isnan().any()) for channel in scores):
+                raise ValueError(NO_NUMBERS)
             classes, values = self._classes(scores, tasks, grid.flips)
             found = resample_argmax(classes, values, grid.crop_shape, grid.coarse_axis)
             label = MetaTensor(grid.to_file(found)[None].cpu(), affine=torch.from_numpy(grid.file_affine))
@@ -178,7 +181,7 @@ def read_label_map(folder: str | PathLike[str], name: str) -> tuple[MetaTensor, 
     folder = Path(folder)
     facts = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
     names = {int(value): label for value, label in facts["labels"].items() if int(value)}
-    return cast(MetaTensor, LoadCase()(folder / f"{name}.nii.gz").byte()), names, facts
+    return load_label_map(folder / f"{name}.nii.gz"), names, facts
 
 
 def label_names(tasks: TaskTable, task: str | int | Sequence[str], values: str) -> dict[int, str]:
