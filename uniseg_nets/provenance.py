@@ -14,13 +14,19 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-__all__ = ["is_result", "read_record", "scan_identity"]
+import pydicom
+from pydicom.errors import InvalidDicomError
+
+__all__ = ["MANUFACTURER", "dicom_mark", "is_result", "marked", "read_record", "scan_identity"]
 
 _CHANNEL = re.compile(r"(.+_)0000(\..+)")
 # How MetaImage and NRRD headers name files of voxels beside them.
 _DETACHED = re.compile(rb"^(?:ElementDataFile *=|data ?file:) *(.+)", re.MULTILINE | re.IGNORECASE)
 _HEADERS = (".mhd", ".mha", ".nrrd")
 _HEADER_BYTES = 65536
+# By these a DICOM object of ours is known, and the label map that it was made of.
+MANUFACTURER = "UniSeg for MONAI"
+_MARK = "label map "
 # How names of our files end, and the key of the record beside them that tells them from a user's.
 _RESULTS = {
     ".nii.gz": "label_map",
@@ -64,7 +70,7 @@ def _identity(path: Path, alone: bool) -> dict[str, Any]:
 def _files(path: Path, alone: bool) -> Iterator[Path]:
     """The files that a reader may take where it is given this one; ``alone``: as the only one of its case."""
     if path.is_dir():
-        pattern = "**/*" if (path / "DICOMDIR").is_file() else "*"
+        pattern = "**/*" if any(file.name.upper() == "DICOMDIR" for file in path.iterdir()) else "*"
         yield from sorted(file for file in path.glob(pattern) if not (file.name.startswith(".") or is_result(file)))
         return
     yield path
@@ -113,3 +119,19 @@ def is_result(path: Path) -> bool:
             if record is not None and key in record:
                 return True
     return False
+
+
+def marked(fingerprint: str) -> str:
+    """What a DICOM object's ContentDescription (64 characters) says of the label map that it was made of."""
+    return _MARK + fingerprint
+
+
+def dicom_mark(path: str | PathLike[str]) -> str | None:
+    """The fingerprint of the label map that a DICOM object of ours was made of; ``None`` where none of ours is."""
+    try:
+        found = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["Manufacturer", "ContentDescription"])
+    except (OSError, InvalidDicomError):
+        return None
+    if found.get("Manufacturer") != MANUFACTURER:
+        return None
+    return str(found.get("ContentDescription", "")).removeprefix(_MARK)

@@ -21,6 +21,7 @@ from monai.utils.enums import MetaKeys
 from torch import Tensor
 
 from uniseg_nets.messages import NO_NUMBERS
+from uniseg_nets.provenance import dicom_mark, read_record
 from uniseg_nets.tasks import Task, TaskTable
 from uniseg_nets.transforms.grid import flipped
 from uniseg_nets.transforms.labels import load_label_map
@@ -154,6 +155,12 @@ class SaveLabelMapd(ResultSaver):
             folder = folder / self.tasks.one(case["task"]).name
         name = case[self.name_key]
         return folder / f"{name}.nii.gz", folder / f"{name}.json"
+
+    def exported(self, case: Mapping[Any, Any]) -> list[Path]:
+        target, name = self.targets(case)[0], case[self.name_key]
+        report, segmentation = target.parent / "report" / f"{name}.json", target.with_name(f"{name}.dcm")
+        found = [] if read_record(report) is None else [report, report.with_name(f"{name}.png")]
+        return found if dicom_mark(segmentation) is None else [*found, segmentation]
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         d = dict(data)

@@ -5,6 +5,7 @@ The one rule: a result is written only where nothing lies, or an earlier result 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -102,6 +103,14 @@ class ResultSaver(SaveImaged):
         """The result's file, the JSON beside it, and further files that are written."""
         raise NotImplementedError
 
+    def exported(self, case: Mapping[Any, Any]) -> list[Path]:
+        """Files that were made of a case's earlier result; they go with it."""
+        return []
+
+    def fingerprint(self, case: Mapping[Any, Any]) -> str:
+        """What tells a case's result and record, as they lie there, from any others: 32 digits of their SHA-256."""
+        return hashlib.sha256(b"".join(path.read_bytes() for path in self.targets(case)[:2])).hexdigest()[:32]
+
     def unfinished(self, cases: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         """The cases without a result of the same scan, task, weights and settings.
 
@@ -159,7 +168,8 @@ class ResultSaver(SaveImaged):
             written = datetime.now(UTC).isoformat(timespec="seconds")
             own = {**found, "image": Path(source).name, "sha256": sha256_of(results[0]), "written": written}
             write_json(record, own | self._provenance(case, scan))
-            beside.unlink(missing_ok=True)
+            for earlier in (beside, *self.exported(case)):
+                earlier.unlink(missing_ok=True)
         logger.info("wrote %s", target)
 
     def _scan(self, case: Mapping[Any, Any]) -> list[dict[str, Any]]:
