@@ -16,7 +16,7 @@ from tests.esp_release import release_state
 from tests.running import run, run_on_two_ranks
 from uniseg_nets.bundle import bundle_folder
 from uniseg_nets.checkpoints import save_weights
-from uniseg_nets.data.guarded import root_cause
+from uniseg_nets.errors import root_cause
 from uniseg_nets.nets.esp_medsam import convert_release
 from uniseg_nets.phantom import write_phantom_pictures
 from uniseg_nets.pictures import with_picture_runtime

@@ -14,9 +14,10 @@ from monai.bundle import ConfigWorkflow, download, load
 
 from tests.running import run
 from tests.test_plan import AFFINE, write_case
-from uniseg_nets import UniSeg
+from uniseg_nets import Segmenter, UniSeg
 from uniseg_nets.bundle import bundle_folder
 from uniseg_nets.checkpoints import save_weights
+from uniseg_nets.plan import PlanOptions, plan_dataset
 
 SIZES = {"base_features": 4, "max_features": 8}
 SHORT = {"max_epochs": 1, "batches_per_epoch": 4, "val_interval": 1}
@@ -89,6 +90,11 @@ def test_from_data_to_a_packed_bundle_that_segments_elsewhere(copy, tmp_path, pl
     run("run", zoo / "two_values", ["inference.json"], output_dir=tmp_path / "out2", dataset_dir=_scans(tmp_path))
     first, second = (nib.load(tmp_path / folder / "new.nii.gz").get_fdata() for folder in ("out", "out2"))
     assert np.array_equal(first, second)
+    channels = [str(path) for path in sorted(_scans(tmp_path).glob("new_*.nii.gz"))]
+    assert np.array_equal(Segmenter(zoo / "two_values")(channels), second)
+    # A packed network knows its slot's task still: a further fine-tuning starts from it.
+    options = PlanOptions(weights=str(zoo / "two_values" / "models" / "model.pt"))
+    assert plan_dataset(tmp_path / "data", tmp_path / "again.json", options)["slot"] == 10
 
 
 def test_the_folds_make_an_ensemble_and_overlays_choose_what_learns(copy, tmp_path, planned):

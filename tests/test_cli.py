@@ -11,6 +11,7 @@ from tests.test_plan import frames
 from tests.test_prepare import FRAMES, nnunet
 from uniseg_nets import cli, fetch
 from uniseg_nets.checkpoints import read_weights
+from uniseg_nets.phantom import write_phantoms
 
 
 @pytest.fixture
@@ -51,6 +52,23 @@ def test_segment_writes_a_file_with_the_scan_s_geometry(uniseg, scan, demo_weigh
     assert json.loads((tmp_path / "out.json").read_text())["labels"]["13"] == "prostate"
 
 
+@pytest.mark.parametrize(
+    ("word", "values"), [("liver,spleen", {1, 2, 11}), ("spleen,liver", {1, 2, 11}), ("['spleen','lung']", {10, 11})]
+)
+def test_several_tasks_of_one_modality_are_all_segmented(uniseg, table, small_weights, tmp_path, word, values):
+    (name,) = write_phantoms(tmp_path / "scans", table.one("spleen"), 1)
+    options = ("--task", word, "--weights", small_weights, "--mode", "fast")
+    assert uniseg("segment", tmp_path / "scans", tmp_path / "out", *options) == 0
+    facts = json.loads((tmp_path / "out" / f"{name}.json").read_text())
+    assert set(map(int, facts["labels"])) - {0} == values
+
+
+def test_tasks_that_cannot_share_a_pass_are_refused(uniseg, scan, small_weights, tmp_path, caplog):
+    options = ("--task", "liver,prostate", "--weights", small_weights)
+    assert uniseg("segment", scan, tmp_path / "out", *options) == 1
+    assert "run them one by one" in caplog.text and not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("codes", ["LPS", "PIR"])
 def test_the_result_does_not_depend_on_the_stored_orientation(
     uniseg, scan, prostate, demo_weights, write_scan, tmp_path, codes
@@ -67,8 +85,6 @@ def test_the_result_does_not_depend_on_the_stored_orientation(
 
 
 def test_one_4d_file_equals_its_channels_apart(uniseg, table, demo_weights, tmp_path):
-    from uniseg_nets.phantom import write_phantoms
-
     (name,) = write_phantoms(tmp_path / "apart", table.one("whole_body_tumour"), 1)
     channels = [nib.load(tmp_path / "apart" / "imagesTr" / f"{name}_000{i}.nii.gz") for i in (0, 1)]
     stacked = np.stack([channel.get_fdata(dtype=np.float32) for channel in channels], axis=-1)
@@ -111,8 +127,6 @@ def test_bad_cases_are_named_and_the_others_done(uniseg, scan, demo_weights, tmp
 
 
 def test_a_missing_channel_is_named(uniseg, table, demo_weights, tmp_path, caplog):
-    from uniseg_nets.phantom import write_phantoms
-
     (name,) = write_phantoms(tmp_path / "data", table.one("whole_body_tumour"), 1)
     (tmp_path / "data" / "imagesTr" / f"{name}_0000.nii.gz").unlink()
     arguments = (tmp_path / "data", tmp_path / "out", "--task", "whole_body_tumour", "--weights", demo_weights)

@@ -62,6 +62,23 @@ def test_dicom_folders_are_cases(tmp_path):
     assert names(find_cases(tmp_path / "p1")) == ["p1"]
 
 
+def test_a_disc_with_its_index_is_one_case(tmp_path):
+    touch(tmp_path, "disc/AUTORUN.INF", "disc/DICOMDIR", "disc/DICOM/S1/IM1.dcm", "disc/DICOM/S2/IM1.dcm")
+    for source in (tmp_path, tmp_path / "disc"):
+        (case,) = find_cases(source)
+        assert case == {"name": "disc", "image": [str(tmp_path / "disc")]}
+
+
+def test_stray_files_hide_no_dicom_series(tmp_path):
+    touch(tmp_path, "p1/A.TXT", "p1/B.INF", "p1/C.EXE", "p1/IM1.dcm")
+    assert names(find_cases(tmp_path)) == ["p1"]
+
+
+def test_a_dicom_file_beside_nifti_scans_hides_none_of_them(tmp_path, caplog):
+    touch(tmp_path, "a.dcm", "a.nii.gz", "b.nii.gz")
+    assert names(find_cases(tmp_path)) == ["a", "b"] and "skipped 1 files that are no scans: a.dcm" in caplog.text
+
+
 def test_results_inside_the_folder_are_no_scans(tmp_path):
     touch(tmp_path, "a.nii.gz", "results/a.nii.gz", "results/a.json")
     assert names(find_cases(tmp_path, tmp_path / "results")) == ["a"]
@@ -137,6 +154,25 @@ def test_a_datalist_entry_without_image_is_named(tmp_path):
     path.write_text(json.dumps({"training": [{"image": "a"}, {"label": "b"}]}))
     with pytest.raises(ValueError, match="entry 1 of 'training' has no image"):
         load_datalist(path, "training")
+
+
+def test_an_earlier_run_s_output_among_the_scans_is_not_segmented(tmp_path):
+    record = json.dumps({"versions": {"uniseg_nets": "0"}, "label_map": "a.nii.gz"})
+    touch(tmp_path, "in/a_0000.nii.gz", "in/out/a.nii.gz", "in/out/a.dcm", "in/out/report/a.png", "in/b.nii.gz")
+    (tmp_path / "in" / "out" / "a.json").write_text(record)
+    (tmp_path / "in" / "b.json").write_text('{"RepetitionTime": 2}')  # a user's own
+    assert names(find_cases(tmp_path / "in", tmp_path / "new")) == ["a", "b"]
+
+
+def test_relative_paths_are_those_of_the_working_directory_at_the_time(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    touch(tmp_path, "in/a.nii.gz")
+    (tmp_path / "in.json").write_text('{"training": [{"image": "in/a.nii.gz"}]}')
+    expected = str(tmp_path / "in" / "a.nii.gz")
+    for source in ("in", "in/a.nii.gz", "in.json"):
+        (case,) = find_cases(source)
+        assert case["image"] == [expected]
+    assert load_datalist("in.json", "training", ".")[0]["image"] == expected
 
 
 def test_a_guarded_case_that_fails_becomes_its_message():

@@ -130,16 +130,29 @@ def test_channels_come_as_one_file_or_as_siblings(server):
 
 
 @pytest.mark.parametrize("task", ["livr", "$open('pwned', 'w')", "@network_def", "%metadata.json"])
-def test_a_wrong_or_hostile_task_is_refused_with_the_reason_in_the_log(server, task):
-    with pytest.raises(urllib.error.HTTPError):
+def test_a_wrong_or_hostile_task_is_refused_with_the_reason_in_the_answer_and_in_the_log(server, task):
+    with pytest.raises(urllib.error.HTTPError) as refused:
         server.infer("ct_RAS", task=task)
+    answer = json.loads(refused.value.read())
+    assert refused.value.code == 400
     reason = "did you mean 'liver'?" if task == "livr" else f"refused: {task!r} begins with"
     for _ in range(50):  # the log is written after the answer
         if reason in (server.folder / "log").read_text():
             break
         time.sleep(0.1)
+    assert reason in answer["detail"]
     assert reason in (server.folder / "log").read_text()
     assert not Path("pwned").exists()
+
+
+def test_a_batch_labels_every_image_and_names_those_that_it_could_not(server, studies):
+    request = {"device": "cuda", "multi_gpu": True, "max_workers": 1, "max_batch_size": 0, "task": "prostate"}
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        server.post(f"/batch/infer/{MODEL}?run_sync=true", json.dumps(request).encode())
+    answer = json.loads(refused.value.read())["detail"]  # the brain's file of four channels is no prostate
+    assert refused.value.code == 400 and "the others are done" in answer and "brain4d: " in answer
+    done = {path.name for path in (studies / "labels" / "original").iterdir()}
+    assert {"ct_RAS.nii.gz", *(path.name for path in studies.glob("prostate*.nii.gz"))} <= done
 
 
 def test_submitted_labels_train_and_the_new_weights_answer(server, studies):

@@ -85,3 +85,14 @@ def test_the_self_prompt_loss_asks_masks_and_patches_alike():
     assert perfect < 0.01
     assert loss(ESPMedSAMOutput(mask * 40 - 20, -right, embedding), mask) > perfect + 4
     assert loss(ESPMedSAMOutput(20 - mask * 40, right, embedding), mask) > perfect + 0.7
+
+
+def test_the_self_prompting_loss_of_outputs_in_bfloat16_is_computed_in_float32():
+    from uniseg_nets.losses import SelfPromptLoss
+    from uniseg_nets.nets.esp_medsam.model import ESPMedSAMOutput
+
+    mask = (torch.rand(1, 1, 64, 64) > 0.7).float()
+    logits, patches = torch.randn(1, 1, 64, 64).bfloat16(), torch.randn(1, 1, 2, 2).bfloat16()
+    coarse = SelfPromptLoss()(ESPMedSAMOutput(logits, patches, torch.zeros(1)), mask)
+    exact = SelfPromptLoss()(ESPMedSAMOutput(logits.float(), patches.float(), torch.zeros(1)), mask)
+    assert coarse.dtype is torch.float32 and torch.equal(coarse, exact)

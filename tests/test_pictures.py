@@ -11,7 +11,7 @@ from monai.transforms import Compose
 from PIL import Image
 
 from uniseg_nets.bundle import bundle_folder
-from uniseg_nets.data.guarded import root_cause
+from uniseg_nets.errors import root_cause
 from uniseg_nets.nets.esp_medsam.recogniser import ModalityRecogniser
 from uniseg_nets.phantom.pictures import draw_picture, write_phantom_pictures
 from uniseg_nets.pictures import PictureReport, RandSimilarityd, SavePictured, find_pictures, load_pictures

@@ -11,6 +11,7 @@ from uniseg_nets.plan import PlanOptions, plan_dataset
 from uniseg_nets.plan.choose import choose_patch, choose_spacing
 from uniseg_nets.plan.examine import examine
 from uniseg_nets.plan.slot import check_slot, nearest_slot
+from uniseg_nets.tasks import load_task_table
 
 AFFINE = np.diag([1.5, 1.5, 3.0, 1.0])
 
@@ -66,6 +67,54 @@ def test_names_for_values_and_channels_come_from_the_user(patients, tmp_path):
     options = PlanOptions(labels={50: "organ", 100: "lesion"}, channels=["CT", "PET"], name="mine")
     entry = plan_dataset(patients, tmp_path / "plan.json", options)["task_entry"]
     assert (entry["name"], entry["classes"], entry["channels"]) == ("mine", ["organ", "lesion"], ["CT", "PET"])
+
+
+@pytest.mark.parametrize("scheme", ["percentiles", "window"])
+def test_ct_is_scaled_by_its_labelled_voxels_or_by_the_official_window(patients, tmp_path, scheme):
+    options = PlanOptions(channels=["CT", "PET"], ct_scaling=scheme)
+    ct, pet = plan_dataset(patients, tmp_path / "plan.json", options)["task_entry"]["scaling"]
+    assert pet == {"scheme": "z_score"} and ct["scheme"] == scheme
+    if scheme == "window":
+        assert (ct["low"], ct["high"]) == (-325, 325)
+        return
+    values = []
+    for patient in sorted(patients.iterdir()):
+        image, label = (nib.load(patient / f"{name}.nii.gz").get_fdata() for name in ("t1", "seg"))
+        values.append(image[label > 0])
+    values = np.concatenate(values)
+    expected = dict(zip(("low", "high"), np.percentile(values, (0.5, 99.5)))) | {"mean": values.mean()}
+    assert {key: ct[key] for key in expected} == pytest.approx(expected, abs=0.02)
+    assert ct["std"] == pytest.approx(values.std(), abs=0.02)
+
+
+@pytest.mark.parametrize(("inside", "mask"), [(26, "always"), (40, "never")])
+def test_z_scores_count_non_zero_voxels_where_the_crop_takes_a_quarter_away(tmp_path, inside, mask):
+    for index in range(2):
+        place = write_case(tmp_path / "data", f"p{index}", seed=index, channels=("scan",))
+        image = nib.load(place / "scan.nii.gz")
+        volume = image.get_fdata(dtype=np.float32)
+        volume[inside:] = 0  # of 40
+        nib.save(nib.Nifti1Image(volume, AFFINE), place / "scan.nii.gz")
+    entry = plan_dataset(tmp_path / "data", tmp_path / "plan.json", PlanOptions(channels=["MR"]))["task_entry"]
+    assert entry["mask"] == mask
+
+
+def test_classes_of_two_sides_are_written_down_as_not_to_be_mirrored(patients, tmp_path, caplog):
+    caplog.set_level("INFO")
+    options = PlanOptions(labels={50: "left_kidney", 100: "right_kidney"})
+    entry = plan_dataset(patients, tmp_path / "plan.json", options)["task_entry"]
+    assert entry["mirror_axes"] == [0, 1] and "no mirroring along x" in caplog.text
+
+
+@pytest.mark.parametrize("wrong", [{"axes": "axial"}, {"ct_scaling": "hu"}])
+def test_a_choice_that_there_is_not_is_refused_before_anything_is_read(wrong):
+    with pytest.raises(ValueError, match="expected one of"):
+        PlanOptions(**wrong)
+
+
+def test_the_user_s_order_of_axes_is_taken(patients, tmp_path):
+    plan = plan_dataset(patients, tmp_path / "plan.json", PlanOptions(axes="acquisition"))
+    assert plan["task_entry"]["axes"] == "acquisition"
 
 
 def test_sibling_folders_and_hounsfield_units_are_recognised(tmp_path):
@@ -294,12 +343,19 @@ def test_the_slot_is_the_task_nearest_in_channels_then_in_classes(table, channel
     assert nearest_slot(channels, classes, 7) == 0  # weights of another table, whose tasks nobody knows
 
 
+def test_weights_of_the_open_tasks_have_slots_of_their_own():
+    tasks = load_task_table("open")
+    assert nearest_slot(["CT"], ["mandible"], len(tasks)) == tasks.one("head_neck").id == check_slot("head_neck", 5)
+    assert nearest_slot(["CT", "PET"], ["lesion"], len(tasks)) == tasks.one("sarcoma").id
+    assert nearest_slot(["cine"], ["myocardium"], len(tasks)) == tasks.one("left_ventricle").id
+
+
 def test_a_slot_is_named_by_task_or_id_and_wrong_ones_are_refused(table, patients, tmp_path, demo_weights):
     assert check_slot("spleen", 11) == check_slot("6", 11) == check_slot(6, 11) == 6
     assert check_slot(0, 7) == 0 and check_slot(None, 7) == "none"
     with pytest.raises(ValueError, match="slot is 7, the weights know tasks 0 to 6"):
         check_slot(7, 7)
-    with pytest.raises(ValueError, match="slot is 'spleen', but the weights know 7 tasks, not the official 11"):
+    with pytest.raises(ValueError, match="slot is 'spleen', but the weights know 7 tasks, as no table of this"):
         check_slot("spleen", 7)
     with pytest.raises(ValueError, match="did you mean 'liver'"):
         plan_dataset(patients, tmp_path / "plan.json", PlanOptions(weights=str(demo_weights), slot="livr"))

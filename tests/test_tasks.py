@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from uniseg_nets.tasks import TaskTable, load_task_table
+from uniseg_nets.tasks import TaskTable, chosen, load_task_table, shipped_table
 
 
 def test_official_table_has_eleven_tasks_with_seventeen_classes(table):
@@ -20,10 +20,41 @@ def test_sizes_of_the_network_follow_from_the_table(table):
 
 
 @pytest.mark.parametrize(
-    ("word", "name"), [("spleen", "spleen"), (6, "spleen"), ("6", "spleen"), (["lung", "x"], "lung")]
+    ("words", "names"),
+    [
+        ("spleen", ["spleen"]),
+        (6, ["spleen"]),
+        ("6", ["spleen"]),
+        (["lung"], ["lung"]),
+        (("liver", "spleen"), ["liver", "spleen"]),
+        ("spleen, liver", ["spleen", "liver"]),
+        (("0", 6), ["liver", "spleen"]),
+    ],
 )
-def test_select_takes_names_ids_and_the_first_of_a_menu(table, word, name):
-    assert [task.name for task in table.select(word)] == [name]
+def test_select_takes_names_and_ids_one_or_several(table, words, names):
+    assert [task.name for task in table.select(words)] == names
+
+
+def test_of_a_menu_of_which_nothing_was_chosen_the_first_entry_counts(table):
+    assert [chosen(menu) for menu in (["lung", "liver"], ("lung",), "liver", 3)] == ["lung", "lung", "liver", 3]
+    with pytest.raises(ValueError, match="unknown task"):
+        table.select(chosen([]))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["liver", "prostate"], "same channels.*liver CT .*; prostate T2 .*run them one by one"),
+        (["liver", "splen"], "did you mean 'spleen'"),
+        (["liver", "liver"], "task liver stands more than once"),
+        ("liver,all_ct", "task liver stands more than once"),
+        ("liver,", "unknown task ''"),
+        ([["liver"]], "unknown task"),
+    ],
+)
+def test_several_tasks_that_cannot_be_done_together_are_refused(table, words, message):
+    with pytest.raises(ValueError, match=message):
+        table.select(words)
 
 
 def test_all_ct_stands_for_the_eight_ct_tasks(table):
@@ -130,6 +161,13 @@ def test_the_open_table_has_five_tasks_over_ct_mr_and_pet(tmp_path):
     assert {task.name for task in table if task.axes == "acquisition"} == {"left_ventricle"}
     (tmp_path / "more.json").write_text(json.dumps({"extends": "open", "tasks": [entry()]}))
     assert len(load_task_table(tmp_path / "more.json")) == 6
+
+
+@pytest.mark.parametrize(
+    ("task", "size"), [("liver", 11), ("all_ct", 11), ("sarcoma", 5), ("livr", 11), (None, 11), (3, 11)]
+)
+def test_a_task_is_looked_for_in_the_official_table_first(task, size):
+    assert len(shipped_table(task)) == size
 
 
 def test_the_table_imports_no_torch():

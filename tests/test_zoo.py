@@ -9,7 +9,7 @@ import jsonschema
 import onnx
 import pytest
 import torch
-from monai.bundle import ConfigParser, ConfigWorkflow
+from monai.bundle import ConfigParser, ConfigWorkflow, load
 
 from tests.running import copied, run
 from uniseg_nets.bundle import bundle_folder
@@ -107,6 +107,17 @@ def test_the_training_has_the_properties_that_tools_ask_for(copy, tmp_path, tabl
     assert not workflow.check_properties()
 
 
+def test_a_bundle_is_loaded_by_name_without_data_and_leaves_nothing_behind(copy, tmp_path, monkeypatch):
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    # This one reads its tasks from a file beside its config.
+    told = {"bundle_root": str(copy)} if copy.name == "unetr_prompt_tuning" else None
+    network = load(copy.name, bundle_dir=str(copy.parent), args_file=told)
+    state = torch.load(copy / "models" / "model.pt", weights_only=True)
+    assert all(torch.equal(tensor, state[name]) for name, tensor in network.state_dict().items())
+    assert not list((tmp_path / "work").iterdir()) and not (copy / "runs").exists()
+
+
 @pytest.mark.slow
 def test_the_zoo_s_verbs_pass(copy, test_data):
     (copy / "eval").mkdir()
@@ -115,6 +126,8 @@ def test_the_zoo_s_verbs_pass(copy, test_data):
     subprocess.run([*command, "--meta_file", "configs/metadata.json"], cwd=copy, check=True)
     config, meta = ["inference.json"], {"meta_file": "configs/metadata.json", "net_id": "network_def"}
     run("verify_net_in_out", copy, config, **meta)
+    own = {"weights": "models/model.pt"} if copy.name == "uniseg_finetune" else {}
+    run("verify_net_in_out", copy, config, **meta | {"net_id": "network"}, **own)
     metadata = json.loads((copy / "configs" / "metadata.json").read_text())["network_data_format"]
     if copy.name == "esp_medsam_2d":  # modules chosen by name can be traced, not scripted
         meta |= {"use_trace": True}

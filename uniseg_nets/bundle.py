@@ -10,8 +10,9 @@ from typing import Any
 from monai.bundle import ConfigParser, ConfigWorkflow
 
 import uniseg_nets
+from uniseg_nets.errors import root_error
 
-__all__ = ["bundle_folder", "merged_config", "parser_cause", "run_bundle"]
+__all__ = ["bundle_folder", "merged_config", "run_bundle"]
 
 
 def bundle_folder(name: str) -> Path:
@@ -41,7 +42,7 @@ def run_bundle(name: str, configs: Sequence[str] = ("inference.json",), **overri
     """Runs a bundle's configs, later ones laid over earlier ones, with some of their values replaced.
 
     Raises:
-        Exception: whatever a part of the config raised, without the config parser's wrapping.
+        Exception: whatever a part of the config raised, without MONAI's wrapping.
     """
     folder = bundle_folder(name)
     # Left as the caller has set it up, which MONAI would warn of.
@@ -55,11 +56,4 @@ def run_bundle(name: str, configs: Sequence[str] = ("inference.json",), **overri
         workflow.run()
         workflow.finalize()
     except RuntimeError as error:
-        raise parser_cause(error) from None
-
-
-def parser_cause(error: BaseException) -> BaseException:
-    """What a part of a config raised, without the config parser's wrapping."""
-    while error.__cause__ is not None and str(error).startswith(("Failed to evaluate", "Failed to instantiate")):
-        error = error.__cause__
-    return error
+        raise root_error(error) from None

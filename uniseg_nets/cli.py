@@ -62,7 +62,8 @@ def segment(
     Args:
         input: a NIfTI, NRRD or MHA file, a DICOM folder, a folder of such, an nnU-Net folder or a MONAI datalist.
         output: a folder; or a .nii.gz file, for one scan.
-        task: what to segment, a name from `uniseg tasks`.
+        task: what to segment, a name from `uniseg tasks`; several that read the same scans, as liver,spleen, make one
+            map.
         weights: checkpoint, ours or the official file; those of `uniseg fetch-weights` by default.
         mode: "accurate" as the official prediction, "balanced" without its mirroring, "fast" with less overlap and
             without work where nothing is found.
@@ -169,19 +170,18 @@ def prepare(
         split: JSON with lists of case names, training and validation, such as the official split.
         validation_share: without a split, the share of cases drawn for validation, by patient.
         seed: of that draw.
-        tasks_file: a task table of your own.
+        tasks_file: a task table of your own, or "open"; that of this distribution which has the task by default.
         group: regular expression that finds the patient in a case's name, as "patient[0-9]+", where several cases are
             of one.
         download: fetch the data to RAW first, where they are not there; msd02 and further only.
     """
     from uniseg_nets.prepare import prepare as prepare_data
 
-    table = load_task_table(tasks_file)
     path = prepare_data(
         str(name),
         str(raw),
         str(output),
-        table,
+        load_task_table(tasks_file) if tasks_file else None,
         task,
         split,
         float(validation_share),

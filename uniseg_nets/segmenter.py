@@ -12,8 +12,8 @@ from monai.bundle import ConfigParser
 from monai.data import MetaTensor
 from numpy.typing import ArrayLike, NDArray
 
-from uniseg_nets.bundle import parser_cause
 from uniseg_nets.checkpoints import read_weights
+from uniseg_nets.errors import root_error
 from uniseg_nets.nets import PromptTunedUniSeg, UniSeg
 from uniseg_nets.transforms.export import label_names
 
@@ -82,4 +82,4 @@ class Segmenter:
         try:
             return self._parser.get_parsed_content(name)
         except RuntimeError as error:
-            raise parser_cause(error) from None
+            raise root_error(error) from None

@@ -1,27 +1,40 @@
 """A MONAI Label app around a bundle: the server's own app for bundles, with a guard before it and the bundle inside.
 
 The one rule: what a client sends is data. The server writes it into the bundle's config, whose parser would evaluate
-``$`` strings as Python and build what ``_target_`` names; the guard refuses both before they get there.
+``$`` strings as Python and build what ``_target_`` names; the guard refuses both before they get there, and answers a
+request that cannot be served with a reason.
 """
 
 from __future__ import annotations
 
+import functools
+import logging
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from uniseg_nets.bundle import merged_config
 from uniseg_nets.data.datalist import read_json
+from uniseg_nets.errors import root_cause, root_error
 from uniseg_nets.files import write_json
+from uniseg_nets.messages import in_lines
+from uniseg_nets.tasks import chosen
+from uniseg_nets.transforms.export import label_names
 
 __all__ = ["RequestGuard", "make_label_app"]
+
+logger = logging.getLogger(__name__)
 
 _SAMPLE_APP = Path(sys.prefix) / "monailabel" / "sample-apps" / "monaibundle"
 # How strings begin that the config parser takes for expressions, references and macros.
 _MARKS = ("$", "@", "%")
+# What the server adds to each request of a batch inference.
+_IN_BATCH = ("_id", "_image_id")
 # "global": the values that the server shows and clients submit; val_interval 1: clients train for few epochs. Every
 # training starts from the weights of the one before and takes its place: nothing to resume, no folder to be refused.
 _SERVED = {"label_values": "global", "val_interval": 1, "checkpoint_interval": 0, "resume": True}
@@ -38,27 +51,77 @@ class GuardedApp(RequestGuard, bundle_app.MyApp, MONAILabelApp):
 '''
 
 
+def _answered(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Answers what a client can mend with status 400 and the reason; the server's own answer is a bare 500."""
+
+    @functools.wraps(method)
+    def answer(*args: Any, **kwargs: Any) -> Any:
+        from fastapi import HTTPException
+
+        try:
+            return method(*args, **kwargs)
+        except Exception as error:
+            if not isinstance(root_error(error), (ValueError, OSError)):
+                raise
+            logger.error("%s", root_cause(error))
+            raise HTTPException(400, root_cause(error)) from error
+
+    return answer
+
+
 class RequestGuard:
     """Stands before an app's methods and lets no request through that the config parser could take for code.
 
+    In a batch inference an image that cannot be segmented does not stop the others; the batch then ends with an error
+    that names them. Without a GPU a batch runs on the CPU, whatever the request says.
+
     Raises:
-        ValueError: a string that begins with ``$``, ``@`` or ``%``, or a key that begins with ``_``, anywhere in it.
+        HTTPException: status 400 and the reason: a string that begins with ``$``, ``@`` or ``%``, or a key that begins
+            with ``_``, anywhere in the request; an unknown task, a scan that cannot be read and the like.
     """
 
+    @_answered
     def infer(self, request: Any, *args: Any, **kwargs: Any) -> Any:
-        return super().infer(_checked(request), *args, **kwargs)  # type: ignore[misc]
+        plain = _checked({key: value for key, value in request.items() if key not in _IN_BATCH})
+        if "_image_id" not in request:
+            return self._with_own_labels(plain, super().infer(plain, *args, **kwargs))  # type: ignore[misc]
+        try:
+            return super().infer(plain, *args, **kwargs)  # type: ignore[misc]
+        except Exception as error:
+            logger.exception("no label of %s", plain.get("image"))
+            return {"error": root_cause(error)}
 
+    @_answered
     def batch_infer(self, request: Any, *args: Any, **kwargs: Any) -> Any:
-        return super().batch_infer(_checked(request), *args, **kwargs)  # type: ignore[misc]
+        if not torch.cuda.is_available():  # the server would divide the images among no GPU
+            request = {**request, "device": "cpu", "multi_gpu": False}
+        found = super().batch_infer(_checked(request), *args, **kwargs)  # type: ignore[misc]
+        failed = [f"{image}: {answer['error']}" for image, answer in found.items() if "error" in answer]
+        if failed:
+            raise ValueError(f"{len(failed)} of {len(found)} images failed, the others are done:\n{in_lines(failed)}")
+        return found
 
+    @_answered
     def scoring(self, request: Any, *args: Any, **kwargs: Any) -> Any:
         return super().scoring(_checked(request), *args, **kwargs)  # type: ignore[misc]
 
+    @_answered
     def train(self, request: Any) -> Any:
         return super().train(_checked(request))  # type: ignore[misc]
 
+    @_answered
     def next_sample(self, request: Any) -> Any:
         return super().next_sample(_checked(request))  # type: ignore[misc]
+
+    def _with_own_labels(self, request: dict[str, Any], answer: Any) -> Any:
+        """An answer whose ``label_names`` are those of the request's task; the server gives those of all tasks."""
+        model = self._infers[request["model"]]  # type: ignore[attr-defined]
+        menu = getattr(model, "displayable_configs", {}).get("task")
+        if menu:
+            tasks = model.bundle_config.get_parsed_content("tasks")
+            names = label_names(tasks, chosen(request.get("task") or menu), "global")
+            answer["params"]["label_names"] = {name: value for value, name in names.items() if value}
+        return answer
 
 
 def _checked(request: Any) -> Any:

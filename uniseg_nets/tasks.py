@@ -13,7 +13,17 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-__all__ = ["AXES", "MASKS", "SCHEMES", "Scaling", "Task", "TaskTable", "load_task_table"]
+__all__ = [
+    "AXES",
+    "MASKS",
+    "SCHEMES",
+    "Scaling",
+    "Task",
+    "TaskTable",
+    "chosen",
+    "load_task_table",
+    "shipped_table",
+]
 
 # How a file's axes become the network's (z, y, x), see ``Task.axes``.
 AXES = ("anatomical", "acquisition")
@@ -235,44 +245,58 @@ class TaskTable:
         """Every name that :meth:`select` takes."""
         return [task.name for task in self.tasks] + list(self.groups)
 
-    def select(self, task: str | int | Sequence[str]) -> tuple[Task, ...]:
-        """The tasks behind a user's word: one for a name or else an id, several for ``all_ct``.
+    def select(self, task: str | int | Sequence[str | int]) -> tuple[Task, ...]:
+        """The tasks behind a user's word: one for a name or else an id, several for ``all_ct`` or for a list.
 
-        What arrives is data, never evaluated. A list stands for a menu of which nothing was chosen: its first entry
-        counts (MONAI Label hands the whole list over when the client sends no choice).
+        Several tasks share one pass, in the order in which they are named: ``["liver", "spleen"]`` or
+        ``"liver,spleen"``. What arrives is data, never evaluated.
 
         Raises:
-            ValueError: no such task; or the tasks of a merged name see scans differently and cannot share one pass.
+            ValueError: no such task; one that is named twice; or tasks that see scans differently and cannot share one
+                pass.
         """
-        if isinstance(task, (list, tuple)) and task:
-            task = task[0]
-        if isinstance(task, int) and not isinstance(task, bool):
-            task = str(task)  # a number may be a name, and commands make a number of it
+        if isinstance(task, str) and task not in self.choices:
+            words: Sequence[Any] = [word.strip() for word in task.split(",")]
+        else:
+            words = task if isinstance(task, (list, tuple)) and task else [task]
+        members = tuple(member for word in words for member in self._named(word))
+        _refuse_twins("task", [member.name for member in members])
+        if len({(one.channels, one.spacing, one.axes, one.scaling, one.mask) for one in members}) > 1:
+            ways = "; ".join(f"{one.name} {'+'.join(one.channels)} {one.spacing} mm {one.axes}" for one in members)
+            raise ValueError(
+                f"{task!r} needs one spacing, order of axes and scaling, and the same channels, for all its tasks, got "
+                f"{ways}: run them one by one, each into a folder of its own"
+            )
+        return members
+
+    def _named(self, word: Any) -> tuple[Task, ...]:
+        """The task of a name or id, or those of a merged name."""
+        if isinstance(word, int) and not isinstance(word, bool):
+            word = str(word)  # a number may be a name, and commands make a number of it
         for known in self.tasks:
-            if known.name == task:
+            if known.name == word:
                 return (known,)
-        if isinstance(task, str) and task.removeprefix("-").isdecimal():
-            if task.isdecimal() and int(task) < len(self):
-                return (self.tasks[int(task)],)
-            raise ValueError(f"task id {task} does not exist: ids run from 0 to {len(self) - 1} ({self._listing()})")
-        if isinstance(task, str) and task in self.groups:
-            members = self.groups[task]
-            if len({(member.spacing, member.axes, member.scaling, member.mask) for member in members}) > 1:
-                ways = ", ".join(f"{member.name} {member.spacing} {member.axes}" for member in members)
-                raise ValueError(
-                    f"{task!r} needs one spacing, order of axes and scaling for all its tasks, got {ways}: "
-                    "run them one by one"
-                )
-            return members
-        near = difflib.get_close_matches(str(task), self.choices, n=1)
+        if isinstance(word, str) and word.removeprefix("-").isdecimal():
+            if word.isdecimal() and int(word) < len(self):
+                return (self.tasks[int(word)],)
+            raise ValueError(f"task id {word} does not exist: ids run from 0 to {len(self) - 1} ({self._listing()})")
+        if isinstance(word, str) and word in self.groups:
+            return self.groups[word]
+        near = difflib.get_close_matches(str(word), self.choices, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
-        raise ValueError(f"unknown task {str(task)[:80]!r}: {hint}choose one of {self._listing()}")
+        raise ValueError(f"unknown task {str(word)[:80]!r}: {hint}choose one of {self._listing()}")
+
+    def word(self, task: str | int | Sequence[str]) -> str:
+        """The name of what :meth:`select` finds: a task's, a merged one's such as ``all_ct``, or ``liver+spleen``."""
+        selected = self.select(task)
+        merged = next((name for name, members in self.groups.items() if members == selected), None)
+        return merged or "+".join(member.name for member in selected)
 
     def one(self, task: str | int) -> Task:
         """Like :meth:`select`, for places that need exactly one task.
 
         Raises:
-            ValueError: no such task, or a merged one.
+            ValueError: no such task, or several.
         """
         selected = self.select(task)
         if len(selected) != 1:
@@ -314,6 +338,21 @@ def load_task_table(path: str | PathLike[str] | None = None) -> TaskTable:
         return TaskTable(list(entries.values()))
     except ValueError as error:
         raise ValueError(f"task table {path}: {error}") from error
+
+
+def shipped_table(task: str | int | None) -> TaskTable:
+    """The table of this distribution that has a task: the official one, or ``open`` for a task that only that has."""
+    official, *others = (TaskTable(entries) for entries in _TABLES.values())
+    return next((table for table in others if task in table.choices and task not in official.choices), official)
+
+
+def chosen(menu: Any) -> Any:
+    """What was chosen from a config's menu: its first entry where the menu arrives whole, else what stands there.
+
+    A config offers its choices as a list (MONAI Label's ``displayable_configs``) and a client's choice takes the list's
+    place. :meth:`TaskTable.select` takes a list for several tasks, so that the two must be told apart here.
+    """
+    return menu[0] if isinstance(menu, (list, tuple)) and menu else menu
 
 
 _OPTIONAL = ("values", "axes", "scaling", "mask", "mirror_axes")

@@ -42,7 +42,7 @@ def load_datalist(
             one without a task; names the file.
     """
     path = Path(path)
-    base = Path(base_dir) if base_dir else path.parent
+    base = Path(base_dir or path.parent).absolute()
     content = read_json(path)
     if optional and section not in content:
         return []

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from monai.data import Dataset
 
-__all__ = ["ERROR", "GuardedDataset", "root_cause"]
+from uniseg_nets.data.itk_io import load_itk_io, needs_itk
+from uniseg_nets.errors import root_cause
+
+__all__ = ["ERROR", "GuardedDataset"]
 
 # Key of a failed case's message.
 ERROR = "error"
@@ -15,18 +19,21 @@ ERROR = "error"
 class GuardedDataset(Dataset):
     """MONAI's ``Dataset``, but a case whose transforms fail becomes ``{"name": ..., "error": message}``.
 
-    :class:`~uniseg_nets.engines.CaseEvaluator` collects those messages.
+    :class:`~uniseg_nets.engines.CaseEvaluator` collects those messages. Where cases need ITK, it is loaded here, before
+    threads read them (:func:`~uniseg_nets.data.itk_io.load_itk_io`).
+
+    Args:
+        data: cases, each with ``name`` and ``image``.
+        transform: what reads a case.
     """
+
+    def __init__(self, data: Sequence[dict[str, Any]], transform: Callable[[Any], Any] | None = None) -> None:
+        super().__init__(data, transform)
+        if any(needs_itk(case.get("image", [])) for case in data):
+            load_itk_io()
 
     def _transform(self, index: int) -> Any:
         try:
             return super()._transform(index)
         except Exception as error:
             return {"name": self.data[index]["name"], ERROR: root_cause(error)}
-
-
-def root_cause(error: BaseException) -> str:
-    """The message of the error that others were raised from; MONAI wraps every error of a transform."""
-    while error.__cause__ is not None and type(error) is RuntimeError:
-        error = error.__cause__
-    return str(error).strip() or type(error).__name__

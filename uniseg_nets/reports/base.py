@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -31,8 +32,8 @@ class CaseReport:
         self, cases: Sequence[Mapping[str, Any]], results: str | PathLike[str], output_dir: str | PathLike[str]
     ) -> None:
         self.cases = cases
-        self.results = Path(results)
-        self.output_dir = Path(output_dir)
+        self.results = Path(results).absolute()
+        self.output_dir = Path(output_dir).absolute()
         self.faults: dict[str, str] = {}
 
     def after(self, evaluator: CaseEvaluator) -> list[dict[str, Any]]:
@@ -45,16 +46,20 @@ class CaseReport:
         """
         if not self.cases:
             raise ValueError("no cases to evaluate: the datalist's section is empty, or the fold holds none out")
+        total = len(self.cases)
         failures: dict[str, str] = {}
         try:
             evaluator.run()
         except CasesFailedError as error:
             failures = error.failures
         finally:
+            # What lies there of a failed case was made by an earlier run.
+            failed = getattr(evaluator, "failures", {})
+            self.cases = [case for case in self.cases if case["name"] not in failed]
             summary = self.write()
         failures |= self.faults
         if failures:
-            raise CasesFailedError(failures, len(self.cases))
+            raise CasesFailedError(failures, total)
         return summary
 
     def write(self) -> list[dict[str, Any]]:
@@ -70,9 +75,16 @@ class CaseReport:
         raise NotImplementedError
 
     def all_rows(self) -> list[dict[str, Any]]:
-        """The rows of all cases whose result is there and can be compared; the others are named in the log."""
+        """The rows of all cases whose result is there and can be compared; the others are named in the log.
+
+        Raises:
+            ValueError: two cases with one result.
+        """
         rows: list[dict[str, Any]] = []
         self.faults = {}
+        twins = [str(file) for file, count in Counter(map(self.found, self.cases)).items() if count > 1]
+        if twins:
+            raise ValueError(f"several cases would be rated by the one result {twins[0]}: give them different names")
         for case in self.cases:
             if not self.found(case).is_file():
                 logger.warning("no result %s: case left out of the report", self.found(case))

@@ -1,4 +1,7 @@
-"""What all runtimes have in common: the steps that PyTorch does in any case, and the order of a decoding."""
+"""What all runtimes have in common: the steps that PyTorch does in any case, and the order of a decoding.
+
+The one rule: towards others a runtime is the network that it computes: the same call, the same names of tensors.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,8 @@ __all__ = ["Runtime"]
 class Runtime(nn.Module):
     """A network's inference steps; subclasses compute ``encode``, ``decode_coarse`` and ``decode_fine``.
 
+    ``state_dict`` and ``load_state_dict`` have the network's own names, also as a member of an ensemble.
+
     Args:
         network: a :class:`~uniseg_nets.UniSeg` or :class:`~uniseg_nets.UniSegBackbone`.
     """
@@ -21,6 +26,13 @@ class Runtime(nn.Module):
     def __init__(self, network: UniSegBackbone):
         super().__init__()
         self.network = network
+        self.register_state_dict_post_hook(_with_own_names)
+        self.register_load_state_dict_pre_hook(_with_inner_names)
+
+    def forward(self, x: Tensor, task: int | Tensor = 0) -> Tensor:
+        """(B, C, D, H, W) -> logits (B, K, D, H, W), see :meth:`uniseg_nets.UniSegBackbone.forward`."""
+        features = self.encode(x)
+        return self.decode(features, self.select(self.prompts(features), task))
 
     def encode(self, x: Tensor) -> list[Any]:
         """(B, C, D, H, W) -> features of the six stages, finest first; the last one is a PyTorch tensor."""
@@ -45,3 +57,18 @@ class Runtime(nn.Module):
     def decode_fine(self, features: list[Any], x: Any) -> Tensor:
         """See :meth:`uniseg_nets.UniSegBackbone.decode_fine`."""
         raise NotImplementedError
+
+
+_INNER = "network."
+
+
+def _with_own_names(runtime: nn.Module, state: dict[str, Any], prefix: str, *about: Any) -> None:
+    """Names a saved state's tensors as the network does, the runtime left out."""
+    for name in [name for name in state if name.startswith(prefix + _INNER)]:
+        state[prefix + name.removeprefix(prefix + _INNER)] = state.pop(name)
+
+
+def _with_inner_names(runtime: nn.Module, state: dict[str, Any], prefix: str, *about: Any) -> None:
+    """Names a network's tensors as PyTorch finds them inside the runtime."""
+    for name in [name for name in state if name.startswith(prefix)]:
+        state[prefix + _INNER + name.removeprefix(prefix)] = state.pop(name)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -18,8 +20,8 @@ from monai.transforms import MapTransform
 from monai.utils.enums import MetaKeys
 from torch import Tensor
 
-from uniseg_nets.files import atomic_path, write_json
 from uniseg_nets.messages import NO_NUMBERS
+from uniseg_nets.provenance import dicom_mark, read_record
 from uniseg_nets.tasks import Task, TaskTable
 from uniseg_nets.transforms.grid import flipped
 from uniseg_nets.transforms.labels import load_label_map
@@ -119,7 +121,7 @@ class SaveLabelMapd(ResultSaver):
         name_key, weights, about: see :class:`~uniseg_nets.transforms.result.ResultSaver`.
 
     Raises:
-        ValueError: the result would overwrite the scan it was made from.
+        ValueError: the result would overwrite the scan it was made from, or what is not this scan's and task's.
     """
 
     def __init__(
@@ -142,30 +144,34 @@ class SaveLabelMapd(ResultSaver):
         task = case.get("task") if self.task is None else self.task
         if task is None:
             return super().facts(case)
+        selected = self.tasks.select(task)
         return {
-            "task": "+".join(one.name for one in self.tasks.select(task)),
+            "task": self.tasks.word(task),
             "labels": {str(value): name for value, name in label_names(self.tasks, task, self.values).items()},
+            "tasks": [asdict(one) for one in selected],
             **super().facts(case),
         }
 
-    def targets(self, case: Mapping[Any, Any]) -> tuple[Path, Path]:
+    def targets(self, case: Mapping[Any, Any]) -> tuple[Path, ...]:
         folder = self.output_dir
         if self.task is None:
             folder = folder / self.tasks.one(case["task"]).name
         name = case[self.name_key]
         return folder / f"{name}.nii.gz", folder / f"{name}.json"
 
+    def exported(self, case: Mapping[Any, Any]) -> list[Path]:
+        target, name = self.targets(case)[0], case[self.name_key]
+        report, segmentation = target.parent / "report" / f"{name}.json", target.with_name(f"{name}.dcm")
+        found = [] if read_record(report) is None else [report, report.with_name(f"{name}.png")]
+        return found if dicom_mark(segmentation) is None else [*found, segmentation]
+
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         d = dict(data)
         for key in self.key_iterator(d):
             label: MetaTensor = d[key]
-            source = Path(label.meta["filename_or_obj"])
-            target, beside = self.targets(d)
-            self.refuse_overwriting(source, target)
-            with atomic_path(target) as temporary:
-                nib.save(_nifti(label.as_tensor()[0].numpy(), np.asarray(label.affine), source), temporary)
-            write_json(beside, {"label_map": target.name, "image": source.name, **self.facts(d)})
-            logger.info("wrote %s", target)
+            source = str(label.meta["filename_or_obj"])
+            image = _nifti(label.as_tensor()[0].numpy(), np.asarray(label.affine), Path(source))
+            self.write(d, source, {"label_map": self.targets(d)[0].name}, partial(nib.save, image))
         return d
 
 

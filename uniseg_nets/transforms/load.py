@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,11 @@ from monai.transforms import MapTransform, ResampleToMatch
 from monai.utils.enums import MetaKeys
 from numpy.typing import NDArray
 
+from uniseg_nets.series import Stack, dicom_modality, find_series, read_stack, stack_of
 from uniseg_nets.transforms.grid import same_grid
 from uniseg_nets.transforms.nifti import open_nifti
 
-__all__ = ["SCAN_ENDINGS", "LoadCase", "LoadCased", "dicom_modality", "dicom_series", "scan_name", "scan_stem"]
+__all__ = ["SCAN_ENDINGS", "LoadCase", "LoadCased", "scan_name", "scan_stem"]
 
 logger = logging.getLogger(__name__)
 
@@ -56,11 +58,13 @@ class LoadCase:
 
     Args:
         modalities: what the channels are, as a task names them. A file ``NAME_0000`` then stands for its siblings
-            ``NAME_0001``, ... too, where all are there; of a DICOM folder with several series the one of the right
-            modality is taken, for CT and PET in one folder one each.
+            ``NAME_0001``, ... too, where all are there; of a DICOM folder the largest series of the modality is
+            taken, for CT and PET in one folder one each. A PET that comes as DICOM is read as SUV by body weight.
 
     Raises:
-        ValueError: no readable scan; a gap in the channel files; the message names the file.
+        ValueError: no readable scan; a gap in the channel files; a DICOM folder without a series of the modality, or
+            whose slices make no regular stack; DICOM channels of two patients or frames of reference. The message
+            names the file.
         FileNotFoundError: no such file.
     """
 
@@ -70,13 +74,8 @@ class LoadCase:
     def __call__(self, case: Any) -> MetaTensor:
         if isinstance(case, (np.ndarray, torch.Tensor)):
             return _as_image(case)
-        files = [Path(file) for file in ([case] if isinstance(case, (str, PathLike)) else case)]
-        if not files:
-            raise ValueError("a case without any file")
-        files = self._all_channels(files)
-        _refuse_gaps(files)
-        kinds = [*map(dicom_modality, self.modalities), *[None] * len(files)]
-        channels = [_read(file, kind) for file, kind in zip(files, kinds)]
+        files, sources = self._sources(case)
+        channels = [_read(file, source) for file, source in zip(files, sources)]
         first = channels[0]
         to_first: Callable[..., Any] = ResampleToMatch(mode="bilinear", padding_mode="border")
         for index, channel in enumerate(channels[1:], start=1):
@@ -93,6 +92,32 @@ class LoadCase:
         image = MetaTensor(torch.cat(tensors) if len(tensors) > 1 else tensors[0], affine=first.affine)
         image.meta.update(_meta(image, str(files[0])))
         return image
+
+    def files(self, case: Any) -> list[Path]:
+        """The files that a case is read from: of a DICOM folder its series' slices, in the order of their position.
+
+        Args:
+            case: file, folder or list of such.
+
+        Raises:
+            ValueError, FileNotFoundError: as for loading; no pixels are read.
+        """
+        found: dict[Path, None] = {}
+        for source in self._sources(case)[1]:
+            found.update(dict.fromkeys(source.files if isinstance(source, Stack) else [source]))
+        return list(found)
+
+    def _sources(self, case: Any) -> tuple[list[Path], list[Path | Stack]]:
+        """The channels as they are named, and what each is read from: a file, or the stack of a DICOM folder."""
+        files = [Path(file) for file in ([case] if isinstance(case, (str, PathLike)) else case)]
+        if not files:
+            raise ValueError("a case without any file")
+        files = self._all_channels(files)
+        _refuse_gaps(files)
+        kinds = [*map(dicom_modality, self.modalities), *[None] * len(files)]
+        sources = [_source(file, kind) for file, kind in zip(files, kinds)]
+        _refuse_strangers([(file, source) for file, source in zip(files, sources) if isinstance(source, Stack)])
+        return files, sources
 
     def _all_channels(self, files: list[Path]) -> list[Path]:
         """One file or folder that stands for all channels of its case becomes all of them."""
@@ -149,18 +174,45 @@ def _as_torch_takes_it(array: NDArray[Any]) -> NDArray[Any]:
     return array.copy(order="K") if min(array.strides) < 0 or not array.flags.writeable else array
 
 
-def _read(file: Path, modality: str | None) -> MetaTensor:
-    """One file or DICOM folder -> (C, x, y, z); of a folder's series one of the DICOM modality, where that is given."""
+def _source(file: Path, modality: str | None) -> Path | Stack:
+    """What a channel is read from: the file itself, or the stack of a folder's series of the DICOM modality."""
     if not file.exists():
         raise FileNotFoundError(f"no file {file}")
-    try:
+    with _named(file):
+        return stack_of(find_series(file, modality)) if file.is_dir() else file
+
+
+def _read(file: Path, source: Path | Stack) -> MetaTensor:
+    """One channel file or DICOM stack -> (C, x, y, z)."""
+    with _named(file):
+        if isinstance(source, Stack):
+            return _channel_first(read_stack(source), source.affine)
         if file.name.lower().endswith((".nii", ".nii.gz")):
             return _read_nifti(file)
-        return _read_itk(file, modality)
+        return _read_itk(file)
+
+
+@contextmanager
+def _named(file: Path) -> Iterator[None]:
+    """Errors say which file cannot be read."""
+    try:
+        yield
     except Exception as error:  # a damaged file makes its reader stumble in any way
         reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
         remedy = "" if isinstance(error, ValueError) else "; if the file is damaged, copy or export it anew"
         raise ValueError(f"cannot read {file} as a scan: {reason}{remedy}") from error
+
+
+def _refuse_strangers(stacks: Sequence[tuple[Path, Stack]]) -> None:
+    """Positions of two patients, or of two frames of reference, cannot be compared."""
+    for file, stack in stacks[1:]:
+        for keyword in ("PatientID", "FrameOfReferenceUID"):
+            own, first = stack.says(keyword), stacks[0][1].says(keyword)
+            if own and first and own != first:
+                raise ValueError(
+                    f"{stacks[0][0]} ({stacks[0][1].series}) and {file} ({stack.series}) differ in {keyword}: channels "
+                    "of one case lie in one space; register them and save them as NIfTI"
+                )
 
 
 def _read_nifti(file: Path) -> MetaTensor:
@@ -172,18 +224,13 @@ def _read_nifti(file: Path) -> MetaTensor:
     return _channel_first(array, affine)
 
 
-def _read_itk(file: Path, modality: str | None) -> MetaTensor:
-    files: str | list[str] = str(file)
-    if file.is_dir():
-        files = dicom_series(file, modality)
-    elif not file.name.lower().endswith(SCAN_ENDINGS):
+def _read_itk(file: Path) -> MetaTensor:
+    if not file.name.lower().endswith(SCAN_ENDINGS):
         raise ValueError(f"unknown kind of file; scans are {', '.join(SCAN_ENDINGS)} or a folder with a DICOM series")
-    image = itk.imread(files)
+    image = itk.imread(str(file))
     array, meta = ITKReader().get_data(image)
-    array, affine = (
-        np.array(array, dtype=np.float32),
-        np.asarray(meta[MetaKeys.AFFINE]),
-    )  # a copy: ITK owns the original
+    array = np.array(array, dtype=np.float32)  # a copy: ITK owns the original
+    affine = np.asarray(meta[MetaKeys.AFFINE])
     if image.GetImageDimension() == 2:  # one slice
         array, affine = np.expand_dims(array, 2), np.insert(np.insert(affine, 2, 0, axis=0), 2, (0, 0, 1, 0), axis=1)
     return _channel_first(array, affine)
@@ -198,45 +245,6 @@ def _channel_first(array: NDArray[np.float32], affine: Any) -> MetaTensor:
     array = array[None] if array.ndim == 3 else np.moveaxis(array, -1, 0)
     # As it lies in memory: NIfTI's x runs fastest, which is the order (z, y, x) that preprocessing wants.
     return MetaTensor(torch.from_numpy(array), affine=torch.as_tensor(np.array(affine), dtype=torch.float64))
-
-
-def dicom_modality(name: str) -> str:
-    """DICOM's word for a channel's modality: CT, PT for PET; anything else is a kind of MR."""
-    return {"CT": "CT", "PET": "PT"}.get(name.upper(), "MR")
-
-
-def dicom_series(folder: Path, modality: str | None = None) -> list[str]:
-    """The slices of a DICOM folder's largest series, in the order of their position.
-
-    Args:
-        folder: the folder.
-        modality: DICOM's word (CT, PT, MR): where series of it are there, one of them is taken.
-
-    Raises:
-        ValueError: no series.
-    """
-    names = itk.GDCMSeriesFileNames.New()
-    names.SetUseSeriesDetails(True)
-    names.SetDirectory(str(folder))
-    series = [list(names.GetFileNames(uid)) for uid in names.GetSeriesUIDs()]
-    if not series:
-        raise ValueError("folder without a DICOM series")
-    if len(series) == 1:
-        return series[0]
-    told = [(_dicom_tag(files[0], "0008|0060"), _dicom_tag(files[0], "0008|103e"), files) for files in series]
-    fitting = [entry for entry in told if entry[0] == modality] or told
-    kind, description, largest = max(fitting, key=lambda entry: len(entry[2]))
-    listing = ", ".join(f"{kind} {text!r} of {len(files)} slices" for kind, text, files in told)
-    logger.warning("%s has %d DICOM series (%s): took %s %r", folder, len(series), listing, kind, description)
-    return largest
-
-
-def _dicom_tag(file: str, tag: str) -> str:
-    reader = itk.GDCMImageIO.New()
-    reader.SetFileName(file)
-    reader.ReadImageInformation()
-    dictionary = reader.GetMetaDataDictionary()
-    return str(dictionary[tag]).strip() if dictionary.HasKey(tag) else ""
 
 
 def _refuse_gaps(files: Sequence[Path]) -> None:

@@ -1,0 +1,106 @@
+"""The guard before a MONAI Label app, without a server; `make test-label` has a real one."""
+
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from uniseg_nets.serve import RequestGuard
+from uniseg_nets.tasks import load_task_table
+
+
+class ClientError(Exception):
+    def __init__(self, status, detail):
+        super().__init__(f"{status}: {detail}")
+
+
+class App:
+    """Does with a request what MONAI Label's app does: a batch asks for every image with keys of its own."""
+
+    def __init__(self, fails=()):
+        menu = load_task_table().choices
+        config = SimpleNamespace(get_parsed_content=lambda name: load_task_table())
+        self._infers = {"m": SimpleNamespace(displayable_configs={"task": menu}, bundle_config=config)}
+        self.fails, self.requests = fails, []
+
+    def infer(self, request, datastore=None):
+        self.requests.append(request)
+        if request.get("image") in self.fails:
+            raise RuntimeError("applying transform <Load>") from ValueError(f"cannot read {request['image']}")
+        return {"file": "label.nii.gz", "params": {"label_names": {"all of them": 1}}}
+
+    def batch_infer(self, request, datastore=None):
+        devices = [request["device"]] if not request["multi_gpu"] else []
+        asked = enumerate(request["images"])
+        keys = [{"_id": i, "_image_id": name, "image": name, "device": devices[i % len(devices)]} for i, name in asked]
+        return {own["image"]: self.infer({**request, **own}) for own in keys}
+
+    def train(self, request):
+        self.requests.append(request)
+
+    scoring = next_sample = train
+
+
+class Guarded(RequestGuard, App):
+    pass
+
+
+@pytest.fixture(autouse=True)
+def fastapi(monkeypatch):
+    monkeypatch.setitem(sys.modules, "fastapi", SimpleNamespace(HTTPException=ClientError))
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+
+
+BATCH = {"model": "m", "images": ["a", "b", "c"], "device": "cuda", "multi_gpu": True, "task": "liver"}
+
+
+def test_a_batch_without_a_gpu_segments_every_image():
+    app = Guarded()
+    assert set(app.batch_infer(BATCH)) == {"a", "b", "c"}
+    assert [(request["image"], request["device"]) for request in app.requests] == [(i, "cpu") for i in "abc"]
+
+
+def test_a_bad_image_does_not_stop_a_batch_and_is_named():
+    app = Guarded(fails="b")
+    with pytest.raises(ClientError, match=r"400: 1 of 3 images failed.*\n  b: cannot read b"):
+        app.batch_infer(BATCH)
+    assert [request["image"] for request in app.requests] == ["a", "b", "c"]
+
+
+def test_what_a_client_can_mend_is_answered_with_the_reason():
+    with pytest.raises(ClientError, match="400: cannot read a"):
+        Guarded(fails="a").infer({"model": "m", "image": "a"})
+    with pytest.raises(AttributeError):  # ours to mend
+        Guarded().infer(None)
+
+
+@pytest.mark.parametrize(
+    ("task", "names"),
+    [
+        ("spleen", {"spleen": 11}),
+        ("liver,spleen", {"liver": 1, "liver_tumour": 2, "spleen": 11}),
+        (None, {"liver": 1, "liver_tumour": 2}),
+    ],
+)
+def test_an_answer_names_the_labels_of_its_task_alone(task, names):
+    answer = Guarded().infer({"model": "m", "image": "a"} | ({"task": task} if task else {}))
+    assert answer["params"]["label_names"] == names
+
+
+@pytest.mark.parametrize("method", ["infer", "batch_infer", "train", "scoring", "next_sample"])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"task": "$print(1)"},
+        {"task": " \t@network"},
+        {"a": ["x", ("%metadata",)]},
+        {"a": {"_target_": "os.system"}},
+        {"_target_": "os.system"},
+        {"_image_id": {"_target_": "os.system"}, "image": "$x"},
+    ],
+)
+def test_no_method_lets_code_through(method, bad):
+    app = Guarded()
+    with pytest.raises(ClientError, match="400: refused"):
+        getattr(app, method)({"model": "m", "image": "a", "images": [], "multi_gpu": False, **bad})
+    assert not app.requests
