@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from uniseg_nets.data import GuardedDataset, find_cases, load_datalist
+from uniseg_nets.phantom import write_phantom_tasks
 
 
 def touch(folder, *names):
@@ -153,3 +154,10 @@ def test_a_guarded_case_that_fails_becomes_its_message():
 def test_cases_are_sorted_as_people_count(tmp_path):
     touch(tmp_path, *(f"case{i}.nii.gz" for i in np.random.default_rng(0).permutation(12)))
     assert names(find_cases(tmp_path)) == [f"case{i}" for i in range(12)]
+
+
+def test_one_channel_is_written_as_a_string_and_several_as_a_list(tmp_path, table):
+    path = write_phantom_tasks(tmp_path, [table.one("prostate"), table.one("whole_body_tumour")], 1)
+    one, two = json.loads(path.read_text())["training"]
+    assert one["image"] == "prostate/imagesTr/prostate_0000_0000.nii.gz" and len(two["image"]) == 2
+    assert [len(case["image"]) for case in find_cases(path)] == [1, 2]

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from ignite.engine import Events
 
 from uniseg_nets.engines import CaseEvaluator
 
@@ -15,8 +19,14 @@ __all__ = ["CaseReport"]
 logger = logging.getLogger(__name__)
 
 
+# The name that the training's validation gives to its figure too.
+_MEAN_DICE = "val_mean_dice"
+
+
 class CaseReport:
     """Compares results with references; subclasses say where a result lies, what its rows are, and write the report.
+
+    As a handler of the evaluator it hands the mean Dice on as a metric, to experiment tracking and to federations.
 
     Args:
         cases: labelled cases.
@@ -30,6 +40,16 @@ class CaseReport:
         self.cases = cases
         self.results = Path(results)
         self.output_dir = Path(output_dir)
+        self._summary: list[dict[str, Any]] | None = None
+
+    def attach(self, engine: CaseEvaluator) -> None:
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self._hand_on)
+
+    def _hand_on(self, engine: CaseEvaluator) -> None:
+        self._summary = self.write()
+        scores = [row["dice"] for row in self._summary if not math.isnan(row["dice"])]
+        if scores:
+            engine.state.metrics[_MEAN_DICE] = float(np.mean(scores))
 
     def after(self, evaluator: CaseEvaluator) -> list[dict[str, Any]]:
         """Runs an evaluator that writes the results, then the report, also where some cases failed.
@@ -43,7 +63,7 @@ class CaseReport:
         try:
             evaluator.run()
         finally:
-            summary = self.write()
+            summary = self.write() if self._summary is None else self._summary
         return summary
 
     def write(self) -> list[dict[str, Any]]:
