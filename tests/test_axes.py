@@ -11,6 +11,7 @@ from tests.networks import bright_backbone
 from uniseg_nets import Segmenter
 from uniseg_nets.bundle import bundle_folder
 from uniseg_nets.checkpoints import save_weights
+from uniseg_nets.data.datalist import image_files
 from uniseg_nets.plan import PlanOptions, plan_dataset
 from uniseg_nets.plan.axes import choose_axes, choose_mirror_axes
 from uniseg_nets.tasks import TaskTable
@@ -175,4 +176,4 @@ def dice(one, other):
 
 
 def paths(case):
-    return [("image", case["image"][0]), ("label", case["label"])]
+    return [("image", image_files(case)[0]), ("label", case["label"])]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from uniseg_nets.data import GuardedDataset, find_cases, load_datalist
+from uniseg_nets.phantom import write_phantom_tasks
 
 
 def touch(folder, *names):
@@ -199,3 +200,10 @@ def test_cases_of_a_datalist_that_name_no_task_get_the_one_that_is_given(tmp_pat
     with pytest.raises(ValueError, match=r'datalist.json: no task for a: add "task" to each case, or give --task'):
         load_datalist(path, "validation", task=["liver", "lung"])
     assert "task" not in load_datalist(path, "validation")[0]
+
+
+def test_one_channel_is_written_as_a_string_and_several_as_a_list(tmp_path, table):
+    path = write_phantom_tasks(tmp_path, [table.one("prostate"), table.one("whole_body_tumour")], 1)
+    one, two = json.loads(path.read_text())["training"]
+    assert one["image"] == "prostate/imagesTr/prostate_0000_0000.nii.gz" and len(two["image"]) == 2
+    assert [len(case["image"]) for case in find_cases(path)] == [1, 2]

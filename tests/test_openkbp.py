@@ -48,8 +48,8 @@ def test_patients_become_scans_in_hounsfield_units_the_right_way_round(raw, tmp_
     path = prepare("openkbp", raw, tmp_path / "out", open_tasks)
     cases = load_datalist(path, "training") + load_datalist(path, "validation")
     assert sorted(case["name"] for case in cases) == ["pt_1", "pt_2", "pt_3"] and "group" not in cases[0]
-    assert cases[0]["image"] == [str(tmp_path / "out" / "images" / "head_neck" / f"{cases[0]['name']}_0000.nii.gz")]
-    scan, label = nib.load(cases[0]["image"][0]), nib.load(cases[0]["label"])
+    assert cases[0]["image"] == str(tmp_path / "out" / "images" / "head_neck" / f"{cases[0]['name']}_0000.nii.gz")
+    scan, label = nib.load(cases[0]["image"]), nib.load(cases[0]["label"])
     assert scan.shape == label.shape == SHAPE and nib.aff2axcodes(scan.affine) == ("L", "P", "S")
     assert scan.header.get_zooms() == (3.5, 4.0, 2.5) and scan.get_data_dtype() == np.int16
     ct, classes = np.asarray(scan.dataobj), np.asarray(label.dataobj)

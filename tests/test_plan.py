@@ -408,3 +408,23 @@ def test_a_smaller_memory_gives_a_smaller_patch():
     assert all(n % stride == 0 for n, stride in zip(small, (16, 32, 32)))
     with pytest.raises(ValueError, match="GiB hold no patch, the smallest needs"):
         choose_patch((100, 300, 300), 0.001)
+
+
+@pytest.mark.parametrize(
+    ("modality", "names"), [("MRI", ["MRI"]), ("CT", ["CT"]), (["T1"], ["T1"]), ({"0": "T2"}, ["T2"])]
+)
+def test_a_datalist_says_its_modality_as_others_write_it(tmp_path, modality, names):
+    for index in range(3):
+        write_case(tmp_path / "data", f"p{index}", (0, 1), seed=index, channels=("scan",))
+    cases = [{"image": f"p{i}/scan.nii.gz", "label": f"p{i}/seg.nii.gz", "name": f"p{i}", "fold": i} for i in range(3)]
+    content = {"modality": modality, "labels": {"0": "background", "1": "organ"}, "training": cases}
+    (tmp_path / "data" / "dataset.json").write_text(json.dumps(content))
+    plan = plan_dataset(tmp_path / "data", tmp_path / "plan.json")
+    assert plan["task_entry"]["channels"] == names and [case["fold"] for case in plan["data"]] == [0, 1, 2]
+
+
+def test_a_modality_that_cannot_be_read_is_named(tmp_path):
+    write_case(tmp_path / "data", "p0", channels=("scan",))
+    (tmp_path / "data" / "dataset.json").write_text(json.dumps({"modality": 3, "training": []}))
+    with pytest.raises(ValueError, match=r'"modality" is 3, expected \{"0": "CT", \.\.\.\}, a list of names'):
+        plan_dataset(tmp_path / "data", tmp_path / "plan.json")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from uniseg_nets.data import load_datalist
+from uniseg_nets.data.datalist import image_files
 from uniseg_nets.prepare import SOURCES, prepare
 from uniseg_nets.tasks import TaskTable
 
@@ -80,10 +81,10 @@ def test_a_data_set_becomes_cases_with_the_task_s_own_values(tmp_path, table, op
     task = tasks.one(own or SOURCES[source].task)
     assert len(cases) == 5 and len(load_datalist(path, "validation")) == 1
     for case in cases:
-        assert case["task"] == task.name and len(case["image"]) == len(task.channels)
+        assert case["task"] == task.name and len(image_files(case)) == len(task.channels)
         label = nib.load(case["label"])
         assert set(np.unique(label.dataobj)) <= set(range(task.num_outputs))
-        image = nib.load(case["image"][0])
+        image = nib.load(image_files(case)[0])
         assert image.shape == label.shape
         np.testing.assert_allclose(image.affine, label.affine)
 

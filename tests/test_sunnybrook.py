@@ -75,7 +75,7 @@ def test_both_phases_become_stacks_of_the_slices_that_are_outlined(raw, tmp_path
     ]
     for phase, slices, half in ((ED, [1, 2, 3, 4], 4.5), (ES, [1, 2, 3], 2.5)):
         case = cases[f"SC-HF-I-01_{'ED' if phase == ED else 'ES'}"]
-        scan, label = nib.load(case["image"][0]), nib.load(case["label"])
+        scan, label = nib.load(case["image"]), nib.load(case["label"])
         image, mask = np.asarray(scan.dataobj), np.asarray(label.dataobj)
         assert image.shape == mask.shape == (24, 16, len(slices)) and scan.get_data_dtype() == np.int16
         assert [int(value) - 1000 for value in image[12, 8]] == [frame(slice_, phase) for slice_ in slices]

@@ -118,8 +118,8 @@ def read_state(path: str | PathLike[str]) -> tuple[dict[str, Tensor], bool]:
     return dict(state), False
 
 
-def load_network(network: UniSeg, weights: str | PathLike[str], device: str | torch.device = "cpu") -> UniSeg:
-    """The network with the weights of a file, on a device.
+def load_network(network: UniSeg, weights: str | PathLike[str] | None, device: str | torch.device = "cpu") -> UniSeg:
+    """The network with the weights of a file, on a device; without a file as it is, for weights that come later.
 
     Where the file was trained with other features or another patch than ``network`` has, a network of the file's
     sizes takes its place, with a warning.
@@ -127,6 +127,8 @@ def load_network(network: UniSeg, weights: str | PathLike[str], device: str | to
     Raises:
         FileNotFoundError, ValueError: see :func:`read_weights`; or the file knows other tasks than ``network``.
     """
+    if weights is None:
+        return network.to(device)
     found = read_weights(weights)
     logger.info("weights %s: %s", weights, found)
     if (found.sizes["num_tasks"], found.sizes["out_channels"]) != (network.num_tasks, network.out_channels):

@@ -107,7 +107,7 @@ class CaseEvaluator(SupervisedEvaluator):
     Reading (through :class:`~uniseg_nets.data.GuardedDataset`), prediction and export of a case may fail: it is logged
     and the next one begins. While a case is exported (``postprocessing`` and ``exports``), on a thread of its own, the
     next one is predicted; not where its scores are so large that the next one's had better not lie beside them. One
-    export runs at a time: at ``ITERATION_COMPLETED`` that of the case before is done, at ``COMPLETED`` all are.
+    export runs at a time: at ``ITERATION_COMPLETED`` that of the case before is done, at ``EPOCH_COMPLETED`` all are.
 
     Args:
         exports: what else is done with a case after the postprocessing, each called with its dictionary. Those that
@@ -127,7 +127,7 @@ class CaseEvaluator(SupervisedEvaluator):
 
     def __init__(self, exports: Sequence[Callable[[Any], Any]] = (), **settings: Any) -> None:
         self._postprocessing: Callable[[Any], Any] = _unchanged
-        super().__init__(**settings)
+        super().__init__(**settings | {"val_handlers": settings.get("val_handlers") or ()})
         self.exports = exports
 
     def run(self, global_epoch: int = 1) -> None:  # type: ignore[override]
@@ -148,8 +148,7 @@ class CaseEvaluator(SupervisedEvaluator):
 
     def _predict(self, global_epoch: int) -> None:
         self._begun = time.perf_counter()
-        last = self.add_event_handler(Events.EPOCH_COMPLETED, self._end_export)
-        with last, ThreadPoolExecutor(1, "export") as self._exporter:
+        with ThreadPoolExecutor(1, "export") as self._exporter:
             super().run(global_epoch)
         if self._seen < self._total:  # a loader's thread that dies ends its iteration without a word
             raise RuntimeError(f"{self._total - self._seen} of {self._total} cases were never read: run again for them")
@@ -174,6 +173,10 @@ class CaseEvaluator(SupervisedEvaluator):
 
     def _register_postprocessing(self, posttrans: Callable[[Any], Any]) -> None:
         self._postprocessing = posttrans  # not for MONAI's handler, which would wait for it
+
+    def _register_handlers(self, handlers: Sequence[Any]) -> None:
+        self.add_event_handler(Events.EPOCH_COMPLETED, self._end_export)  # before what reads the results then
+        super()._register_handlers(handlers)
 
     def _iteration(self, engine: SupervisedEvaluator, batchdata: dict[str, Any]) -> dict[str, Any]:
         name, begun = batchdata["name"][0], time.perf_counter()

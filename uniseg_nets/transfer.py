@@ -92,14 +92,18 @@ def load_pretrained(
 
 
 def load_finetuned(
-    network: UniSegBackbone, weights: str | PathLike[str] | Sequence[str], device: str | torch.device = "cpu"
+    network: UniSegBackbone, weights: str | PathLike[str] | Sequence[str] | None, device: str | torch.device = "cpu"
 ) -> nn.Module:
     """The network with a training's weights; with several files, such as the folds', an ``nn.ModuleList`` of networks.
+
+    Without a file it is the network as it is, for weights that come later.
 
     Raises:
         FileNotFoundError: no such file.
         ValueError: a tensor is missing, left over or of another shape (all named).
     """
+    if weights is None:
+        return network.to(device)
     files = [weights] if isinstance(weights, (str, PathLike)) else list(weights)
     networks = []
     for file in files:

@@ -14,7 +14,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from uniseg_nets.data.datalist import first_section, load_datalist
+from uniseg_nets.data.datalist import first_section, image_files, load_datalist
 from uniseg_nets.provenance import is_result
 from uniseg_nets.series import is_dicom_folder
 from uniseg_nets.transforms.load import SCAN_ENDINGS, scan_name
@@ -77,8 +77,7 @@ def own_share(cases: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 def _from_datalist(path: Path) -> list[dict[str, Any]]:
     cases = []
     for entry in load_datalist(path, first_section(path)):
-        files = entry["image"] if isinstance(entry["image"], list) else [entry["image"]]
-        cases.append({"name": str(entry["name"]), "image": files})
+        cases.append({"name": str(entry["name"]), "image": image_files(entry)})
     return unique(cases)
 
 
@@ -149,7 +148,6 @@ def unique(cases: Sequence[dict[str, Any]], what: str = "scans") -> list[dict[st
     """
     twins = [name for name, count in Counter(case["name"] for case in cases).items() if count > 1]
     if twins:
-        images = [case["image"] for case in cases if case["name"] == twins[0]]
-        files = [str(path) for image in images for path in ([image] if isinstance(image, str) else image)]
+        files = [file for case in cases if case["name"] == twins[0] for file in image_files(case)]
         raise ValueError(f"case name {twins[0]!r} stands for several {what} ({', '.join(files)}): rename one")
     return sorted(cases, key=lambda case: [int(t) if t.isdecimal() else t for t in re.split(r"(\d+)", case["name"])])

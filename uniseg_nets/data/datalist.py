@@ -1,4 +1,8 @@
-"""MONAI datalists: ``{"training": [{"image": [...], "label": ..., "task": ...}], "validation": [...]}``."""
+"""MONAI datalists: ``{"training": [{"image": ..., "label": ..., "task": ...}], "validation": [...]}``.
+
+The one rule: an image of one channel is written as a string, as MONAI's other tools read it, one of several as a list;
+read are both.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ from typing import Any
 from uniseg_nets.messages import listing
 from uniseg_nets.transforms.load import scan_name
 
-__all__ = ["first_section", "load_datalist", "read_json", "with_task"]
+__all__ = ["first_section", "image_entry", "image_files", "load_datalist", "read_json", "with_task"]
 
 _PATHS = ("image", "label")
 # The one to segment first.
@@ -57,8 +61,7 @@ def load_datalist(
             if key in case:
                 files = case[key]
                 case[key] = [str(base / f) for f in files] if isinstance(files, list) else str(base / files)
-        first = case["image"][0] if isinstance(case["image"], list) else case["image"]
-        cases.append({"name": scan_name(first)[0], **case})
+        cases.append({"name": scan_name(image_files(case)[0])[0], **case})
     if task is not None:
         cases = with_task(cases, task)
         nameless = [str(case["name"]) for case in cases if "task" not in case]
@@ -73,6 +76,17 @@ def with_task(cases: Sequence[Mapping[str, Any]], task: str | int | Sequence[str
     """The cases, those that name no task with the one that is given; a list of them is a menu and gives none."""
     given = {} if task is None or isinstance(task, (list, tuple)) else {"task": task}
     return [{**given, **case} for case in cases]
+
+
+def image_files(case: Mapping[str, Any]) -> list[str]:
+    """The files of a case's image, one per channel."""
+    image = case["image"]
+    return [str(file) for file in image] if isinstance(image, (list, tuple)) else [str(image)]
+
+
+def image_entry(files: Sequence[str]) -> str | list[str]:
+    """A datalist's ``image``, of one file per channel."""
+    return files[0] if len(files) == 1 else list(files)
 
 
 def first_section(path: Path) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 
+from uniseg_nets.data.datalist import image_entry
 from uniseg_nets.files import atomic_path, write_json
 from uniseg_nets.phantom.patient import make_phantom
 from uniseg_nets.tasks import Task
@@ -61,9 +62,9 @@ def write_phantom_tasks(
     datalist: dict[str, list[dict[str, Any]]] = {"training": [], "validation": []}
     for task in tasks:
         for index, name in enumerate(write_phantoms(folder / task.name, task, count + validation, seed)):
-            channels = range(len(task.channels))
+            files = [f"{task.name}/imagesTr/{name}_{channel:04d}.nii.gz" for channel in range(len(task.channels))]
             case = {
-                "image": [f"{task.name}/imagesTr/{name}_{channel:04d}.nii.gz" for channel in channels],
+                "image": image_entry(files),
                 "label": f"{task.name}/labelsTr/{name}.nii.gz",
                 "task": task.name,
             }

@@ -118,8 +118,13 @@ def _channels(content: Mapping[str, Any], path: Path) -> tuple[str, ...] | None:
     named = content.get("channel_names") or content.get("modality")
     if named is None:
         return None
+    if isinstance(named, str):  # of Auto3DSeg
+        return (named,)
+    if isinstance(named, list) and all(isinstance(name, str) for name in named):
+        return tuple(named)
     if not isinstance(named, Mapping):
-        raise ValueError(f'{path}: "channel_names" is {named!r}, expected {{"0": "CT", ...}}')
+        key = "channel_names" if "channel_names" in content else "modality"
+        raise ValueError(f'{path}: "{key}" is {named!r}, expected {{"0": "CT", ...}}, a list of names, or one name')
     return tuple(str(named[key]) for key in sorted(named, key=int))
 
 

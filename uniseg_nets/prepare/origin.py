@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from uniseg_nets.data.datalist import image_entry, image_files
 from uniseg_nets.data.groups import group_of
 
 __all__ = ["NNUNET", "Origin", "free_names", "relative"]
@@ -44,7 +45,7 @@ class Origin:
     def known_patients(self, entries: Iterable[Mapping[str, Any]]) -> dict[tuple[str, ...], str]:
         """Images of this data set, as an entry for another task names them -> their patient."""
         same = [entry for entry in entries if self._same_source(entry) and self.folder == self._folder(entry)]
-        return {tuple(entry["image"]): group_of(entry) for entry in same}
+        return {tuple(image_files(entry)): group_of(entry) for entry in same}
 
     def entry(
         self, name: str, patient: str, images: Sequence[Path], label: Path, output: Path
@@ -52,7 +53,7 @@ class Origin:
         """A case's entry in ``output/datalist.json``, without ``group`` where the patient has the case's name."""
         return {
             "name": name,
-            "image": [relative(image, output) for image in images],
+            "image": image_entry([relative(image, output) for image in images]),
             "label": relative(label, output),
             "task": self.task,
             "source": self.source,
@@ -67,7 +68,7 @@ class Origin:
         if self.source != NNUNET:
             return None
         # Lists of version 0.6 do not name the folder; its images lie in FOLDER/imagesTr.
-        return str(entry.get("folder") or Path(entry["image"][0]).parent.parent.as_posix())
+        return str(entry.get("folder") or Path(image_files(entry)[0]).parent.parent.as_posix())
 
 
 def free_names(names: Sequence[str], taken: set[str], prefixes: Sequence[str]) -> dict[str, str]:

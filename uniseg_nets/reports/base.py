@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from ignite.engine import Events
 
 from uniseg_nets.engines import CaseEvaluator, CasesFailedError
 
@@ -16,8 +20,14 @@ __all__ = ["CaseReport"]
 logger = logging.getLogger(__name__)
 
 
+# The name that the training's validation gives to its figure too.
+_MEAN_DICE = "val_mean_dice"
+
+
 class CaseReport:
     """Compares results with references; subclasses say where a result lies, what its rows are, and write the report.
+
+    As a handler of the evaluator it hands the mean Dice on as a metric, to experiment tracking and to federations.
 
     Args:
         cases: labelled cases.
@@ -35,6 +45,16 @@ class CaseReport:
         self.results = Path(results).absolute()
         self.output_dir = Path(output_dir).absolute()
         self.faults: dict[str, str] = {}
+        self._summary: list[dict[str, Any]] | None = None
+
+    def attach(self, engine: CaseEvaluator) -> None:
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self._hand_on)
+
+    def _hand_on(self, engine: CaseEvaluator) -> None:
+        self._summary = self._write(engine)
+        scores = [row["dice"] for row in self._summary if not math.isnan(row["dice"])]
+        if scores:
+            engine.state.metrics[_MEAN_DICE] = float(np.mean(scores))
 
     def after(self, evaluator: CaseEvaluator) -> list[dict[str, Any]]:
         """Runs an evaluator that writes the results, then the report, also where some cases failed.
@@ -53,14 +73,16 @@ class CaseReport:
         except CasesFailedError as error:
             failures = error.failures
         finally:
-            # What lies there of a failed case was made by an earlier run.
-            failed = getattr(evaluator, "failures", {})
-            self.cases = [case for case in self.cases if case["name"] not in failed]
-            summary = self.write()
+            summary = self._write(evaluator) if self._summary is None else self._summary
         failures |= self.faults
         if failures:
             raise CasesFailedError(failures, total)
         return summary
+
+    def _write(self, evaluator: CaseEvaluator) -> list[dict[str, Any]]:
+        """The report without the cases that failed: what lies there of them was made by an earlier run."""
+        self.cases = [case for case in self.cases if case["name"] not in getattr(evaluator, "failures", {})]
+        return self.write()
 
     def write(self) -> list[dict[str, Any]]:
         """Writes the report on all cases that can be compared; returns the summary's rows."""
