@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -23,6 +24,7 @@ __all__ = [
     "chosen",
     "load_task_table",
     "shipped_table",
+    "sided_classes",
 ]
 
 # How a file's axes become the network's (z, y, x), see ``Task.axes``.
@@ -37,6 +39,8 @@ SCHEMES: Mapping[str, tuple[str, ...]] = {
 }
 # Above this ratio of largest to smallest voxel edge the coarse axis is a stack of slices (Isensee et al. 2021).
 ANISOTROPY = 3.0
+# The same for scans of a task that sees thick slices: there a scan's coarsest axis is its slices' for certain.
+STACK = 1.5
 
 
 @dataclass(frozen=True)
@@ -82,12 +86,14 @@ class Task:
         classes: names of the foreground classes; the task's own label value of ``classes[i]`` is ``i + 1``.
         values: the same classes' values in the union of all tasks.
         axes: how a file's axes become the network's. ``anatomical``: towards superior, anterior, right, whatever the
-            file's orientation. ``acquisition``: the slices of a stack come first, where the scan's largest voxel edge
-            is more than 3 times its smallest one; the other axes stay as stored and nothing is flipped.
+            file's orientation. ``acquisition``: the slices of a stack come first, the other axes stay as stored and
+            nothing is flipped. A scan is a stack where its largest voxel edge is more than 3 times its smallest one,
+            or more than 1.5 times for a task that itself sees thick slices.
         scaling: of each channel's intensities.
         mask: whether z-scores are those of the non-zero voxels, with 0 elsewhere: ``never``, ``always``, or in
             ``training`` alone, as the authors did for brain MR.
-        mirror_axes: axes (0 z, 1 y, 2 x) along which scans may be mirrored, in training and in prediction.
+        mirror_axes: axes (0 z, 1 y, 2 x) along which scans may be mirrored, in training and in prediction. Where
+            classes are told apart by their side, the axis from left to right is left out by default.
     """
 
     id: int
@@ -379,7 +385,7 @@ def _read_entry(entry: Mapping[str, Any], index: int, first_value: int) -> Task:
             f"task {name!r} has axes {axes!r} and mask {mask!r}: expected one of {', '.join(AXES)} and one of "
             f"{', '.join(MASKS)}"
         )
-    mirror_axes = tuple(entry.get("mirror_axes", (0, 1, 2)))
+    mirror_axes = tuple(entry.get("mirror_axes", _default_mirror_axes(classes, axes)))
     if not all(axis in (0, 1, 2) for axis in mirror_axes):
         raise ValueError(f"task {name!r} has mirror_axes {list(mirror_axes)}: expected any of 0 (z), 1 (y), 2 (x)")
     return Task(
@@ -394,6 +400,33 @@ def _read_entry(entry: Mapping[str, Any], index: int, first_value: int) -> Task:
         mask,
         mirror_axes,
     )
+
+
+def sided_classes(classes: Sequence[str]) -> list[str]:
+    """The classes that are told apart by their side, such as ``left_kidney``, ``LeftKidney`` or ``kidney_l``.
+
+    Chambers of the heart are named after a side too, but differ in shape: they are none.
+    """
+    return [name for name in classes if _SIDES & set(_words(name)) and not _is_chamber(_words(name))]
+
+
+_SIDES = {"left", "right", "l", "r"}
+
+
+def _words(name: str) -> list[str]:
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)  # LeftKidney
+    return re.findall(r"[a-z]+", spaced.lower())
+
+
+def _is_chamber(words: Sequence[str]) -> bool:
+    return "lateral" not in words and any(word.startswith(("ventric", "atri")) for word in words)
+
+
+def _default_mirror_axes(classes: Sequence[str], axes: str) -> tuple[int, ...]:
+    """All; not the one from left to right where sides are classes, and none where that axis is not known."""
+    if not sided_classes(classes):
+        return (0, 1, 2)
+    return (0, 1) if axes == "anatomical" else ()
 
 
 def _read_scaling(name: str, channels: Sequence[str], given: Sequence[Mapping[str, Any]] | None) -> tuple[Scaling, ...]:

@@ -42,7 +42,7 @@ class PreprocessedDataset(Dataset):
     thousands of cases cost no memory; they are keyed by all of a case's files (:mod:`uniseg_nets.provenance`) and by
     the values inside the transforms, and appear whole or not at all. Indexed by a
     :class:`~uniseg_nets.data.sampler.Sample`, the random transforms start from its seed and are told by
-    ``force_foreground`` whether the patch must hold foreground.
+    ``force_foreground`` whether the patch is placed on foreground.
 
     Args:
         data: the datalist; of a case's items ``source``, ``folder``, ``group`` and ``fold`` are left out.

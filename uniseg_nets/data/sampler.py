@@ -18,7 +18,7 @@ class Sample(int):
     """A case's index in the data set that carries how this sample of it is drawn.
 
     Attributes:
-        foreground: the patch must hold foreground.
+        foreground: the patch is placed on a voxel of foreground.
         seed: of the random transforms. It follows from the sampler's seed, the epoch and the place in it, so that a
             resumed training sees the same patches, with any number of workers.
     """
@@ -48,7 +48,7 @@ class GroupBatchSampler(Sampler[list[int]]):
         batches_per_group: batches of each group in an epoch.
         mixed: let a batch hold cases of any groups; shares stay equal.
         seed: of the order and of the samples.
-        foreground_share: share of the samples whose patch must hold foreground. It is kept exactly: with 0.5 and
+        foreground_share: share of the samples whose patch is placed on foreground. It is kept exactly: with 0.5 and
             batches of two it is one of the two, as in the official loader.
         group_key: the item of a case that says which group it belongs to, such as ``modality``.
 
@@ -100,7 +100,7 @@ class GroupBatchSampler(Sampler[list[int]]):
             yield drawn[rank * self.batch_size : (rank + 1) * self.batch_size]
 
     def _forced(self, position: int) -> bool:
-        """Whether the epoch's sample at this position is one of those that must hold foreground, spread evenly."""
+        """Whether the epoch's sample at this position is one of those placed on foreground, spread evenly."""
         return int((position + 1) * self.foreground_share) > int(position * self.foreground_share)
 
     def state_dict(self) -> dict[str, int]:

@@ -198,7 +198,7 @@ def _plan(
     sizes: Mapping[str, Any],
     options: PlanOptions,
 ) -> dict[str, Any]:
-    axes = _axes(facts, options.axes)
+    axes = _axes(facts, list(labels.values()), options.axes)
     grids = [case.grid(axes) for case in facts]
     mirror_axes, sided = choose_mirror_axes(grids, list(labels.values()))
     if sided:
@@ -255,11 +255,11 @@ def _pretrained_network(options: PlanOptions) -> dict[str, Any]:
     }
 
 
-def _axes(facts: Sequence[CaseFacts], asked: str | None) -> str:
+def _axes(facts: Sequence[CaseFacts], classes: Sequence[str], asked: str | None) -> str:
     """The order of the axes; says why."""
     if asked is not None:
         return asked
-    axes, reason, doubt = choose_axes([case.grid("anatomical") for case in facts])
+    axes, reason, doubt = choose_axes([case.grid("anatomical") for case in facts], classes)
     logger.info("axes in %s order: %s; `--axes` says otherwise", axes, reason)
     if doubt:
         logger.warning("%s", doubt)

@@ -22,7 +22,7 @@ from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from uniseg_nets.tasks import ANISOTROPY
+from uniseg_nets.tasks import ANISOTROPY, STACK
 
 __all__ = ["Grid", "bounding_box", "coarse_axis", "flipped", "network_flips", "on_grid_of", "same_grid"]
 
@@ -70,7 +70,8 @@ class Grid:
         """The file axis that becomes axis z, y, x."""
         if self.axes == "anatomical":
             return [int(axis) for axis in np.argsort(_orientation(self.file_affine)[:, 0])]
-        slices = coarse_axis(_edges(self.file_affine))
+        thick = max(self.target_spacing) > ANISOTROPY * min(self.target_spacing)
+        slices = coarse_axis(_edges(self.file_affine), STACK if thick else ANISOTROPY)
         return [2, 1, 0] if slices is None else [slices, *(axis for axis in (2, 1, 0) if axis != slices)]
 
     @property
@@ -151,10 +152,10 @@ def network_flips(affine: NDArray[np.float64], axes: str) -> tuple[int, ...]:
     return tuple(int(axis) - 3 for axis, direction in _orientation(affine) if direction < 0)
 
 
-def coarse_axis(spacing: NDArray[np.float64]) -> int | None:
-    """The axis of a stack's slices: the one largest edge, where it is more than 3 times the smallest one."""
+def coarse_axis(spacing: NDArray[np.float64], ratio: float = ANISOTROPY) -> int | None:
+    """The axis of a stack's slices: the one largest edge, where it is more than ``ratio`` times the smallest one."""
     coarse = np.flatnonzero(spacing == spacing.max())
-    return int(coarse[0]) if len(coarse) == 1 and spacing.max() / spacing.min() > ANISOTROPY else None
+    return int(coarse[0]) if len(coarse) == 1 and spacing.max() / spacing.min() > ratio else None
 
 
 def _edges(affine: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -20,7 +20,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from uniseg_nets.tasks import Scaling, Task, TaskTable
-from uniseg_nets.transforms.grid import Grid, bounding_box, same_grid
+from uniseg_nets.transforms.grid import Grid, bounding_box, coarse_axis, same_grid
 from uniseg_nets.transforms.labels import as_label_map
 from uniseg_nets.transforms.resample import resample_image, resample_labels
 
@@ -91,6 +91,7 @@ class PreprocessCased(MapTransform):
         grid = Grid(grid.file_shape, affine, task.spacing, *box, axes=task.axes)
         volume = volume[(slice(None), *grid.box)].contiguous()
         _warn_unless_hounsfield(volume, task, name)
+        _warn_of_other_slices(grid, task, name)
         masked = task.mask == "always" or (self.training_mask and task.mask == "training")
         inside = _non_zero(volume, grid) if masked else None
         volume = resample_image(volume, grid.shape, grid.coarse_axis)
@@ -175,6 +176,22 @@ def _warn_unless_hounsfield(volume: Tensor, task: Task, name: str) -> None:
                 low,
                 high,
             )
+
+
+def _warn_of_other_slices(grid: Grid, task: Task, name: str) -> None:
+    """Says that a stack's slices are not the ones that the task was trained on."""
+    slices = coarse_axis(grid.spacing)
+    if task.anisotropic and slices is not None and slices != int(np.argmax(task.spacing)):
+        axes = "zyx"
+        logger.warning(
+            "%s: its thick slices lie across %s, those of task %r across %s (%s order of axes): results will be poor; "
+            "for slices in any direction the task needs `acquisition` order",
+            name,
+            axes[slices],
+            task.name,
+            axes[int(np.argmax(task.spacing))],
+            task.axes,
+        )
 
 
 def _label(label: MetaTensor, grid: Grid) -> MetaTensor:
