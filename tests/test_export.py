@@ -165,15 +165,19 @@ def test_what_a_header_says_of_the_patient_stays_in_the_scan(table, prostate, wr
     assert b"Patient" not in content and len(nib.load(tmp_path / "out" / "case.nii.gz").header.extensions) == 0
 
 
-@pytest.mark.parametrize("lost", ["case.nii.gz", "case.json"])
-def test_a_result_of_which_a_file_is_gone_is_not_finished(table, prostate, write_scan, tmp_path, lost):
+def test_a_result_of_which_a_file_is_gone_is_not_finished(table, prostate, write_scan, tmp_path):
     scan = write_scan("a.nii.gz", prostate.image[0], prostate.affine)
     saver = SaveLabelMapd("pred", tmp_path / "out", table, "prostate")
     saver(there_and_back(table, "prostate", scan, write_scan("l.nii.gz", prostate.label, prostate.affine)))
     cases = [{"name": "case", "image": [str(scan)]}]
     assert saver.unfinished(cases) == []
-    (tmp_path / "out" / lost).unlink()
+    content = (tmp_path / "out" / "case.nii.gz").read_bytes()
+    (tmp_path / "out" / "case.nii.gz").unlink()
     assert saver.unfinished(cases) == cases
+    (tmp_path / "out" / "case.nii.gz").write_bytes(content)
+    (tmp_path / "out" / "case.json").unlink()
+    with pytest.raises(ValueError, match="of which no record of this package tells where it comes from"):
+        saver.unfinished(cases)
 
 
 def test_only_results_of_the_same_run_count_as_finished(table, prostate, write_scan, tmp_path):

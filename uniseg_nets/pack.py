@@ -30,6 +30,7 @@ _PRIVATE = ("data", "fingerprint", "pretrained", "pretrained_license", "pretrain
 _COPIED = (
     "configs/logging.conf",
     "configs/accurate.json",
+    "configs/deploy.json",
     "configs/evaluate.json",
     "configs/fast.json",
     "configs/inference_openvino.json",
