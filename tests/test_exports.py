@@ -69,11 +69,12 @@ def test_a_report_asked_for_after_the_run_is_made_without_predicting_again(saver
 
 def test_a_report_of_an_earlier_label_map_goes_with_it_and_is_made_anew(saver, case, tmp_path, table):
     save(saver, case)
-    run(saver, [ReportCased(saver, [case])])
-    report = tmp_path / "out" / "report" / "case1.json"
+    run(saver, [ReportCased(saver, [case])], [RunRecord(saver, 1), RunReport(saver)])
+    report, page = tmp_path / "out" / "report" / "case1.json", tmp_path / "out" / "report.html"
+    assert page.is_file()
     other = SaveLabelMapd("pred", tmp_path / "out", table, "spleen", about={"mirror": True})
     save(other, case)
-    assert not report.exists()
+    assert not report.exists() and not page.exists()
     run(other, [ReportCased(other, [case])])
     first = report.read_bytes()
     target = other.targets(case)[0]

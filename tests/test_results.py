@@ -9,6 +9,8 @@ import pytest
 import torch
 from monai.data import MetaTensor
 
+from uniseg_nets.engines import CasesFailedError
+from uniseg_nets.reports import Report
 from uniseg_nets.tasks import TaskTable
 from uniseg_nets.transforms import SaveLabelMapd
 
@@ -190,3 +192,32 @@ def test_results_go_where_they_were_to_go_when_the_working_directory_changes(tab
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert run(saver, case_of(scan("case1.nii"))) == ["case1"]
     assert (tmp_path / "out" / "case1.nii.gz").is_file() and not list((tmp_path / "elsewhere").iterdir())
+
+
+class Failing:
+    """An evaluator of which a case failed."""
+
+    def __init__(self):
+        self.failures = {"case2": "out of memory"}
+
+    def run(self):
+        raise CasesFailedError(self.failures, 2)
+
+
+def test_an_evaluation_does_not_rate_what_an_earlier_run_left_of_a_failed_case(table, scan, tmp_path):
+    each = SaveLabelMapd("pred", tmp_path / "maps", table)
+    cases = [case_of(scan(f"{name}.nii"), name=name) | {"task": "spleen"} for name in ("case1", "case2")]
+    for case in cases:
+        save(each, case)
+        case["label"] = str(each.targets(case)[0])
+    with pytest.raises(CasesFailedError, match="1 of 2 cases failed"):
+        Report(cases, tmp_path / "maps", tmp_path / "report", table, worst=0).after(Failing())
+    assert {row["case"] for row in json.loads((tmp_path / "report" / "cases.json").read_text())} == {"case1"}
+
+
+def test_two_patients_of_one_name_are_not_rated_by_one_map(table, scan, tmp_path):
+    each = SaveLabelMapd("pred", tmp_path / "maps", table)
+    cases = [case_of(scan(f"{patient}/ct.nii"), name="ct") | {"task": "spleen"} for patient in ("p1", "p2")]
+    save(each, cases[0])
+    with pytest.raises(ValueError, match=r"several cases would be rated by .*spleen/ct\.nii\.gz"):
+        Report(cases, tmp_path / "maps", tmp_path / "report", table).write()

@@ -22,15 +22,13 @@ from uniseg_nets.reports.page import write_page
 from uniseg_nets.reports.statistics import label_statistics
 from uniseg_nets.reports.views import Views, write_preview
 from uniseg_nets.transforms.derived import CaseExport
-from uniseg_nets.transforms.export import SaveLabelMapd, read_label_map
+from uniseg_nets.transforms.export import REPORT_PAGES, SaveLabelMapd, read_label_map
 from uniseg_nets.transforms.grid import on_grid_of
 from uniseg_nets.transforms.load import LoadCase
 
 __all__ = ["ReportCased", "RunReport"]
 
 logger = logging.getLogger(__name__)
-
-_PAGES = ("statistics.csv", "statistics.json", "report.html")
 
 
 class ReportCased(CaseExport):
@@ -66,7 +64,7 @@ class RunReport:
     """
 
     def __init__(self, saver: SaveLabelMapd) -> None:
-        refuse_others(saver.output_dir, _PAGES)
+        refuse_others(saver.output_dir, REPORT_PAGES)
         self.saver = saver
 
     def attach(self, engine: CaseEvaluator) -> None:

@@ -29,9 +29,12 @@ from uniseg_nets.transforms.preprocess import grid_of
 from uniseg_nets.transforms.resample import argmax_values, resample_argmax
 from uniseg_nets.transforms.result import ResultSaver
 
-__all__ = ["LabelMapd", "SaveLabelMapd", "read_label_map"]
+__all__ = ["REPORT_PAGES", "LabelMapd", "SaveLabelMapd", "read_label_map"]
 
 logger = logging.getLogger(__name__)
+
+# What a report on all cases of a folder writes; it goes with a label map that it speaks of.
+REPORT_PAGES = ("statistics.csv", "statistics.json", "report.html")
 
 # Header fields of free text; like extensions, they may hold patient data.
 _TEXTS = {"aux_file", "data_type", "db_name", "intent_name"}
@@ -162,7 +165,8 @@ class SaveLabelMapd(ResultSaver):
     def exported(self, case: Mapping[Any, Any]) -> list[Path]:
         target, name = self.targets(case)[0], case[self.name_key]
         report, segmentation = target.parent / "report" / f"{name}.json", target.with_name(f"{name}.dcm")
-        found = [] if read_record(report) is None else [report, report.with_name(f"{name}.png")]
+        pages = [target.with_name(page) for page in REPORT_PAGES]
+        found = [] if read_record(report) is None else [report, report.with_name(f"{name}.png"), *pages]
         return found if dicom_mark(segmentation) is None else [*found, segmentation]
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
