@@ -115,7 +115,8 @@ def test_a_bundle_is_loaded_by_name_without_data_and_leaves_nothing_behind(copy,
     network = load(copy.name, bundle_dir=str(copy.parent), args_file=told)
     state = torch.load(copy / "models" / "model.pt", weights_only=True)
     other = [name for name, tensor in network.state_dict().items() if not torch.equal(tensor, state[name])]
-    assert not other
+    # The shared weights hold no prompts; those of the network are for a new centre to learn.
+    assert other == (["vit.prompts"] if copy.name == "unetr_prompt_tuning" else [])
     assert not list((tmp_path / "work").iterdir()) and not (copy / "runs").exists()
 
 

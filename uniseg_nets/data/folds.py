@@ -7,6 +7,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from uniseg_nets.data.datalist import image_files
 from uniseg_nets.data.groups import group_of, refuse_divided
 
 __all__ = ["fold_cases"]
@@ -42,7 +43,7 @@ def fold_cases(
     return [
         {
             "name": case["name"],
-            "image": [str(base / file) for file in case["image"]],
+            "image": [str(base / file) for file in image_files(case)],
             "label": str(base / case["label"]),
             "task": task,
         }
