@@ -20,8 +20,8 @@ from monai.utils.enums import CommonKeys
 from tqdm import tqdm
 
 import uniseg_nets
-from uniseg_nets.errors import root_cause
 from uniseg_nets.data.sampler import Sample
+from uniseg_nets.errors import root_cause
 from uniseg_nets.files import atomic_path
 from uniseg_nets.transforms.patch import FORCE_FOREGROUND
 

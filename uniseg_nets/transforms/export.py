@@ -26,7 +26,7 @@ from uniseg_nets.transforms.preprocess import grid_of
 from uniseg_nets.transforms.resample import argmax_values, resample_argmax
 from uniseg_nets.transforms.result import ResultSaver
 
-__all__ = ["LabelMapd", "SaveLabelMapd", "read_label_map"]
+__all__ = ["LabelMapd", "SaveLabelMapd", "nifti_label_map", "read_label_map"]
 
 logger = logging.getLogger(__name__)
 
@@ -157,7 +157,7 @@ class SaveLabelMapd(ResultSaver):
             target, beside = self.targets(d)
             self.refuse_overwriting(source, target)
             with atomic_path(target) as temporary:
-                nib.save(_nifti(label.as_tensor()[0].numpy(), np.asarray(label.affine), source), temporary)
+                nib.save(nifti_label_map(label.as_tensor()[0].numpy(), np.asarray(label.affine), source), temporary)
             write_json(beside, {"label_map": target.name, "image": source.name, **self.facts(d)})
             logger.info("wrote %s", target)
         return d
@@ -191,7 +191,7 @@ def label_names(tasks: TaskTable, task: str | int | Sequence[str], values: str) 
     return {0: "background"} | {i: name for i, name in enumerate(selected[0].classes, start=1)}
 
 
-def _nifti(label: np.ndarray, affine: np.ndarray, source: Path) -> nib.Nifti1Image:
+def nifti_label_map(label: np.ndarray, affine: np.ndarray, source: Path) -> nib.Nifti1Image:
     """A label map with the geometry fields of its scan's own header, where that is NIfTI."""
     header = None
     if source.name.lower().endswith((".nii", ".nii.gz")) and source.is_file():

@@ -52,9 +52,9 @@ def scan_stem(path: str | PathLike[str]) -> str:
 class LoadCase:
     """Loads one case as a float32 :class:`~monai.data.MetaTensor` (C, x, y, z), as stored, affine to RAS+ mm.
 
-    Takes NIfTI, NRRD, MHA / MHD, a folder with a DICOM series, a list of such (one a channel), or an array or tensor
-    (x, y, z) or (C, x, y, z) that is loaded already. A fourth axis of a file is its channels. Channels on another grid
-    than the first are resampled to it, with a warning.
+    Takes NIfTI, NRRD, MHA / MHD, a folder with a DICOM series, a list of such (one a channel), a nibabel image, or an
+    array or tensor (x, y, z) or (C, x, y, z) that is loaded already. A fourth axis of a file is its channels. Channels
+    on another grid than the first are resampled to it, with a warning.
 
     Args:
         modalities: what the channels are, as a task names them. A file ``NAME_0000`` then stands for its siblings
@@ -70,6 +70,10 @@ class LoadCase:
         self.modalities = tuple(modalities)
 
     def __call__(self, case: Any) -> MetaTensor:
+        if isinstance(case, nib.spatialimages.SpatialImage):
+            image = _from_nibabel(case)
+            image.meta["filename_or_obj"] = case.get_filename() or ""
+            return _as_image(image)
         if isinstance(case, (np.ndarray, torch.Tensor)):
             return _as_image(case)
         files = [Path(file) for file in ([case] if isinstance(case, (str, PathLike)) else case)]
@@ -156,7 +160,10 @@ def _read(file: Path, modality: str | None) -> MetaTensor:
 
 def _read_nifti(file: Path) -> MetaTensor:
     # nibabel and not ITK: ITK refuses the slightly skewed affines that some tools write.
-    scan = cast(nib.Nifti1Image, nib.load(file))
+    return _from_nibabel(cast(nib.Nifti1Image, nib.load(file)))
+
+
+def _from_nibabel(scan: Any) -> MetaTensor:
     array = np.asarray(scan.dataobj, dtype=np.float32)
     while array.ndim > 4 and 1 in array.shape[3:]:  # vector images: (x, y, z, 1, channel)
         array = array.squeeze(3 + array.shape[3:].index(1))
