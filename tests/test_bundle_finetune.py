@@ -88,10 +88,15 @@ def test_from_data_to_a_packed_bundle_that_segments_elsewhere(copy, tmp_path, pl
     definition = metadata["network_data_format"]["outputs"]["pred"]["channel_def"]
     assert definition == {"0": "background", "50": "organ", "100": "lesion"}
     run("run", zoo / "two_values", ["inference.json"], output_dir=tmp_path / "out2", dataset_dir=_scans(tmp_path))
-    first, second = (nib.load(tmp_path / folder / "new.nii.gz").get_fdata() for folder in ("out", "out2"))
-    assert np.array_equal(first, second)
+    segment = [sys.executable, "-m", "uniseg_nets", "segment", str(_scans(tmp_path))]
+    own = {"out3": ["--bundle", str(archive)], "out4": ["--plan", "plan.json", "--weights", str(model)]}
+    for folder, options in own.items():
+        subprocess.run([*segment, folder, *options], cwd=tmp_path, check=True, capture_output=True)
+        _check_label_map(tmp_path / folder, "new")
+    first, *others = (nib.load(tmp_path / folder / "new.nii.gz").get_fdata() for folder in ("out", "out2", *own))
+    assert all(np.array_equal(first, other) for other in others)
     channels = [str(path) for path in sorted(_scans(tmp_path).glob("new_*.nii.gz"))]
-    assert np.array_equal(Segmenter(zoo / "two_values")(channels), second)
+    assert np.array_equal(Segmenter(zoo / "two_values")(channels), first)
     # A packed network knows its slot's task still: a further fine-tuning starts from it.
     options = PlanOptions(weights=str(zoo / "two_values" / "models" / "model.pt"))
     assert plan_dataset(tmp_path / "data", tmp_path / "again.json", options)["slot"] == 10

@@ -1,5 +1,7 @@
 import json
 import shutil
+import subprocess
+import sys
 
 import nibabel as nib
 import numpy as np
@@ -160,8 +162,62 @@ def test_a_user_s_mistake_is_answered_with_one_message(
     assert not (tmp_path / "out").exists()
 
 
-def test_without_weights_the_answer_is_how_to_get_them(uniseg, scan, tmp_path, caplog, monkeypatch):
-    monkeypatch.setattr("uniseg_nets.bundle.bundle_folder", lambda name: tmp_path / name)
+def test_a_bundle_of_one_s_own_segments_as_a_folder_and_as_a_zip(uniseg, copy, scan, demo_weights, tmp_path):
+    shutil.copy(demo_weights, copy / "models" / "model.pt")
+    assert uniseg("zip-bundle", copy, tmp_path / "dist") == 0
+    (archive,) = (tmp_path / "dist").glob("*.zip")
+    usual = ("segment", scan, tmp_path / "a.nii.gz", "--task", "prostate", "--weights", "demo")
+    assert uniseg(*usual) == 0
+    for bundle, name in ((copy, "b.nii.gz"), (archive, "c.nii.gz")):
+        assert uniseg("segment", scan, tmp_path / name, "--task", "prostate", "--bundle", bundle) == 0
+        first, second = (np.asarray(nib.load(tmp_path / file).dataobj) for file in ("a.nii.gz", name))
+        assert np.array_equal(first, second) and (first == 13).any()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "say with `--task` what to segment (one of liver, kidney"),
+        ({"task": "prostate", "bundle": "{none}"}, "expected a bundle's folder or zip"),
+        ({"bundle": "uniseg_finetune", "training_mask": True}, "bundle uniseg_finetune has no training_mask"),
+        ({"bundle": "unetr_prompt_tuning", "mode": "fast"}, "bundle unetr_prompt_tuning has no fast.json"),
+        ({"plan": "{none}"}, "no file or folder"),
+        ({"plan": "{scan}"}, "is no JSON"),
+        ({"task": "liver", "bundle": "uniseg_finetune"}, "choose one of custom"),
+    ],
+)
+def test_what_a_bundle_cannot_do_is_refused(uniseg, scan, tmp_path, caplog, options, message):
+    given = [f"--{name}={str(value).format(none=tmp_path / 'none', scan=scan)}" for name, value in options.items()]
+    assert uniseg("segment", scan, tmp_path / "out", *given) == 1
+    assert message in caplog.records[-1].message and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("segment", "none.nii.gz", "out", "--task", "liver"), "no file or folder none.nii.gz"),
+        (("segment", "here", "out", "--task", "liver", "--weights", "none.pt"), "no weights at none.pt"),
+        (("segment", "here", "out", "--task", "livr"), "did you mean 'liver'"),
+        (("segment", "here", "out", "--bundle", "none"), "no bundle 'none'"),
+        (("plan", "none"), "no file or folder none"),
+        (("pack", "out", "--plan", "none.json", "--weights", "none.pt"), "no file or folder none.json"),
+        (("prepare", "lits", "none", "out"), "no file or folder none"),
+        (("convert", "none.pt", "out.pt"), "no file or folder none.pt"),
+    ],
+)
+def test_a_wrong_path_is_told_before_anything_heavy_is_imported(tmp_path, arguments, message):
+    (tmp_path / "here").mkdir()
+    code = (
+        "import sys\nfrom uniseg_nets import cli\ntry:\n    cli.main()\nexcept SystemExit as stop:\n"
+        "    sys.exit(10 * stop.code + ('torch' in sys.modules))"
+    )
+    command = [sys.executable, "-c", code, *arguments]
+    found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (found.returncode, message in found.stderr) == (10, True), found.stderr
+
+
+def test_without_weights_the_answer_is_how_to_get_them(uniseg, scan, copy, tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr("uniseg_nets.bundle.bundle_folder", lambda name: copy)
     assert uniseg("segment", scan, tmp_path / "out", "--task", "prostate") == 1
     assert "uniseg fetch-weights" in caplog.text
 

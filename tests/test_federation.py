@@ -1,7 +1,6 @@
 """What an evaluation hands on: to experiment tracking, and to a federation whose server sends the weights."""
 
 import json
-from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -36,13 +35,14 @@ def weights(seed, path):
     return network.state_dict()
 
 
+KEPT = []
+
+
 class Tracker:
     """Stands for MLflow's handler: keeps the metrics that are there when an epoch ends."""
 
-    kept: ClassVar[list[dict]] = []
-
     def attach(self, engine):
-        engine.add_event_handler(Events.EPOCH_COMPLETED, lambda: self.kept.append(dict(engine.state.metrics)))
+        engine.add_event_handler(Events.EPOCH_COMPLETED, lambda: KEPT.append(dict(engine.state.metrics)))
 
 
 TRACKING = {
@@ -64,11 +64,11 @@ def test_an_evaluation_hands_its_mean_dice_to_experiment_tracking(bundle, data, 
         **options,
     )
     workflow.initialize()
-    Tracker.kept.clear()
+    KEPT.clear()
     workflow.run()
     rows = (tmp_path / "out" / "summary.csv").read_text().splitlines()
     dice = [float(row.split(",")[rows[0].split(",").index("dice")]) for row in rows[1:]]
-    assert [kept["val_mean_dice"] for kept in Tracker.kept] == [pytest.approx(np.mean(dice), abs=1e-3)]
+    assert [kept["val_mean_dice"] for kept in KEPT] == [pytest.approx(np.mean(dice), abs=1e-3)]
 
 
 def test_in_a_federation_the_server_s_weights_are_evaluated_round_by_round(bundle, data, tmp_path):
@@ -86,18 +86,15 @@ def test_in_a_federation_the_server_s_weights_are_evaluated_round_by_round(bundl
 
 def test_a_bundle_s_federated_evaluation_needs_no_weights_of_its_own(tmp_path):
     write_case(tmp_path / "data", "patient", seed=0, size=(40, 50, 30))
-    files = {"image": ["data/patient/t1.nii.gz", "data/patient/t2.nii.gz"], "label": "data/patient/seg.nii.gz"}
+    scan = {"image": ["data/patient/t1.nii.gz", "data/patient/t2.nii.gz"], "label": "data/patient/seg.nii.gz"}
     entry = {"name": "own", "channels": ["T1", "T2"], "spacing": [2, 2, 2], "classes": ["a", "b"], "values": [50, 100]}
-    cases = [{"name": "patient", "task": "own", "fold": 0, **files}]
+    cases = [{"name": "patient", "task": "own", "fold": 0, **scan}]
     (tmp_path / "plan.json").write_text(json.dumps({"task_entry": entry, "data": cases}))
     root = bundle_folder("uniseg_finetune")
     own = {"dataset_dir": str(tmp_path), "output_dir": str(tmp_path / "out"), "weights": None, **TINY}
-    configs = [
-        str(root / "configs" / "train.json"),
-        str(tmp_path / "plan.json"),
-        str(root / "configs" / "evaluate.json"),
-    ]
-    client = MonaiAlgo(str(root), config_train_filename=None, config_evaluate_filename=configs, eval_kwargs=own)
+    configs = [root / "configs" / "train.json", tmp_path / "plan.json", root / "configs" / "evaluate.json"]
+    files = list(map(str, configs))
+    client = MonaiAlgo(str(root), config_train_filename=None, config_evaluate_filename=files, eval_kwargs=own)
     client.initialize()
     state = client.eval_workflow.parser.get_parsed_content("network_def").state_dict()
     assert set(client.evaluate(ExchangeObject(weights=state)).metrics) == {"val_mean_dice"}

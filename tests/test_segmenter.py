@@ -1,9 +1,12 @@
+import zipfile
+
 import nibabel as nib
 import numpy as np
 import pytest
 
 from uniseg_nets import Segmenter
 from uniseg_nets.bundle import run_bundle
+from uniseg_nets.pack import zip_bundle
 from uniseg_nets.phantom import write_phantoms
 
 
@@ -29,9 +32,85 @@ def test_file_array_and_command_give_one_label_map(bundle, demo_weights, scan, t
 def test_what_is_missing_is_named(bundle, demo_weights, scan, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"expected configs/inference\.json"):
         Segmenter(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"no bundle 'uniseg_upstrem': expected .* or one of .*uniseg_upstream"):
+        Segmenter("uniseg_upstrem")
     with pytest.raises(FileNotFoundError, match="uniseg fetch-weights"):
         Segmenter(bundle, task="liver", weights=str(tmp_path / "no.pt"))
     with pytest.raises(ValueError, match="did you mean 'liver'"):
         Segmenter(bundle, task="livr", weights=str(demo_weights))
     with pytest.raises(ValueError, match="an array needs its affine"):
         Segmenter(bundle, task="prostate", weights=str(demo_weights))(np.zeros((4, 4, 4)))
+
+
+@pytest.fixture(scope="module")
+def segmenter(demo_weights):
+    return Segmenter("uniseg_upstream", task="prostate", weights=str(demo_weights), overlap=0.25)
+
+
+def test_a_nibabel_image_gives_the_label_map_of_its_file(segmenter, scan):
+    assert np.array_equal(segmenter(nib.load(scan)), segmenter(scan))
+
+
+@pytest.mark.parametrize("given", ["file", "nibabel image", "array"])
+def test_a_label_map_is_saved_where_its_scan_lies(segmenter, scan, tmp_path, given):
+    image = nib.load(scan)
+    image.header["descrip"] = b"a name"
+    image.set_sform(image.affine, code=4)
+    nib.save(image, scan)
+    image = nib.load(scan)
+    found = {
+        "file": lambda: segmenter(scan),
+        "nibabel image": lambda: segmenter(image),
+        "array": lambda: segmenter(image.get_fdata(), affine=image.affine),
+    }[given]()
+    saved = nib.load(found.save(tmp_path / "out" / "labels.nii.gz"))
+    assert saved.get_data_dtype() == np.uint8 and np.array_equal(np.asarray(saved.dataobj), np.asarray(found))
+    np.testing.assert_allclose(saved.affine, image.affine, atol=1e-5)
+    assert saved.header["sform_code"] == (1 if given == "array" else 4) and b"a name" not in bytes(
+        saved.header["descrip"]
+    )
+    assert found.labels == {0: "background", 13: "prostate"}
+
+
+def test_only_a_whole_label_map_is_saved_and_never_over_its_scan(segmenter, scan, tmp_path):
+    found = segmenter(scan)
+    for part in (found[2:], found[::-1], found == 13, found.copy()):
+        with pytest.raises(ValueError, match="computed from a label map"):
+            part.save(tmp_path / "part.nii.gz")
+    with pytest.raises(ValueError, match="is the scan itself"):
+        found.save(scan)
+    with pytest.raises(ValueError, match=r"as \.nii\.gz or \.nii, not as labels\.png"):
+        found.save(tmp_path / "labels.png")
+
+
+def test_errors_are_told_without_the_names_of_transforms(segmenter, tmp_path):
+    (tmp_path / "text.nii.gz").write_text("this is no scan")
+    with pytest.raises(ValueError, match=r"^cannot read .*text\.nii\.gz"):
+        segmenter(tmp_path / "text.nii.gz")
+    with pytest.raises(FileNotFoundError, match=r"^no file "):
+        segmenter(tmp_path / "none.nii.gz")
+    with pytest.raises(ValueError, match=r"has 2 channel\(s\), task 'prostate' reads 1"):
+        segmenter(np.ones((2, 8, 8, 8)), affine=np.eye(4))
+
+
+def test_a_zipped_bundle_segments_as_its_folder_does(copy, demo_weights, segmenter, scan, tmp_path):
+    (copy / "models").mkdir(exist_ok=True)
+    (copy / "models" / "model.pt").write_bytes(demo_weights.read_bytes())
+    zipped = Segmenter(zip_bundle(copy, tmp_path / "dist"), task="prostate", overlap=0.25)
+    assert np.array_equal(zipped(scan), segmenter(scan))
+
+
+def test_a_zip_that_would_write_elsewhere_or_holds_no_bundle_is_refused(tmp_path):
+    for name in ("../evil.txt", "/tmp/evil.txt", "bundle/../../evil.txt"):
+        with zipfile.ZipFile(tmp_path / "bad.zip", "w") as archive:
+            archive.writestr("bundle/configs/inference.json", "{}")
+            archive.writestr(name, "x")
+        with pytest.raises(ValueError, match=r"would leave its folder: nothing was unpacked"):
+            Segmenter(tmp_path / "bad.zip")
+    with zipfile.ZipFile(tmp_path / "other.zip", "w") as archive:
+        archive.writestr("readme.txt", "x")
+    with pytest.raises(ValueError, match=r"holds no bundle: expected configs/inference\.json"):
+        Segmenter(tmp_path / "other.zip")
+    (tmp_path / "no.zip").write_text("x")
+    with pytest.raises(ValueError, match="is no bundle"):
+        Segmenter(tmp_path / "no.zip")

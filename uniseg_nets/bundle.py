@@ -1,18 +1,25 @@
-"""Running our bundles from Python: what ``python -m monai.bundle run`` does, with errors a user can read."""
+"""Our bundles from Python: where they lie, and what ``python -m monai.bundle run`` does, with errors a user can read.
+
+The one rule: nothing heavy is imported before it is needed, so that a wrong path is told at once.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from os import PathLike
 from pathlib import Path
 from typing import Any
-
-from monai.bundle import ConfigParser, ConfigWorkflow
 
 import uniseg_nets
 from uniseg_nets.errors import root_error
 
-__all__ = ["bundle_folder", "merged_config", "run_bundle"]
+__all__ = ["bundle_folder", "merged_config", "opened_bundle", "run_bundle"]
+
+_INFERENCE = "configs/inference.json"
 
 
 def bundle_folder(name: str) -> Path:
@@ -22,15 +29,59 @@ def bundle_folder(name: str) -> Path:
         FileNotFoundError: no such bundle.
     """
     package = Path(uniseg_nets.__file__).parent
-    places = [package / "bundles" / name, package.parent / "bundles" / name]
+    places = [package / "bundles", package.parent / "bundles"]
     for place in places:
-        if (place / "configs").is_dir():
-            return place
-    raise FileNotFoundError(f"no bundle {name!r} at {' or '.join(map(str, places))}: install uniseg-nets anew")
+        if (place / name / "configs").is_dir():
+            return place / name
+    known = sorted({path.parents[1].name for place in places for path in place.glob(f"*/{_INFERENCE}")})
+    if not known:
+        raise FileNotFoundError(f"no bundle {name!r} at {' or '.join(map(str, places))}: install uniseg-nets anew")
+    raise FileNotFoundError(f"no bundle {name!r}: expected a bundle's folder or zip, or one of {', '.join(known)}")
+
+
+@contextmanager
+def opened_bundle(bundle: str | PathLike[str]) -> Iterator[Path]:
+    """The folder of a bundle: a folder itself, a zip of one, or a name of this distribution.
+
+    A zip is unpacked to a temporary folder that lasts as long as the block. A bundle is a program, its configs name
+    what is run: open those alone whose source you trust.
+
+    Raises:
+        FileNotFoundError: no such bundle.
+        ValueError: the zip holds no bundle, or a file that would be written outside of its folder.
+    """
+    path = Path(bundle)
+    if path.is_file():
+        with tempfile.TemporaryDirectory() as folder:
+            yield _unpacked(path, Path(folder).resolve())
+    elif path.is_dir():
+        if not (path / _INFERENCE).is_file():
+            raise FileNotFoundError(f"no bundle at {path}: expected {_INFERENCE} in it")
+        yield path
+    else:
+        yield bundle_folder(str(bundle))
+
+
+def _unpacked(file: Path, folder: Path) -> Path:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            outside = [name for name in archive.namelist() if not (folder / name).resolve().is_relative_to(folder)]
+            if outside:
+                raise ValueError(f"{file} holds {outside[0]!r}, which would leave its folder: nothing was unpacked")
+            archive.extractall(folder)
+    except zipfile.BadZipFile as error:
+        raise ValueError(f"{file} is no bundle: expected a folder, or a zip such as `uniseg pack` writes") from error
+    roots = [folder, *sorted(folder.iterdir())]
+    found = [root for root in roots if (root / _INFERENCE).is_file()]
+    if not found:
+        raise ValueError(f"{file} holds no bundle: expected {_INFERENCE} in it, or in its one folder")
+    return found[0]
 
 
 def merged_config(config: Path, *overlays: Mapping[str, Any]) -> dict[str, Any]:
     """A config file with overlays laid over it one after the other, as ``monai.bundle run`` does."""
+    from monai.bundle import ConfigParser
+
     parser = ConfigParser()
     parser.read_config(str(config))
     for overlay in overlays:
@@ -38,13 +89,20 @@ def merged_config(config: Path, *overlays: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in parser.get().items() if key != "_meta_"}
 
 
-def run_bundle(name: str, configs: Sequence[str] = ("inference.json",), **overrides: Any) -> None:
+def run_bundle(bundle: str | Path, configs: Sequence[str] = ("inference.json",), **overrides: Any) -> None:
     """Runs a bundle's configs, later ones laid over earlier ones, with some of their values replaced.
+
+    Args:
+        bundle: the name of one of this distribution, or a folder.
+        configs: names in its ``configs`` folder, or absolute paths.
+        overrides: values of the configs.
 
     Raises:
         Exception: whatever a part of the config raised, without MONAI's wrapping.
     """
-    folder = bundle_folder(name)
+    from monai.bundle import ConfigWorkflow
+
+    folder = bundle if isinstance(bundle, Path) else bundle_folder(bundle)
     # Left as the caller has set it up, which MONAI would warn of.
     logging.getLogger("monai.bundle.workflows").setLevel(logging.ERROR)
     files = [str(folder / "configs" / config) for config in configs]

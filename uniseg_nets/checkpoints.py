@@ -20,6 +20,7 @@ from torch import Tensor
 
 from uniseg_nets.files import atomic_path, sha256_of
 from uniseg_nets.licence import has_authors_terms, mark_terms
+from uniseg_nets.messages import no_weights
 from uniseg_nets.nets import UniSeg
 from uniseg_nets.nets.unet import TOTAL_STRIDE
 
@@ -72,7 +73,7 @@ class Weights:
 
     def __str__(self) -> str:
         parameters = sum(tensor.numel() for tensor in self.state.values())
-        layout = "official" if self.official else "flat"
+        layout = "official" if self.official else "our"
         sizes = ", ".join(f"{name}={value}" for name, value in self.sizes.items())
         return f"{layout} layout, {len(self.state)} tensors, {parameters:,} parameters: {sizes}"
 
@@ -97,11 +98,7 @@ def read_state(path: str | PathLike[str]) -> tuple[dict[str, Tensor], bool]:
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(
-            f"no weights at {path}: get the authors' with `uniseg fetch-weights` "
-            "(or `uniseg fetch-weights --file DOWNLOADED`), or name a file with `--weights FILE`; a training writes "
-            "model_final.pt when it has ended"
-        )
+        raise FileNotFoundError(no_weights(path))
     content = _load(path)
     official = isinstance(content, Mapping) and "state_dict" in content
     state = (
@@ -130,7 +127,7 @@ def load_network(network: UniSeg, weights: str | PathLike[str] | None, device: s
     if weights is None:
         return network.to(device)
     found = read_weights(weights)
-    logger.info("weights %s: %s", weights, found)
+    logger.info("weights %s, of %d tasks", weights, found.sizes["num_tasks"])
     if (found.sizes["num_tasks"], found.sizes["out_channels"]) != (network.num_tasks, network.out_channels):
         raise ValueError(
             f"{weights} was trained on {found.sizes['num_tasks']} tasks with {found.sizes['out_channels']} outputs, "

@@ -19,6 +19,7 @@ __all__ = ["main"]
 logger = logging.getLogger("uniseg")
 
 _UPSTREAM = "uniseg_upstream"
+_FINETUNE = "uniseg_finetune"
 # Overlays that make a mode of the inference.
 _MODES = {"accurate": ["accurate.json"], "balanced": [], "fast": ["fast.json"]}
 # What a user can mend: a message is enough. Anything else is our fault and shows its traceback.
@@ -44,7 +45,7 @@ def tasks(tasks_file: str | None = None) -> None:
 def segment(
     input: str,
     output: str,
-    task: str,
+    task: str | None = None,
     weights: str | None = None,
     mode: str = "balanced",
     mirror: bool | None = None,
@@ -56,6 +57,8 @@ def segment(
     device: str | None = None,
     report: bool = False,
     dicom_seg: bool = False,
+    bundle: str | None = None,
+    plan: str | None = None,
 ) -> None:
     """Segment a scan, or every scan of a folder.
 
@@ -63,8 +66,9 @@ def segment(
         input: a NIfTI, NRRD or MHA file, a DICOM folder, a folder of such, an nnU-Net folder or a MONAI datalist.
         output: a folder; or a .nii.gz file, for one scan.
         task: what to segment, a name from `uniseg tasks`; several that read the same scans, as liver,spleen, make one
-            map.
-        weights: checkpoint, ours or the official file; those of `uniseg fetch-weights` by default.
+            map. A bundle of one task needs none.
+        weights: checkpoint, ours or the official file, several folds' as "A.pt,B.pt"; the bundle's own by default, got
+            by `uniseg fetch-weights`; "demo" for the demo weights.
         mode: "accurate" as the official prediction, "balanced" without its mirroring, "fast" with less overlap and
             without work where nothing is found.
         mirror: average over all eight flips, at 8 times the work; the mode's own by default.
@@ -77,43 +81,56 @@ def segment(
         device: such as "cpu" or "cuda:1"; a GPU where there is one by default.
         report: also write statistics, previews and report.html into the output folder.
         dicom_seg: also write a DICOM Segmentation of each case that came as DICOM.
+        bundle: another bundle than uniseg_upstream: a folder or a zip, such as `uniseg pack` writes.
+        plan: what `uniseg plan` wrote, for weights that are fine-tuned and not packed.
     """
-    load_task_table(tasks_file).select(task)  # a wrong name is known before anything heavy begins
     if mode not in _MODES:
         raise ValueError(f"mode is {mode!r}, expected one of {', '.join(_MODES)}")
-    import torch
+    from uniseg_nets.bundle import opened_bundle, run_bundle
+    from uniseg_nets.chosen_inference import ChosenInference
 
-    from uniseg_nets.bundle import bundle_folder, run_bundle
-    from uniseg_nets.checkpoints import read_weights
-    from uniseg_nets.data import find_cases
+    source = _existing(input)
+    overlays = [] if plan is None else [str(Path(_existing(plan)).resolve())]
+    options = {
+        "mirror": mirror,
+        "overlap": overlap,
+        "runtime": runtime,
+        "training_mask": training_mask,
+        "label_values": label_values,
+        "tasks_file": tasks_file,
+        "report": bool(report) or None,
+        "dicom_seg": bool(dicom_seg) or None,
+    }
+    with opened_bundle(bundle or (_UPSTREAM if plan is None else _FINETUNE)) as root:
+        files = None if weights is None else _listed(weights)
+        chosen = ChosenInference(root, [*overlays, *_MODES[mode]], task, files, options)
+        import torch
 
-    weights = str(weights or bundle_folder(_UPSTREAM) / "models" / "model.pt")
-    target = Path(str(output))
-    to_file = target.name.endswith(".nii.gz")
-    folder = target.parent if to_file else target
-    cases = find_cases(str(input), None if to_file else folder)
-    if to_file:
-        if len(cases) > 1:
-            raise ValueError(f"{input} holds {len(cases)} cases: name an output folder instead of {target}")
-        cases[0]["name"] = target.name.removesuffix(".nii.gz")
-    overrides = read_weights(weights).overrides()
-    if device is not None:
-        overrides["device"] = torch.device(device)
-    chosen = {"mirror": mirror, "overlap": overlap, "runtime": runtime, "training_mask": training_mask}
-    overrides |= {name: value for name, value in chosen.items() if value is not None}
-    run_bundle(
-        _UPSTREAM,
-        ["inference.json", *_MODES[mode]],
-        cases=cases,
-        output_dir=str(folder),
-        task=task,
-        tasks_file=tasks_file,
-        weights=weights,
-        label_values=label_values,
-        report=bool(report),
-        dicom_seg=bool(dicom_seg),
-        **overrides,
-    )
+        from uniseg_nets.data import find_cases
+
+        target = Path(str(output))
+        to_file = target.name.endswith(".nii.gz")
+        folder = target.parent if to_file else target
+        cases = find_cases(source, None if to_file else folder)
+        if to_file:
+            if len(cases) > 1:
+                raise ValueError(f"{input} holds {len(cases)} cases: name an output folder instead of {target}")
+            cases[0]["name"] = target.name.removesuffix(".nii.gz")
+        overrides = chosen.overrides()
+        if device is not None:
+            overrides["device"] = torch.device(device)
+        run_bundle(root, chosen.configs, cases=cases, output_dir=str(folder), **overrides)
+
+
+def _existing(path: Any) -> str:
+    """A path that a user names, as text.
+
+    Raises:
+        FileNotFoundError: there is nothing.
+    """
+    if not Path(str(path)).exists():
+        raise FileNotFoundError(f"no file or folder {path}")
+    return str(path)
 
 
 def convert(source: str, target: str, to_official: bool = False) -> None:
@@ -124,9 +141,10 @@ def convert(source: str, target: str, to_official: bool = False) -> None:
         target: file to write; its SHA-256 goes beside it.
         to_official: write the official layout instead.
     """
+    source = _existing(source)
     from uniseg_nets.checkpoints import convert as convert_file
 
-    found = convert_file(str(source), str(target), to_official)
+    found = convert_file(source, str(target), to_official)
     print(f"found:  {found}\nwrote:  {target}\nSHA-256 {sha256_of(str(target))}")
 
 
@@ -175,6 +193,8 @@ def prepare(
             of one.
         download: fetch the data to RAW first, where they are not there; msd02 and further only.
     """
+    if not download:
+        raw = _existing(raw)
     from uniseg_nets.prepare import prepare as prepare_data
 
     path = prepare_data(
@@ -232,6 +252,10 @@ def plan(
         leave_out_faulty: plan without the cases that have a fault.
     """
     from uniseg_nets.bundle import bundle_folder
+
+    data = _existing(data)
+    if weights is not None:
+        _existing(weights)
     from uniseg_nets.data.groups import group_of
     from uniseg_nets.plan import PlanOptions, plan_dataset
 
@@ -253,7 +277,7 @@ def plan(
         group=None if group is None else str(group),
         leave_out_faulty=bool(leave_out_faulty),
     )
-    found = plan_dataset(str(data), str(out), options)
+    found = plan_dataset(data, str(out), options)
     entry = found["task_entry"]
     start = f", task {found['slot']} of it" if "slot" in found else ""
     patients, used = ({read(case) for case in found["data"]} for read in (group_of, itemgetter("fold")))
@@ -276,9 +300,10 @@ def pack(output: str, plan: str, weights: str, version: str = "1.0.0") -> None:
         weights: the training's model.pt; several folds' as "A.pt,B.pt".
         version: of the packed bundle.
     """
+    plan, files = _existing(plan), [_existing(file) for file in _listed(weights)]
     from uniseg_nets.pack import pack_bundle
 
-    print(f"wrote {pack_bundle(str(output), str(plan), _listed(weights), str(version))}")
+    print(f"wrote {pack_bundle(str(output), plan, files, str(version))}")
 
 
 def zip_bundle(bundle: str, output: str = "dist") -> None:
@@ -288,17 +313,12 @@ def zip_bundle(bundle: str, output: str = "dist") -> None:
         bundle: its folder, or the name of one of this distribution.
         output: folder for the zip.
     """
-    from uniseg_nets.pack import zip_bundle as zip_folder
+    from uniseg_nets.bundle import opened_bundle
 
-    root = _bundle_root(bundle)
-    print(f"wrote {zip_folder(root, str(output))}")
+    with opened_bundle(str(bundle)) as root:
+        from uniseg_nets.pack import zip_bundle as zip_folder
 
-
-def _bundle_root(bundle: str) -> Path:
-    """A bundle's folder as it is named, or that of one of this distribution."""
-    from uniseg_nets.bundle import bundle_folder
-
-    return Path(str(bundle)) if Path(str(bundle)).is_dir() else bundle_folder(str(bundle))
+        print(f"wrote {zip_folder(root, str(output))}")
 
 
 def _listed(words: Any) -> list[str]:
@@ -319,17 +339,19 @@ def label_app(app: str, bundle: str = _UPSTREAM, weights: str | None = None, dem
 
     Args:
         app: folder to make.
-        bundle: a bundle of this distribution, or the folder of one, such as a packed one.
+        bundle: a bundle of this distribution, or the folder or zip of one, such as `uniseg pack` writes.
         weights: the weights to serve; the bundle's models/model.pt by default.
         demo: serve the demo weights, for trying out.
     """
-    from uniseg_nets.serve import make_label_app
+    from uniseg_nets.bundle import opened_bundle
 
-    root = _bundle_root(bundle)
-    if demo:
-        copy = make_label_app(str(app), root, ["demo.json"], weights or root / "models" / "demo.pt")
-    else:
-        copy = make_label_app(str(app), root, weights=weights)
+    with opened_bundle(str(bundle)) as root:
+        from uniseg_nets.serve import make_label_app
+
+        if demo:
+            copy = make_label_app(str(app), root, ["demo.json"], weights or root / "models" / "demo.pt")
+        else:
+            copy = make_label_app(str(app), root, weights=weights)
     print(
         f"wrote {copy}\nstart: MONAI_LABEL_DATASTORE_AUTO_RELOAD=false monailabel start_server --app {app} "
         f"--studies STUDIES --host 127.0.0.1 --conf models {copy.name} --conf zoo_source local --conf sam2 false"

@@ -1,10 +1,11 @@
-"""What messages have in common: lists of names, cut where they would fill the screen, and words for NaN."""
+"""What stands in several messages: lists of names, words for NaN, how to get weights."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from os import PathLike
 
-__all__ = ["NO_NUMBERS", "in_lines", "listing"]
+__all__ = ["NO_NUMBERS", "in_lines", "listing", "no_weights"]
 
 # Of scores that are NaN, which a comparison would make background.
 NO_NUMBERS = "the network's scores are no numbers: are the weights whole? else compute in float32 (precision fp32)"
@@ -21,3 +22,12 @@ def in_lines(entries: Sequence[str]) -> str:
     """Each entry on an indented line of its own, then how many more there are."""
     more = [f"and {len(entries) - _SHOWN} more"] if len(entries) > _SHOWN else []
     return "\n".join(f"  {entry}" for entry in [*entries[:_SHOWN], *more])
+
+
+def no_weights(path: str | PathLike[str]) -> str:
+    """That there are no weights at a path, and where they come from."""
+    return (
+        f"no weights at {path}: get the authors' with `uniseg fetch-weights` (or `uniseg fetch-weights --file "
+        "DOWNLOADED`), name a file with `--weights FILE`, or try out with `--weights demo`; a training writes "
+        "model_final.pt when it has ended"
+    )

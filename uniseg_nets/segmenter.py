@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from monai.bundle import ConfigParser
 from monai.data import MetaTensor
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from uniseg_nets.bundle import opened_bundle
 from uniseg_nets.checkpoints import read_weights
 from uniseg_nets.errors import root_error
+from uniseg_nets.label_map import LabelMap
 from uniseg_nets.nets import PromptTunedUniSeg, UniSeg
 from uniseg_nets.transforms.export import label_names
 
@@ -23,12 +24,13 @@ __all__ = ["Segmenter"]
 class Segmenter:
     """Segments scans with a bundle, its network loaded once.
 
-        segmenter = Segmenter("bundles/uniseg_upstream", task="liver")
-        label_map = segmenter("scan.nii.gz")             # or a DICOM folder, or a list of channel files
+        segmenter = Segmenter("uniseg_upstream", task="liver")
+        label_map = segmenter("scan.nii.gz")             # or a DICOM folder, a list of channel files, a nibabel image
         label_map = segmenter(array, affine=affine)      # (x, y, z) or (channel, x, y, z), affine to RAS+ mm
+        label_map.save("labels.nii.gz")
 
     Args:
-        bundle: the bundle's folder: uniseg_upstream, uniseg_finetune or a packed bundle, unetr_prompt_tuning.
+        bundle: a name, uniseg_upstream or unetr_prompt_tuning; or a bundle's folder or zip, as `uniseg pack` writes it.
         overrides: values of its ``configs/inference.json``, such as ``task``, ``weights``, ``mirror`` or ``device``.
 
     Attributes:
@@ -36,17 +38,18 @@ class Segmenter:
 
     Raises:
         FileNotFoundError: no such bundle, or no weights.
-        ValueError: no such task.
+        ValueError: no such task, or a zip that holds no bundle.
     """
 
     def __init__(self, bundle: str | PathLike[str], **overrides: Any) -> None:
-        root = Path(bundle)
-        config = root / "configs" / "inference.json"
-        if not config.is_file():
-            raise FileNotFoundError(f"no bundle at {root}: expected configs/inference.json in it")
-        self._parser = ConfigParser()
-        self._parser.read_config(str(config))
-        self._parser.update({"bundle_root": str(root), **overrides})
+        with opened_bundle(bundle) as root:
+            self._parser = ConfigParser()
+            self._parser.read_config(str(root / "configs" / "inference.json"))
+            self._parser.update({"bundle_root": str(root), **overrides})
+            self._build()
+
+    def _build(self) -> None:
+        """Makes all parts and loads the weights: the bundle's folder may go then."""
         tasks, task, values = (self._part(name) for name in ("tasks", "task", "label_values"))
         self.labels = label_names(tasks, task, values)
         network = self._part("network_def")
@@ -59,11 +62,11 @@ class Segmenter:
         self._device = self._part("device")
 
     @torch.no_grad()
-    def __call__(self, scan: Any, affine: ArrayLike | None = None) -> NDArray[np.uint8]:
-        """The label map on the scan's own grid, (x, y, z).
+    def __call__(self, scan: Any, affine: ArrayLike | None = None) -> LabelMap:
+        """The label map on the scan's own grid, (x, y, z): an array that can be saved.
 
         Args:
-            scan: a file, a DICOM folder, a list of channel files, or an array.
+            scan: a file, a DICOM folder, a list of channel files, a nibabel image, or an array.
             affine: (4, 4) of an array, voxels (x, y, z) to RAS+ mm.
 
         Raises:
@@ -73,10 +76,14 @@ class Segmenter:
             if affine is None:
                 raise ValueError("an array needs its affine (4 x 4, voxels to RAS+ mm): spacing follows from it")
             scan = MetaTensor(torch.as_tensor(scan), affine=torch.as_tensor(np.asarray(affine, dtype=np.float64)))
-        case = self._preprocess({"image": scan})
-        scores = self._inferer(case["image"][None].to(self._device), self._network)[0]
-        label: MetaTensor = self._to_label_map({**case, "pred": scores})["pred"]
-        return np.asarray(label.as_tensor()[0].numpy())
+        try:
+            case = self._preprocess({"image": scan})
+            scores = self._inferer(case["image"][None].to(self._device), self._network)[0]
+            label: MetaTensor = self._to_label_map({**case, "pred": scores})["pred"]
+        except RuntimeError as error:
+            raise root_error(error) from None
+        source = str(label.meta["filename_or_obj"])
+        return LabelMap(label.as_tensor()[0].numpy(), np.asarray(label.affine), self.labels, source)
 
     def _part(self, name: str) -> Any:
         try:

@@ -6,12 +6,12 @@ read are both.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from uniseg_nets.files import read_json
 from uniseg_nets.messages import listing
 from uniseg_nets.transforms.load import scan_name
 
@@ -101,19 +101,3 @@ def first_section(path: Path) -> str:
     if section is None:
         raise ValueError(f"datalist {path} has no cases: expected a list under one of {', '.join(_SECTIONS)}")
     return section
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file.
-
-    Raises:
-        FileNotFoundError: no such file.
-        ValueError: no JSON object; the message names the file.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is no JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} holds a {type(content).__name__}, expected an object")
-    return content

@@ -29,7 +29,7 @@ from uniseg_nets.transforms.preprocess import grid_of
 from uniseg_nets.transforms.resample import argmax_values, resample_argmax
 from uniseg_nets.transforms.result import ResultSaver
 
-__all__ = ["REPORT_PAGES", "LabelMapd", "SaveLabelMapd", "read_label_map"]
+__all__ = ["REPORT_PAGES", "LabelMapd", "SaveLabelMapd", "nifti_label_map", "read_label_map"]
 
 logger = logging.getLogger(__name__)
 
@@ -174,7 +174,7 @@ class SaveLabelMapd(ResultSaver):
         for key in self.key_iterator(d):
             label: MetaTensor = d[key]
             source = str(label.meta["filename_or_obj"])
-            image = _nifti(label.as_tensor()[0].numpy(), np.asarray(label.affine), Path(source))
+            image = nifti_label_map(label.as_tensor()[0].numpy(), np.asarray(label.affine), Path(source))
             self.write(d, source, {"label_map": self.targets(d)[0].name}, partial(nib.save, image))
         return d
 
@@ -207,7 +207,7 @@ def label_names(tasks: TaskTable, task: str | int | Sequence[str], values: str) 
     return {0: "background"} | {i: name for i, name in enumerate(selected[0].classes, start=1)}
 
 
-def _nifti(label: np.ndarray, affine: np.ndarray, source: Path) -> nib.Nifti1Image:
+def nifti_label_map(label: np.ndarray, affine: np.ndarray, source: Path) -> nib.Nifti1Image:
     """A label map with the geometry fields of its scan's own header, where that is NIfTI."""
     header = None
     if source.name.lower().endswith((".nii", ".nii.gz")) and source.is_file():

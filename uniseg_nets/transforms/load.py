@@ -12,9 +12,10 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import itk
+import nibabel as nib
 import numpy as np
 import torch
 from monai.config import KeysCollection
@@ -25,7 +26,7 @@ from numpy.typing import NDArray
 
 from uniseg_nets.series import Stack, dicom_modality, find_series, read_stack, stack_of
 from uniseg_nets.transforms.grid import same_grid
-from uniseg_nets.transforms.nifti import open_nifti
+from uniseg_nets.transforms.nifti import checked_affine, open_nifti
 
 __all__ = ["SCAN_ENDINGS", "LoadCase", "LoadCased", "scan_name", "scan_stem"]
 
@@ -52,9 +53,9 @@ def scan_stem(path: str | PathLike[str]) -> str:
 class LoadCase:
     """Loads one case as a float32 :class:`~monai.data.MetaTensor` (C, x, y, z), as stored, affine to RAS+ mm.
 
-    Takes NIfTI, NRRD, MHA / MHD, a folder with a DICOM series, a list of such (one a channel), or an array or tensor
-    (x, y, z) or (C, x, y, z) that is loaded already. A fourth axis of a file is its channels. Channels on another grid
-    than the first are resampled to it, with a warning.
+    Takes NIfTI, NRRD, MHA / MHD, a folder with a DICOM series, a list of such (one a channel), a nibabel image, or an
+    array or tensor (x, y, z) or (C, x, y, z) that is loaded already. A fourth axis of a file is its channels. Channels
+    on another grid than the first are resampled to it, with a warning.
 
     Args:
         modalities: what the channels are, as a task names them. A file ``NAME_0000`` then stands for its siblings
@@ -72,6 +73,10 @@ class LoadCase:
         self.modalities = tuple(modalities)
 
     def __call__(self, case: Any) -> MetaTensor:
+        if isinstance(case, nib.spatialimages.SpatialImage):
+            image = _from_nibabel(cast(nib.Nifti1Image, case), checked_affine(case))
+            image.meta["filename_or_obj"] = case.get_filename() or ""
+            return _as_image(image)
         if isinstance(case, (np.ndarray, torch.Tensor)):
             return _as_image(case)
         files, sources = self._sources(case)
@@ -217,7 +222,10 @@ def _refuse_strangers(stacks: Sequence[tuple[Path, Stack]]) -> None:
 
 def _read_nifti(file: Path) -> MetaTensor:
     # nibabel and not ITK: ITK refuses the slightly skewed affines that some tools write.
-    scan, affine = open_nifti(file)
+    return _from_nibabel(*open_nifti(file))
+
+
+def _from_nibabel(scan: nib.Nifti1Image, affine: NDArray[np.float64]) -> MetaTensor:
     array = np.asarray(scan.dataobj, dtype=np.float32)
     while array.ndim > 4 and 1 in array.shape[3:]:  # vector images: (x, y, z, 1, channel)
         array = array.squeeze(3 + array.shape[3:].index(1))

@@ -6,12 +6,13 @@ nibabel alone reads a voxel edge of 0 as 1 mm, leaves metres as they are, and dr
 from __future__ import annotations
 
 from os import PathLike
+from typing import cast
 
 import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["open_nifti"]
+__all__ = ["checked_affine", "open_nifti"]
 
 # Units of length by NIfTI's codes, in mm; other codes name none, and mean mm.
 _UNITS = {1: ("metres", 1000.0), 3: ("micrometres", 0.001)}
@@ -24,16 +25,26 @@ def open_nifti(file: str | PathLike[str]) -> tuple[nib.Nifti1Image, NDArray[np.f
 
     Raises:
         Exception: whatever nibabel raises of a damaged file.
-        ValueError: colours, complex numbers, a voxel edge that is not known, or a unit of length that cannot be meant.
+        ValueError: as for :func:`checked_affine`; or a voxel edge that is not known.
     """
-    scan = nib.load(file)
+    scan = cast(nib.Nifti1Image, nib.load(file))
+    affine = checked_affine(scan)
+    _refuse_unknown_edges(scan)
+    return scan, affine
+
+
+def checked_affine(scan: nib.spatialimages.SpatialImage) -> NDArray[np.float64]:
+    """The affine (4, 4) of a NIfTI image, voxel (x, y, z) -> RAS+ mm, in mm whatever unit the header names.
+
+    Raises:
+        ValueError: no NIfTI image; colours, complex numbers, or a unit of length that cannot be meant.
+    """
     if not isinstance(scan, nib.Nifti1Image):
         raise ValueError(f"it is a {type(scan).__name__}, expected a volume")
     if scan.get_data_dtype().names:
         raise ValueError("it holds colours, expected one number per voxel: export it in grey values")
     if scan.get_data_dtype().kind == "c":
         raise ValueError("it holds complex numbers, expected real ones: export their magnitude")
-    _refuse_unknown_edges(scan)
     unit, factor = _UNITS.get(int(scan.header["xyzt_units"]) & 7, ("mm", 1.0))
     affine = np.asarray(scan.affine, dtype=np.float64).copy()
     affine[:3] *= factor
@@ -43,7 +54,7 @@ def open_nifti(file: str | PathLike[str]) -> tuple[nib.Nifti1Image, NDArray[np.f
             f"its header's unit of length is {unit}, so that voxels have edges of "
             f"{', '.join(f'{edge:g}' for edge in edges)} mm: correct the unit (xyzt_units)"
         )
-    return scan, affine
+    return affine
 
 
 def _refuse_unknown_edges(scan: nib.Nifti1Image) -> None:
