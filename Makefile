@@ -27,8 +27,8 @@ demo: $(READY)  ## segment synthetic patients of three modalities: label maps, t
 demo-2d: $(READY)  ## recognise and segment synthetic 2D images of six modalities: masks, overlays, table in demo-2d/
 	$(BIN)/uniseg demo-2d demo-2d
 
-test: $(READY)  ## the tests that need minutes at most
-	$(BIN)/python -m pytest
+test: $(READY)  ## the tests that need minutes at most, in up to four processes
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4
 
 slow: $(READY)  ## the long tests too
 	$(BIN)/python -m pytest -m "slow or not slow"
