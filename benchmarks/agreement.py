@@ -16,7 +16,7 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.measure import machine
+from benchmarks.measure import machine, timed
 from uniseg_nets.bundle import bundle_folder
 from uniseg_nets.data import load_datalist
 from uniseg_nets.data.datalist import read_json
@@ -57,7 +57,7 @@ def main() -> None:
     print("| variant | voxels as accurate | Dice | change | largest change of a task | s |\n|---|---|---|---|---|---|")
     accurate: dict[str, list[NDArray[np.uint8]]] = {}
     baseline: dict[str, float] = {}
-    for name, settings in VARIANTS.items():
+    for name, settings in timed(VARIANTS).items():
         dice, equal, seconds = {}, [], 0.0
         for task in chosen:
             cases = members[task][: options.cases]

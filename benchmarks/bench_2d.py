@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from functools import partial
+from itertools import product
 
 import torch
 import transformers
@@ -18,12 +19,12 @@ from monai.bundle import ConfigParser
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.measure import alternating, machine
+from benchmarks.measure import alternating, machine, timed_precisions
 from uniseg_nets.bundle import bundle_folder
 from uniseg_nets.nets.esp_medsam import ESPMedSAM
 from uniseg_nets.pictures import with_picture_runtime
 
-RUNTIMES = (("torch", "fp32"), ("torch", "bf16"), ("openvino", "fp32"), ("openvino", "bf16"))
+RUNTIMES = ("torch", "openvino")
 MODALITY = "fundus"
 
 
@@ -62,7 +63,7 @@ def _table(
         for name, (network, more) in plain.items():
             contestants[f"{name}, torch fp32"] = partial(network, image, *more)
         for name, network in ours.items():
-            for choice in RUNTIMES:
+            for choice in product(RUNTIMES, timed_precisions()):
                 computed = with_picture_runtime(network, *choice)
                 contestants[f"{name}, {' '.join(choice)}"] = partial(computed, image, MODALITY)
         seconds = alternating(contestants, repeats)

@@ -30,7 +30,7 @@ from monai.bundle import ConfigParser
 from monai.data import DataLoader, Dataset, decollate_batch
 from monai.inferers import SlidingWindowInferer
 
-from benchmarks.measure import apart, machine
+from benchmarks.measure import apart, machine, timed
 from uniseg_nets import UniSeg
 from uniseg_nets.bundle import bundle_folder
 from uniseg_nets.checkpoints import read_weights
@@ -45,9 +45,9 @@ VARIANTS: dict[str, dict[str, Any] | None] = {
     "balanced, torch fp32": _TORCH,
     "balanced, torch bf16": {"runtime": "torch", "precision": "bf16"},
     "balanced, OpenVINO fp32": {"runtime": "openvino", "precision": "fp32"},
-    "balanced": {"runtime": "openvino", "precision": "bf16"},
-    "balanced, coarse pass": {"coarse_pass": _FAST["coarse_pass"], "runtime": "openvino", "precision": "bf16"},
-    "fast": {**_FAST, "runtime": "openvino", "precision": "bf16"},
+    "balanced": {"runtime": "openvino"},
+    "balanced, coarse pass": {"coarse_pass": _FAST["coarse_pass"], "runtime": "openvino"},
+    "fast": {**_FAST, "runtime": "openvino"},
     "fast, torch bf16": {**_FAST, "runtime": "torch", "precision": "bf16"},
 }
 NNUNET = {"nnU-Net v2": (), "nnU-Net v2, mirroring": ("--mirror",)}
@@ -153,7 +153,7 @@ def main() -> None:
     parser.add_argument("--tasks_file")
     parser.add_argument("--nnunet", help="interpreter of an environment with nnunetv2")
     options = parser.parse_args()
-    names = options.only.split(";") if options.only else [*VARIANTS, *(NNUNET if options.nnunet else ())]
+    names = options.only.split(";") if options.only else [*timed(VARIANTS), *(NNUNET if options.nnunet else ())]
     seconds: dict[str, list[tuple[float, ...]]] = {name: [] for name in names}
     peaks = dict.fromkeys(names, 0.0)
     for repetition in range(options.repetitions):

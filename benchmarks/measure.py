@@ -13,7 +13,9 @@ from typing import Any
 
 import torch
 
-__all__ = ["alternating", "apart", "machine", "print_ratios"]
+from uniseg_nets.runtimes.choose import settle
+
+__all__ = ["alternating", "apart", "machine", "print_ratios", "timed", "timed_precisions"]
 
 
 def alternating(contestants: Mapping[str, Callable[[], object]], repetitions: int = 5) -> dict[str, float]:
@@ -52,6 +54,18 @@ def apart(function: Callable[..., tuple[float, ...]], *arguments: Any) -> tuple[
         return receiver.recv()
     finally:
         process.join()
+
+
+def timed_precisions() -> tuple[str, ...]:
+    """``fp32``, and ``bf16`` where the processor has instructions for it; what it only imitates is not timed."""
+    _, bfloat16 = settle("torch", "auto", torch.device("cpu"))
+    return ("fp32", "bf16") if bfloat16 else ("fp32",)
+
+
+def timed(variants: Mapping[str, Any]) -> dict[str, Any]:
+    """The variants, name -> settings of the inference, whose precision is timed on this processor."""
+    precisions = (*timed_precisions(), "auto")
+    return {name: each for name, each in variants.items() if (each or {}).get("precision", "auto") in precisions}
 
 
 def machine() -> str:

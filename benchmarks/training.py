@@ -26,7 +26,7 @@ from monai.bundle import ConfigParser
 from monai.data import CacheDataset, Dataset
 from monai.utils import set_determinism
 
-from benchmarks.measure import apart
+from benchmarks.measure import apart, timed_precisions
 from benchmarks.multitask.data import ORGANS, write_organ
 from uniseg_nets import UniSeg
 from uniseg_nets.bundle import bundle_folder
@@ -135,9 +135,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name in PIPELINES:
             _row(name, apart(loading, name, options.patch, folder, options.batches))
-    for bfloat16 in (False, True):
-        name = f"network's step, {'bfloat16' if bfloat16 else 'float32'}"
-        _row(name, apart(stepping, options.patch, options.features, bfloat16, max(2, options.batches // 8)))
+    for precision in timed_precisions():
+        steps = max(2, options.batches // 8)
+        found = apart(stepping, options.patch, options.features, precision == "bf16", steps)
+        _row(f"network's step, {precision}", found)
 
 
 def _row(name: str, found: tuple[float, float, float]) -> None:

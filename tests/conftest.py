@@ -35,7 +35,7 @@ def table() -> TaskTable:
 @pytest.fixture(scope="session")
 def open_tasks() -> TaskTable:
     """The tasks of the openly licensed data sets."""
-    return load_task_table(Path(__file__).with_name("open_tasks.json"))
+    return load_task_table("open")
 
 
 @pytest.fixture(scope="session")

@@ -14,9 +14,10 @@ from monai.bundle import ConfigWorkflow, download, load
 
 from tests.running import run
 from tests.test_plan import AFFINE, write_case
-from uniseg_nets import UniSeg
+from uniseg_nets import Segmenter, UniSeg
 from uniseg_nets.bundle import bundle_folder
 from uniseg_nets.checkpoints import save_weights
+from uniseg_nets.plan import PlanOptions, plan_dataset
 
 SIZES = {"base_features": 4, "max_features": 8}
 SHORT = {"max_epochs": 1, "batches_per_epoch": 4, "val_interval": 1}
@@ -94,6 +95,11 @@ def test_from_data_to_a_packed_bundle_that_segments_elsewhere(copy, tmp_path, pl
         _check_label_map(tmp_path / folder, "new")
     first, *others = (nib.load(tmp_path / folder / "new.nii.gz").get_fdata() for folder in ("out", "out2", *own))
     assert all(np.array_equal(first, other) for other in others)
+    channels = [str(path) for path in sorted(_scans(tmp_path).glob("new_*.nii.gz"))]
+    assert np.array_equal(Segmenter(zoo / "two_values")(channels), first)
+    # A packed network knows its slot's task still: a further fine-tuning starts from it.
+    options = PlanOptions(weights=str(zoo / "two_values" / "models" / "model.pt"))
+    assert plan_dataset(tmp_path / "data", tmp_path / "again.json", options)["slot"] == 10
 
 
 def test_the_folds_make_an_ensemble_and_overlays_choose_what_learns(copy, tmp_path, planned):

@@ -9,14 +9,18 @@ import torch
 from ignite.engine import Events
 from monai.bundle import ConfigParser, ConfigWorkflow
 
-from tests.running import run
+from tests.conftest import SMALL
+from tests.running import run, run_on_two_ranks
 from uniseg_nets.bundle import bundle_folder
+from uniseg_nets.data import load_datalist
 from uniseg_nets.errors import root_cause
 from uniseg_nets.phantom import write_phantom_tasks
+from uniseg_nets.serve import make_label_app
 
 BUNDLES = ("uniseg_upstream", "uniseg_finetune", "unetr_prompt_tuning", "esp_medsam_2d")
 PATCH = [16, 64, 32]
 TINY = {"patch_size": PATCH, "network_def#base_features": 4, "network_def#max_features": 8}
+SMALL_NETWORK = {"patch_size": SMALL["patch_size"], "network_def#base_features": 8, "network_def#max_features": 16}
 SHORT = TINY | {"batches_per_task": 2, "num_workers": 0}
 # Without randomness of its own: what is drawn for a sample is the data set's matter.
 PLAIN = [{"_target_": "ResizeWithPadOrCropd", "keys": ["image", "label"], "spatial_size": PATCH}]
@@ -97,6 +101,17 @@ def test_a_short_training_without_validation_cases_leaves_its_weights(copy, unsp
     assert all(torch.equal(tensor, final[name]) for name, tensor in best.items())
 
 
+@pytest.mark.slow
+def test_two_processes_train_without_validation_cases_and_resume(copy, unsplit):
+    options = SHORT | {"dataset_dir": unsplit, "datalist": unsplit / "unsplit.json"}
+    configs = ["train.json", "small.json", "multi_gpu_train.json"]
+    run_on_two_ranks(copy, configs, max_epochs=1, **options)
+    state = torch.load(copy / "models" / "checkpoint_epoch=1.pt", weights_only=True)
+    assert len(state["random"]) == 2  # each process goes on with its own
+    log = run_on_two_ranks(copy, configs, max_epochs=2, resume=True, **options)
+    assert log.count("resuming after epoch 1") == 2 and (copy / "models" / "checkpoint_epoch=2.pt").is_file()
+
+
 def test_fine_tuning_on_all_folds_holds_no_case_out(tmp_path, unsplit):
     root = bundle_folder("uniseg_finetune")
     options = SHORT | {"fold": "all", "max_epochs": 1, "cache_dir": str(tmp_path / "cache")}
@@ -117,6 +132,22 @@ def test_fine_tuning_takes_the_length_of_an_epoch_by_either_name(unsplit, overla
     root = bundle_folder("uniseg_finetune")
     workflow = training(root, unsplit, *overlays, str(unsplit / "plan.json"), **TINY, **{name: 7})
     assert len(part(workflow, "train#sampler")) == part(workflow, "lr_scheduler").steps_per_epoch == 7
+
+
+def test_an_annotation_server_trains_its_weights_again_and_again(bundle, data, tmp_path, small_weights):
+    (tmp_path / "sample").mkdir()
+    (tmp_path / "sample" / "main.py").touch()
+    root = make_label_app(tmp_path / "app", bundle, weights=small_weights, sample_app=tmp_path / "sample")
+    model = root / "models" / "model.pt"
+    handlers = json.loads((root / "configs" / "train.json").read_text())["train"]["handlers"]
+    loader = {"_target_": "CheckpointLoader", "load_path": str(model), "load_dict": {"model": "$@network"}}
+    cases = load_datalist(data / "datalist.json", "training", data)
+    options = SHORT | SMALL_NETWORK | {"label_values": "task", "device": "cpu", "train#handlers": [loader, *handlers]}
+    options |= {"train#trainer#max_epochs": 1, "train#dataset#data": cases[:1], "validate#dataset#data": []}
+    for _ in range(2):  # as the server calls it; the loader is the server's
+        before = model.read_bytes()
+        training(root, data, **options).run()
+        assert model.read_bytes() != before
 
 
 # What trains in each bundle, and writes checkpoints.
@@ -170,6 +201,14 @@ def test_a_training_computes_in_bfloat16_where_the_processor_has_it(name, has, m
     with pytest.raises(RuntimeError) as refused:
         parser.get_parsed_content("train#inferer")
     assert "bfloat16='float16': expected True, False or auto" in root_cause(refused.value)
+
+
+def test_no_configuration_insists_on_bfloat16(bundle):
+    project = Path(__file__).parents[1]
+    configs = [*bundle.parent.glob("*/configs/*.json"), *project.glob("benchmarks/**/*.json")]
+    assert len(configs) > 40
+    for config in configs:
+        assert json.loads(config.read_text()).get("bfloat16", "auto") == "auto", config
 
 
 @pytest.mark.parametrize("name", BUNDLES)

@@ -40,6 +40,14 @@ def test_sizes_are_read_from_the_tensors(ours, official):
     assert "official layout, 115 tensors" in str(read_weights(official))
 
 
+@pytest.mark.parametrize("sizes", [{"out_channels": 3}, {"num_tasks": 5}, {"in_channels": [1, 3]}])
+def test_other_sizes_are_read_from_the_tensors_too(sizes, tmp_path):
+    save_weights(UniSeg(**SMALL, **sizes).state_dict(), tmp_path / "a.pt")
+    convert(tmp_path / "a.pt", tmp_path / "official.pt", to_official=True)
+    for name in ("a.pt", "official.pt"):
+        assert sizes.items() <= read_weights(tmp_path / name).sizes.items()
+
+
 def test_conversion_there_and_back_is_bit_exact(ours, official, tmp_path):
     convert(official, tmp_path / "again.pt")
     first, again = read_weights(ours).state, read_weights(tmp_path / "again.pt").state

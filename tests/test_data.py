@@ -63,6 +63,23 @@ def test_dicom_folders_are_cases(tmp_path):
     assert names(find_cases(tmp_path / "p1")) == ["p1"]
 
 
+def test_a_disc_with_its_index_is_one_case(tmp_path):
+    touch(tmp_path, "disc/AUTORUN.INF", "disc/DICOMDIR", "disc/DICOM/S1/IM1.dcm", "disc/DICOM/S2/IM1.dcm")
+    for source in (tmp_path, tmp_path / "disc"):
+        (case,) = find_cases(source)
+        assert case == {"name": "disc", "image": [str(tmp_path / "disc")]}
+
+
+def test_stray_files_hide_no_dicom_series(tmp_path):
+    touch(tmp_path, "p1/A.TXT", "p1/B.INF", "p1/C.EXE", "p1/IM1.dcm")
+    assert names(find_cases(tmp_path)) == ["p1"]
+
+
+def test_a_dicom_file_beside_nifti_scans_hides_none_of_them(tmp_path, caplog):
+    touch(tmp_path, "a.dcm", "a.nii.gz", "b.nii.gz")
+    assert names(find_cases(tmp_path)) == ["a", "b"] and "skipped 1 files that are no scans: a.dcm" in caplog.text
+
+
 def test_results_inside_the_folder_are_no_scans(tmp_path):
     touch(tmp_path, "a.nii.gz", "results/a.nii.gz", "results/a.json")
     assert names(find_cases(tmp_path, tmp_path / "results")) == ["a"]
@@ -140,6 +157,25 @@ def test_a_datalist_entry_without_image_is_named(tmp_path):
         load_datalist(path, "training")
 
 
+def test_an_earlier_run_s_output_among_the_scans_is_not_segmented(tmp_path):
+    record = json.dumps({"versions": {"uniseg_nets": "0"}, "label_map": "a.nii.gz"})
+    touch(tmp_path, "in/a_0000.nii.gz", "in/out/a.nii.gz", "in/out/a.dcm", "in/out/report/a.png", "in/b.nii.gz")
+    (tmp_path / "in" / "out" / "a.json").write_text(record)
+    (tmp_path / "in" / "b.json").write_text('{"RepetitionTime": 2}')  # a user's own
+    assert names(find_cases(tmp_path / "in", tmp_path / "new")) == ["a", "b"]
+
+
+def test_relative_paths_are_those_of_the_working_directory_at_the_time(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    touch(tmp_path, "in/a.nii.gz")
+    (tmp_path / "in.json").write_text('{"training": [{"image": "in/a.nii.gz"}]}')
+    expected = str(tmp_path / "in" / "a.nii.gz")
+    for source in ("in", "in/a.nii.gz", "in.json"):
+        (case,) = find_cases(source)
+        assert case["image"] == [expected]
+    assert load_datalist("in.json", "training", ".")[0]["image"] == expected
+
+
 def test_a_guarded_case_that_fails_becomes_its_message():
     def transform(case):
         if case["name"] == "bad":
@@ -154,6 +190,16 @@ def test_a_guarded_case_that_fails_becomes_its_message():
 def test_cases_are_sorted_as_people_count(tmp_path):
     touch(tmp_path, *(f"case{i}.nii.gz" for i in np.random.default_rng(0).permutation(12)))
     assert names(find_cases(tmp_path)) == [f"case{i}" for i in range(12)]
+
+
+def test_cases_of_a_datalist_that_name_no_task_get_the_one_that_is_given(tmp_path):
+    path = tmp_path / "datalist.json"
+    path.write_text(json.dumps({"validation": [{"image": "a.nii.gz"}, {"image": "b.nii.gz", "task": "lung"}]}))
+    assert [case["task"] for case in load_datalist(path, "validation", task="liver")] == ["liver", "lung"]
+    assert [case["task"] for case in load_datalist(path, "validation", task=0)] == [0, "lung"]
+    with pytest.raises(ValueError, match=r'datalist.json: no task for a: add "task" to each case, or give --task'):
+        load_datalist(path, "validation", task=["liver", "lung"])
+    assert "task" not in load_datalist(path, "validation")[0]
 
 
 def test_one_channel_is_written_as_a_string_and_several_as_a_list(tmp_path, table):

@@ -8,13 +8,17 @@ import nibabel as nib
 import numpy as np
 import pydicom
 import pytest
+import torch
+from monai.data import MetaTensor
 from pydicom.uid import generate_uid
 
+from tests.dicom_files import write_series
 from uniseg_nets.bundle import run_bundle
 from uniseg_nets.dicom.codes import category_and_type
 from uniseg_nets.dicom.segmentation import write_dicom_seg
-from uniseg_nets.transforms import LoadCase
-from uniseg_nets.transforms.load import dicom_series
+from uniseg_nets.series import dicom_series
+from uniseg_nets.transforms import LoadCase, SaveLabelMapd
+from uniseg_nets.transforms.export import read_label_map
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +76,38 @@ def test_a_label_map_of_another_grid_or_without_foreground_is_refused(study, tmp
     with pytest.raises(ValueError, match="does not lie on the grid"):
         write_dicom_seg(label[:-1] + 1, affine, series, {1: "liver"}, tmp_path / "a.dcm")
     assert not (tmp_path / "a.dcm").exists()
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_label_map_half_a_voxel_beside_its_series_is_refused(study, tmp_path, axis):
+    image = LoadCase(["CT"])(study)
+    affine = image.affine.numpy().copy()
+    affine[:3, 3] += affine[:3, axis] / 2
+    label = np.ones(image.shape[1:], np.uint8)
+    with pytest.raises(ValueError, match="does not lie on the grid"):
+        write_dicom_seg(label, affine, dicom_series(study, "CT"), {1: "liver"}, tmp_path / "a.dcm")
+
+
+def test_a_label_map_of_a_tilted_scan_is_sheared_as_the_scan_and_so_is_its_segmentation(tmp_path, table):
+    step = np.array([0, 0.7, 1.9])
+    common = {"PatientID": "t", "PatientName": "t", "PatientBirthDate": "", "PatientSex": "", "AccessionNumber": ""}
+    study = {"StudyID": "1", "StudyDate": "20200101", "StudyTime": "120000", "ReferringPhysicianName": ""}
+    write_series(tmp_path / "scan", "CT", np.full((16, 12, 5), 1000), step=step, **common, **study)
+    image = LoadCase(["CT"])(tmp_path / "scan")
+    label = torch.zeros(image.shape, dtype=torch.uint8)
+    label[0, 3:6, 2:9, 1:4] = 11
+    saver = SaveLabelMapd("pred", tmp_path, table, "spleen")
+    saver({"name": "scan", "pred": MetaTensor(label, meta=image.meta)})
+    found, _, _ = read_label_map(tmp_path, "scan")
+    np.testing.assert_allclose(found.affine, image.affine, atol=1e-5)
+    assert found.affine[1, 2] == pytest.approx(-0.7)
+    series = dicom_series(tmp_path / "scan", "CT")
+    write_dicom_seg(found[0].numpy(), found.affine.numpy(), series, {11: "spleen"}, tmp_path / "seg.dcm")
+    frames = pydicom.dcmread(tmp_path / "seg.dcm").PerFrameFunctionalGroupsSequence
+    places = [np.array(frame.PlanePositionSequence[0].ImagePositionPatient, dtype=float) for frame in frames]
+    np.testing.assert_allclose(
+        sorted(places, key=lambda place: place[2]), [z * step - (10, 20, -30) for z in (1, 2, 3)]
+    )
 
 
 def test_a_series_without_identifiers_is_refused_and_says_why(test_data, tmp_path):

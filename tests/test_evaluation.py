@@ -1,100 +1,150 @@
-"""What an evaluation hands on: to experiment tracking, and to a federation whose server sends the weights."""
-
 import json
+import re
 
+import nibabel as nib
 import numpy as np
 import pytest
-import torch
-from ignite.engine import Events
-from monai.bundle import ConfigWorkflow
-from monai.fl.client import MonaiAlgo
-from monai.fl.utils.exchange_object import ExchangeObject
+from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 
-from tests.test_plan import write_case
-from uniseg_nets import UniSeg
-from uniseg_nets.bundle import bundle_folder
-from uniseg_nets.checkpoints import save_weights
-from uniseg_nets.phantom import write_phantom_tasks
+from uniseg_nets.engines import CasesFailedError
+from uniseg_nets.files import write_csv, write_json
+from uniseg_nets.reports import Report
+from uniseg_nets.reports.run import report_case
 
-PATCH = [32, 64, 64]
-TINY = {"patch_size": PATCH, "network_def#base_features": 4, "network_def#max_features": 8, "num_workers": 0}
-CONFIGS = ["train.json", "evaluate.json"]
+AFFINE = np.diag([1.5, 1.0, 2.0, 1.0])
+AFFINE[:3, 3] = (-10, 5, 30)
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory, table):
-    folder = tmp_path_factory.mktemp("data")
-    write_phantom_tasks(folder, [table.one("prostate")], 0, validation=2)
-    return folder
+def spleen():
+    volume = np.zeros((12, 14, 9), dtype=np.uint8)
+    volume[2:7, 3:9, 1:5] = 11
+    return volume
 
 
-def weights(seed, path):
-    torch.manual_seed(seed)
-    network = UniSeg(base_features=4, max_features=8, patch_size=PATCH)
-    save_weights(network.state_dict(), path)
-    return network.state_dict()
+def turned(array, codes):
+    """The same voxels stored in another orientation, and their affine."""
+    image = nib.Nifti1Image(array, AFFINE)
+    image = image.as_reoriented(ornt_transform(io_orientation(AFFINE), axcodes2ornt(codes)))
+    return np.asarray(image.dataobj), image.affine
 
 
-KEPT = []
+@pytest.fixture
+def report(write_scan, tmp_path, table):
+    """A report on maps found on one case each, given as pairs of arrays with affines: found, reference."""
+
+    def make(**pairs):
+        cases = []
+        for name, (found, reference) in pairs.items():
+            write_scan(f"maps/spleen/{name}.nii.gz", *found)
+            label = str(write_scan(f"{name}.nii.gz", *reference))
+            cases.append({"name": name, "task": "spleen", "image": label, "label": label})
+        return Report(cases, tmp_path / "maps", tmp_path / "out", table, values="global", worst=0)
+
+    return make
 
 
-class Tracker:
-    """Stands for MLflow's handler: keeps the metrics that are there when an epoch ends."""
-
-    def attach(self, engine):
-        engine.add_event_handler(Events.EPOCH_COMPLETED, lambda: KEPT.append(dict(engine.state.metrics)))
+GOOD = (spleen(), AFFINE)
 
 
-TRACKING = {
-    "handlers_id": {"validator": {"id": "validate#evaluator", "handlers": "validate#handlers"}},
-    "configs": {"validator": {"_target_": "tests.test_evaluation.Tracker"}, "save_execute_config": False},
-}
+@pytest.mark.parametrize("codes", ["LPS", "SAR", "PIR", "ILA"])
+def test_a_reference_that_is_stored_in_another_orientation_is_the_same_reference(report, codes):
+    (row,) = report(a=(GOOD, turned(spleen(), codes))).write()
+    assert (row["dice"], row["hd95_mm"]) == (1, 0)
+    moved = np.roll(spleen(), 2, axis=0)
+    (row,) = report(a=((moved, AFFINE), turned(spleen(), codes))).write()
+    assert row["dice"] == pytest.approx(2 * 3 / 10) and row["hd95_mm"] == pytest.approx(3)
 
 
-def test_an_evaluation_hands_its_mean_dice_to_experiment_tracking(bundle, data, tmp_path):
-    weights(0, tmp_path / "model.pt")
-    options = {"bundle_root": str(bundle), "dataset_dir": str(data), "output_dir": str(tmp_path / "out"), **TINY}
-    files = [str(bundle / "configs" / name) for name in CONFIGS]
-    workflow = ConfigWorkflow(
-        files,
-        workflow_type="train",
-        logging_file=False,
-        tracking=TRACKING,
-        weights=str(tmp_path / "model.pt"),
-        **options,
-    )
-    workflow.initialize()
-    KEPT.clear()
-    workflow.run()
-    rows = (tmp_path / "out" / "summary.csv").read_text().splitlines()
-    dice = [float(row.split(",")[rows[0].split(",").index("dice")]) for row in rows[1:]]
-    assert [kept["val_mean_dice"] for kept in KEPT] == [pytest.approx(np.mean(dice), abs=1e-3)]
+def shifted(mm):
+    affine = AFFINE.copy()
+    affine[0, 3] += mm
+    return affine
 
 
-def test_in_a_federation_the_server_s_weights_are_evaluated_round_by_round(bundle, data, tmp_path):
-    own = {"dataset_dir": str(data), "output_dir": str(tmp_path / "out"), "weights": None, **TINY}
-    client = MonaiAlgo(str(bundle), config_train_filename=None, eval_kwargs=own)
-    client.initialize()
-    maps = []
-    for seed in (0, 1):
-        state = weights(seed, tmp_path / f"{seed}.pt")
-        found = client.evaluate(ExchangeObject(weights=state))
-        assert set(found.metrics) == {"val_mean_dice"}
-        maps.append((tmp_path / "out" / "label_maps" / "prostate" / "prostate_0000.nii.gz").read_bytes())
-    assert maps[0] != maps[1]
+@pytest.mark.parametrize(
+    "reference",
+    [
+        (spleen(), shifted(1.5)),
+        (spleen(), AFFINE * [1.02, 1, 1, 1]),
+        (np.pad(spleen(), [(0, 1), (0, 0), (0, 0)]), AFFINE),
+        (spleen(), np.diag([1.5, -1.0, 2.0, 1.0])),
+    ],
+    ids=["moved", "stretched", "larger", "mirrored about another place"],
+)
+def test_a_reference_on_another_grid_is_left_out_by_name_and_the_others_are_compared(report, reference, caplog):
+    made = report(bad=(GOOD, reference), good=(GOOD, GOOD))
+    (row,) = made.write()
+    assert (row["cases"], row["dice"]) == (1, 1)
+    assert list(made.faults) == ["bad"] and "bad.nii.gz" in made.faults["bad"] and "another grid" in made.faults["bad"]
+    assert "case bad left out of the report" in caplog.text
 
 
-def test_a_bundle_s_federated_evaluation_needs_no_weights_of_its_own(tmp_path):
-    write_case(tmp_path / "data", "patient", seed=0, size=(40, 50, 30))
-    scan = {"image": ["data/patient/t1.nii.gz", "data/patient/t2.nii.gz"], "label": "data/patient/seg.nii.gz"}
-    entry = {"name": "own", "channels": ["T1", "T2"], "spacing": [2, 2, 2], "classes": ["a", "b"], "values": [50, 100]}
-    cases = [{"name": "patient", "task": "own", "fold": 0, **scan}]
-    (tmp_path / "plan.json").write_text(json.dumps({"task_entry": entry, "data": cases}))
-    root = bundle_folder("uniseg_finetune")
-    own = {"dataset_dir": str(tmp_path), "output_dir": str(tmp_path / "out"), "weights": None, **TINY}
-    configs = [root / "configs" / "train.json", tmp_path / "plan.json", root / "configs" / "evaluate.json"]
-    files = list(map(str, configs))
-    client = MonaiAlgo(str(root), config_train_filename=None, config_evaluate_filename=files, eval_kwargs=own)
-    client.initialize()
-    state = client.eval_workflow.parser.get_parsed_content("network_def").state_dict()
-    assert set(client.evaluate(ExchangeObject(weights=state)).metrics) == {"val_mean_dice"}
+def with_value(value, dtype):
+    volume = spleen().astype(dtype)
+    volume[0, 0, 0] = value
+    return volume, AFFINE
+
+
+@pytest.mark.parametrize(
+    ("reference", "message"),
+    [
+        (with_value(256, np.int16), r"holds \[256.0\]: labels are whole numbers from 0 to 255"),
+        (with_value(267, np.int16), r"holds \[267.0\]"),
+        (with_value(-1, np.int16), r"holds \[-1.0\]"),
+        (with_value(11.5, np.float32), r"holds \[11.5\]"),
+        (with_value(np.nan, np.float32), r"holds \[nan\]"),
+        (with_value(12, np.uint8), r"holds values \[12\]"),
+        ((np.stack([spleen()] * 2, axis=-1), AFFINE), "has 2 channels, expected one"),
+    ],
+)
+def test_a_reference_whose_values_would_be_changed_is_left_out_by_name(report, reference, message):
+    made = report(bad=(GOOD, reference))
+    assert made.write() == [] and list(made.faults) == ["bad"]
+    assert re.search(message, made.faults["bad"]) and "bad.nii.gz" in made.faults["bad"]
+
+
+def test_volumes_of_a_sheared_scan_are_those_of_its_voxels(report, write_scan, tmp_path):
+    sheared = AFFINE.copy()
+    sheared[1, 2] = 1.2  # slices shifted along y, as with a tilted gantry
+    made = report(a=((spleen(), sheared), (spleen(), sheared)))
+    made.write()
+    (row,) = json.loads((tmp_path / "out" / "cases.json").read_text())
+    assert row["volume_ml"] == row["reference_ml"] == pytest.approx(5 * 6 * 4 * 1.5 * 1.0 * 2.0 / 1000)
+    write_scan("run/a.nii.gz", spleen(), sheared)
+    write_json(tmp_path / "run" / "a.json", {"task": "spleen", "labels": {"0": "background", "11": "spleen"}})
+    (row,) = report_case("a", str(write_scan("scan.nii.gz", spleen(), sheared)), tmp_path / "run")
+    assert row["volume_ml"] == pytest.approx(0.36)
+
+
+def test_an_evaluation_with_a_bad_reference_says_so_after_the_report_is_written(report, tmp_path):
+    class Evaluator:
+        def run(self):
+            raise CasesFailedError({"unread": "no file"}, 3)
+
+    made = report(bad=(GOOD, (spleen(), shifted(9))), good=(GOOD, GOOD))
+    with pytest.raises(CasesFailedError, match=r"(?s)unread: no file.*bad: .*another grid"):
+        made.after(Evaluator())
+    assert (tmp_path / "out" / "summary.csv").is_file()
+
+
+def test_voxels_that_hold_no_number_put_none_into_the_statistics(write_scan, tmp_path):
+    image = np.full(spleen().shape, 50, dtype=np.float32)
+    image[2, 3, 1] = np.nan
+    write_scan("run/a.nii.gz", spleen(), AFFINE)
+    write_json(tmp_path / "run" / "a.json", {"task": "spleen", "labels": {"0": "background", "11": "spleen"}})
+    (row,) = report_case("a", str(write_scan("scan.nii.gz", image, AFFINE)), tmp_path / "run")
+    assert (row["mean"], row["deviation"], row["voxels"]) == (50, 0, 120)
+
+
+def test_json_has_no_nan(tmp_path):
+    write_json(tmp_path / "a.json", {"a": [float("nan"), 1.5], "b": {"c": float("inf")}})
+    assert json.loads((tmp_path / "a.json").read_text(), parse_constant=pytest.fail) == {
+        "a": [None, 1.5],
+        "b": {"c": None},
+    }
+
+
+@pytest.mark.parametrize("name", ["=cmd()", "+1", "-2", "@sum(a1)"])
+def test_a_case_s_name_is_no_formula_in_a_table(tmp_path, name):
+    write_csv(tmp_path / "a.csv", [{"case": name, "change": -1.5}])
+    assert (tmp_path / "a.csv").read_text().splitlines()[1] == f"'{name},-1.5"

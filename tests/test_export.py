@@ -1,3 +1,4 @@
+import gzip
 import json
 import os
 
@@ -92,6 +93,16 @@ def test_global_values_are_those_of_the_union(table, write_scan):
     assert case["pred"].unique().tolist() == [0, 7, 8]
 
 
+@pytest.mark.parametrize("where", [(0, 5, 5, 5), (1, 5, 5, 5)])
+def test_scores_that_are_no_numbers_are_no_background(table, write_scan, where):
+    scan = write_scan("a.nii.gz", np.ones((20, 20, 20), dtype=np.float32), np.diag([1.5, 1.5, 3, 1]))
+    case = PreprocessCased("image", table, "spleen")(LoadCased("image")({"image": scan}))
+    scores = torch.zeros(2, *case["image"].shape[1:])
+    scores[where] = torch.nan
+    with pytest.raises(ValueError, match=r"scores are no numbers.*precision fp32"):
+        LabelMapd("pred", table, "spleen")({**case, "pred": scores})
+
+
 def test_in_a_merged_map_the_later_task_counts(table, write_scan):
     scan = write_scan("a.nii.gz", np.ones((20, 20, 20), dtype=np.float32), np.diag([1.5, 1.5, 3, 1]))
     case = PreprocessCased("image", table, "all_ct")(LoadCased("image")({"image": scan}))
@@ -127,6 +138,48 @@ def test_a_result_never_overwrites_its_own_scan(table, prostate, write_scan, tmp
     assert scan.read_bytes() == before
 
 
+@pytest.mark.parametrize("kind", ["symbolic", "hard"])
+def test_a_result_never_overwrites_its_scan_through_a_link(table, prostate, write_scan, tmp_path, kind):
+    scan = write_scan("scan.nii.gz", prostate.image[0], prostate.affine)
+    before = scan.read_bytes()
+    case = there_and_back(table, "prostate", scan, write_scan("l.nii.gz", prostate.label, prostate.affine))
+    (tmp_path / "out").mkdir()
+    link = tmp_path / "out" / "case.nii.gz"
+    link.symlink_to(scan) if kind == "symbolic" else link.hardlink_to(scan)
+    with pytest.raises(ValueError, match="would overwrite its own image"):
+        SaveLabelMapd("pred", tmp_path / "out", table, "prostate")(case)
+    assert scan.read_bytes() == before
+
+
+def test_what_a_header_says_of_the_patient_stays_in_the_scan(table, prostate, write_scan, tmp_path):
+    image = nib.Nifti1Image(prostate.image[0], prostate.affine)
+    image.header.extensions.append(nib.nifti1.Nifti1Extension("comment", b"Test^Patient"))
+    for field in ("descrip", "db_name", "aux_file", "intent_name"):
+        image.header[field] = b"Test^Patient"
+    nib.save(image, tmp_path / "a.nii.gz")
+    label = write_scan("l.nii.gz", prostate.label, prostate.affine)
+    SaveLabelMapd("pred", tmp_path / "out", table, "prostate")(
+        there_and_back(table, "prostate", tmp_path / "a.nii.gz", label)
+    )
+    content = gzip.decompress((tmp_path / "out" / "case.nii.gz").read_bytes())
+    assert b"Patient" not in content and len(nib.load(tmp_path / "out" / "case.nii.gz").header.extensions) == 0
+
+
+def test_a_result_of_which_a_file_is_gone_is_not_finished(table, prostate, write_scan, tmp_path):
+    scan = write_scan("a.nii.gz", prostate.image[0], prostate.affine)
+    saver = SaveLabelMapd("pred", tmp_path / "out", table, "prostate")
+    saver(there_and_back(table, "prostate", scan, write_scan("l.nii.gz", prostate.label, prostate.affine)))
+    cases = [{"name": "case", "image": [str(scan)]}]
+    assert saver.unfinished(cases) == []
+    content = (tmp_path / "out" / "case.nii.gz").read_bytes()
+    (tmp_path / "out" / "case.nii.gz").unlink()
+    assert saver.unfinished(cases) == cases
+    (tmp_path / "out" / "case.nii.gz").write_bytes(content)
+    (tmp_path / "out" / "case.json").unlink()
+    with pytest.raises(ValueError, match="of which no record of this package tells where it comes from"):
+        saver.unfinished(cases)
+
+
 def test_only_results_of_the_same_run_count_as_finished(table, prostate, write_scan, tmp_path):
     scan = write_scan("a.nii.gz", prostate.image[0], prostate.affine)
     case = there_and_back(table, "prostate", scan, write_scan("l.nii.gz", prostate.label, prostate.affine))
@@ -138,7 +191,8 @@ def test_only_results_of_the_same_run_count_as_finished(table, prostate, write_s
     assert left() == ["case", "other"]
     SaveLabelMapd("pred", tmp_path / "out", table, "prostate")(case)
     assert left() == ["other"]
-    assert left(task="spleen") == ["case", "other"]
+    with pytest.raises(ValueError, match="result for task prostate, not spleen"):
+        left(task="spleen")
     assert left(about={"mirror": True}) == ["case", "other"]
     later = (tmp_path / "out" / "case.json").stat().st_mtime + 10
     os.utime(scan, (later, later))

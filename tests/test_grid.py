@@ -7,7 +7,7 @@ from nibabel.affines import apply_affine
 from nibabel.orientations import apply_orientation, axcodes2ornt, inv_ornt_aff, ornt_transform
 from scipy.spatial.transform import Rotation
 
-from uniseg_nets.transforms.grid import Grid, bounding_box
+from uniseg_nets.transforms.grid import Grid, bounding_box, same_grid
 
 SPACING = (3.0, 1.5, 1.5)
 
@@ -80,7 +80,10 @@ def test_an_oblique_scan_goes_to_its_nearest_axes():
     assert sorted(grid.flips) == [-2, -1]
 
 
-@pytest.mark.parametrize(("zooms", "axis"), [((1, 1, 4), 0), ((1, 4, 1), 1), ((1, 1, 2.9), None), ((1, 4, 4), None)])
+@pytest.mark.parametrize(
+    ("zooms", "axis"),
+    [((1, 1, 4), 0), ((1, 4, 1), 1), ((1, 1, 2.9), None), ((1, 1, 3), None), ((1, 1, 3.01), 0), ((1, 4, 4), None)],
+)
 def test_the_coarse_axis_is_that_of_an_anisotropic_scan(zooms, axis):
     shape, affine = oriented("RAS", zooms=zooms)
     assert Grid(shape, affine, (1.0, 1.0, 1.0)).coarse_axis == axis
@@ -101,6 +104,20 @@ def test_an_affine_without_volume_is_refused(affine):
 def test_a_size_of_zero_is_refused():
     with pytest.raises(ValueError, match=r"size \(x, y, z\) \(4, 0, 4\)"):
         Grid((4, 0, 4), np.eye(4), SPACING)
+
+
+@pytest.mark.parametrize(("edge", "same"), [(0.709, False), (0.7001, True), (0.70001, True)])
+def test_two_grids_are_one_where_the_last_voxel_lies_at_one_place(edge, same):
+    one, other = np.diag([0.7, 0.7, 3, 1]), np.diag([edge, 0.7, 3, 1])
+    assert same_grid(one, other, (512, 512, 40)) is same
+    assert same_grid(one, other, (4, 4, 4))
+
+
+@pytest.mark.parametrize(("moved", "same"), [(0.05, True), (0.1, False)])
+def test_an_origin_may_be_rounded_but_not_moved(moved, same):
+    other = np.diag([0.7, 0.7, 3, 1])
+    other[2, 3] = moved
+    assert same_grid(np.diag([0.7, 0.7, 3, 1]), other, (512, 512, 40)) is same
 
 
 def test_bounding_box_of_nothing_is_none():

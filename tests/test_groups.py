@@ -1,7 +1,15 @@
 import numpy as np
 import pytest
 
-from uniseg_nets.data.groups import draw_folds, group_of, hold_out, patients_of, refuse_divided
+from uniseg_nets.data.groups import (
+    draw_folds,
+    group_of,
+    guess_pattern,
+    hold_out,
+    patients_of,
+    refuse_divided,
+    shared_beginnings,
+)
 
 FRAMES = [f"patient{index:03d}_frame{frame}" for index in range(7) for frame in range(1 + index % 3)]
 
@@ -41,6 +49,13 @@ def test_folds_without_groups_are_dealt_in_the_order_drawn():
     assert draw_folds([f"case{index}" for index in range(11)], 4, seed=3) == [wanted[index] for index in range(11)]
 
 
+def test_five_cases_make_folds_of_three_and_two_that_the_seed_draws():
+    names = [f"case{index}" for index in range(5)]
+    drawn = [draw_folds(names, 2, seed) for seed in range(20)]
+    assert all(sorted(np.bincount(folds)) == [2, 3] for folds in drawn)
+    assert len({tuple(folds) for folds in drawn}) > 5
+
+
 @pytest.mark.parametrize("folds", [0, 1, 8])
 def test_a_number_of_folds_that_cannot_be_is_refused(folds):
     with pytest.raises(ValueError, match=f"{folds} folds of 7 patients: expected at least 2"):
@@ -70,3 +85,23 @@ def test_a_patient_on_two_sides_is_named_with_its_cases():
     with pytest.raises(ValueError, match=r"split.json puts 1 patient.*\n  p1: p1_ED in training, p1_ES in validation"):
         refuse_divided(cases, "split.json")
     refuse_divided([("p1_ED", "p1", "training"), ("p1_ES", "p1", "training")], "split.json")
+
+
+@pytest.mark.parametrize(
+    ("names", "pattern"),
+    [
+        (["patient001_frame01", "patient001_frame12", "patient002_frame01"], "patient"),
+        (["sub-A1_ses-1", "sub-A1_ses-2", "sub-B2_ses-1"], "sub-"),
+        (["patient001", "patient002"], None),  # one case each: nothing to put together
+        (["patient001_a", "patient001_b", "case3"], None),  # not all follow it
+    ],
+)
+def test_usual_names_of_patients_are_known(names, pattern):
+    found = guess_pattern(names)
+    assert (found is None) if pattern is None else (pattern in found and len(set(patients_of(names, found))) == 2)
+
+
+def test_names_that_differ_in_their_last_part_alone_are_noticed():
+    names = ["SC-1_ED", "SC-1_ES", "SC-2_ED", "SC-2_ES", "SC-3_ED", "SC-4_ES"]
+    assert shared_beginnings(names) == {"SC-1": ["SC-1_ED", "SC-1_ES"], "SC-2": ["SC-2_ED", "SC-2_ES"]}
+    assert shared_beginnings([f"liver_{index}" for index in range(9)]) == {}

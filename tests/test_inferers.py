@@ -6,6 +6,7 @@ from scipy.ndimage import gaussian_filter
 
 from uniseg_nets import UniSeg
 from uniseg_nets.inferers import UniSegInferer
+from uniseg_nets.tasks import TaskTable
 from uniseg_nets.windows import gaussian_window, pad_to, window_starts
 
 ROI = (32, 64, 64)
@@ -61,6 +62,27 @@ def test_mirroring_is_the_mean_over_eight_flips(table, network):
         scores = [torch.softmax(network(x.flip(a), 6), dim=1)[:, :2].flip(a) for a in axes]
     found = UniSegInferer(table, "spleen", ROI, mirror=True)(x, network)
     torch.testing.assert_close(found, torch.stack(scores).mean(0), atol=1e-5, rtol=1e-4)
+
+
+def sided(**more):
+    entry = {"name": "kidneys", "channels": ["CT"], "spacing": [3, 1.5, 1.5], "classes": ["left_kidney"]}
+    return TaskTable([{**entry, **more}])
+
+
+def test_an_axis_whose_sides_are_classes_is_not_mirrored(network):
+    x = torch.randn(1, 1, *ROI)
+    with torch.no_grad():
+        scores = [torch.softmax(network(x.flip(a), 0), dim=1)[:, :2].flip(a) for a in [(), (2,), (3,), (2, 3)]]
+    found = UniSegInferer(sided(mirror_axes=[0, 1]), "kidneys", ROI, mirror=True)(x, network)
+    torch.testing.assert_close(found, torch.stack(scores).mean(0), atol=1e-5, rtol=1e-4)
+
+
+def test_scans_in_acquisition_order_are_not_turned_to_the_stored_direction(network):
+    x = torch.randn(1, 1, 40, 70, 65)
+    affine = torch.diag(torch.tensor([-1.0, -1, 1, 1], dtype=torch.float64))
+    inferer = UniSegInferer(sided(axes="acquisition"), "kidneys", ROI, mirror=True)
+    with_header = inferer(MetaTensor(x, meta={"original_affine": affine}), network)
+    torch.testing.assert_close(with_header, inferer(x, network))
 
 
 def test_merged_tasks_share_the_encoder_and_equal_single_ones(table, network):

@@ -40,6 +40,23 @@ def test_a_box_holds_its_structure_and_little_more(organs, scale):
             assert first - low <= 2.5 * stride * scale and high - last <= 2.5 * stride * scale
 
 
+def test_what_is_no_number_to_the_coarse_look_is_looked_at_closely(organs):
+    volume = scan(A)
+    volume[..., 60, 128, 128] = torch.nan
+    (_, _, (_, last)), *_ = find_boxes(volume, BrightNetwork(), list(organs), ROI, 1)
+    assert last > 128
+
+
+@pytest.mark.parametrize("scale", [1.5, 2])
+def test_a_scan_that_is_smaller_than_a_window_when_scaled_keeps_its_boxes_in_place(organs, scale):
+    volume = scan(A)[..., :40, :80, :80]
+    box, *others = find_boxes(volume, BrightNetwork(), list(organs), ROI, scale)
+    assert others == [None, None]
+    for (low, high), (first, last), stride, n in zip(box, A, (2, 4, 4), (40, 80, 80)):
+        assert 0 <= low <= first and last <= high <= n
+        assert first - low <= 2.5 * stride * scale and high - last <= 2.5 * stride * scale
+
+
 def test_boxes_are_joined_where_one_window_holds_them():
     regions = join_boxes([A, None, C, B], SIZE, ROI, 0.5)
     assert sorted(region.tasks for region in regions) == [(0, 3), (2,)]

@@ -34,6 +34,13 @@ def test_uniform_scores_cost_what_the_formulas_say(table):
     assert loss.item() == pytest.approx(math.log(2) + 0.5, abs=1e-3)
 
 
+def test_the_background_is_no_part_of_the_dice(table):
+    label = torch.zeros(1, 1, 4, 8, 8)
+    label[:, :, :1] = 1  # a quarter foreground: soft Dice 2 * (n/8) / (n/4 + n/2) = 1/3, that of the background 3/5
+    loss = TaskDiceCELoss(table)(torch.zeros(1, 4, 4, 8, 8), target(label, 6))
+    assert loss.item() == pytest.approx(math.log(2) + 2 / 3, abs=1e-3)
+
+
 @pytest.mark.parametrize(("batch_dice", "dice_loss"), [(True, 2 / 3), (False, (1 / 2 + 1) / 2)])
 def test_dice_is_that_of_the_whole_batch_or_of_each_sample(table, batch_dice, dice_loss):
     label = torch.zeros(2, 1, 4, 8, 8)
@@ -78,3 +85,14 @@ def test_the_self_prompt_loss_asks_masks_and_patches_alike():
     assert perfect < 0.01
     assert loss(ESPMedSAMOutput(mask * 40 - 20, -right, embedding), mask) > perfect + 4
     assert loss(ESPMedSAMOutput(20 - mask * 40, right, embedding), mask) > perfect + 0.7
+
+
+def test_the_self_prompting_loss_of_outputs_in_bfloat16_is_computed_in_float32():
+    from uniseg_nets.losses import SelfPromptLoss
+    from uniseg_nets.nets.esp_medsam.model import ESPMedSAMOutput
+
+    mask = (torch.rand(1, 1, 64, 64) > 0.7).float()
+    logits, patches = torch.randn(1, 1, 64, 64).bfloat16(), torch.randn(1, 1, 2, 2).bfloat16()
+    coarse = SelfPromptLoss()(ESPMedSAMOutput(logits, patches, torch.zeros(1)), mask)
+    exact = SelfPromptLoss()(ESPMedSAMOutput(logits.float(), patches.float(), torch.zeros(1)), mask)
+    assert coarse.dtype is torch.float32 and torch.equal(coarse, exact)

@@ -52,6 +52,13 @@ def test_an_organ_at_the_border_is_marked():
     assert rows(cube((0, 5, 5)), cube((0, 5, 5)))["organ"]["cut"]
 
 
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize(("first", "cut"), [(0, True), (1, False), (13, False), (14, True)])
+def test_each_border_of_the_scan_cuts(axis, first, cut):
+    organ = cube([first if other == axis else 5 for other in range(3)])
+    assert rows(organ, organ)["organ"]["cut"] is cut
+
+
 def test_wrong_maps_are_refused():
     with pytest.raises(ValueError, match="its reference"):
         rows(cube((5, 5, 5)), np.zeros((20, 20, 19)))

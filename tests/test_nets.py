@@ -121,16 +121,27 @@ def test_another_table_gives_another_network():
 
 POISONED = """
 import torch
-from uniseg_nets import UniSeg
-torch.manual_seed(0)
-network = UniSeg(base_features=4, max_features=32, patch_size=[32, 64, 64]).train()
-for _ in range(2):
-    network.zero_grad()
+from torch import nn
+from uniseg_nets.engines import AutocastInferer
+from uniseg_nets.nets.unet import ConvBlock
+
+def largest_gradient(network, call, size):
+    x = torch.rand(2, 16, *size)
+    call(x, network).float().square().mean().backward()
+    return max(p.grad.abs().max().item() for p in network.parameters())
+
+def plainly(x, network):
     with torch.autocast("cpu", torch.bfloat16):
-        levels = network(torch.rand(2, 1, 32, 64, 64), 3)
-    sum(level.float().square().mean() for level in levels).backward()
-    largest = max(p.grad.abs().max().item() for p in network.parameters() if p.grad is not None)
-    assert largest < 1e3, largest
+        return network(x)
+
+torch.manual_seed(0)
+for size, stride in (((2, 4, 4), (1, 1, 1)), ((2, 2, 2), (1, 1, 1)), ((4, 4, 4), (2, 2, 2)), ((2, 8, 8), (1, 2, 2))):
+    for network, call in (
+        (ConvBlock(16, 16, stride=stride), plainly),
+        (nn.Conv3d(16, 16, 3, stride, 1), AutocastInferer(True)),
+    ):
+        largest = largest_gradient(network, call, size)
+        assert largest < 1e3, (size, stride, network, largest)
 """
 
 

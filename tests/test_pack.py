@@ -37,3 +37,34 @@ def test_what_cannot_be_packed_is_refused(tmp_path, version, plan, message):
     with pytest.raises(ValueError, match=message):
         pack_bundle(tmp_path / "out", tmp_path / "plan.json", ["model.pt"], version)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture
+def small_bundle(tmp_path):
+    root = tmp_path / "organ"
+    (root / "configs").mkdir(parents=True)
+    (root / "configs" / "metadata.json").write_text('{"version": "1.0.0"}')
+    return root
+
+
+def test_the_bundle_of_this_folder_has_the_folder_s_name_and_holds_no_archive_of_itself(small_bundle, monkeypatch):
+    monkeypatch.chdir(small_bundle)
+    for output in (".", "dist", "dist"):
+        archive = zip_bundle(".", output)
+        assert archive.name == "organ_v1.0.0.zip"
+        assert zipfile.ZipFile(archive).namelist() == ["organ/configs/metadata.json"]
+
+
+@pytest.mark.parametrize("folder", [True, False])
+def test_a_link_out_of_the_bundle_is_not_followed(small_bundle, tmp_path, folder):
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret" / "patient.txt").write_text("patient")
+    (small_bundle / "docs").symlink_to(tmp_path / "secret" / ("" if folder else "patient.txt"))
+    with pytest.raises(ValueError, match=r"organ/docs is a link to .*secret.*put the files themselves"):
+        zip_bundle(small_bundle, tmp_path / "dist")
+    assert not (tmp_path / "dist").exists()
+
+
+def test_a_bundle_behind_a_link_is_packed_by_the_link_s_name(small_bundle, tmp_path):
+    (tmp_path / "current").symlink_to(small_bundle)
+    assert zipfile.ZipFile(zip_bundle(tmp_path / "current", tmp_path)).namelist() == ["current/configs/metadata.json"]

@@ -59,11 +59,9 @@ def test_nothing_says_that_the_package_comes_from_an_index():
 def wheel(tmp_path_factory):
     """The wheel, built from a copy without what earlier builds left."""
     folder = tmp_path_factory.mktemp("wheel")
-    unwanted = shutil.ignore_patterns(
-        "build", "dist", "*.egg-info", "__pycache__", "runs", "eval*", "fold*", "model.pt*"
-    )
-    for name in ("uniseg_nets", "bundles"):
-        shutil.copytree(ROOT / name, folder / "source" / name, ignore=unwanted)
+    made = {"uniseg_nets": ["__pycache__"], "bundles": ["runs", "eval", "fold*", "model*.pt*"]}
+    for name, unwanted in made.items():
+        shutil.copytree(ROOT / name, folder / "source" / name, ignore=shutil.ignore_patterns(*unwanted))
     for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, folder / "source" / name)
     options = ["--no-deps", "--no-build-isolation", "-q", "-w", str(folder)]

@@ -92,12 +92,12 @@ def test_a_turned_patch_shows_the_turned_volume_without_a_gap(axis):
     take = patcher((16, 16, 16), rotation_prob=1, zoom_prob=1)
     for _ in range(10):
         patch = take(case(torch.ones(size, dtype=torch.uint8), image))["image"][0]
-        assert patch.min() > 0.999  # nowhere the 0 of an empty corner
-        # A turned ramp is a ramp whose slope is the row of the matrix.
-        middle = take.start + 7.5
+        # A turned ramp is a ramp whose slope is the row of the matrix, wherever the patch sees the volume.
         steps = np.stack(np.meshgrid(*[np.arange(16) - 7.5] * 3, indexing="ij"), -1)
-        expected = np.clip(middle[axis] + steps @ take.matrix[axis], 0, 47) + 1
-        np.testing.assert_allclose(patch.numpy(), expected, atol=1e-3)
+        places = take.start + 7.5 + steps @ take.matrix.T
+        inside = ((places >= 0) & (places <= 47)).all(axis=-1)
+        assert inside.mean() > 0.6
+        np.testing.assert_allclose(patch.numpy()[inside], places[inside][:, axis] + 1, atol=1e-3)
 
 
 def test_the_label_turns_with_the_image():
@@ -110,11 +110,13 @@ def test_the_label_turns_with_the_image():
         assert ((patch["image"] > 1) == (patch["label"] == 2)).float().mean() > 0.995
 
 
-def test_beyond_the_volume_the_image_repeats_its_border_and_the_label_is_background():
+def test_beyond_the_volume_image_and_label_are_0():
     label = torch.ones(16, 16, 16, dtype=torch.uint8)
     patch = patcher((16, 16, 16), rotation_prob=1)(case(label, torch.full((16, 16, 16), 5.0)))
-    torch.testing.assert_close(patch["image"], torch.full_like(patch["image"], 5.0))
-    assert 0 < float(patch["label"].float().mean()) < 1
+    outside = patch["label"] == 0
+    assert 0 < float(outside.float().mean()) < 0.6
+    assert (patch["image"][outside] <= 2.5001).all() and (patch["image"][~outside] >= 2.4999).all()  # half a voxel out
+    assert patch["image"][outside].min() == 0
 
 
 @pytest.mark.parametrize(

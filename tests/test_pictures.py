@@ -15,6 +15,7 @@ from uniseg_nets.errors import root_cause
 from uniseg_nets.nets.esp_medsam.recogniser import ModalityRecogniser
 from uniseg_nets.phantom.pictures import draw_picture, write_phantom_pictures
 from uniseg_nets.pictures import PictureReport, RandSimilarityd, SavePictured, find_pictures, load_pictures
+from uniseg_nets.pictures.engine import MaskInferer
 from uniseg_nets.pictures.load import LoadMaskd, LoadPictured, read_mask, read_picture
 
 MODALITIES = ["dermoscopy", "xray", "ultrasound", "fundus", "microscopy", "colonoscopy"]
@@ -213,6 +214,23 @@ def test_results_are_found_again_and_never_overwrite_the_image(tmp_path, colours
         SavePictured("pred", tmp_path)(LoadPictured("image")(case | {"image": str(mine)}) | {"pred": mask})
 
 
+def test_a_picture_of_others_under_an_overlay_s_name_stays_and_results_are_no_images(tmp_path, colours):
+    (tmp_path / "in" / "out").mkdir(parents=True)
+    source = written(tmp_path / "in" / "eye.png", colours)
+    case = {"name": "eye", "image": str(source), "modality": "fundus"}
+    predicted = LoadPictured("image")(case) | {"pred": torch.zeros(1, 40, 50)}
+    theirs = written(tmp_path / "in" / "out" / "eye_overlay.png", colours)
+    before = theirs.read_bytes()
+    saver = SavePictured("pred", theirs.parent)
+    for attempt in (lambda: saver.unfinished([case]), lambda: saver(predicted)):
+        with pytest.raises(ValueError, match=r"eye_overlay\.png, of which no record"):
+            attempt()
+    assert theirs.read_bytes() == before and len(list(theirs.parent.iterdir())) == 1
+    theirs.unlink()
+    saver(predicted)
+    assert [found["name"] for found in find_pictures(tmp_path / "in", "fundus", tmp_path / "new")] == ["eye"]
+
+
 def test_the_report_s_dice(tmp_path):
     reference = np.zeros((40, 40), dtype=np.uint8)
     reference[10:20, 10:20] = 255
@@ -289,3 +307,10 @@ def test_the_scale_of_an_augmentation_follows_its_seed():
     augment = RandSimilarityd("image", prob=1.0, rotate_range=0.5, scale_range=0.2)
     first, again, other = (augment.set_random_state(seed=seed)(image)["image"] for seed in (1, 1, 2))
     assert torch.equal(first, again) and not torch.equal(first, other)
+
+
+def test_probabilities_that_are_no_numbers_are_no_background():
+    inferer = MaskInferer()
+    assert inferer(torch.zeros(1, 3, 8, 8), lambda image, name: image[:, :1], ["xray"]).unique() == 0.5
+    with pytest.raises(ValueError, match="scores are no numbers"):
+        inferer(torch.zeros(1, 3, 8, 8), lambda image, name: image[:, :1] / 0, ["xray"])

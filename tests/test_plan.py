@@ -9,7 +9,9 @@ from uniseg_nets.data import fold_cases
 from uniseg_nets.phantom import write_phantoms
 from uniseg_nets.plan import PlanOptions, plan_dataset
 from uniseg_nets.plan.choose import choose_patch, choose_spacing
+from uniseg_nets.plan.examine import examine
 from uniseg_nets.plan.slot import check_slot, nearest_slot
+from uniseg_nets.tasks import load_task_table
 
 AFFINE = np.diag([1.5, 1.5, 3.0, 1.0])
 
@@ -65,6 +67,54 @@ def test_names_for_values_and_channels_come_from_the_user(patients, tmp_path):
     options = PlanOptions(labels={50: "organ", 100: "lesion"}, channels=["CT", "PET"], name="mine")
     entry = plan_dataset(patients, tmp_path / "plan.json", options)["task_entry"]
     assert (entry["name"], entry["classes"], entry["channels"]) == ("mine", ["organ", "lesion"], ["CT", "PET"])
+
+
+@pytest.mark.parametrize("scheme", ["percentiles", "window"])
+def test_ct_is_scaled_by_its_labelled_voxels_or_by_the_official_window(patients, tmp_path, scheme):
+    options = PlanOptions(channels=["CT", "PET"], ct_scaling=scheme)
+    ct, pet = plan_dataset(patients, tmp_path / "plan.json", options)["task_entry"]["scaling"]
+    assert pet == {"scheme": "z_score"} and ct["scheme"] == scheme
+    if scheme == "window":
+        assert (ct["low"], ct["high"]) == (-325, 325)
+        return
+    values = []
+    for patient in sorted(patients.iterdir()):
+        image, label = (nib.load(patient / f"{name}.nii.gz").get_fdata() for name in ("t1", "seg"))
+        values.append(image[label > 0])
+    values = np.concatenate(values)
+    expected = dict(zip(("low", "high"), np.percentile(values, (0.5, 99.5)))) | {"mean": values.mean()}
+    assert {key: ct[key] for key in expected} == pytest.approx(expected, abs=0.02)
+    assert ct["std"] == pytest.approx(values.std(), abs=0.02)
+
+
+@pytest.mark.parametrize(("inside", "mask"), [(26, "always"), (40, "never")])
+def test_z_scores_count_non_zero_voxels_where_the_crop_takes_a_quarter_away(tmp_path, inside, mask):
+    for index in range(2):
+        place = write_case(tmp_path / "data", f"p{index}", seed=index, channels=("scan",))
+        image = nib.load(place / "scan.nii.gz")
+        volume = image.get_fdata(dtype=np.float32)
+        volume[inside:] = 0  # of 40
+        nib.save(nib.Nifti1Image(volume, AFFINE), place / "scan.nii.gz")
+    entry = plan_dataset(tmp_path / "data", tmp_path / "plan.json", PlanOptions(channels=["MR"]))["task_entry"]
+    assert entry["mask"] == mask
+
+
+def test_classes_of_two_sides_are_written_down_as_not_to_be_mirrored(patients, tmp_path, caplog):
+    caplog.set_level("INFO")
+    options = PlanOptions(labels={50: "left_kidney", 100: "right_kidney"})
+    entry = plan_dataset(patients, tmp_path / "plan.json", options)["task_entry"]
+    assert entry["mirror_axes"] == [0, 1] and "no mirroring along x" in caplog.text
+
+
+@pytest.mark.parametrize("wrong", [{"axes": "axial"}, {"ct_scaling": "hu"}])
+def test_a_choice_that_there_is_not_is_refused_before_anything_is_read(wrong):
+    with pytest.raises(ValueError, match="expected one of"):
+        PlanOptions(**wrong)
+
+
+def test_the_user_s_order_of_axes_is_taken(patients, tmp_path):
+    plan = plan_dataset(patients, tmp_path / "plan.json", PlanOptions(axes="acquisition"))
+    assert plan["task_entry"]["axes"] == "acquisition"
 
 
 def test_sibling_folders_and_hounsfield_units_are_recognised(tmp_path):
@@ -220,6 +270,9 @@ def broken(folder, fault):
     if fault == "fraction":
         nib.save(nib.Nifti1Image(label * np.float32(0.5) + np.float32(0.25), AFFINE), seg)
         return
+    if fault == "two maps":
+        nib.save(nib.Nifti1Image(np.stack([label, label], axis=-1), AFFINE), seg)
+        return
     if fault == "truncated":
         image = folder / "patient1" / "t2.nii.gz"
         image.write_bytes(image.read_bytes()[:2000])
@@ -237,6 +290,7 @@ def broken(folder, fault):
         ("value", r"patient1: has label values \[7\], .*--labels \"7=name,50=name,100=name\""),
         ("grid", r"patient1: .*seg.nii.gz lies on another grid"),
         ("fraction", r"seg.nii.gz holds \[0.25, 25.25, 50.25\]: labels are whole numbers"),
+        ("two maps", r"patient1: label map .*seg.nii.gz has 2 channels, expected one"),
         ("truncated", r"patient1: cannot read .*t2.nii.gz"),
         ("copy", "patient1: holds the same image as patient0"),
         ("channels", r"patient1: has 1 channel\(s\), expected 2"),
@@ -251,6 +305,12 @@ def test_a_fault_is_named_and_nothing_written_or_the_case_left_out(patients, tmp
     options = PlanOptions(labels=labels, channels=["t1", "t2"], leave_out_faulty=True)
     plan = plan_dataset(patients, tmp_path / "plan.json", options)
     assert [case["name"] for case in plan["data"]] == ["patient0", "patient2", "patient3"]
+
+
+def test_voxels_that_nnunet_ignores_are_no_class(patients, tmp_path):
+    with pytest.raises(ValueError, match=r"data: label 100 is 'ignore', nnU-Net's word"):
+        plan_dataset(patients, tmp_path / "plan.json", PlanOptions(labels={50: "organ", 100: "ignore"}))
+    assert not (tmp_path / "plan.json").exists()
 
 
 def test_a_class_in_no_case_is_named(patients, tmp_path):
@@ -283,12 +343,19 @@ def test_the_slot_is_the_task_nearest_in_channels_then_in_classes(table, channel
     assert nearest_slot(channels, classes, 7) == 0  # weights of another table, whose tasks nobody knows
 
 
+def test_weights_of_the_open_tasks_have_slots_of_their_own():
+    tasks = load_task_table("open")
+    assert nearest_slot(["CT"], ["mandible"], len(tasks)) == tasks.one("head_neck").id == check_slot("head_neck", 5)
+    assert nearest_slot(["CT", "PET"], ["lesion"], len(tasks)) == tasks.one("sarcoma").id
+    assert nearest_slot(["cine"], ["myocardium"], len(tasks)) == tasks.one("left_ventricle").id
+
+
 def test_a_slot_is_named_by_task_or_id_and_wrong_ones_are_refused(table, patients, tmp_path, demo_weights):
     assert check_slot("spleen", 11) == check_slot("6", 11) == check_slot(6, 11) == 6
     assert check_slot(0, 7) == 0 and check_slot(None, 7) == "none"
     with pytest.raises(ValueError, match="slot is 7, the weights know tasks 0 to 6"):
         check_slot(7, 7)
-    with pytest.raises(ValueError, match="slot is 'spleen', but the weights know 7 tasks, not the official 11"):
+    with pytest.raises(ValueError, match="slot is 'spleen', but the weights know 7 tasks, as no table of this"):
         check_slot("spleen", 7)
     with pytest.raises(ValueError, match="did you mean 'liver'"):
         plan_dataset(patients, tmp_path / "plan.json", PlanOptions(weights=str(demo_weights), slot="livr"))
@@ -299,6 +366,28 @@ def test_spacing_is_the_median_but_for_a_coarse_axis():
     assert choose_spacing([(3, 1, 1), (3, 2, 2), (3, 2, 2)], [(50, 100, 100)] * 3) == (3, 2, 2)
     coarse = [(10, 1, 1)] * 9 + [(5, 1, 1)] * 2
     assert choose_spacing(coarse, [(20, 300, 300)] * 11) == (5, 1, 1)
+
+
+@pytest.mark.parametrize(("thickness", "chosen"), [(3.0, 3.0), (3.1, 2.0)])
+def test_an_axis_is_coarse_above_three_times_the_others(thickness, chosen):
+    spacings = [(thickness, 1, 1)] * 9 + [(2, 1, 1)] * 2
+    assert choose_spacing(spacings, [(20, 300, 300)] * 11) == (chosen, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("size", "patch"),
+    [((160, 192, 192), (144, 192, 192)), ((64, 192, 192), (64, 160, 192)), ((64, 192, 256), (64, 192, 224))],
+)
+def test_the_axis_that_covers_most_after_the_cut_is_cut_first(size, patch):
+    assert choose_patch(size, 0.999 * np.prod(size) * 145 * 32 * 2 / 2**30) == patch
+
+
+def test_foreground_intensities_come_from_the_whole_of_a_case(write_scan):
+    ramp = np.broadcast_to(np.arange(60, dtype=np.float32)[:, None, None] + 1, (60, 30, 30))
+    files = {"image": [write_scan("a.nii.gz", ramp)], "label": write_scan("l.nii.gz", np.ones(ramp.shape, np.uint8))}
+    found = examine({"name": "a", **files}).foreground
+    assert found.shape == (1, 10_000) and set(found[0]) == set(range(1, 61))
+    assert np.bincount(found[0].astype(int))[1:].std() < 4
 
 
 @pytest.mark.parametrize(

@@ -292,6 +292,47 @@ def test_an_nnunet_folder_is_read_for_a_task_of_one_s_own(tmp_path):
         prepare("nnunet", root, tmp_path / "out", OWN)
 
 
+def tumours(**more):
+    classes = ["core", "rim"]
+    return TaskTable([{"name": "tumours", "channels": ["T1"], "spacing": [1, 1, 1], "classes": classes, **more}])
+
+
+def labelled(root, labels):
+    """An nnU-Net folder whose label maps hold all values of its ``dataset.json``."""
+    nnunet(root)
+    for path in (root / "labelsTr").iterdir():
+        volume = np.zeros((6, 6, 6), np.uint8)
+        for place, value in enumerate(labels.values()):
+            volume[place] = value
+        write(path, volume)
+    (root / "dataset.json").write_text(json.dumps({"channel_names": {"0": "T1"}, "labels": labels}))
+    return root
+
+
+@pytest.mark.parametrize(
+    ("values", "labels", "own"),
+    [
+        ([50, 200], {"background": 0, "a": 50, "b": 200}, [0, 1, 2]),
+        (None, {"background": 0, "core": 50, "rim": 200}, [0, 1, 2]),
+        (None, {"background": 0, "rim": 1, "core": 2}, [0, 2, 1]),
+        (None, {"background": 0, "a": 1, "b": 2}, [0, 1, 2]),
+    ],
+    ids=["the table's values", "the table's names", "names in another order", "own values"],
+)
+def test_label_values_of_an_nnunet_folder_become_the_task_s_own(tmp_path, values, labels, own):
+    table = tumours(**({} if values is None else {"values": values}))
+    path = prepare("nnunet", labelled(tmp_path / "raw", labels), tmp_path / "out", table, "tumours")
+    for case in load_datalist(path, "training"):
+        assert [int(nib.load(case["label"]).dataobj[place, 0, 0]) for place in range(3)] == own
+
+
+def test_voxels_that_nnunet_ignores_are_no_class(tmp_path):
+    root = labelled(tmp_path / "raw", {"background": 0, "core": 1, "rim": 2, "ignore": 3})
+    with pytest.raises(ValueError, match=r"dataset\.json: label 3 is 'ignore', nnU-Net's word"):
+        prepare("nnunet", root, tmp_path / "out", tumours(), "tumours")
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
@@ -315,10 +356,10 @@ def test_a_faulty_case_is_named_and_nothing_is_written(tmp_path, table, spoil, m
     assert not (tmp_path / "out").exists()
 
 
-def test_data_sets_of_the_decathlon_may_lie_side_by_side(tmp_path, open_tasks):
+def test_data_sets_of_the_decathlon_may_lie_side_by_side(tmp_path):
     for source, folder in (("msd02", "Task02_Heart"), ("msd04", "Task04_Hippocampus")):
         miniature(tmp_path / "raw" / folder, source)
-    path = prepare("msd04", tmp_path / "raw", tmp_path / "out", open_tasks)
+    path = prepare("msd04", tmp_path / "raw", tmp_path / "out")  # the table that has the task is found
     assert names_of(path) == [f"hippocampus_00{index}" for index in range(5)]
 
 

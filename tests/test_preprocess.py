@@ -123,6 +123,30 @@ def test_a_label_map_on_another_grid_is_refused(table, prostate, write_scan):
         preprocess(table, "prostate", image, label=label)
 
 
+@pytest.mark.parametrize("moved", [[1.5, 0, 0], [0, -0.2, 0], [0, 0, 3]])
+def test_a_label_map_that_lies_elsewhere_is_refused(table, prostate, write_scan, moved):
+    image = write_scan("a.nii.gz", prostate.image[0], prostate.affine)
+    affine = prostate.affine.copy()
+    affine[:3, 3] += moved
+    with pytest.raises(ValueError, match="lies on another grid"):
+        preprocess(table, "prostate", image, label=write_scan("l.nii.gz", prostate.label, affine))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda label: label.astype(np.int16) * 256, r"holds \[256.0\]: labels are whole numbers from 0 to 255"),
+        (lambda label: label * 0.5, r"holds \[0.5\]"),
+        (lambda label: np.stack([label, label], axis=-1), "has 2 channels, expected one"),
+    ],
+)
+def test_a_label_map_whose_values_would_be_changed_is_refused(table, prostate, write_scan, spoil, message):
+    image = write_scan("a.nii.gz", prostate.image[0], prostate.affine)
+    label = write_scan("l.nii.gz", spoil(prostate.label), prostate.affine)
+    with pytest.raises(ValueError, match=rf"a\.nii\.gz: its label map .*l\.nii\.gz {message}"):
+        preprocess(table, "prostate", image, label=label)
+
+
 def test_the_task_may_come_with_the_case(table, write_scan):
     path = write_scan("a.nii.gz", blob(), np.diag([1.5, 1.5, 3, 1]))
     case = LoadCased("image")({"image": path, "task": "prostate"})
@@ -142,6 +166,28 @@ def test_nan_voxels_become_zero_with_a_warning(table, write_scan, caplog):
     volume[6, 6, 6] = np.nan
     image = preprocess(table, "spleen", write_scan("a.nii.gz", volume))["image"]
     assert torch.isfinite(image).all() and "a.nii.gz: 1 of" in caplog.text
+
+
+def test_a_background_of_nan_is_cropped_like_one_of_zeros(table, write_scan, caplog):
+    zeros, affine = blob(), np.diag([1.5, 1.5, 3, 1])
+    nans = np.where(zeros == 0, np.nan, zeros)
+    first, second = (
+        preprocess(table, "prostate", write_scan(*scan, affine))["image"]
+        for scan in (("zeros.nii.gz", zeros), ("nans.nii.gz", nans))
+    )
+    assert torch.equal(first.as_tensor(), second.as_tensor()) and "nans.nii.gz: 15600 of 24000 voxels" in caplog.text
+
+
+def test_infinities_in_mr_leave_the_other_voxels_as_they_are(table, write_scan, caplog):
+    clean = np.random.default_rng(0).normal(300, 40, (20, 20, 20)).astype(np.float32)
+    clean[5, 5, 5:7] = 0
+    bad = clean.copy()
+    bad[5, 5, 5], bad[5, 5, 6] = np.inf, -np.inf
+    first, second = (
+        preprocess(table, "prostate", write_scan(f"{name}.nii.gz", array, np.diag([1.5, 1.5, 3, 1])))["image"]
+        for name, array in (("clean", clean), ("bad", bad))
+    )
+    assert torch.equal(first.as_tensor(), second.as_tensor()) and "bad.nii.gz: 2 of 8000 voxels" in caplog.text
 
 
 def test_an_image_of_nothing_but_nan_is_refused(table, write_scan):

@@ -71,9 +71,12 @@ def test_random_transforms_run_every_time_and_do_not_change_what_is_kept(cases, 
     assert [float(spoiled[1]["image"].mean()) for _ in range(2)] == [2, 2]
 
 
-@pytest.mark.parametrize("change", ["transform", "file", "table", "case"])
+@pytest.mark.parametrize("change", ["transform", "file", "table", "case", "label"])
 def test_what_changed_is_done_anew(cases, tmp_path, change):
     entry = {"name": "liver", "channels": ["CT"], "spacing": [3, 1, 1], "classes": ["liver"]}
+    label = tmp_path / "label.txt"
+    label.write_text("0")
+    cases[1] |= {"label": str(label)}
     dataset(cases, tmp_path, tasks=TaskTable([entry])).fill()
     options = {"tasks": TaskTable([entry])}
     if change == "transform":
@@ -82,10 +85,41 @@ def test_what_changed_is_done_anew(cases, tmp_path, change):
         options["tasks"] = TaskTable([entry | {"spacing": [4, 1, 1]}])
     if change == "file":
         os.utime(cases[1]["image"], (1, 1))
+    if change == "label":
+        os.utime(label, (1, 1))
     if change == "case":
         cases[1] = cases[1] | {"task": "spleen"}
     dataset(cases, tmp_path, **options).fill()
     assert Read.runs == (6 if change in ("transform", "table") else 4)
+
+
+def test_a_changed_label_map_is_preprocessed_anew(cases, tmp_path):
+    label = tmp_path / "label.txt"
+    label.write_text("1")
+    cases[1] = cases[1] | {"label": str(label)}
+    dataset(cases, tmp_path).fill()
+    dataset(cases, tmp_path).fill()
+    assert Read.runs == 3
+    label.write_text("1 and more")
+    dataset(cases, tmp_path).fill()
+    assert Read.runs == 4
+
+
+@pytest.mark.parametrize("changed", ["a.raw", "study/1.dcm"])
+def test_voxels_that_changed_behind_a_header_or_in_a_folder_are_read_anew(tmp_path, changed):
+    (tmp_path / "study").mkdir()
+    for name, content in (("a.mhd", "ElementDataFile = a.raw\n"), ("a.raw", ""), ("study/1.dcm", "")):
+        (tmp_path / name).write_text(content)
+    case = {"name": "a", "image": [str(tmp_path / "a.mhd"), str(tmp_path / "study")]}
+    paths = []
+    for _ in range(2):
+        kept = PreprocessedDataset([case], [], cache_dir=tmp_path / "cache")
+        kept.fill()
+        paths.append(set((tmp_path / "cache").iterdir()))
+        before = (tmp_path / changed).parent.stat()
+        os.utime(tmp_path / changed, (1, 1))
+        os.utime((tmp_path / changed).parent, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert len(paths[0]) == 1 and len(paths[1]) == 2
 
 
 def test_a_damaged_file_is_made_anew_with_a_warning(cases, tmp_path, caplog):

@@ -3,7 +3,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from uniseg_nets.transforms.resample import resample_argmax, resample_image, resample_labels
+from uniseg_nets.transforms.resample import argmax_values, resample_argmax, resample_image, resample_labels
 
 
 def test_the_same_size_changes_nothing():
@@ -59,6 +59,15 @@ def test_argmax_equals_the_argmax_of_whole_volumes(coarse_axis):
         expected = torch.nn.functional.interpolate(scores[None], size, mode="trilinear")[0].argmax(0)
         assert (found == expected).float().mean() > 0.999
     assert found.shape == size and found.dtype == torch.uint8 and found.unique().tolist() == [0, 1, 2]
+
+
+def test_where_scores_are_equal_the_first_class_counts():
+    scores = torch.zeros(3, 2, 3, 4)
+    scores[1:, 0] = 1  # a tie of the two classes; in the other slice one of all three
+    for size in ((2, 3, 4), (4, 6, 8)):
+        found = resample_argmax(scores, (0, 5, 9), size)
+        assert found[0].unique() == 5 and found[-1].unique() == 0
+    assert argmax_values(scores, (0, 5, 9))[:, 0, 0].tolist() == [5, 0]
 
 
 def test_argmax_of_a_small_organ_is_that_of_the_whole_volume():

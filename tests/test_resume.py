@@ -1,5 +1,7 @@
 """Trainings that are stopped, resumed and extended, without a bundle around them."""
 
+from functools import partial
+
 import pytest
 import torch
 from ignite.engine import Events
@@ -142,9 +144,10 @@ def test_an_extended_training_goes_on_with_the_longer_schedule_s_rate(tmp_path):
     assert second.rates == pytest.approx([1e-3 * (1 - step / 16) ** 0.9 for step in range(8, 16)])
 
 
-def test_a_training_resumed_with_another_learning_rate_uses_it(tmp_path):
+def test_a_training_resumed_with_another_learning_rate_and_momentum_uses_them(tmp_path):
     Training(tmp_path, 4, [0] * 9).run(stop=3)
-    resumed = Training(tmp_path, 4, [0] * 9, rate=5e-3, resume=True).run()
+    resumed = Training(tmp_path, 4, [0] * 9, rate=5e-3, kind=partial(torch.optim.SGD, momentum=0.5), resume=True).run()
+    assert resumed.optimizer.param_groups[0]["momentum"] == 0.5
     assert resumed.rates == pytest.approx([5e-3 * (1 - step / 8) ** 0.9 for step in range(4, 8)])
 
 

@@ -5,13 +5,18 @@ import shutil
 import nibabel as nib
 import numpy as np
 import pytest
+import torch
+from monai.data import MetaTensor
 from PIL import Image
 
+from tests.dicom_files import write_series
 from uniseg_nets.bundle import run_bundle
 from uniseg_nets.phantom import write_phantoms
+from uniseg_nets.reports import ReportCased
 from uniseg_nets.reports.page import write_page
 from uniseg_nets.reports.statistics import label_statistics
 from uniseg_nets.reports.views import Views
+from uniseg_nets.transforms import LoadCase, SaveLabelMapd
 
 
 def test_statistics_tell_present_cut_and_absent_apart():
@@ -59,6 +64,20 @@ def test_a_run_leaves_statistics_previews_and_a_page(run):
     assert (np.ptp(colours, axis=1) > 40).any()  # the overlay is coloured, scans are grey
     page = (folder / "report.html").read_text()
     assert all(name in page for name in names) and "http" not in page
+
+
+def test_the_report_shows_the_series_that_was_segmented(tmp_path, table):
+    folder = tmp_path / "study"
+    write_series(folder, "CT", np.full((40, 30, 6), 1100), RescaleIntercept=-1024)
+    for file in write_series(tmp_path / "mr", "MR", np.full((20, 16, 9), 7)):  # the larger one
+        file.rename(folder / f"mr-{file.name}")
+    image = LoadCase(["CT"])(folder)
+    label = MetaTensor(torch.full_like(image, 11, dtype=torch.uint8), meta=image.meta)
+    saver = SaveLabelMapd("pred", tmp_path / "out", table, "spleen")
+    case = {"name": "study", "image": [str(folder)]}
+    ReportCased(saver, [case])(saver({**case, "pred": label}))
+    (row,) = json.loads((tmp_path / "out" / "report" / "study.json").read_text())["classes"]
+    assert row["voxels"] == 40 * 30 * 6 and row["mean"] == 76
 
 
 def test_the_page_sorts_and_leafs_in_a_browser(run, tmp_path):

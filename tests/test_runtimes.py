@@ -6,8 +6,9 @@ from torch import nn
 
 from uniseg_nets import UniSeg, UniSegBackbone
 from uniseg_nets.inferers import EnsembleInferer, UniSegInferer
-from uniseg_nets.runtimes import with_runtime
+from uniseg_nets.runtimes import settled, with_runtime
 from uniseg_nets.runtimes.channels_last import channels_last
+from uniseg_nets.runtimes.choose import settle
 
 ROI = (32, 64, 64)
 
@@ -82,12 +83,18 @@ def test_bfloat16_stays_near(network, cache, runtime):
     assert 0 < (found - expected).abs().mean() < 0.03 * expected.abs().mean()
 
 
-def test_bfloat16_in_torch_lays_features_channels_last_and_leaves_the_network_as_it_was(network):
+def test_bfloat16_in_torch_lays_the_copy_channels_last_and_leaves_the_network_as_it_was(network):
+    """Whether a convolution's output is channels last too is the processor's choice."""
     fast = with_runtime(network, "torch", "bf16")
+    last = torch.channels_last_3d
+    for module in fast.network.modules():
+        if isinstance(module, nn.Conv3d):
+            assert module.weight.is_contiguous(memory_format=last)
+        if isinstance(module, nn.InstanceNorm3d):
+            features = torch.randn(1, module.num_features, 4, 6, 8).to(memory_format=last)
+            assert module(features).is_contiguous(memory_format=last)
     with torch.no_grad():
-        features = fast.encode(torch.randn(1, 1, *ROI))
-    assert all(feature.is_contiguous(memory_format=torch.channels_last_3d) for feature in features[:-1])
-    assert features[0].dtype is torch.bfloat16
+        assert fast.encode(torch.randn(1, 1, *ROI))[0].dtype is torch.bfloat16
     assert all(weight.is_contiguous() for weight in network.parameters())
 
 
@@ -145,11 +152,104 @@ def test_a_converted_network_is_read_again_and_other_weights_are_not_mistaken_fo
     assert len(list(tmp_path.iterdir())) == 2
 
 
+class Switched(nn.Module):
+    """Computes otherwise when switched, with the same weights."""
+
+    def __init__(self, doubled=False):
+        super().__init__()
+        self.layer = nn.Linear(2, 2)
+        self.doubled = doubled
+
+    def forward(self, x):
+        return self.layer(x) * (2 if self.doubled else 1)
+
+
+@pytest.fixture
+def kept(tmp_path):
+    """Gives a network's models by way of a cache; the list counts the conversions."""
+    openvino = pytest.importorskip("openvino")
+    from uniseg_nets.runtimes.kept import kept_models
+
+    converted = []
+
+    def models(network, cache_dir=tmp_path):
+        def convert():
+            converted.append(network)
+            return [openvino.convert_model(network.eval(), example_input=torch.zeros(1, 2))]
+
+        return kept_models(network, "sizes", ["network"], convert, cache_dir)
+
+    return models, converted
+
+
+@pytest.mark.parametrize("change", ["version", "switch"])
+def test_a_network_that_computes_otherwise_with_the_same_weights_is_converted_anew(kept, monkeypatch, change):
+    models, converted = kept
+    network = Switched()
+    models(network), models(network)
+    assert len(converted) == 1
+    if change == "version":
+        monkeypatch.setattr("uniseg_nets.__version__", "0.0.0")
+    else:
+        network.doubled = True
+    models(network)
+    assert len(converted) == 2
+
+
+def test_a_prompted_network_is_not_taken_for_one_that_prompts_itself():
+    pytest.importorskip("openvino")
+    from tests.test_esp_medsam import SMALL
+    from uniseg_nets.nets.esp_medsam import ESPMedSAM
+    from uniseg_nets.runtimes.kept import network_digest
+
+    networks = [ESPMedSAM(["fundus"], SMALL, self_prompt=self_prompt).eval() for self_prompt in (True, False)]
+    networks[1].load_state_dict(networks[0].state_dict())
+    digests = [network_digest(network, "sizes") for network in (*networks, networks[0])]
+    assert digests[0] == digests[2] != digests[1]
+
+
+def test_a_cache_that_cannot_be_written_or_has_lost_a_file_leaves_the_models_in_memory(kept, tmp_path, caplog):
+    models, _ = kept
+    (tmp_path / "file").write_text("")  # no folder can be made below it
+    assert len(models(Switched(), tmp_path / "file" / "cache")) == 1
+    assert "the converted network is not kept" in caplog.text
+    network = Switched()
+    models(network, tmp_path / "cache")
+    next((tmp_path / "cache").glob("*/network.xml")).unlink()
+    assert len(models(network, tmp_path / "cache")) == 1
+
+
+def test_a_user_without_a_home_keeps_no_networks_and_is_told(monkeypatch, caplog):
+    pytest.importorskip("openvino")
+    from uniseg_nets.runtimes.kept import user_cache
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("os.getuid", lambda: 2**31 - 7)
+    assert user_cache() is None and "name a folder in XDG_CACHE_HOME" in caplog.text
+
+
+def test_a_result_records_what_auto_became(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    found = settled("auto", "auto", torch.device("cpu"))
+    assert found["runtime"] == "torch" and found["precision"] in ("fp32", "bf16")
+    assert settled("auto", "fp32", "cuda") == {"runtime": "torch", "precision": "fp32"}
+
+
 def test_wrong_choices_say_what_there_is(network):
     with pytest.raises(ValueError, match=r"runtime 'onnx'.*'auto', 'torch'"):
         with_runtime(network, "onnx")
     with pytest.raises(ValueError, match="precision 'fp8'"):
         with_runtime(network, "torch", "fp8")
+
+
+@pytest.mark.parametrize(("device", "runtime"), [("cuda", "torch"), ("cpu", "openvino")])
+def test_auto_is_openvino_on_a_cpu_alone(monkeypatch, device, runtime):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+    assert settle("auto", "fp32", torch.device(device)) == (runtime, False)
+    if device == "cuda":
+        with pytest.raises(ValueError, match="openvino computes on a CPU, the network is on cuda"):
+            settle("openvino", "fp32", torch.device(device))
 
 
 def test_auto_falls_back_to_torch_where_openvino_is_missing(network, monkeypatch):

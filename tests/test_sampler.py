@@ -85,6 +85,12 @@ def test_groups_may_meet_in_a_batch_with_equal_shares():
     assert all(len({groups[index] for index in batch}) == 1 for batch in pure)
 
 
+def test_groups_may_be_an_item_of_the_cases():
+    cases = [{"modality": name} for name in "aaab"]
+    drawn = [index for batch in GroupBatchSampler(cases, 2, 3, group_key="modality") for index in batch]
+    assert len(drawn) == 12 and drawn.count(3) == 6
+
+
 def samples(count, share, batch_size=2):
     batches = GroupBatchSampler(["a"] * 10, batch_size, count, foreground_share=share)
     return [[sample.foreground for sample in batch] for batch in batches]

@@ -1,15 +1,12 @@
 """Soft-tissue-Sarcoma on a miniature of TCIA's layout: CT, PET and RTSTRUCT in folders of their own."""
 
-import sys
-
 import nibabel as nib
 import numpy as np
 import pydicom
 import pytest
-from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from tests.dicom_files import dataset, write, write_slice
+from tests.dicom_files import dataset, tags, write, write_slice
 from uniseg_nets.data import load_datalist
 from uniseg_nets.prepare import prepare
 
@@ -34,13 +31,6 @@ def tracer():
             )
         ]
     )
-
-
-def tags(**values):
-    found = Dataset()
-    for keyword, value in values.items():
-        setattr(found, keyword, value)
-    return found
 
 
 def square(x, y, half, slice_):
@@ -207,9 +197,3 @@ def test_series_that_belong_together_are_found_or_named(raw, tmp_path, open_task
     ):
         prepare("sts", raw, tmp_path / "out", open_tasks)
     assert not (tmp_path / "out").exists()
-
-
-def test_without_pydicom_it_says_how_to_get_it(raw, tmp_path, open_tasks, monkeypatch):
-    monkeypatch.setitem(sys.modules, "pydicom", None)
-    with pytest.raises(ImportError, match=r"need pydicom: `pip install 'uniseg-nets\[dicom\]'`"):
-        prepare("sts", raw, tmp_path / "out", open_tasks)

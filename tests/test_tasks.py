@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from uniseg_nets.tasks import TaskTable, chosen, load_task_table
+from uniseg_nets.tasks import TaskTable, chosen, load_task_table, shipped_table
 
 
 def test_official_table_has_eleven_tasks_with_seventeen_classes(table):
@@ -130,6 +130,10 @@ def test_only_brain_mr_is_trained_with_a_mask_that_prediction_leaves_out(table):
 @pytest.mark.parametrize(
     ("field", "message"),
     [
+        ({"values": [0]}, r"values \(0,\): expected 1 whole numbers from 1 to 255"),
+        ({"values": [256]}, r"values \(256,\)"),
+        ({"values": [1, 2]}, r"values \(1, 2\): expected 1 whole numbers"),
+        ({"values": [1.5]}, r"values \(1.5,\)"),
         ({"axes": "axial"}, "axes 'axial'.*anatomical, acquisition"),
         ({"mask": "sometimes"}, "mask 'sometimes'.*never, training, always"),
         ({"mirror_axes": [3]}, r"mirror_axes \[3\]"),
@@ -159,6 +163,43 @@ def test_the_open_table_has_five_tasks_over_ct_mr_and_pet(tmp_path):
     assert len(load_task_table(tmp_path / "more.json")) == 6
 
 
+@pytest.mark.parametrize(
+    ("task", "size"), [("liver", 11), ("all_ct", 11), ("sarcoma", 5), ("livr", 11), (None, 11), (3, 11)]
+)
+def test_a_task_is_looked_for_in_the_official_table_first(task, size):
+    assert len(shipped_table(task)) == size
+
+
 def test_the_table_imports_no_torch():
     code = "import sys, uniseg_nets.tasks; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_task_whose_name_is_a_number_is_found_by_it():
+    table = TaskTable([entry(name="2024"), entry(name="c", classes=["d"])])
+    assert [table.one(word).id for word in ("2024", 2024, 0, "1")] == [0, 0, 0, 1]
+    with pytest.raises(ValueError, match="task id 2 does not exist"):
+        table.one(2)
+
+
+def test_a_task_named_like_another_one_s_id_is_refused():
+    with pytest.raises(ValueError, match="task name '0' is the id of another task"):
+        TaskTable([entry(), entry(name="0", classes=["d"])])
+    assert TaskTable([entry(name="0")]).one("0").id == 0
+    with pytest.raises(ValueError, match="task name is 2024, expected a text"):
+        TaskTable([entry(name=2024)])
+
+
+def test_two_tasks_may_have_a_class_of_one_name():
+    ct, mr = entry(channels=["CT"], classes=["liver"]), entry(name="mr", channels=["MR"], classes=["liver", "spleen"])
+    assert TaskTable([ct, mr]).labels == {0: "background", 1: "liver", 2: "liver", 3: "spleen"}
+
+
+@pytest.mark.parametrize(("spacing", "anisotropic"), [([3, 1, 1], False), ([1, 3.01, 1], True), ([4, 4, 1], True)])
+def test_a_task_is_anisotropic_above_three_to_one(spacing, anisotropic):
+    assert TaskTable([entry(spacing=spacing)]).tasks[0].anisotropic is anisotropic
+
+
+def test_a_label_value_of_two_tasks_is_refused():
+    with pytest.raises(ValueError, match="label value 7 stands more than once"):
+        TaskTable([entry(values=[7]), entry(name="c", values=[7])])

@@ -17,10 +17,11 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from uniseg_nets.checkpoints import read_state
+from uniseg_nets.files import sha256_of
 from uniseg_nets.freezing import train_only
 from uniseg_nets.nets.prompt_unetr import PROMPTS
 
-__all__ = ["CentreInferer", "load_base", "read_centre"]
+__all__ = ["CentreInferer", "centre_sha256", "load_base", "read_centre"]
 
 logger = logging.getLogger(__name__)
 
@@ -71,11 +72,24 @@ def read_centre(folder: str | PathLike[str], centre: str) -> dict[str, Tensor]:
     Raises:
         ValueError: a name that is no plain word, or no such centre (those that are there are named).
     """
+    return read_state(_centre_file(folder, centre))[0]
+
+
+def _centre_file(folder: str | PathLike[str], centre: str) -> Path:
     folder = Path(folder)
     known = sorted(path.stem for path in folder.glob("*.pt"))
     if not _NAME.fullmatch(centre) or centre not in known:
         raise ValueError(f"no centre {centre[:80]!r} in {folder}: there are {', '.join(known) or 'none'}")
-    return read_state(folder / f"{centre}.pt")[0]
+    return folder / f"{centre}.pt"
+
+
+def centre_sha256(centre: str | None, folder: str | PathLike[str]) -> str | None:
+    """The hash of a centre's file, for results made with it; of no centre (``None``, "none"), ``None``.
+
+    Raises:
+        ValueError: no such centre.
+    """
+    return None if centre in (None, "none") else sha256_of(_centre_file(folder, str(centre)))
 
 
 class CentreInferer(SlidingWindowInferer):

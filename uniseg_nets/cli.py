@@ -67,8 +67,8 @@ def segment(
         output: a folder; or a .nii.gz file, for one scan.
         task: what to segment, a name from `uniseg tasks`; several that read the same scans, as liver,spleen, make one
             map. A bundle of one task needs none.
-        weights: checkpoint, ours or the official file, several folds' as "A.pt,B.pt"; the bundle's own by default, got by
-            `uniseg fetch-weights`; "demo" for the demo weights.
+        weights: checkpoint, ours or the official file, several folds' as "A.pt,B.pt"; the bundle's own by default,
+            which `uniseg fetch-weights` gets; "demo" for the demo weights.
         mode: "accurate" as the official prediction, "balanced" without its mirroring, "fast" with less overlap and
             without work where nothing is found.
         mirror: average over all eight flips, at 8 times the work; the mode's own by default.
@@ -188,7 +188,7 @@ def prepare(
         split: JSON with lists of case names, training and validation, such as the official split.
         validation_share: without a split, the share of cases drawn for validation, by patient.
         seed: of that draw.
-        tasks_file: a task table of your own.
+        tasks_file: a task table of your own, or "open"; that of this distribution which has the task by default.
         group: regular expression that finds the patient in a case's name, as "patient[0-9]+", where several cases are
             of one.
         download: fetch the data to RAW first, where they are not there; msd02 and further only.
@@ -197,12 +197,11 @@ def prepare(
         raw = _existing(raw)
     from uniseg_nets.prepare import prepare as prepare_data
 
-    table = load_task_table(tasks_file)
     path = prepare_data(
         str(name),
         str(raw),
         str(output),
-        table,
+        load_task_table(tasks_file) if tasks_file else None,
         task,
         split,
         float(validation_share),
@@ -264,7 +263,7 @@ def plan(
     if weights is None and fetched.is_file():
         weights = str(fetched)
     options = PlanOptions(
-        name=name,
+        name=None if name is None else str(name),
         labels=None if labels is None else _named_labels(labels),
         channels=None if channels is None else _listed(channels),
         axes=axes,

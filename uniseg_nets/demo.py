@@ -9,15 +9,12 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from uniseg_nets.bundle import run_bundle
 from uniseg_nets.files import write_json
 from uniseg_nets.phantom import write_phantoms
-from uniseg_nets.reports.metrics import case_rows
+from uniseg_nets.reports.metrics import file_rows
 from uniseg_nets.reports.preview import PreviewRow, save_preview
 from uniseg_nets.tasks import Task, load_task_table
-from uniseg_nets.transforms.load import LoadCase
 
 __all__ = ["run_demo"]
 
@@ -70,7 +67,5 @@ def _segment(output: Path, task: Task) -> PreviewRow:
 
 
 def _rows(files: PreviewRow, task: Task) -> list[dict[str, Any]]:
-    found, reference = (LoadCase()(file) for file in (files.found, files.reference))
-    spacing = np.linalg.norm(found.affine.numpy()[:3, :3], axis=0)
-    rows = case_rows(found[0].numpy(), reference[0].numpy(), spacing, dict(enumerate(task.classes, start=1)))
+    rows = file_rows(files.found, files.reference, dict(enumerate(task.classes, start=1)))
     return [{"task": task.name, "channels": "+".join(task.channels), **row} for row in rows]

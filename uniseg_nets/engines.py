@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader
 
 from uniseg_nets.data.guarded import ERROR
 from uniseg_nets.errors import root_cause
+from uniseg_nets.nets.bfloat16 import SmallConvolutionsInFloat32
 from uniseg_nets.tasks import TaskTable
 
 __all__ = ["AutocastInferer", "CaseEvaluator", "CasesFailedError", "PrepareTaskBatch"]
@@ -56,7 +57,8 @@ class PrepareTaskBatch(PrepareBatch):
 class AutocastInferer(SimpleInferer):
     """The forward pass in bfloat16 where asked for; MONAI's trainers autocast on CUDA alone.
 
-    Weights, gradients and the loss stay in float32, and bfloat16 has float32's range, so that nothing is scaled.
+    Weights, gradients and the loss stay in float32, and bfloat16 has float32's range, so that nothing is scaled. On a
+    CPU small convolutions stay in float32 too, see :mod:`uniseg_nets.nets.bfloat16`.
     """
 
     def __init__(self, bfloat16: bool = False) -> None:
@@ -66,7 +68,7 @@ class AutocastInferer(SimpleInferer):
     def __call__(  # type: ignore[override]
         self, inputs: Tensor, network: nn.Module, *args: Any, **kwargs: Any
     ) -> Any:
-        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=self.bfloat16):
+        with SmallConvolutionsInFloat32(), torch.autocast(inputs.device.type, torch.bfloat16, enabled=self.bfloat16):
             return super().__call__(inputs, network, *args, **kwargs)
 
 
@@ -87,6 +89,18 @@ def _unchanged(case: Any) -> Any:
     return case
 
 
+def _make(exports: Sequence[Callable[[Any], Any]], case: Any) -> None:
+    """Makes all exports of a case; raises ValueError, after the last one, with the reasons of those that failed."""
+    reasons = []
+    for export in exports:
+        try:
+            export(case)
+        except Exception as error:
+            reasons.append(root_cause(error))
+    if reasons:
+        raise ValueError("; ".join(reasons))
+
+
 class CaseEvaluator(SupervisedEvaluator):
     """MONAI's evaluator for batches of one named case; what fails in one case does not end the run.
 
@@ -96,7 +110,8 @@ class CaseEvaluator(SupervisedEvaluator):
     export runs at a time: at ``ITERATION_COMPLETED`` that of the case before is done, at ``EPOCH_COMPLETED`` all are.
 
     Args:
-        exports: what else is done with a case after the postprocessing, each called with its dictionary.
+        exports: what else is done with a case after the postprocessing, each called with its dictionary. Those that
+            finished cases lack (:meth:`~uniseg_nets.transforms.derived.CaseExport.pending`) are made first.
         settings: those of MONAI's evaluator.
 
     Attributes:
@@ -119,21 +134,42 @@ class CaseEvaluator(SupervisedEvaluator):
         self.failures: dict[str, str] = {}
         self.seconds: dict[str, float] = {}
         self._exporting: tuple[str, Future[float]] | None = None
+        exported = self._export_pending()
+        self._failed_before = len(self.failures)
         self._total = len(self.data_loader)
-        if not self._total:
+        if self._total:
+            self._predict(global_epoch)
+        elif exported:
+            self.fire_event(Events.COMPLETED)
+        else:
             logger.info("no case is left to do")
-            return
+        if self.failures:
+            raise CasesFailedError(self.failures, self._total + len(exported))
+
+    def _predict(self, global_epoch: int) -> None:
         self._begun = time.perf_counter()
         with ThreadPoolExecutor(1, "export") as self._exporter:
             super().run(global_epoch)
         if self._seen < self._total:  # a loader's thread that dies ends its iteration without a word
             raise RuntimeError(f"{self._total - self._seen} of {self._total} cases were never read: run again for them")
-        if self.failures:
-            raise CasesFailedError(self.failures, self._total)
+
+    def _export_pending(self) -> list[str]:
+        """Makes the exports that finished cases lack; gives these cases' names."""
+        pending: dict[str, tuple[dict[str, Any], list[Callable[[Any], Any]]]] = {}
+        for export in self.exports:
+            for case in getattr(export, "pending", list)():
+                pending.setdefault(case["name"], (case, []))[1].append(export)
+        for name, (case, exports) in pending.items():
+            try:
+                _make(exports, case)
+            except ValueError as error:
+                self.failures[name] = str(error)
+                logger.error("case %s, finished before: %s", name, error)
+        return list(pending)
 
     @property
     def _seen(self) -> int:
-        return len(self.failures) + len(self.seconds)
+        return len(self.failures) - self._failed_before + len(self.seconds)
 
     def _register_postprocessing(self, posttrans: Callable[[Any], Any]) -> None:
         self._postprocessing = posttrans  # not for MONAI's handler, which would wait for it
@@ -162,8 +198,7 @@ class CaseEvaluator(SupervisedEvaluator):
     def _export(self, begun: float, batch: list[dict[str, Any]], output: list[dict[str, Any]]) -> float:
         for case, found in zip(batch, output):
             exported = self._postprocessing(case | found)
-            for export in self.exports:
-                export(exported)
+            _make(self.exports, exported)
         return round(time.perf_counter() - begun, 1)
 
     def _end_export(self) -> None:

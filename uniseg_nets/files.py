@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import math
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 __all__ = ["atomic_path", "read_json", "sha256_of", "write_csv", "write_json"]
+
+# What a spreadsheet takes for the beginning of a formula.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @contextmanager
@@ -47,17 +51,37 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_json(path: str | PathLike[str], content: Any) -> None:
-    """Writes JSON for people and programs alike: indented, with a final newline, whole or not at all."""
+    """Writes JSON for people and programs alike: indented, with a final newline, whole or not at all.
+
+    NaN and infinities, which JSON does not have, become ``null``.
+    """
     with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=4) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(_finite(content), indent=4, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def write_csv(path: str | PathLike[str], rows: Sequence[Mapping[str, Any]]) -> None:
-    """Writes rows of one kind as a table with their keys on top, floats to four digits; whole or not at all."""
+    """Writes rows of one kind as a table with their keys on top, floats to four digits; whole or not at all.
+
+    A text that a spreadsheet would compute, such as the name ``=1+1``, gets an apostrophe in front.
+    """
     with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
-        writer.writerows({key: round(v, 4) if isinstance(v, float) else v for key, v in row.items()} for row in rows)
+        writer.writerows({key: _cell(value) for key, value in row.items()} for row in rows)
+
+
+def _finite(content: Any) -> Any:
+    if isinstance(content, Mapping):
+        return {key: _finite(value) for key, value in content.items()}
+    if isinstance(content, (list, tuple)):
+        return [_finite(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, str) and value.startswith(_FORMULA):
+        return f"'{value}"
+    return round(value, 4) if isinstance(value, float) else value
 
 
 def sha256_of(path: str | PathLike[str]) -> str:

@@ -123,7 +123,8 @@ def find_boxes(
         for corners, task in zip(found, tasks):
             _, logits = network.decode_coarse(features, network.select(prompts, task.id))
             probability = torch.softmax(logits.float(), dim=1)[:, 1 : task.num_outputs].amax((0, 1))
-            voxels = (probability >= _FOREGROUND).nonzero().cpu().numpy()
+            # NaN counts as structure: it is found out where windows are computed to the end.
+            voxels = (~(probability < _FOREGROUND)).nonzero().cpu().numpy()
             if len(voxels):
                 edges = np.array([voxels.min(0) - _MARGIN, voxels.max(0) + 1 + _MARGIN])
                 corners.append((edges * _STRIDE + start - before) * scales)

@@ -1,12 +1,14 @@
-"""What stands in several messages: lists of names, cut where they would fill the screen; how to get weights."""
+"""What messages have in common: lists of names, cut where they would fill the screen; words for NaN and no weights."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from os import PathLike
 
-__all__ = ["in_lines", "listing", "no_weights"]
+__all__ = ["NO_NUMBERS", "in_lines", "listing", "no_weights"]
 
+# Of scores that are NaN, which a comparison would make background.
+NO_NUMBERS = "the network's scores are no numbers: are the weights whole? else compute in float32 (precision fp32)"
 _SHOWN = 10
 
 

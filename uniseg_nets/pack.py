@@ -99,20 +99,38 @@ def pack_bundle(
 
 
 def zip_bundle(bundle: str | PathLike[str], output: str | PathLike[str]) -> Path:
-    """Writes ``OUTPUT/NAME_vVERSION.zip`` of a bundle's folder, its version as in the metadata; runs are left out.
+    """Writes ``OUTPUT/NAME_vVERSION.zip`` of a bundle's folder, its version as in the metadata.
+
+    Runs and the bundle's own archives are left out.
 
     Raises:
         FileNotFoundError: no bundle.
+        ValueError: a link to a folder, or to what lies outside of the bundle.
     """
     bundle = Path(bundle)
+    if bundle.name in ("", ".."):  # as `.` has, whose folder has a name
+        bundle = bundle.resolve()
     version = read_json(bundle / "configs" / "metadata.json")["version"]
     target = Path(output) / f"{bundle.name}_v{version}.zip"
+    files = [path for path in _packed(bundle) if not path.match(f"{bundle.name}_v*.zip")]
     with atomic_path(target) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path in sorted(bundle.rglob("*")):
-            inside = path.relative_to(bundle)
-            if path.is_file() and inside.parts[0] not in _RUNS and "__pycache__" not in inside.parts:
-                archive.write(path, Path(bundle.name) / inside)
+        for path in files:
+            archive.write(path, Path(bundle.name) / path.relative_to(bundle))
     return target
+
+
+def _packed(bundle: Path) -> list[Path]:
+    """The files of a bundle's folder, runs left out."""
+    files = []
+    for path in sorted(bundle.rglob("*")):
+        parts = path.relative_to(bundle).parts
+        if parts[0] in _RUNS or "__pycache__" in parts:
+            continue
+        if path.is_symlink() and (path.is_dir() or not path.resolve().is_relative_to(bundle.resolve())):
+            raise ValueError(f"{path} is a link to {path.resolve()}: put the files themselves into the bundle")
+        if path.is_file():
+            files.append(path)
+    return files
 
 
 def _metadata(source: Path, plan: Mapping[str, Any], version: str, authors: bool) -> dict[str, Any]:

@@ -7,13 +7,25 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-__all__ = ["AXES", "MASKS", "SCHEMES", "Scaling", "Task", "TaskTable", "chosen", "load_task_table"]
+__all__ = [
+    "AXES",
+    "MASKS",
+    "SCHEMES",
+    "Scaling",
+    "Task",
+    "TaskTable",
+    "chosen",
+    "load_task_table",
+    "shipped_table",
+    "sided_classes",
+]
 
 # How a file's axes become the network's (z, y, x), see ``Task.axes``.
 AXES = ("anatomical", "acquisition")
@@ -27,6 +39,8 @@ SCHEMES: Mapping[str, tuple[str, ...]] = {
 }
 # Above this ratio of largest to smallest voxel edge the coarse axis is a stack of slices (Isensee et al. 2021).
 ANISOTROPY = 3.0
+# The same for scans of a task that sees thick slices: there a scan's coarsest axis is its slices' for certain.
+STACK = 1.5
 
 
 @dataclass(frozen=True)
@@ -72,12 +86,14 @@ class Task:
         classes: names of the foreground classes; the task's own label value of ``classes[i]`` is ``i + 1``.
         values: the same classes' values in the union of all tasks.
         axes: how a file's axes become the network's. ``anatomical``: towards superior, anterior, right, whatever the
-            file's orientation. ``acquisition``: the slices of a stack come first, where the scan's largest voxel edge
-            is more than 3 times its smallest one; the other axes stay as stored and nothing is flipped.
+            file's orientation. ``acquisition``: the slices of a stack come first, the other axes stay as stored and
+            nothing is flipped. A scan is a stack where its largest voxel edge is more than 3 times its smallest one,
+            or more than 1.5 times for a task that itself sees thick slices.
         scaling: of each channel's intensities.
         mask: whether z-scores are those of the non-zero voxels, with 0 elsewhere: ``never``, ``always``, or in
             ``training`` alone, as the authors did for brain MR.
-        mirror_axes: axes (0 z, 1 y, 2 x) along which scans may be mirrored, in training and in prediction.
+        mirror_axes: axes (0 z, 1 y, 2 x) along which scans may be mirrored, in training and in prediction. Where
+            classes are told apart by their side, the axis from left to right is left out by default.
     """
 
     id: int
@@ -175,7 +191,8 @@ class TaskTable:
             CT channels are scaled by the official Hounsfield window, all others to z-scores.
 
     Raises:
-        ValueError: an entry lacks a field or has a wrong one, or a name or value stands twice.
+        ValueError: an entry lacks a field or has a wrong one; two tasks have one name or value, a task has one class
+            twice, or a task's name is another one's id.
     """
 
     def __init__(self, entries: Sequence[Mapping[str, Any]]) -> None:
@@ -189,7 +206,10 @@ class TaskTable:
             tasks.append(task)
         self.tasks = tuple(tasks)
         _refuse_twins("task name", [task.name for task in tasks])
-        _refuse_twins("class name", [name for task in tasks for name in task.classes])
+        for task in tasks:
+            _refuse_twins(f"class name of task {task.name!r}", task.classes)
+            if task.name.isdecimal() and int(task.name) < len(tasks) and int(task.name) != task.id:
+                raise ValueError(f"task name {task.name!r} is the id of another task: choose another name")
         _refuse_twins("label value", [str(value) for task in tasks for value in task.values])
 
     def __len__(self) -> int:
@@ -232,7 +252,7 @@ class TaskTable:
         return [task.name for task in self.tasks] + list(self.groups)
 
     def select(self, task: str | int | Sequence[str | int]) -> tuple[Task, ...]:
-        """The tasks behind a user's word: one for a name or an official id, several for ``all_ct`` or for a list.
+        """The tasks behind a user's word: one for a name or else an id, several for ``all_ct`` or for a list.
 
         Several tasks share one pass, in the order in which they are named: ``["liver", "spleen"]`` or
         ``"liver,spleen"``. What arrives is data, never evaluated.
@@ -257,20 +277,26 @@ class TaskTable:
 
     def _named(self, word: Any) -> tuple[Task, ...]:
         """The task of a name or id, or those of a merged name."""
-        if isinstance(word, str) and word.isdecimal():
-            word = int(word)
         if isinstance(word, int) and not isinstance(word, bool):
-            if 0 <= word < len(self):
-                return (self.tasks[word],)
-            raise ValueError(f"task id {word} does not exist: ids run from 0 to {len(self) - 1} ({self._listing()})")
+            word = str(word)  # a number may be a name, and commands make a number of it
         for known in self.tasks:
             if known.name == word:
                 return (known,)
+        if isinstance(word, str) and word.removeprefix("-").isdecimal():
+            if word.isdecimal() and int(word) < len(self):
+                return (self.tasks[int(word)],)
+            raise ValueError(f"task id {word} does not exist: ids run from 0 to {len(self) - 1} ({self._listing()})")
         if isinstance(word, str) and word in self.groups:
             return self.groups[word]
         near = difflib.get_close_matches(str(word), self.choices, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise ValueError(f"unknown task {str(word)[:80]!r}: {hint}choose one of {self._listing()}")
+
+    def word(self, task: str | int | Sequence[str]) -> str:
+        """The name of what :meth:`select` finds: a task's, a merged one's such as ``all_ct``, or ``liver+spleen``."""
+        selected = self.select(task)
+        merged = next((name for name, members in self.groups.items() if members == selected), None)
+        return merged or "+".join(member.name for member in selected)
 
     def one(self, task: str | int) -> Task:
         """Like :meth:`select`, for places that need exactly one task.
@@ -320,6 +346,12 @@ def load_task_table(path: str | PathLike[str] | None = None) -> TaskTable:
         raise ValueError(f"task table {path}: {error}") from error
 
 
+def shipped_table(task: str | int | None) -> TaskTable:
+    """The table of this distribution that has a task: the official one, or ``open`` for a task that only that has."""
+    official, *others = (TaskTable(entries) for entries in _TABLES.values())
+    return next((table for table in others if task in table.choices and task not in official.choices), official)
+
+
 def chosen(menu: Any) -> Any:
     """What was chosen from a config's menu: its first entry where the menu arrives whole, else what stands there.
 
@@ -334,6 +366,8 @@ _OPTIONAL = ("values", "axes", "scaling", "mask", "mirror_axes")
 
 def _read_entry(entry: Mapping[str, Any], index: int, first_value: int) -> Task:
     name, channels = _field(entry, "name"), tuple(_field(entry, "channels"))
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"task name is {name!r}, expected a text")
     spacing, classes = tuple(float(mm) for mm in _field(entry, "spacing")), tuple(_field(entry, "classes"))
     unknown = set(entry) - {"name", "channels", "spacing", "classes", *_OPTIONAL}
     if unknown:
@@ -351,7 +385,7 @@ def _read_entry(entry: Mapping[str, Any], index: int, first_value: int) -> Task:
             f"task {name!r} has axes {axes!r} and mask {mask!r}: expected one of {', '.join(AXES)} and one of "
             f"{', '.join(MASKS)}"
         )
-    mirror_axes = tuple(entry.get("mirror_axes", (0, 1, 2)))
+    mirror_axes = tuple(entry.get("mirror_axes", _default_mirror_axes(classes, axes)))
     if not all(axis in (0, 1, 2) for axis in mirror_axes):
         raise ValueError(f"task {name!r} has mirror_axes {list(mirror_axes)}: expected any of 0 (z), 1 (y), 2 (x)")
     return Task(
@@ -366,6 +400,33 @@ def _read_entry(entry: Mapping[str, Any], index: int, first_value: int) -> Task:
         mask,
         mirror_axes,
     )
+
+
+def sided_classes(classes: Sequence[str]) -> list[str]:
+    """The classes that are told apart by their side, such as ``left_kidney``, ``LeftKidney`` or ``kidney_l``.
+
+    Chambers of the heart are named after a side too, but differ in shape: they are none.
+    """
+    return [name for name in classes if _SIDES & set(_words(name)) and not _is_chamber(_words(name))]
+
+
+_SIDES = {"left", "right", "l", "r"}
+
+
+def _words(name: str) -> list[str]:
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)  # LeftKidney
+    return re.findall(r"[a-z]+", spaced.lower())
+
+
+def _is_chamber(words: Sequence[str]) -> bool:
+    return "lateral" not in words and any(word.startswith(("ventric", "atri")) for word in words)
+
+
+def _default_mirror_axes(classes: Sequence[str], axes: str) -> tuple[int, ...]:
+    """All; not the one from left to right where sides are classes, and none where that axis is not known."""
+    if not sided_classes(classes):
+        return (0, 1, 2)
+    return (0, 1) if axes == "anatomical" else ()
 
 
 def _read_scaling(name: str, channels: Sequence[str], given: Sequence[Mapping[str, Any]] | None) -> tuple[Scaling, ...]:

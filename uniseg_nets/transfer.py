@@ -112,8 +112,8 @@ def load_finetuned(
         if faults:
             raise ValueError(
                 f"{file} does not fit the network of this plan: {'; '.join(faults[:5])}"
-                f"{f' and {len(faults) - 5} more' if len(faults) > 5 else ''}; use the plan it was trained with, `--plan PLAN` of "
-                "`uniseg segment`"
+                f"{f' and {len(faults) - 5} more' if len(faults) > 5 else ''}; use the plan "
+                "it was trained with (`--plan PLAN` of `uniseg segment`)"
             )
         member = copy.deepcopy(network)
         member.load_state_dict(state)

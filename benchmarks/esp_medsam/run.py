@@ -125,7 +125,7 @@ class _Seed:
 
     def _train(self, name: str, overlays: list[str], epochs: int, **more: Any) -> ConfigWorkflow:
         folder = self.folder / name.replace(",", "").replace(" ", "_")
-        options = self._options(folder) | {"max_epochs": epochs, "val_interval": epochs + 1, "resume": True} | more
+        options = self._options(folder) | {"max_epochs": epochs, "val_interval": epochs, "resume": True} | more
         training = ConfigWorkflow(_files(*overlays), **options)
         training.initialize()
         if epochs:

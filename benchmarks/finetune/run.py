@@ -33,9 +33,11 @@ logger = logging.getLogger(__name__)
 VARIANTS = {
     "from scratch": ["from_scratch.json"],
     "fine-tuned": [],
+    "prompt cut off": [],
     "frozen encoder": ["freeze_encoder.json"],
     "prompt only": ["prompt_only.json"],
 }
+_WITHOUT_PROMPT = ("prompt cut off",)  # planned with the slot "none"
 # The multi-task network's task that is nearest (its id there), for the prompt.
 SLOTS = {"abdomen_mr": 0, "hippocampus_mr": 6, "prostate_mr": 4}
 # In-plane mm where the plan's are finer: about the multi-task training's, and affordable on two cores.
@@ -57,7 +59,10 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING)
     root = Path(os.environ["UNISEG_TEST_DATA"]) / "data" / arguments.dataset
     plan_path = arguments.output / f"{arguments.dataset}.json"
-    plan = plan_dataset(root, plan_path, PlanOptions(weights=arguments.weights, memory_gib=_MEMORY))
+    plain, plan = (
+        plan_dataset(root, plan_path, PlanOptions(weights=arguments.weights, slot=slot, memory_gib=_MEMORY))
+        for slot in ("none", SLOTS[arguments.dataset])
+    )
     spacing = plan["task_entry"]["spacing"]
     plan["task_entry"]["spacing"] = [max(mm, COARSER.get(arguments.dataset, 0)) for mm in spacing]
     held = held_cases(root)
@@ -81,22 +86,21 @@ def main() -> None:
                 folder = arguments.output / arguments.dataset / f"{variant.replace(' ', '_')}_{size}_{seed}"
                 own = arguments.output / arguments.dataset / "plan.json"
                 own.parent.mkdir(parents=True, exist_ok=True)
-                own.write_text(json.dumps(plan | {"data": chosen}))
-                row |= _run(root, folder, own, overlays, seed, arguments.epochs, SLOTS[arguments.dataset])
+                network = plain if variant in _WITHOUT_PROMPT else plan
+                own.write_text(json.dumps(network | {"task_entry": plan["task_entry"], "data": chosen}))
+                row |= _run(root, folder, own, overlays, seed, arguments.epochs)
                 append_row(results, FIELDS, row)
                 print(row, flush=True)
 
 
-def _run(
-    root: Path, folder: Path, plan: Path, overlays: list[str], seed: int, epochs: int, slot: int
-) -> dict[str, Any]:
+def _run(root: Path, folder: Path, plan: Path, overlays: list[str], seed: int, epochs: int) -> dict[str, Any]:
     """Trains for a fixed number of steps and evaluates the last weights, so that the held cases choose nothing."""
     bundle = bundle_folder("uniseg_finetune")
     files = [str(bundle / "configs" / "train.json"), str(plan)]
     files += [str(bundle / "configs" / name) for name in ("small.json", *overlays)]
     options: dict[str, Any] = {"logging_file": False, "bundle_root": str(bundle), "dataset_dir": str(root)}
     options |= {"output_dir": str(folder), "ckpt_dir": str(folder), "cache_dir": str(folder.parent / "cache")}
-    options |= {"seed": seed, "max_epochs": epochs, "val_interval": epochs + 1, "slot": slot}
+    options |= {"seed": seed, "max_epochs": epochs, "val_interval": epochs}
     options |= json.loads((HERE / "experiment.json").read_text())
     start = time.perf_counter()
     training = ConfigWorkflow(files, workflow_type="train", **options)

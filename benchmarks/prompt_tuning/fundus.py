@@ -103,7 +103,7 @@ def _workflow(folder: Path, centre: str, seed: int, **more: Any) -> ConfigWorkfl
 
 
 def _train(folder: Path, centre: str, seed: int, epochs: int, **more: Any) -> torch.nn.Module:
-    training = _workflow(folder, centre, seed, max_epochs=epochs, val_interval=epochs + 1, **more)
+    training = _workflow(folder, centre, seed, max_epochs=epochs, val_interval=epochs, **more)
     training.initialize()
     training.run()
     network: torch.nn.Module = training.parser.get_parsed_content("started")

@@ -158,10 +158,8 @@ class _Seed:
     def _train(
         self, folder: Path, cases: list[dict[str, Any]], overlays: list[str], epochs: int, **more: Any
     ) -> torch.nn.Module:
-        settings = {"max_epochs": epochs, "val_interval": epochs + 1, "resume": True}
-        training = self._workflow(
-            folder, overlays, **settings, **more, **{"train#cases": cases, "validate#cases": cases[:1]}
-        )
+        settings = {"max_epochs": epochs, "resume": True, "train#cases": cases, "validate#cases": []}
+        training = self._workflow(folder, overlays, **settings, **more)
         training.initialize()
         training.run()
         network: torch.nn.Module = training.parser.get_parsed_content("network")

@@ -6,6 +6,7 @@ from uniseg_nets.data.folds import fold_cases
 from uniseg_nets.data.guarded import GuardedDataset
 from uniseg_nets.data.preprocessed import PreprocessedDataset
 from uniseg_nets.data.sampler import GroupBatchSampler, Sample, TaskBatchSampler
+from uniseg_nets.data.shared import shared_sampler
 
 __all__ = [
     "GroupBatchSampler",
@@ -17,4 +18,5 @@ __all__ = [
     "fold_cases",
     "load_datalist",
     "own_share",
+    "shared_sampler",
 ]

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from uniseg_nets.data.datalist import first_section, image_files, load_datalist
+from uniseg_nets.provenance import is_result
+from uniseg_nets.series import is_dicom_folder
 from uniseg_nets.transforms.load import SCAN_ENDINGS, scan_name
 
 __all__ = ["find_cases", "own_share", "unique"]
@@ -35,15 +37,17 @@ def find_cases(source: str | PathLike[str], output_dir: str | PathLike[str] | No
     - a folder of scans or of DICOM series, searched with its sub-folders;
     - a single scan or DICOM folder.
 
+    Paths come back absolute. What an earlier run wrote, beside whose record it lies, is no scan, wherever it lies.
+
     Args:
         source: file or folder.
-        output_dir: where results go; results there are no scans to segment.
+        output_dir: where results go; what lies there is no scan to segment.
 
     Raises:
         FileNotFoundError: no such file or folder, or no scan in it.
         ValueError: results would lie among the scans; two cases of one name; a file of an unknown kind.
     """
-    source = Path(source)
+    source = Path(source).absolute()
     if not source.exists():
         raise FileNotFoundError(f"no file or folder {source}")
     if source.suffix.lower() == ".json":
@@ -90,8 +94,11 @@ def _single_file(file: Path) -> dict[str, Any]:
 def _from_folder(folder: Path, results: Path | None) -> list[dict[str, Any]]:
     files: dict[tuple[Path, str], list[str]] = {}  # of each case, by folder and name
     unknown: list[str] = []
+    earlier: list[Path] = []
     for path in _walk(folder, results):
-        if path.is_dir() or _is_scan(path):
+        if path.is_file() and is_result(path):
+            earlier.append(path)
+        elif path.is_dir() or _is_scan(path):
             name, channel = scan_name(path) if path.is_file() else (path.name, None)
             same = files.setdefault((path.parent, name), [])
             if same and channel is None:
@@ -99,6 +106,8 @@ def _from_folder(folder: Path, results: Path | None) -> list[dict[str, Any]]:
             same.append(str(path))
         else:
             unknown.append(path.name)
+    if earlier:
+        logger.info("%s: left out %d results of earlier runs, such as %s", folder, len(earlier), earlier[0])
     if unknown:
         logger.warning("%s: skipped %d files that are no scans: %s", folder, len(unknown), ", ".join(unknown[:5]))
     count = Counter(name for _, name in files)
@@ -111,8 +120,11 @@ def _from_folder(folder: Path, results: Path | None) -> list[dict[str, Any]]:
 
 
 def _walk(folder: Path, results: Path | None) -> Iterator[Path]:
-    """Files and DICOM folders under ``folder``, sorted; hidden ones and results left out."""
-    if _is_dicom(folder):
+    """Files and DICOM folders under ``folder``, sorted; hidden ones and results left out.
+
+    A disc with a DICOMDIR is one DICOM folder. Where DICOM files lie among other scans, the other scans count.
+    """
+    if is_dicom_folder(folder) and not any(map(_is_scan, folder.iterdir())):
         yield folder
         return
     for path in sorted(folder.iterdir()):
@@ -126,18 +138,6 @@ def _walk(folder: Path, results: Path | None) -> Iterator[Path]:
 
 def _is_scan(path: Path) -> bool:
     return path.name.lower().endswith(SCAN_ENDINGS)
-
-
-def _is_dicom(folder: Path) -> bool:
-    """The first visible files of a DICOM folder say so: by their ending, or by the mark after the preamble."""
-    files = [path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith(".")]
-    for path in files[:3]:
-        if path.suffix.lower() in (".dcm", ".ima"):
-            return True
-        with path.open("rb") as file:
-            if file.read(132)[128:] == b"DICM":
-                return True
-    return False
 
 
 def unique(cases: Sequence[dict[str, Any]], what: str = "scans") -> list[dict[str, Any]]:

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from uniseg_nets.files import read_json
+from uniseg_nets.messages import listing
 from uniseg_nets.transforms.load import scan_name
 
-__all__ = ["first_section", "image_entry", "image_files", "load_datalist", "read_json"]
+__all__ = ["first_section", "image_entry", "image_files", "load_datalist", "read_json", "with_task"]
 
 _PATHS = ("image", "label")
 # The one to segment first.
@@ -22,7 +23,11 @@ _SECTIONS = ("testing", "test", "validation", "training")
 
 
 def load_datalist(
-    path: str | PathLike[str], section: str, base_dir: str | PathLike[str] | None = None, optional: bool = False
+    path: str | PathLike[str],
+    section: str,
+    base_dir: str | PathLike[str] | None = None,
+    optional: bool = False,
+    task: str | int | Sequence[str] | None = None,
 ) -> list[dict[str, Any]]:
     """The cases of one section, paths made absolute, each with a ``name`` (its first scan's), other items kept.
 
@@ -33,13 +38,15 @@ def load_datalist(
         section: such as ``training``, ``validation`` or ``testing``.
         base_dir: what relative paths start from; the JSON's folder by default.
         optional: a datalist without this section has no cases of it.
+        task: of cases that name none; a list, a menu of which nothing was chosen, gives none.
 
     Raises:
         FileNotFoundError: no such datalist.
-        ValueError: no JSON, no such section (unless ``optional``), or a case without an image; names the file.
+        ValueError: no JSON, no such section (unless ``optional``), a case without an image, or, with a menu of tasks,
+            one without a task; names the file.
     """
     path = Path(path)
-    base = Path(base_dir) if base_dir else path.parent
+    base = Path(base_dir or path.parent).absolute()
     content = read_json(path)
     if optional and section not in content:
         return []
@@ -55,7 +62,20 @@ def load_datalist(
                 files = case[key]
                 case[key] = [str(base / f) for f in files] if isinstance(files, list) else str(base / files)
         cases.append({"name": scan_name(image_files(case)[0])[0], **case})
+    if task is not None:
+        cases = with_task(cases, task)
+        nameless = [str(case["name"]) for case in cases if "task" not in case]
+        if nameless:
+            raise ValueError(
+                f'datalist {path}: no task for {listing(nameless)}: add "task" to each case, or give --task'
+            )
     return cases
+
+
+def with_task(cases: Sequence[Mapping[str, Any]], task: str | int | Sequence[str] | None) -> list[dict[str, Any]]:
+    """The cases, those that name no task with the one that is given; a list of them is a menu and gives none."""
+    given = {} if task is None or isinstance(task, (list, tuple)) else {"task": task}
+    return [{**given, **case} for case in cases]
 
 
 def image_files(case: Mapping[str, Any]) -> list[str]:

@@ -15,7 +15,10 @@ import numpy as np
 
 from uniseg_nets.messages import in_lines, listing
 
-__all__ = ["draw_folds", "group_of", "hold_out", "patients_of", "refuse_divided"]
+__all__ = ["draw_folds", "group_of", "guess_pattern", "hold_out", "patients_of", "refuse_divided", "shared_beginnings"]
+
+
+_USUAL = (r"sub-[0-9A-Za-z]+", r"(?i:patient)[-_]?[0-9]+")
 
 
 def group_of(case: Mapping[str, Any]) -> str:
@@ -47,6 +50,31 @@ def patients_of(names: Sequence[str], pattern: str) -> list[str]:
             f"({listing(nameless)}): change it so that it matches every name"
         )
     return [str(patient) for patient in patients]
+
+
+def guess_pattern(names: Sequence[str]) -> str | None:
+    """The usual way of naming patients that these case names follow and that puts several cases together, if any.
+
+    Usual are ``sub-LABEL``, as in BIDS, and ``patient`` with a number.
+    """
+    for pattern in _USUAL:
+        matches = [re.search(pattern, name) for name in names]
+        if all(matches) and len({match[0] for match in matches if match}) < len(names):
+            return pattern
+    return None
+
+
+def shared_beginnings(names: Sequence[str]) -> dict[str, list[str]]:
+    """Case names that are alike but for their last part, such as ``p1_ED`` and ``p1_ES``: perhaps of one patient.
+
+    A beginning that more than a third of the cases have, such as the data set's name, is none.
+    """
+    alike: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        beginning = re.match(r"(.+)[_\-.][^_\-.]+$", name)
+        if beginning:
+            alike[beginning[1]].append(name)
+    return {key: found for key, found in alike.items() if 1 < len(found) <= len(names) / 3}
 
 
 def draw_folds(groups: Sequence[str], folds: int, seed: int) -> list[int]:

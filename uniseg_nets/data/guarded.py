@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from monai.data import Dataset
 
+from uniseg_nets.data.itk_io import load_itk_io, needs_itk
 from uniseg_nets.errors import root_cause
 
 __all__ = ["ERROR", "GuardedDataset"]
@@ -17,8 +19,18 @@ ERROR = "error"
 class GuardedDataset(Dataset):
     """MONAI's ``Dataset``, but a case whose transforms fail becomes ``{"name": ..., "error": message}``.
 
-    :class:`~uniseg_nets.engines.CaseEvaluator` collects those messages.
+    :class:`~uniseg_nets.engines.CaseEvaluator` collects those messages. Where cases need ITK, it is loaded here, before
+    threads read them (:func:`~uniseg_nets.data.itk_io.load_itk_io`).
+
+    Args:
+        data: cases, each with ``name`` and ``image``.
+        transform: what reads a case.
     """
+
+    def __init__(self, data: Sequence[dict[str, Any]], transform: Callable[[Any], Any] | None = None) -> None:
+        super().__init__(data, transform)
+        if any(needs_itk(case.get("image", [])) for case in data):
+            load_itk_io()
 
     def _transform(self, index: int) -> Any:
         try:

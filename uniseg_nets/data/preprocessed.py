@@ -20,9 +20,11 @@ from monai.utils.enums import CommonKeys
 from tqdm import tqdm
 
 import uniseg_nets
+from uniseg_nets.data.datalist import with_task
 from uniseg_nets.data.sampler import Sample
 from uniseg_nets.errors import root_cause
 from uniseg_nets.files import atomic_path
+from uniseg_nets.provenance import scan_identity
 from uniseg_nets.transforms.patch import FORCE_FOREGROUND
 
 __all__ = ["PreprocessedDataset"]
@@ -37,9 +39,10 @@ class PreprocessedDataset(Dataset):
     """Deterministic transforms from disk where they have run before, then random ones on what they gave.
 
     Not MONAI's ``PersistentDataset``: results are memory-mapped, so that a crop reads its own part of a volume and
-    thousands of cases cost no memory; they are keyed by the files' sizes and times and by the values inside the
-    transforms, and appear whole or not at all. Indexed by a :class:`~uniseg_nets.data.sampler.Sample`, the random
-    transforms start from its seed and are told by ``force_foreground`` whether the patch must hold foreground.
+    thousands of cases cost no memory; they are keyed by all of a case's files (:mod:`uniseg_nets.provenance`) and by
+    the values inside the transforms, and appear whole or not at all. Indexed by a
+    :class:`~uniseg_nets.data.sampler.Sample`, the random transforms start from its seed and are told by
+    ``force_foreground`` whether the patch is placed on foreground.
 
     Args:
         data: the datalist; of a case's items ``source``, ``folder``, ``group`` and ``fold`` are left out.
@@ -62,10 +65,9 @@ class PreprocessedDataset(Dataset):
         task: str | int | Sequence[str] | None = None,
     ) -> None:
         data = [{key: value for key, value in case.items() if key not in _NOT_FOR_BATCHES} for case in data]
-        data = [case if task is None or isinstance(task, list) else {"task": task, **case} for case in data]
-        super().__init__(data, Compose(list(augmentation)))
+        super().__init__(with_task(data, task), Compose(list(augmentation)))
         self.preprocessing = Compose(list(preprocessing))
-        self.cache_dir = Path(cache_dir)
+        self.cache_dir = Path(cache_dir).absolute()
         described = [(type(transform).__name__, vars(transform)) for transform in preprocessing]
         self._key = pickle.dumps((uniseg_nets.__version__, described))
 
@@ -98,9 +100,8 @@ class PreprocessedDataset(Dataset):
         digest = hashlib.sha256(self._key)
         for key in sorted(case):
             digest.update(f"{key}={case[key]!r}\n".encode())
-            for file in _files(case[key]) if key in (CommonKeys.IMAGE, CommonKeys.LABEL) else ():
-                stat = Path(file).stat()
-                digest.update(f"{stat.st_size} {stat.st_mtime_ns}\n".encode())
+            if key in (CommonKeys.IMAGE, CommonKeys.LABEL):
+                digest.update(repr(scan_identity(case[key])).encode())
         return digest.hexdigest()[:32]
 
     def _preprocess(self, case: Mapping[str, Any], path: Path) -> None:
@@ -110,7 +111,3 @@ class PreprocessedDataset(Dataset):
             raise ValueError(f"case {case.get('name') or case[CommonKeys.IMAGE]}: {root_cause(error)}") from error
         with atomic_path(path) as temporary:
             torch.save({key: value for key, value in done.items() if value is not case.get(key)}, temporary)
-
-
-def _files(value: Any) -> list[str]:
-    return [str(file) for file in value] if isinstance(value, (list, tuple)) else [str(value)]

@@ -18,7 +18,7 @@ class Sample(int):
     """A case's index in the data set that carries how this sample of it is drawn.
 
     Attributes:
-        foreground: the patch must hold foreground.
+        foreground: the patch is placed on a voxel of foreground.
         seed: of the random transforms. It follows from the sampler's seed, the epoch and the place in it, so that a
             resumed training sees the same patches, with any number of workers.
     """
@@ -43,13 +43,14 @@ class GroupBatchSampler(Sampler[list[int]]):
     Yields lists of :class:`Sample`.
 
     Args:
-        groups: what each case belongs to, such as its modality.
+        cases: the datalist, or with ``group_key=None`` the group of each case.
         batch_size: cases a batch and rank.
         batches_per_group: batches of each group in an epoch.
         mixed: let a batch hold cases of any groups; shares stay equal.
         seed: of the order and of the samples.
-        foreground_share: share of the samples whose patch must hold foreground. It is kept exactly: with 0.5 and
+        foreground_share: share of the samples whose patch is placed on foreground. It is kept exactly: with 0.5 and
             batches of two it is one of the two, as in the official loader.
+        group_key: the item of a case that says which group it belongs to, such as ``modality``.
 
     Raises:
         ValueError: no cases, or a share outside 0..1.
@@ -57,14 +58,15 @@ class GroupBatchSampler(Sampler[list[int]]):
 
     def __init__(
         self,
-        groups: Sequence[Hashable],
+        cases: Sequence[Any],
         batch_size: int = 2,
         batches_per_group: int = 50,
         mixed: bool = False,
         seed: int = 0,
         foreground_share: float = 0.0,
+        group_key: str | None = None,
     ) -> None:
-        if not groups:
+        if not cases:
             raise ValueError("no training cases: the datalist is empty")
         if not 0 <= foreground_share <= 1:
             raise ValueError(f"foreground_share is {foreground_share}, expected a share from 0 to 1")
@@ -75,7 +77,8 @@ class GroupBatchSampler(Sampler[list[int]]):
         self.foreground_share = foreground_share
         self.epoch = 0
         self.members: dict[Hashable, list[int]] = {}
-        for index, group in enumerate(groups):
+        for index, case in enumerate(cases):
+            group = case if group_key is None else case[group_key]
             self.members.setdefault(group, []).append(index)
 
     def __len__(self) -> int:
@@ -97,7 +100,7 @@ class GroupBatchSampler(Sampler[list[int]]):
             yield drawn[rank * self.batch_size : (rank + 1) * self.batch_size]
 
     def _forced(self, position: int) -> bool:
-        """Whether the epoch's sample at this position is one of those that must hold foreground, spread evenly."""
+        """Whether the epoch's sample at this position is one of those placed on foreground, spread evenly."""
         return int((position + 1) * self.foreground_share) > int(position * self.foreground_share)
 
     def state_dict(self) -> dict[str, int]:

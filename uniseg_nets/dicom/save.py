@@ -3,58 +3,77 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from monai.transforms import Transform
-
-from uniseg_nets.errors import root_cause
+from uniseg_nets.provenance import dicom_mark, marked
+from uniseg_nets.series import dicom_modality, dicom_series
+from uniseg_nets.transforms.derived import CaseExport
 from uniseg_nets.transforms.export import SaveLabelMapd, read_label_map
-from uniseg_nets.transforms.load import dicom_modality, dicom_series
 
 __all__ = ["SaveDicomSegd"]
 
 logger = logging.getLogger(__name__)
 
 
-class SaveDicomSegd(Transform):
+class SaveDicomSegd(CaseExport):
     """Writes ``OUTPUT_DIR/NAME.dcm`` beside the saved label map of a case that came as DICOM; needs highdicom.
 
-    A case of which no object can be made is logged; its label map stays.
+    Of a label map without foreground there is none, with a warning: it would have no frame.
 
     Args:
-        saver: what wrote the label map.
-        cases: the run's cases, each with ``name`` and ``image``.
+        saver, cases: see :class:`~uniseg_nets.transforms.derived.CaseExport`.
         modalities: of the task's channels; the object refers to the series of the first.
 
     Raises:
         ImportError: no highdicom; says how to get it.
+        ValueError: scans have lost the identifiers that an object refers to; they are named, before any work is done.
     """
+
+    what = "DICOM Segmentation"
 
     def __init__(self, saver: SaveLabelMapd, cases: list[dict[str, Any]], modalities: Sequence[str]) -> None:
         try:
-            from uniseg_nets.dicom.segmentation import write_dicom_seg
+            from uniseg_nets.dicom.segmentation import missing_identifiers, write_dicom_seg
         except ImportError as error:
             raise ImportError("DICOM Segmentations need highdicom: `pip install highdicom`") from error
+        super().__init__(saver, [case for case in cases if _source(case).is_dir()])
         self._write = write_dicom_seg
-        self.saver = saver
-        self.images = {case["name"]: case["image"] for case in cases}
         self.modality = dicom_modality(modalities[0])
+        others = [case["name"] for case in cases if case["name"] not in self.cases]
+        if others:
+            logger.warning("%d cases did not come as DICOM, such as %s: no Segmentation object", len(others), others[0])
+        lacking = [fault for case in self.cases.values() if (fault := missing_identifiers(_source(case)))]
+        if lacking:
+            raise ValueError(
+                f"{len(lacking)} of {len(cases)} cases cannot get a DICOM Segmentation, it could not refer to their "
+                f"series: {'; '.join(lacking[:3])}: run without dicom_seg, or restore the identifiers"
+            )
 
-    def __call__(self, data: Mapping[Hashable, Any]) -> Mapping[Hashable, Any]:
-        name = data[self.saver.name_key]
-        image = self.images[name]
-        source = Path(image if isinstance(image, str) else image[0])
-        if not source.is_dir():
-            logger.warning("%s did not come as DICOM: no Segmentation object", name)
-            return data
-        target = self.saver.output_dir / f"{name}.dcm"
-        try:
-            label, names, _ = read_label_map(self.saver.output_dir, name)
-            series = dicom_series(source, self.modality)
-            found = self._write(label[0].numpy(), label.affine.numpy(), series, names, target)
-            logger.info("wrote %s: %s", target, ", ".join(found))
-        except Exception as error:  # what is wrong with a DICOM file shows anywhere; the label map is there already
-            logger.error("no Segmentation object of %s: %s", name, root_cause(error))
-        return data
+    def __call__(self, data: Mapping[Any, Any]) -> Mapping[Any, Any]:
+        return super().__call__(data) if data[self.saver.name_key] in self.cases else data
+
+    def made_of(self, name: str) -> str | None:
+        return dicom_mark(self._target(name))
+
+    def make(self, case: Mapping[str, Any], fingerprint: str) -> None:
+        target = self._target(case["name"])
+        if target.exists() and dicom_mark(target) is None:
+            raise ValueError(f"{target} is in the way, which this package did not write: move it away")
+        label, names, _ = read_label_map(self.saver.output_dir, case["name"])
+        if not bool(label.any()):
+            logger.warning("%s: nothing was found, so there is no Segmentation object", case["name"])
+            return
+        series = dicom_series(_source(case), self.modality)
+        found = self._write(label[0].numpy(), label.affine.numpy(), series, names, target, marked(fingerprint))
+        logger.info("wrote %s: %s", target, ", ".join(found))
+
+    def _target(self, name: str) -> Path:
+        return self.saver.output_dir / f"{name}.dcm"
+
+
+def _source(case: Mapping[str, Any]) -> Path:
+    """What a case's first channel came in."""
+    image = case["image"]
+    return Path(image if isinstance(image, str) else image[0])

@@ -11,16 +11,19 @@ import numpy as np
 import pydicom
 from nibabel.affines import apply_affine
 from numpy.typing import NDArray
+from pydicom.errors import InvalidDicomError
 
 import uniseg_nets
 from uniseg_nets.dicom.codes import category_and_type
 from uniseg_nets.files import atomic_path
+from uniseg_nets.provenance import MANUFACTURER
 
-__all__ = ["write_dicom_seg"]
+__all__ = ["missing_identifiers", "write_dicom_seg"]
 
 # RAS+ (ours) and LPS+ (DICOM's) differ in the sign of x and y.
 _LPS = np.array([-1, -1, 1])
 _OFF_GRID = 0.01  # voxels
+_IDENTIFIERS = ("StudyInstanceUID", "SeriesInstanceUID")
 _CODE = hd.sr.CodedConcept("123109", "DCM", "Artificial Intelligence")
 
 
@@ -30,6 +33,7 @@ def write_dicom_seg(
     series: Sequence[str | PathLike[str]],
     names: Mapping[int, str],
     path: str | PathLike[str],
+    mark: str = "",
 ) -> list[str]:
     """Writes a binary Segmentation, one segment for each class that is there; returns their names.
 
@@ -39,6 +43,7 @@ def write_dicom_seg(
         series: the slices' files, in any order.
         names: value -> class, without the background.
         path: of the DICOM file.
+        mark: for its ContentDescription, see :func:`~uniseg_nets.provenance.marked`.
 
     Raises:
         ValueError: nothing was found, the label map does not lie on the series' grid, or the series has lost the
@@ -76,11 +81,12 @@ def write_dicom_seg(
         series_number=1000,
         sop_instance_uid=hd.UID(),
         instance_number=1,
-        manufacturer="UniSeg for MONAI",
+        manufacturer=MANUFACTURER,
         manufacturer_model_name="uniseg-nets",
         software_versions=uniseg_nets.__version__,
         device_serial_number="0",
         content_label="SEGMENTATION",
+        content_description=mark or None,
         series_description=f"UniSeg: {', '.join(names[value] for value in present)}"[:64],
     )
     with atomic_path(Path(path)) as temporary:
@@ -93,10 +99,22 @@ def _read(file: str | PathLike[str]) -> pydicom.Dataset:
     # De-identified files may keep these in the file's preamble alone.
     slice_.SOPClassUID = slice_.get("SOPClassUID") or slice_.file_meta.MediaStorageSOPClassUID
     slice_.SOPInstanceUID = slice_.get("SOPInstanceUID") or slice_.file_meta.MediaStorageSOPInstanceUID
-    missing = [name for name in ("StudyInstanceUID", "SeriesInstanceUID") if not slice_.get(name)]
+    missing = [name for name in _IDENTIFIERS if not slice_.get(name)]
     if missing:
         raise ValueError(f"{file} has no {' and no '.join(missing)}: a Segmentation could not refer to its series")
     return slice_
+
+
+def missing_identifiers(folder: Path) -> str | None:
+    """What the first DICOM file of a folder lacks that a Segmentation refers to, in words; ``None`` for nothing."""
+    for file in sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")):
+        try:
+            header = pydicom.dcmread(file, specific_tags=list(_IDENTIFIERS), stop_before_pixels=True)
+        except InvalidDicomError:
+            continue
+        missing = [name for name in _IDENTIFIERS if not header.get(name)]
+        return f"{file} has no {' and no '.join(missing)}" if missing else None
+    return None
 
 
 def _frame(label: NDArray[np.uint8], affine: NDArray[np.float64], slice_: pydicom.Dataset) -> NDArray[np.uint8]:

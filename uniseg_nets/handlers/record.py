@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from ignite.engine import Events
 
+from uniseg_nets.data.datalist import read_json
 from uniseg_nets.engines import CaseEvaluator
 from uniseg_nets.files import write_json
 from uniseg_nets.transforms.result import ResultSaver
 
-__all__ = ["RunRecord"]
+__all__ = ["RunRecord", "refuse_others"]
 
 
 class RunRecord:
@@ -24,9 +26,13 @@ class RunRecord:
     Args:
         saver: what writes the results; its folder and its facts are the run's.
         total: number of cases with those that were finished before.
+
+    Raises:
+        ValueError: files of these names lie in the folder that no run of ours wrote.
     """
 
     def __init__(self, saver: ResultSaver, total: int) -> None:
+        refuse_others(saver.output_dir, ("run.json", "failures.json"))
         self.saver = saver
         self.total = total
         self.started = datetime.now(UTC)
@@ -54,6 +60,23 @@ class RunRecord:
             write_json(failures, engine.failures)
         else:
             failures.unlink(missing_ok=True)
+
+
+def refuse_others(folder: Path, names: Sequence[str]) -> None:
+    """Raises ValueError where files of these names lie in a folder that holds no record of a run of ours."""
+    there = [folder / name for name in names if (folder / name).exists()]
+    if there and not any(_is_record(path) for path in folder.glob("run*.json")):
+        raise ValueError(
+            f"{', '.join(map(str, there))} would be overwritten, and no record of this package tells where it comes "
+            "from: choose another output folder"
+        )
+
+
+def _is_record(path: Path) -> bool:
+    try:
+        return "made_by" in read_json(path)
+    except ValueError:
+        return False
 
 
 def _own_name(path: Path) -> Path:

@@ -33,11 +33,11 @@ class SelfPromptLoss(nn.Module):
             output: of :class:`~uniseg_nets.nets.esp_medsam.ESPMedSAM`.
             mask: (B, 1, S, S), 0 and 1.
         """
-        mask = mask.to(output.mask.dtype)
-        pooled = F.adaptive_max_pool2d(mask, output.patches.shape[2:])
+        found, found_patches, mask = output.mask.float(), output.patches.float(), mask.float()  # sums over many pixels
+        pooled = F.adaptive_max_pool2d(mask, found_patches.shape[2:])
         dice, focal, patches = self.weights
         return (
-            dice * self.dice(output.mask, mask)
-            + focal * self.focal(output.mask, mask)
-            + patches * F.binary_cross_entropy_with_logits(output.patches, pooled)
+            dice * self.dice(found, mask)
+            + focal * self.focal(found, mask)
+            + patches * F.binary_cross_entropy_with_logits(found_patches, pooled)
         )

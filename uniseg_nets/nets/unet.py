@@ -13,6 +13,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from uniseg_nets.nets.bfloat16 import too_small_for_bfloat16
+
 __all__ = ["STRIDES", "TOTAL_STRIDE", "ConvBlock", "Decoder", "Encoder", "check_size", "initialise", "stage_features"]
 
 Size = tuple[int, int, int]
@@ -22,7 +24,6 @@ STRIDES = ((1, 1, 1), (1, 2, 2), (2, 2, 2), (2, 2, 2), (2, 2, 2), (2, 2, 2))
 # Product of all strides: an input's size must be a multiple of it.
 TOTAL_STRIDE = (16, 32, 32)
 _SLOPE = 0.01
-_SMALLEST_BFLOAT16 = 4
 
 
 def stage_features(base_features: int, max_features: int) -> list[int]:
@@ -89,14 +90,10 @@ class ConvBlock(nn.Module):
 
     @torch.jit.unused
     def _needs_float32(self, x: Tensor) -> bool:
-        """Whether reduced precision would go wrong here.
-
-        On CPUs the weight gradient of a bfloat16 convolution whose output is two voxels or less along an axis reads
-        memory that nobody wrote (PyTorch 2.13): it is garbage, now and then NaN. Such volumes cost next to nothing.
-        """
+        """Whether reduced precision would go wrong here."""
         if x.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
             return False
-        return min(n // s for n, s in zip(x.shape[2:], self.conv.stride)) < _SMALLEST_BFLOAT16
+        return too_small_for_bfloat16(x.shape[2:], self.conv.stride)
 
 
 class Stem(nn.Module):

@@ -10,6 +10,7 @@ from typing import Any
 from uniseg_nets.data.cases import unique
 from uniseg_nets.data.datalist import first_section, load_datalist
 from uniseg_nets.pictures.load import PICTURE_ENDINGS
+from uniseg_nets.provenance import is_result
 
 __all__ = ["find_pictures", "load_pictures", "without_labels"]
 
@@ -22,13 +23,13 @@ def find_pictures(
     Args:
         source: an image, a folder that is searched with its sub-folders, or a MONAI datalist.
         modality: of the images; those of a datalist that name their own keep it. ``auto`` lets the network see.
-        output_dir: where results go; what lies there is no image to segment.
+        output_dir: where results go; what lies there is no image to segment, nor is what an earlier run wrote.
 
     Raises:
         FileNotFoundError: no such file or folder, or no image in it.
         ValueError: two images of one name, or a file of an unknown kind.
     """
-    source = Path(source)
+    source = Path(source).absolute()
     if not source.exists():
         raise FileNotFoundError(f"no file or folder {source}")
     cases: list[dict[str, Any]]
@@ -94,6 +95,7 @@ def _files(source: Path, output_dir: str | PathLike[str] | None) -> list[Path]:
     if results == source.resolve():
         raise ValueError(f"the results would lie among the images in {source}: choose another output folder")
     files = [path for path in source.rglob("*") if _is_picture(path) and results not in path.resolve().parents]
+    files = [path for path in files if not is_result(path)]
     if not files:
         raise FileNotFoundError(f"no image in {source}: expected {', '.join(PICTURE_ENDINGS)}")
     return files

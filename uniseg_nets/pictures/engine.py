@@ -10,6 +10,7 @@ from monai.engines import PrepareBatch
 from monai.inferers import SimpleInferer
 from torch import Tensor, nn
 
+from uniseg_nets.messages import NO_NUMBERS
 from uniseg_nets.nets.esp_medsam import ESPMedSAM
 
 __all__ = ["EmbeddingNetwork", "MaskInferer", "PrepareDistillation", "PrepareModalityBatch"]
@@ -70,10 +71,17 @@ class EmbeddingNetwork(nn.Module):
 
 
 class MaskInferer(SimpleInferer):
-    """Image (1, 3, S, S) and the list of its modality -> probabilities (1, 1, S, S)."""
+    """Image (1, 3, S, S) and the list of its modality -> probabilities (1, 1, S, S).
+
+    Raises:
+        ValueError: a probability is NaN, which would become background.
+    """
 
     def __call__(  # type: ignore[override]
         self, inputs: Tensor, network: nn.Module, modality: Sequence[str], *args: Any, **kwargs: Any
     ) -> Tensor:
         (name,) = modality
-        return torch.sigmoid(network(inputs, name).float())
+        scores = torch.sigmoid(network(inputs, name).float())
+        if scores.isnan().any():
+            raise ValueError(NO_NUMBERS)
+        return scores

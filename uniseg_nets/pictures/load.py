@@ -21,12 +21,13 @@ from monai.transforms import MapTransform
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from uniseg_nets.series.files import DICOM_ENDINGS, is_dicom
+
 __all__ = ["PICTURE_ENDINGS", "LoadMaskd", "LoadPictured", "check_sizes", "read_mask", "read_picture"]
 
 logger = logging.getLogger(__name__)
 
-_DICOM_ENDINGS = (".dcm", ".ima")
-PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", *_DICOM_ENDINGS)
+PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", *DICOM_ENDINGS)
 _SMALLEST, _LARGEST = 32, 10_000
 # Of images deeper than eight bits: what lies outside is too rare to look at.
 _PERCENTILES = (0.5, 99.5)
@@ -121,16 +122,11 @@ class LoadMaskd(LoadPictured):
         return d
 
 
-def _is_dicom(path: Path) -> bool:
-    if not path.is_file():
-        raise FileNotFoundError(f"no file {path}")
-    with path.open("rb") as file:
-        return path.suffix.lower() in _DICOM_ENDINGS or file.read(132)[128:] == b"DICM"
-
-
 def _read(path: Path) -> tuple[NDArray[np.float32], float | None]:
     """The values (H, W) or (H, W, 3) of a file, all finite, and the one that is white; ``None`` where that is open."""
-    return _read_dicom(path) if _is_dicom(path) else _read_pil(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no file {path}")
+    return _read_dicom(path) if is_dicom(path) else _read_pil(path)
 
 
 def _read_pil(path: Path) -> tuple[NDArray[np.float32], float | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from typing import Any
 
@@ -12,6 +13,8 @@ from uniseg_nets.nets.esp_medsam import ESPMedSAM
 from uniseg_nets.runtimes.choose import settle
 
 __all__ = ["with_picture_runtime"]
+
+logger = logging.getLogger(__name__)
 
 
 def with_picture_runtime(network: ESPMedSAM, runtime: str = "auto", precision: str = "auto") -> nn.Module:
@@ -26,6 +29,7 @@ def with_picture_runtime(network: ESPMedSAM, runtime: str = "auto", precision: s
     """
     network.eval()
     runtime, bfloat16 = settle(runtime, precision, next(network.parameters()).device)
+    logger.info("runtime %s, %s", runtime, "bf16" if bfloat16 else "fp32")
     if runtime == "openvino":
         return _OpenVINO(network, bfloat16)
     return _Eager(network, bfloat16, runtime == "compile")

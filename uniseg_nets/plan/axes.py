@@ -1,50 +1,69 @@
 """In which order a data set's axes reach the network, and along which of them it may be mirrored.
 
-Thick slices that are not axial must not be mixed into the plane: nnU-Net, like the official release, takes the slices
-of a stack for the first axis, which its strides treat as the coarse one.
+Thick slices must not be mixed into the plane: nnU-Net, like the official release, takes the slices of a stack for the
+first axis, which its strides treat as the coarse one, whatever their direction in the patient.
 """
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
+from nibabel.orientations import aff2axcodes
 
+from uniseg_nets.tasks import sided_classes
 from uniseg_nets.transforms.grid import Grid
 
 __all__ = ["choose_axes", "choose_mirror_axes"]
 
 _SLICES = ("axial", "coronal", "sagittal")  # slices across the anatomical axes z, y, x
-_SIDES = re.compile(r"(?<![a-z])(left|right)(?![a-z])", re.IGNORECASE)
-# Named after a side, but told apart by their shape: a mirrored heart still has one thick-walled chamber.
-_CHAMBERS = re.compile(r"ventric|atri", re.IGNORECASE)
 
 
-def choose_axes(grids: Sequence[Grid]) -> tuple[str, str, str | None]:
-    """``anatomical`` or ``acquisition`` order, by voxel sizes and headers.
+def choose_axes(grids: Sequence[Grid], classes: Sequence[str]) -> tuple[str, str, str | None]:
+    """``anatomical`` or ``acquisition`` order, by voxel sizes, headers and classes.
+
+    Stacks of thick slices are taken as acquired, so that a plan fits scans whose headers call their slices otherwise.
+    Only where classes are told apart by their side and all slices are axial, the patient's axes count.
 
     Args:
         grids: of each case, in anatomical order.
+        classes: names of the foreground classes.
 
     Returns:
         the order, the reason in words, and a warning where cases disagree.
+
+    Raises:
+        ValueError: sides are classes, the slices are not all axial, and scans are stored in several directions, so that
+            left and right could not be told apart.
     """
     slices = Counter(_SLICES[axis] for axis in (grid.coarse_axis for grid in grids) if axis is not None)
     without = len(grids) - slices.total()
     if without > len(grids) / 2:
         return "anatomical", "most scans have no axis that is more than 3 times as coarse as another", None
     listed = ", ".join(f"{count} {name}" for name, count in slices.most_common())
-    if set(slices) == {"axial"}:
-        return "anatomical", f"thick slices are axial by the headers ({listed} of {len(grids)} scans)", None
-    reason = f"thick slices are not all axial by the headers ({listed} of {len(grids)} scans)"
+    sided = ", ".join(sided_classes(classes))
+    if sided and set(slices) == {"axial"}:
+        return "anatomical", f"{sided} differ by their side, and all thick slices are axial ({listed})", None
+    if sided:
+        _refuse_several_directions(grids, sided)
     doubts = []
     if without:
         doubts.append(f"{without} scans have no thick slices: their last stored axis counts as the slices'")
     if len(slices) > 1:
         doubts.append(f"slices lie differently by the headers ({listed}): look whether the anatomy in them agrees")
+    reason = f"most scans are stacks of thick slices ({listed} by the headers, of {len(grids)} scans)"
     return "acquisition", reason, "; ".join(doubts) or None
+
+
+def _refuse_several_directions(grids: Sequence[Grid], sided: str) -> None:
+    directions = Counter("".join(aff2axcodes(grid.file_affine)) for grid in grids)
+    if len(directions) > 1:
+        listed = ", ".join(f"{count} {codes}" for codes, count in directions.most_common())
+        raise ValueError(
+            f"{sided} differ by their side, but scans with thick slices are stored in several directions ({listed}): "
+            "store them in one, or plan with `--axes anatomical`"
+        )
 
 
 def choose_mirror_axes(grids: Sequence[Grid], classes: Sequence[str]) -> tuple[tuple[int, ...], str | None]:
@@ -54,7 +73,7 @@ def choose_mirror_axes(grids: Sequence[Grid], classes: Sequence[str]) -> tuple[t
         grids: of each case, in the order chosen.
         classes: names of the foreground classes.
     """
-    sided = [name for name in classes if _SIDES.search(name.replace("_", " ")) and not _CHAMBERS.search(name)]
+    sided = sided_classes(classes)
     if not sided:
         return (0, 1, 2), None
     across = {int(np.argmax(np.abs(grid.affine[0, :3]))) for grid in grids}  # the axis that runs from left to right

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from uniseg_nets.transforms.grid import Grid, bounding_box, same_grid
+from uniseg_nets.transforms.labels import load_label_map
 from uniseg_nets.transforms.load import LoadCase
 
 __all__ = ["CaseFacts", "examine"]
@@ -28,7 +29,7 @@ class CaseFacts:
         name: of the case.
         file_shape: (x, y, z) voxels as stored.
         affine: (4, 4), stored voxel -> RAS+ mm.
-        crop: (x, y, z) size of the box around its non-zero voxels.
+        crop: (x, y, z) size of the box around its non-zero voxels; NaN counts as 0.
         intensities: for each channel its minimum, 1st, 50th and 99th percentile and maximum over non-zero voxels.
         foreground: intensities of labelled voxels, at most 10,000 spread over them, (channel, voxel).
         voxels: label value -> number of voxels, without 0.
@@ -64,14 +65,13 @@ def examine(case: Mapping[str, Any]) -> CaseFacts:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: a file that cannot be read, an image and a label map on different grids, labels that are no whole
-            numbers from 0 to 255, an image of nothing but zeros. The message names the file.
+        ValueError: a file that cannot be read, an image and a label map on different grids, labels in several channels
+            or that are no whole numbers from 0 to 255, an image of nothing but zeros and NaN; names the file.
     """
-    load = LoadCase()
-    image, label = load(case["image"]), load(case["label"])
+    image, label = LoadCase()(case["image"]), load_label_map(case["label"])
     affine = image.affine.numpy()
     shape = tuple(image.shape[1:])
-    if label.shape[1:] != image.shape[1:] or not same_grid(label.affine, affine):
+    if label.shape[1:] != image.shape[1:] or not same_grid(label.affine, affine, shape):
         raise ValueError(
             f"{case['label']} lies on another grid (size {tuple(label.shape[1:])}, affine "
             f"{np.round(label.affine.numpy(), 3).tolist()}) than {case['image'][0]} (size {shape}, affine "
@@ -80,13 +80,9 @@ def examine(case: Mapping[str, Any]) -> CaseFacts:
     # In (z, y, x), as NIfTI voxels lie in memory: nothing below has to copy them into another order.
     channels, labels = (volume.numpy().transpose(0, 3, 2, 1) for volume in (image, label))
     values, counts = np.unique(labels, return_counts=True)
-    wrong = [value for value in values.tolist() if value != round(value) or not 0 <= value <= 255]
-    if wrong:
-        raise ValueError(f"{case['label']} holds {wrong[:5]}: labels are whole numbers from 0 to 255")
-    if not np.any(channels):
-        raise ValueError(f"{case['image'][0]} holds nothing but zeros")
-    box = bounding_box(torch.from_numpy((channels != 0).any(axis=0)))
-    assert box is not None  # there are non-zero voxels
+    box = bounding_box(torch.from_numpy(((channels != 0) & np.isfinite(channels)).any(axis=0)))
+    if box is None:
+        raise ValueError(f"{case['image'][0]} holds nothing but zeros and what is no number")
     z, y, x = (stop - start for start, stop in zip(*box))
     return CaseFacts(
         case["name"],
@@ -100,7 +96,7 @@ def examine(case: Mapping[str, Any]) -> CaseFacts:
     )
 
 
-def _foreground(channels: NDArray[np.float32], label: NDArray[np.float32]) -> NDArray[np.float32]:
+def _foreground(channels: NDArray[np.float32], label: NDArray[np.uint8]) -> NDArray[np.float32]:
     """(C, z, y, x) and (z, y, x) -> (C, voxel)."""
     voxels = np.flatnonzero(label)
     picked = voxels[np.linspace(0, len(voxels) - 1, min(len(voxels), _FOREGROUND)).astype(int)]

@@ -12,7 +12,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from uniseg_nets.data.groups import draw_folds, group_of, patients_of, refuse_divided
+from uniseg_nets.data.groups import (
+    draw_folds,
+    group_of,
+    guess_pattern,
+    patients_of,
+    refuse_divided,
+    shared_beginnings,
+)
 from uniseg_nets.messages import listing
 from uniseg_nets.plan.layouts import DataSet
 
@@ -26,13 +33,16 @@ def by_patient(data: DataSet, pattern: str | None) -> DataSet:
 
     Args:
         data: the cases; where their datalist says so with ``group``, ``fold`` and ``section``.
-        pattern: regular expression that finds the patient in a case's name, in place of the datalist's ``group``.
+        pattern: regular expression that finds the patient in a case's name, in place of the datalist's ``group``;
+            without either, names like ``sub-01_ses-2`` or ``patient001_frame01`` say who is who.
 
     Raises:
         ValueError: a name without a patient; cases of one patient only; folds that are no whole numbers or that only
             some cases have; a patient in two folds, or both for training and for validation.
     """
     cases = [dict(case) for case in data.cases]
+    if pattern is None and not any("group" in case for case in cases):
+        pattern = _guessed([case["name"] for case in cases])
     if pattern is not None:
         for case, patient in zip(cases, patients_of([case["name"] for case in cases], pattern)):
             case["group"] = patient
@@ -45,6 +55,23 @@ def by_patient(data: DataSet, pattern: str | None) -> DataSet:
             f"the datalist in {data.root}",
         )
     return replace(data, cases=cases)
+
+
+def _guessed(names: Sequence[str]) -> str | None:
+    """A usual pattern of patients that the names follow; says so, or that names look as if several were of one."""
+    pattern = guess_pattern(names)
+    if pattern is not None:
+        logger.info("patients are told by %r in the case names; `--group` says otherwise", pattern)
+        return pattern
+    alike = shared_beginnings(names)
+    if alike:
+        examples = [" and ".join(members[:2]) for members in alike.values()]
+        logger.warning(
+            "each case counts as a patient, but some names are alike: %s. Are they of one patient? Then say by "
+            "`--group` how to tell",
+            listing(examples),
+        )
+    return None
 
 
 def planned_cases(data: DataSet, kept: Collection[str], folds: int, seed: int) -> list[dict[str, Any]]:

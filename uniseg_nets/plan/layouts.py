@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from uniseg_nets.data.datalist import load_datalist, read_json
+from uniseg_nets.data.dataset_json import labels_of
 from uniseg_nets.transforms.load import SCAN_ENDINGS, scan_name, scan_stem
 
 __all__ = ["DataSet", "read_layout"]
@@ -75,7 +76,7 @@ def read_layout(source: str | PathLike[str]) -> DataSet:
 
 def _from_json(path: Path) -> DataSet:
     content = read_json(path)
-    channels, labels = _channels(content, path), _labels(content, path)
+    channels, labels = _channels(content, path), labels_of(content, path)
     listed = [
         {**case, "section": section}
         for section in _SECTIONS
@@ -125,19 +126,6 @@ def _channels(content: Mapping[str, Any], path: Path) -> tuple[str, ...] | None:
         key = "channel_names" if "channel_names" in content else "modality"
         raise ValueError(f'{path}: "{key}" is {named!r}, expected {{"0": "CT", ...}}, a list of names, or one name')
     return tuple(str(named[key]) for key in sorted(named, key=int))
-
-
-def _labels(content: Mapping[str, Any], path: Path) -> dict[int, str] | None:
-    named = content.get("labels")
-    if not isinstance(named, Mapping):
-        return None
-    pairs: dict[int, str] = {}
-    for key, value in named.items():
-        name, number = (value, key) if str(key).isdecimal() else (key, value)  # {"1": "liver"} or {"liver": 1}
-        if not str(number).isdecimal():
-            raise ValueError(f"{path}: label {key!r} is {value!r}; regions and other label sets are not supported")
-        pairs[int(number)] = str(name)
-    return {number: pairs[number] for number in sorted(pairs) if number}
 
 
 def _from_folders(root: Path) -> DataSet:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from uniseg_nets.data.dataset_json import refuse_ignored
 from uniseg_nets.files import atomic_path
 from uniseg_nets.messages import in_lines, listing
 from uniseg_nets.plan.axes import choose_axes, choose_mirror_axes
@@ -83,7 +84,7 @@ def plan_dataset(
     Raises:
         FileNotFoundError: no such data set.
         ValueError: no known layout; names without a patient, or a patient on two sides of the data set's own division;
-            or faults, all named, with what to do; nothing is written then.
+            a label of voxels to leave out; or faults, all named, with what to do; nothing is written then.
     """
     options = options or PlanOptions()
     pretrained = _pretrained_network(options)
@@ -93,6 +94,7 @@ def plan_dataset(
     facts, faults = _examine_all(data.cases)
     channels = _channel_names(facts, options.channels or data.channels)
     labels = dict(options.labels or data.labels or _found_labels(facts))
+    refuse_ignored(labels, data.root)
     faults |= _case_faults(facts, channels, labels)
     faults |= {twin: f"holds the same image as {first}" for twin, first in _copies(facts).items()}
     if faults and not options.leave_out_faulty:
@@ -196,7 +198,7 @@ def _plan(
     sizes: Mapping[str, Any],
     options: PlanOptions,
 ) -> dict[str, Any]:
-    axes = _axes(facts, options.axes)
+    axes = _axes(facts, list(labels.values()), options.axes)
     grids = [case.grid(axes) for case in facts]
     mirror_axes, sided = choose_mirror_axes(grids, list(labels.values()))
     if sided:
@@ -253,11 +255,11 @@ def _pretrained_network(options: PlanOptions) -> dict[str, Any]:
     }
 
 
-def _axes(facts: Sequence[CaseFacts], asked: str | None) -> str:
+def _axes(facts: Sequence[CaseFacts], classes: Sequence[str], asked: str | None) -> str:
     """The order of the axes; says why."""
     if asked is not None:
         return asked
-    axes, reason, doubt = choose_axes([case.grid("anatomical") for case in facts])
+    axes, reason, doubt = choose_axes([case.grid("anatomical") for case in facts], classes)
     logger.info("axes in %s order: %s; `--axes` says otherwise", axes, reason)
     if doubt:
         logger.warning("%s", doubt)

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from uniseg_nets.tasks import Task, load_task_table
+from uniseg_nets.tasks import Task, TaskTable, load_task_table
 
 __all__ = ["NEAREST", "NO_SLOT", "check_slot", "nearest_slot"]
 
 NEAREST, NO_SLOT = "nearest", "none"
+# The tables whose tasks have names that we know.
+_TABLES = ("uniseg", "open")
 
 
 def check_slot(wanted: str | int | None, num_tasks: int) -> str | int:
     """A user's word for a slot as an id of the weights, ``nearest`` or ``none``.
 
     Args:
-        wanted: an id, a name of the official table, ``nearest``, or ``none`` for a network without prompt.
+        wanted: an id, a task's name where the weights are of a known table, ``nearest``, or ``none`` for a network
+            without prompt.
         num_tasks: how many tasks the pretrained weights know.
 
     Raises:
@@ -23,12 +26,12 @@ def check_slot(wanted: str | int | None, num_tasks: int) -> str | int:
     """
     if wanted is None or wanted in (NEAREST, NO_SLOT):
         return wanted or NO_SLOT
-    table = load_task_table()
     if isinstance(wanted, str) and not wanted.isdecimal():
-        if num_tasks != len(table):
+        table = _table(num_tasks)
+        if table is None:
             raise ValueError(
-                f"slot is {wanted!r}, but the weights know {num_tasks} tasks, not the official {len(table)}: give the "
-                f"task's id, 0 to {num_tasks - 1}"
+                f"slot is {wanted!r}, but the weights know {num_tasks} tasks, as no table of this project does: "
+                f"give the task's id, 0 to {num_tasks - 1}"
             )
         return table.one(wanted).id
     if not 0 <= int(wanted) < num_tasks:
@@ -37,21 +40,27 @@ def check_slot(wanted: str | int | None, num_tasks: int) -> str | int:
 
 
 def nearest_slot(channels: Sequence[str], classes: Sequence[str], num_tasks: int) -> int:
-    """The id of the official task that is nearest to the data; 0 where the weights know other tasks.
+    """The id of the task that is nearest to the data; 0 where the weights know tasks of another table.
 
-    Nearest is the task with as many channels, CT where the data have CT, and among those one that has a class of the
-    same name; the lowest id decides between equals.
+    Nearest is the task with as many channels, CT where the data have CT; among those one that has a class of the same
+    name, then channels of the same names; the lowest id decides between equals.
 
     Args:
         channels: modalities of the data, in order.
         classes: names of the data's classes.
         num_tasks: how many tasks the pretrained weights know.
     """
-    table = load_task_table()
+    table = _table(num_tasks)
     names = {name.lower() for name in classes}
 
-    def distance(task: Task) -> tuple[int, int, int]:
+    def distance(task: Task) -> tuple[int, int, int, int]:
         other_kinds = sum((known == "CT") != (own == "CT") for known, own in zip(task.channels, channels))
-        return abs(len(task.channels) - len(channels)), other_kinds, -len(names & set(task.classes))
+        other_names = sum(known.lower() != own.lower() for known, own in zip(task.channels, channels))
+        return abs(len(task.channels) - len(channels)), other_kinds, -len(names & set(task.classes)), other_names
 
-    return min(table, key=distance).id if num_tasks == len(table) else 0
+    return min(table, key=distance).id if table else 0
+
+
+def _table(num_tasks: int) -> TaskTable | None:
+    """The table of weights, by how many tasks they know."""
+    return next((table for table in map(load_task_table, _TABLES) if len(table) == num_tasks), None)

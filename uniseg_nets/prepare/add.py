@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,12 @@ from uniseg_nets.messages import in_lines, listing
 from uniseg_nets.prepare.check import has_foreground, label_of_task
 from uniseg_nets.prepare.converters import CONVERTERS, Converter
 from uniseg_nets.prepare.download import download_decathlon
-from uniseg_nets.prepare.find import Case, find_labelled, nnunet_source
+from uniseg_nets.prepare.find import Case, find_labelled, nnunet_source, nnunet_values
 from uniseg_nets.prepare.origin import NNUNET, Origin, free_names, relative
 from uniseg_nets.prepare.raw import RawCase, case_under, write_case
 from uniseg_nets.prepare.sources import SOURCES, Source
 from uniseg_nets.prepare.split import SECTIONS, draw_split, read_split
-from uniseg_nets.tasks import Task, TaskTable
+from uniseg_nets.tasks import Task, TaskTable, shipped_table
 
 __all__ = ["prepare"]
 
@@ -36,7 +37,7 @@ def prepare(
     name: str,
     raw: str | PathLike[str],
     output: str | PathLike[str],
-    tasks: TaskTable,
+    tasks: TaskTable | None = None,
     task: str | None = None,
     split: str | PathLike[str] | None = None,
     validation_share: float = 0.2,
@@ -55,7 +56,7 @@ def prepare(
             and ``dataset.json``.
         raw: the data set's root.
         output: folder of the datalist.
-        tasks: the task table.
+        tasks: the task table; that of this distribution which has the task by default.
         task: what the cases are to train, for ``nnunet`` and the data of fine-tuning.
         split: JSON with lists of case names under ``training`` and ``validation``, such as an official split.
         validation_share: without ``split``, the share of cases drawn for validation, by patient.
@@ -76,7 +77,9 @@ def prepare(
     source = nnunet_source(raw, task) if name == NNUNET else SOURCES.get(name) or CONVERTERS.get(name)
     if source is None:
         raise ValueError(f"unknown data set {name!r}: choose one of {', '.join([*SOURCES, *CONVERTERS, NNUNET])}")
-    found = _task(name, source, task, tasks)
+    found = _task(name, source, task, tasks or shipped_table(task or source.task))
+    if isinstance(source, Source) and name == NNUNET:
+        source = replace(source, values=nnunet_values(raw, found))
     if download:
         _download(name, source, raw)
     if source.archive and (raw / source.archive).is_dir():

@@ -8,11 +8,13 @@ from typing import cast
 
 import nibabel as nib
 import numpy as np
+from numpy.typing import NDArray
 
 from uniseg_nets.files import atomic_path
 from uniseg_nets.prepare.find import Case
 from uniseg_nets.transforms.grid import same_grid
-from uniseg_nets.transforms.load import LoadCase
+from uniseg_nets.transforms.labels import load_label_map
+from uniseg_nets.transforms.nifti import open_nifti
 
 __all__ = ["Values", "has_foreground", "label_of_task"]
 
@@ -37,11 +39,11 @@ def has_foreground(case: Case, values: Values, channels: int, classes: int) -> b
     missing = [str(image) for image in case.images if not image.is_file()]
     if missing:
         raise FileNotFoundError(f"{case.label}: no image {', '.join(missing)}")
-    label = LoadCase()(case.label)
+    label = load_label_map(case.label)
     found = 0
     for image in case.images:
-        scan = cast(nib.Nifti1Image, nib.load(image))
-        if scan.shape[:3] != tuple(label.shape[1:]) or not same_grid(scan.affine, label.affine):
+        scan, affine = _opened(image)
+        if scan.shape[:3] != tuple(label.shape[1:]) or not same_grid(affine, label.affine, scan.shape[:3]):
             raise ValueError(f"{image} (size {scan.shape}) and {case.label} ({tuple(label.shape[1:])}) differ in grid")
         found += scan.shape[3] if len(scan.shape) == 4 else 1
     if found != channels:
@@ -51,6 +53,13 @@ def has_foreground(case: Case, values: Values, channels: int, classes: int) -> b
     if own - set(range(classes + 1)):
         raise ValueError(f"{case.label} holds values {there.tolist()}, the task has classes 1 to {classes}")
     return own != {0}
+
+
+def _opened(image: Path) -> tuple[nib.Nifti1Image, NDArray[np.float64]]:
+    try:
+        return open_nifti(image)
+    except Exception as error:  # a damaged file makes its reader stumble in any way
+        raise ValueError(f"cannot read {image} as a scan: {error}") from error
 
 
 def label_of_task(case: Case, values: Values, target: Path) -> Path:

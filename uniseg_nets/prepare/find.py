@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from uniseg_nets.data.datalist import read_json
+from uniseg_nets.data.dataset_json import labels_of, refuse_ignored
 from uniseg_nets.prepare.sources import Source
+from uniseg_nets.tasks import Task
 
-__all__ = ["Case", "find_labelled", "nnunet_source"]
+__all__ = ["Case", "find_labelled", "nnunet_source", "nnunet_values"]
 
 _ENDINGS = (".nii.gz", ".nii")
 
@@ -45,6 +47,24 @@ def nnunet_source(raw: Path, task: str | None) -> Source:
         raise ValueError(f"{raw / 'dataset.json'} lacks channel_names (or modality)")
     images = tuple(f"{{dir}}imagesTr/{{id}}_{channel:04d}" for channel in range(len(channels)))
     return Source(task, r"(?P<dir>)labelsTr/(?P<id>[^/]+)", images, values={})
+
+
+def nnunet_values(raw: Path, task: Task) -> dict[int, int]:
+    """Label value in an nnU-Net folder's files -> the task's own 1, 2, ...
+
+    ``dataset.json`` and the task name the same classes, or number theirs alike; else the files have the own values.
+
+    Raises:
+        ValueError: a label of voxels to leave out, or labels of several values.
+    """
+    path = raw / "dataset.json"
+    labels = labels_of(read_json(path), path) or {}
+    refuse_ignored(labels, path)
+    if labels and set(labels.values()) <= set(task.classes):
+        return {value: task.classes.index(name) + 1 for value, name in labels.items()}
+    if set(labels) == set(task.values):
+        return {value: own for own, value in enumerate(task.values, start=1)}
+    return {}
 
 
 def find_labelled(raw: Path, source: Source) -> list[Case]:

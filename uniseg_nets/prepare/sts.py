@@ -10,19 +10,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from monai.transforms import ResampleToMatch
 from nibabel.affines import apply_affine
 from numpy.typing import NDArray
+from pydicom import dcmread
 
 from uniseg_nets.prepare.contours import filled
 from uniseg_nets.prepare.raw import RawCase, Volumes
 from uniseg_nets.transforms.load import LoadCase
-
-if TYPE_CHECKING:
-    from pydicom import Dataset
 
 __all__ = ["find_sts"]
 
@@ -31,7 +29,6 @@ _OUTLINES = "rtstructct"  # its description in lower case: the collection writes
 _TUMOUR = ("GTV_Mass", "GTV_Mass_CT", "GTV_Research")
 _LPS = np.array([-1.0, -1.0, 1.0])  # DICOM's axes, in terms of RAS+
 _OFF_SLICE = 0.1  # of the distance between slices
-_DAY = 24 * 3600.0
 
 
 @dataclass(frozen=True)
@@ -57,7 +54,6 @@ def find_sts(raw: Path) -> list[RawCase]:
         raw: a folder with ``STS_001`` and so on, at any depth.
 
     Raises:
-        ImportError: no pydicom; says how to get it.
         ValueError: a patient with outlines and not exactly one CT that they refer to and one PET of its frame of
             reference, or with two such outlines.
     """
@@ -77,10 +73,6 @@ def find_sts(raw: Path) -> list[RawCase]:
 
 
 def _all_series(raw: Path) -> list[_Series]:
-    try:
-        from pydicom import dcmread
-    except ImportError as error:
-        raise ImportError("outlines in DICOM need pydicom: `pip install 'uniseg-nets[dicom]'`") from error
     folders = sorted({file.parent for file in raw.rglob("*.dcm") if not file.name.startswith(".")})
     return [_Series(folder, dcmread(_files(folder)[0], stop_before_pixels=True)) for folder in folders]
 
@@ -107,11 +99,10 @@ def _only(series: Sequence[_Series], modality: str, keyword: str, value: str, ou
 
 
 def _read(ct: _Series, pet: _Series, outline: _Series) -> Volumes:
-    load = LoadCase()
-    image, activity = load(ct.folder), load(pet.folder)
+    image, uptake = LoadCase(["CT"])(ct.folder), LoadCase(["PET"])(pet.folder)
     affine = image.affine.numpy()
-    resampled = ResampleToMatch(mode="bilinear", padding_mode="zeros")(activity, img_dst=image)
-    suv = resampled[0].numpy().astype(np.float32) * np.float32(_suv_factor(pet))
+    resampled = ResampleToMatch(mode="bilinear", padding_mode="zeros")(uptake, img_dst=image)
+    suv = resampled[0].numpy().astype(np.float32)
     label = _tumour(outline, affine, image.shape[1:])
     return Volumes((np.rint(image[0].numpy()).astype(np.int16), suv), label, affine)
 
@@ -133,40 +124,3 @@ def _tumour(outline: _Series, affine: NDArray[np.float64], shape: Sequence[int])
         if len(voxels) > 2:  # points and lines enclose nothing
             label[..., slice_] ^= filled(voxels[:, :2], (shape[0], shape[1]))
     return label.astype(np.uint8)
-
-
-def _suv_factor(pet: _Series) -> float:
-    """What a PET in Bq/ml is multiplied by: body weight over the dose that is left when the scan begins.
-
-    After QIBA's pseudo-code for scanners that correct decay to the start of the scan.
-    """
-    header = pet.header
-    units, corrected = pet.says("Units"), pet.says("DecayCorrection")
-    if units == "GML":
-        return 1.0
-    if (units, corrected) != ("BQML", "START"):
-        raise ValueError(f"{pet.folder}: Units {units!r} and DecayCorrection {corrected!r}, expected BQML and START")
-    try:
-        tracer = header.RadiopharmaceuticalInformationSequence[0]
-        dose, half_life = float(tracer.RadionuclideTotalDose), float(tracer.RadionuclideHalfLife)
-        weight = float(header.PatientWeight)
-        elapsed = (_scan_start(pet.folder) - _seconds(tracer.RadiopharmaceuticalStartTime)) % _DAY  # past midnight, too
-    except (AttributeError, IndexError, TypeError, ValueError) as error:
-        raise ValueError(f"{pet.folder} lacks what SUV is computed from: {error}") from error
-    if min(dose, half_life, weight) <= 0:
-        raise ValueError(f"{pet.folder}: dose {dose}, half-life {half_life}, weight {weight}: expected numbers above 0")
-    return 1000 * weight / (dose * 2 ** (-elapsed / half_life))
-
-
-def _scan_start(folder: Path) -> float:
-    """When the first slice was acquired, in seconds of the day."""
-    from pydicom import dcmread
-
-    headers: list[Dataset] = [dcmread(file, specific_tags=["AcquisitionTime"]) for file in _files(folder)]
-    return min(_seconds(header.AcquisitionTime) for header in headers)
-
-
-def _seconds(time: Any) -> float:
-    """DICOM's HHMMSS.FFFFFF in seconds."""
-    text = str(time)
-    return int(text[:2]) * 3600 + int(text[2:4]) * 60 + float(text[4:] or 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 from ignite.engine import Events
 
-from uniseg_nets.engines import CaseEvaluator
+from uniseg_nets.engines import CaseEvaluator, CasesFailedError
 
 __all__ = ["CaseReport"]
 
@@ -32,21 +33,25 @@ class CaseReport:
         cases: labelled cases.
         results: folder of what was found.
         output_dir: where to write.
+
+    Attributes:
+        faults: of the last report, name of a case that is left out -> reason.
     """
 
     def __init__(
         self, cases: Sequence[Mapping[str, Any]], results: str | PathLike[str], output_dir: str | PathLike[str]
     ) -> None:
         self.cases = cases
-        self.results = Path(results)
-        self.output_dir = Path(output_dir)
+        self.results = Path(results).absolute()
+        self.output_dir = Path(output_dir).absolute()
+        self.faults: dict[str, str] = {}
         self._summary: list[dict[str, Any]] | None = None
 
     def attach(self, engine: CaseEvaluator) -> None:
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._hand_on)
 
     def _hand_on(self, engine: CaseEvaluator) -> None:
-        self._summary = self.write()
+        self._summary = self._write(engine)
         scores = [row["dice"] for row in self._summary if not math.isnan(row["dice"])]
         if scores:
             engine.state.metrics[_MEAN_DICE] = float(np.mean(scores))
@@ -56,18 +61,31 @@ class CaseReport:
 
         Raises:
             ValueError: there are no cases.
-            CasesFailedError: see :class:`~uniseg_nets.engines.CaseEvaluator`.
+            CasesFailedError: some cases had no result, see :class:`~uniseg_nets.engines.CaseEvaluator`, or cannot be
+                compared; the report is on the others.
         """
         if not self.cases:
             raise ValueError("no cases to evaluate: the datalist's section is empty, or the fold holds none out")
+        total = len(self.cases)
+        failures: dict[str, str] = {}
         try:
             evaluator.run()
+        except CasesFailedError as error:
+            failures = error.failures
         finally:
-            summary = self.write() if self._summary is None else self._summary
+            summary = self._write(evaluator) if self._summary is None else self._summary
+        failures |= self.faults
+        if failures:
+            raise CasesFailedError(failures, total)
         return summary
 
+    def _write(self, evaluator: CaseEvaluator) -> list[dict[str, Any]]:
+        """The report without the cases that failed: what lies there of them was made by an earlier run."""
+        self.cases = [case for case in self.cases if case["name"] not in getattr(evaluator, "failures", {})]
+        return self.write()
+
     def write(self) -> list[dict[str, Any]]:
-        """Writes the report on all cases whose result is there; returns the summary's rows."""
+        """Writes the report on all cases that can be compared; returns the summary's rows."""
         raise NotImplementedError
 
     def found(self, case: Mapping[str, Any]) -> Path:
@@ -79,13 +97,25 @@ class CaseReport:
         raise NotImplementedError
 
     def all_rows(self) -> list[dict[str, Any]]:
-        """The rows of all cases whose result is there; the others are named in the log."""
+        """The rows of all cases whose result is there and can be compared; the others are named in the log.
+
+        Raises:
+            ValueError: two cases with one result.
+        """
         rows: list[dict[str, Any]] = []
+        self.faults = {}
+        twins = [str(file) for file, count in Counter(map(self.found, self.cases)).items() if count > 1]
+        if twins:
+            raise ValueError(f"several cases would be rated by the one result {twins[0]}: give them different names")
         for case in self.cases:
-            if self.found(case).is_file():
-                rows += self.rows(case)
-            else:
+            if not self.found(case).is_file():
                 logger.warning("no result %s: case left out of the report", self.found(case))
+                continue
+            try:
+                rows += self.rows(case)
+            except (ValueError, OSError) as error:
+                self.faults[case["name"]] = str(error)
+                logger.error("case %s left out of the report: %s", case["name"], error)
         if not rows:
-            logger.error("no result in %s: no report", self.results)
+            logger.error("no result in %s that can be compared: no report", self.results)
         return rows

@@ -16,11 +16,10 @@ import numpy as np
 
 from uniseg_nets.files import write_csv, write_json
 from uniseg_nets.reports.base import CaseReport
-from uniseg_nets.reports.metrics import case_rows, summarise
+from uniseg_nets.reports.metrics import file_rows, summarise
 from uniseg_nets.reports.preview import PreviewRow, save_preview
 from uniseg_nets.tasks import TaskTable
 from uniseg_nets.transforms.export import label_names
-from uniseg_nets.transforms.load import LoadCase
 
 __all__ = ["Report"]
 
@@ -63,8 +62,7 @@ class Report(CaseReport):
         summary = summarise(rows)
         write_csv(self.output_dir / "cases.csv", rows)
         write_csv(self.output_dir / "summary.csv", summary)
-        plain = [{key: None if _is_nan(value) else value for key, value in row.items()} for row in rows]
-        write_json(self.output_dir / "cases.json", plain)
+        write_json(self.output_dir / "cases.json", rows)
         self._picture(rows)
         for row in summary:
             logger.info(
@@ -79,21 +77,15 @@ class Report(CaseReport):
 
     def rows(self, case: Mapping[str, Any]) -> list[dict[str, Any]]:
         task = self.tasks.one(case["task"])
-        load = LoadCase()
-        found, reference = load(self.found(case)), load(case["label"])
-        spacing = np.linalg.norm(found.affine.numpy()[:3, :3], axis=0)
-        maps = [volume.as_tensor()[0].round().byte().numpy() for volume in (found, reference)]
         classes = {value: name for value, name in label_names(self.tasks, task.name, self.values).items() if value}
-        return [
-            {"task": task.name, "case": case["name"], **row}
-            for row in case_rows(maps[0], maps[1], spacing, classes, self.tolerance_mm)
-        ]
+        rows = file_rows(self.found(case), case["label"], classes, self.tolerance_mm)
+        return [{"task": task.name, "case": case["name"], **row} for row in rows]
 
     def _picture(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """The cases of lowest mean Dice."""
         scores: dict[tuple[str, str], list[float]] = {}
         for row in rows:
-            if not _is_nan(row["dice"]):
+            if not math.isnan(row["dice"]):
                 scores.setdefault((row["task"], row["case"]), []).append(row["dice"])
         worst = sorted(scores, key=lambda key: float(np.mean(scores[key])))[: self.worst]
         by_key = {(self.tasks.one(case["task"]).name, case["name"]): case for case in self.cases}
@@ -102,9 +94,8 @@ class Report(CaseReport):
             case = by_key[key]
             title = f"{key[1]}, {key[0]}: Dice {np.mean(scores[key]):.2f}"
             pictures.append(PreviewRow(title, case["image"], case["label"], str(self.found(case))))
-        if pictures:
-            save_preview(pictures, self.output_dir / "worst.png")
-
-
-def _is_nan(value: Any) -> bool:
-    return isinstance(value, float) and math.isnan(value)
+        try:
+            if pictures:
+                save_preview(pictures, self.output_dir / "worst.png")
+        except (ValueError, OSError) as error:
+            logger.error("no picture of the worst cases: %s", error)

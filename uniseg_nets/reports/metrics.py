@@ -1,30 +1,53 @@
 """Per-case figures of a label map against a reference, with the special cases told apart.
 
-Not MONAI's metric handlers, which mean over batches and drop why a figure is missing. The figures themselves are
-MONAI's: Dice, 95th percentile Hausdorff distance (HD95), normalised surface Dice (NSD, by areas of surface elements).
+Not MONAI's metric handlers, which mean over batches and drop why a figure is missing. Surface distances are those of
+:mod:`uniseg_nets.reports.surfaces`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from os import PathLike
 from typing import Any
 
 import numpy as np
-import torch
-from monai.metrics import compute_dice, compute_hausdorff_distance, compute_surface_dice
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from uniseg_nets.reports.statistics import touches_border
+from uniseg_nets.reports.statistics import touches_border, voxel_millilitres
+from uniseg_nets.reports.surfaces import surface_distances
+from uniseg_nets.transforms.grid import on_grid_of
+from uniseg_nets.transforms.labels import load_label_map
 
-__all__ = ["case_rows", "summarise"]
+__all__ = ["case_rows", "file_rows", "summarise"]
 
 _NAN = float("nan")
+
+
+def file_rows(
+    found: str | PathLike[str],
+    reference: str | PathLike[str],
+    classes: Mapping[int, str],
+    tolerance_mm: float = 2.0,
+) -> list[dict[str, Any]]:
+    """:func:`case_rows` of two files, which may store their axes in another order or direction.
+
+    Raises:
+        FileNotFoundError, ValueError: a file that cannot be read; values that are no whole numbers from 0 to 255; maps
+            whose voxels lie at different places; and as of :func:`case_rows`. The message names the file.
+    """
+    ours, theirs = load_label_map(found), load_label_map(reference)
+    try:
+        volume = on_grid_of(theirs.as_tensor()[0], theirs.affine, ours.shape[1:], ours.affine)
+        edges = ours.affine.numpy()[:3, :3]
+        return case_rows(ours.as_tensor()[0].numpy(), volume.numpy(), edges, classes, tolerance_mm)
+    except ValueError as error:
+        raise ValueError(f"reference {reference} of {found}: {error}") from error
 
 
 def case_rows(
     found: NDArray[Any],
     reference: NDArray[Any],
-    spacing: Sequence[float],
+    spacing: ArrayLike,
     classes: Mapping[int, str],
     tolerance_mm: float = 2.0,
 ) -> list[dict[str, Any]]:
@@ -36,7 +59,7 @@ def case_rows(
 
     Args:
         found, reference: label maps (x, y, z) of equal shape.
-        spacing: (x, y, z) mm.
+        spacing: (x, y, z) mm; or (3, 3), whose columns are the voxel's edges in mm, as an affine has them.
         classes: label value -> name, without the background.
         tolerance_mm: surface distance that NSD forgives.
 
@@ -48,7 +71,7 @@ def case_rows(
     unknown = sorted(set(np.unique(reference).tolist()) - set(classes) - {0})
     if unknown:
         raise ValueError(f"reference holds values {unknown}, the task's classes are {dict(classes)}")
-    millilitres = float(np.prod(spacing)) / 1000
+    millilitres = voxel_millilitres(spacing)
     rows = []
     for value, name in classes.items():
         ours, theirs = found == value, reference == value
@@ -84,23 +107,15 @@ def summarise(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return table
 
 
-def _figures(ours: NDArray[Any], theirs: NDArray[Any], spacing: Sequence[float], tolerance_mm: float) -> dict[str, Any]:
+def _figures(ours: NDArray[Any], theirs: NDArray[Any], spacing: ArrayLike, tolerance_mm: float) -> dict[str, Any]:
     if not theirs.any() and not ours.any():
         return {"status": "absent", "dice": _NAN, "nsd": _NAN, "hd95_mm": _NAN}
     if not theirs.any() or not ours.any():
         return {"status": "missed" if theirs.any() else "invented", "dice": 0.0, "nsd": 0.0, "hd95_mm": _NAN}
-    box = _box(ours | theirs)
-    a, b = (torch.from_numpy(np.pad(mask[box], 1).astype(np.uint8))[None, None] for mask in (ours, theirs))
-    options: dict[str, Any] = {"include_background": True, "spacing": [float(mm) for mm in spacing]}
+    distances = surface_distances(ours, theirs, spacing)
     return {
         "status": "present",
-        "dice": compute_dice(a, b).item(),
-        "nsd": compute_surface_dice(a, b, [tolerance_mm], use_subvoxels=True, **options).item(),
-        "hd95_mm": compute_hausdorff_distance(a, b, percentile=95, **options).item(),
+        "dice": 2 * int((ours & theirs).sum()) / (int(ours.sum()) + int(theirs.sum())),
+        "nsd": distances.surface_dice(tolerance_mm),
+        "hd95_mm": distances.hausdorff(0.95),
     }
-
-
-def _box(mask: NDArray[Any]) -> tuple[slice, ...]:
-    """The smallest box around the true voxels."""
-    lines = [np.flatnonzero(mask.any(axis=tuple(other for other in range(3) if other != axis))) for axis in range(3)]
-    return tuple(slice(line[0], line[-1] + 1) for line in lines)

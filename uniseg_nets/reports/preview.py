@@ -74,4 +74,5 @@ def save_preview(rows: Sequence[PreviewRow], path: str | PathLike[str]) -> None:
 def _ras(file: str | Sequence[str]) -> NDArray[np.float32]:
     """The last channel of a scan, (x, y, z) towards right, anterior, superior."""
     image: MetaTensor = LoadCase()(file)
-    return np.asarray(apply_orientation(image.as_tensor()[-1].numpy(), io_orientation(image.affine.numpy())))
+    last = np.nan_to_num(image.as_tensor()[-1].numpy())
+    return np.asarray(apply_orientation(last, io_orientation(image.affine.numpy())))

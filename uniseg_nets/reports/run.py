@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ignite.engine import Events
-from monai.transforms import Transform
 from nibabel.orientations import apply_orientation, io_orientation
 
+import uniseg_nets
 from uniseg_nets.engines import CaseEvaluator
 from uniseg_nets.files import write_csv, write_json
+from uniseg_nets.handlers.record import refuse_others
+from uniseg_nets.provenance import read_record
 from uniseg_nets.reports.page import write_page
 from uniseg_nets.reports.statistics import label_statistics
 from uniseg_nets.reports.views import Views, write_preview
-from uniseg_nets.transforms.export import SaveLabelMapd, read_label_map
+from uniseg_nets.transforms.derived import CaseExport
+from uniseg_nets.transforms.export import REPORT_PAGES, SaveLabelMapd, read_label_map
+from uniseg_nets.transforms.grid import on_grid_of
 from uniseg_nets.transforms.load import LoadCase
 
 __all__ = ["ReportCased", "RunReport"]
@@ -27,27 +31,23 @@ __all__ = ["ReportCased", "RunReport"]
 logger = logging.getLogger(__name__)
 
 
-class ReportCased(Transform):
+class ReportCased(CaseExport):
     """Writes the statistics and pictures of a case whose label map is saved: ``report/NAME.json`` and ``.png``.
 
-    A case that cannot be reported is logged; its label map stays.
-
     Args:
-        saver: what wrote the label map.
-        cases: the run's cases, each with ``name`` and ``image``.
+        saver, cases: see :class:`~uniseg_nets.transforms.derived.CaseExport`.
     """
 
-    def __init__(self, saver: SaveLabelMapd, cases: list[dict[str, Any]]) -> None:
-        self.saver = saver
-        self.images = {case["name"]: case["image"] for case in cases}
+    what = "report"
 
-    def __call__(self, data: Mapping[Hashable, Any]) -> Mapping[Hashable, Any]:
-        name = data[self.saver.name_key]
-        try:
-            report_case(name, self.images[name], self.saver.output_dir)
-        except (ValueError, OSError) as error:
-            logger.error("no report on %s: %s", name, error)
-        return data
+    def made_of(self, name: str) -> str | None:
+        record = self.saver.output_dir / "report" / f"{name}.json"
+        return (read_record(record) or {}).get("made_of") if record.with_name(f"{name}.png").is_file() else None
+
+    def make(self, case: Mapping[str, Any], fingerprint: str) -> None:
+        # The task's channels, so that of a DICOM folder the series is shown that was segmented.
+        task = self.saver.tasks.select(case["task"] if self.saver.task is None else self.saver.task)[0]
+        report_case(case["name"], case["image"], self.saver.output_dir, task.channels, fingerprint)
 
 
 class RunReport:
@@ -58,35 +58,51 @@ class RunReport:
 
     Args:
         saver: what writes the label maps.
+
+    Raises:
+        ValueError: files of these names lie in the folder that no run of ours wrote.
     """
 
     def __init__(self, saver: SaveLabelMapd) -> None:
+        refuse_others(saver.output_dir, REPORT_PAGES)
         self.saver = saver
 
     def attach(self, engine: CaseEvaluator) -> None:
         engine.add_event_handler(Events.COMPLETED, lambda: write_report(self.saver.output_dir))
 
 
-def report_case(name: str, image: Any, folder: str | PathLike[str]) -> list[dict[str, Any]]:
+def report_case(
+    name: str, image: Any, folder: str | PathLike[str], modalities: Sequence[str] = (), made_of: str = ""
+) -> list[dict[str, Any]]:
     """Writes ``FOLDER/report/NAME.json`` and ``.png`` on ``FOLDER/NAME.nii.gz``; returns the statistics.
 
+    Args:
+        name: the case's.
+        image: its files.
+        folder: of the results.
+        modalities: what the channels are, see :class:`~uniseg_nets.transforms.load.LoadCase`.
+        made_of: the label map's fingerprint.
+
     Raises:
-        FileNotFoundError, ValueError: the scan or the label map cannot be read, or their sizes differ.
+        FileNotFoundError, ValueError: the scan or the label map cannot be read, or their voxels lie at different
+            places.
     """
     folder = Path(folder)
     found, names, facts = read_label_map(folder, name)
-    scan = LoadCase()(image)
     affine = found.affine.numpy()
     label = found[0].numpy()
-    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    scan = LoadCase(modalities)(image)
     # Of several channels the last one counts and is shown, which for PET/CT is the PET.
-    rows = label_statistics(label, scan[-1].numpy(), [float(mm) for mm in spacing], names)
+    shown = on_grid_of(scan.as_tensor()[-1], scan.affine, label.shape, affine).numpy()
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    rows = label_statistics(label, shown, affine[:3, :3], names)
     turn = io_orientation(affine)
-    volumes = [np.asarray(apply_orientation(volume, turn)) for volume in (scan[-1].numpy(), label)]
+    volumes = [np.asarray(apply_orientation(volume, turn)) for volume in (np.nan_to_num(shown), label)]
     views = Views(volumes[0], volumes[1], [float(mm) for mm in spacing[np.argsort(turn[:, 0])]], names)
     write_preview(views, folder / "report" / f"{name}.png")
     content = {"name": name, "task": facts["task"], "classes": rows, "slices": views.slices()}
-    write_json(folder / "report" / f"{name}.json", content)
+    origin = {"made_of": made_of, "versions": {"uniseg_nets": uniseg_nets.__version__}}
+    write_json(folder / "report" / f"{name}.json", content | origin)
     return rows
 
 

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["label_statistics", "touches_border"]
+__all__ = ["label_statistics", "touches_border", "voxel_edges", "voxel_millilitres"]
 
 
 def label_statistics(
-    label: NDArray[Any], image: NDArray[Any], spacing: Sequence[float], names: Mapping[int, str]
+    label: NDArray[Any], image: NDArray[Any], spacing: ArrayLike, names: Mapping[int, str]
 ) -> list[dict[str, Any]]:
     """One row a class: how much of it there is, how it looks, and whether the scan cuts it off.
 
-    ``status`` tells apart ``present``; ``cut``, present but touching the border of the scan, so that its volume is a
-    lower bound; and ``absent``, looked for and not found.
+    Mean and deviation are those of the voxels that hold a finite number. ``status`` tells apart ``present``; ``cut``,
+    present but touching the border of the scan, so that its volume is a lower bound; and ``absent``, looked for and not
+    found.
 
     Args:
         label: (x, y, z).
         image: (x, y, z), the channel whose intensities count, in its own units.
-        spacing: (x, y, z) mm.
+        spacing: (x, y, z) mm; or (3, 3), whose columns are the voxel's edges in mm, as an affine has them.
         names: value -> class, the background left out.
 
     Raises:
@@ -30,12 +31,13 @@ def label_statistics(
     """
     if label.shape != image.shape:
         raise ValueError(f"label map has size {label.shape}, its scan {image.shape}")
-    millilitres = float(np.prod(spacing)) / 1000
+    millilitres = voxel_millilitres(spacing)
     rows = []
     for value, name in names.items():
         mask = label == value
         voxels = int(mask.sum())
         inside = image[mask]
+        inside = inside[np.isfinite(inside)]
         rows.append(
             {
                 "class": name,
@@ -43,11 +45,22 @@ def label_statistics(
                 "status": "absent" if not voxels else "cut" if touches_border(mask) else "present",
                 "voxels": voxels,
                 "volume_ml": round(voxels * millilitres, 3),
-                "mean": round(float(inside.mean()), 3) if voxels else None,
-                "deviation": round(float(inside.std()), 3) if voxels else None,
+                "mean": round(float(inside.mean()), 3) if len(inside) else None,
+                "deviation": round(float(inside.std()), 3) if len(inside) else None,
             }
         )
     return rows
+
+
+def voxel_edges(spacing: ArrayLike) -> NDArray[np.float64]:
+    """(3, 3), whose columns are the voxel's edges in mm; of three lengths, those along the axes."""
+    edges = np.asarray(spacing, dtype=np.float64)
+    return np.diag(edges) if edges.ndim == 1 else edges
+
+
+def voxel_millilitres(spacing: ArrayLike) -> float:
+    """The volume of a voxel; of a sheared one it is less than the product of its edges' lengths."""
+    return float(abs(np.linalg.det(voxel_edges(spacing)))) / 1000
 
 
 def touches_border(mask: NDArray[np.bool_]) -> bool:

@@ -12,7 +12,7 @@ from torch import nn
 
 from uniseg_nets.runtimes.eager import EagerRuntime
 
-__all__ = ["in_bfloat16", "settle", "with_runtime"]
+__all__ = ["in_bfloat16", "settle", "settled", "with_runtime"]
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +40,7 @@ def with_runtime(
         return nn.ModuleList(with_runtime(member, runtime, precision, cache_dir) for member in network)
     network.eval()
     runtime, bfloat16 = settle(runtime, precision, next(network.parameters()).device)
+    logger.info("runtime %s, %s", runtime, "bf16" if bfloat16 else "fp32")
     if runtime != "openvino":
         return EagerRuntime(network, bfloat16, runtime == "compile")
     from uniseg_nets.runtimes.kept import user_cache
@@ -66,8 +67,17 @@ def settle(runtime: str, precision: str, device: torch.device) -> tuple[str, boo
     if runtime == "openvino" and not installed:
         raise ImportError("runtime openvino: install it with `pip install openvino`")
     bfloat16 = _has_bfloat16(device) if precision == "auto" else precision == "bf16"
-    logger.info("runtime %s, %s", runtime, "bf16" if bfloat16 else "fp32")
     return runtime, bfloat16
+
+
+def settled(runtime: str, precision: str, device: torch.device | str) -> dict[str, str]:
+    """What a result records of the runtime and precision that were asked for: what they became on a device.
+
+    Raises:
+        ValueError, ImportError: as for :func:`with_runtime`.
+    """
+    runtime, bfloat16 = settle(runtime, precision, torch.device(device))
+    return {"runtime": runtime, "precision": "bf16" if bfloat16 else "fp32"}
 
 
 def in_bfloat16(bfloat16: bool | str, device: torch.device | str) -> bool:

@@ -1,9 +1,15 @@
-"""OpenVINO models that are converted once and kept on disk, by the weights they were made of."""
+"""OpenVINO models that are converted once and kept on disk, by the network they were made of.
+
+The one rule: kept models serve a network only if its weights, its parts with their settings, and the versions of
+OpenVINO and of this package are those they were converted from.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
+import logging
 import os
 import tempfile
 from collections.abc import Callable, Sequence
@@ -13,18 +19,31 @@ from typing import Any
 import openvino as ov
 from torch import nn
 
-__all__ = ["kept_models", "user_cache"]
+import uniseg_nets
+
+__all__ = ["kept_models", "network_digest", "user_cache"]
+
+logger = logging.getLogger(__name__)
+
+# What every module has, of which nothing decides about its computation.
+_OF_ANY_MODULE = frozenset(vars(nn.Module()))
 
 
-def user_cache() -> Path:
-    """Where this user's converted networks are kept."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "uniseg_nets" / "openvino"
+def user_cache() -> Path | None:
+    """Where this user's converted networks are kept; ``None``, with a warning, for a user without a home."""
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "uniseg_nets" / "openvino"
+    except RuntimeError as error:
+        logger.warning("converted networks are not kept: %s; name a folder in XDG_CACHE_HOME", error)
+        return None
 
 
 def kept_models(
     network: nn.Module, about: str, names: Sequence[str], convert: Callable[[], list[Any]], cache_dir: Path | None
 ) -> list[Any]:
     """A network's OpenVINO models, read from the cache, or converted and written to it.
+
+    Where the cache cannot be written, they are converted in memory, with a warning.
 
     Args:
         network: whose weights they hold.
@@ -35,17 +54,48 @@ def kept_models(
     """
     if cache_dir is None:
         return convert()
-    digest = hashlib.sha256(f"{ov.__version__} {about}".encode())
+    folder = cache_dir / network_digest(network, about)
+    files = [folder / f"{name}.xml" for name in names]
+    if all(file.is_file() for file in files):
+        return [ov.Core().read_model(file) for file in files]
+    models = convert()
+    try:
+        _keep(models, files)
+    except (OSError, RuntimeError) as error:  # OpenVINO raises a RuntimeError for a full disk
+        logger.warning("the converted network is not kept: %s; name a folder in XDG_CACHE_HOME", error)
+    return models
+
+
+def _keep(models: Sequence[Any], files: Sequence[Path]) -> None:
+    folder = files[0].parent
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".writing-", dir=folder.parent) as temporary:
+        for model, file in zip(models, files):
+            ov.save_model(model, Path(temporary) / file.name, compress_to_fp16=False)
+        with contextlib.suppress(OSError):  # another process was first
+            Path(temporary).rename(folder)
+            Path(temporary).mkdir()
+
+
+def network_digest(network: nn.Module, about: str) -> str:
+    """What tells a network from all that compute otherwise: versions, ``about``, parts with settings, weights."""
+    settings = {name: _settings(module) for name, module in network.named_modules()}
+    described = json.dumps([ov.__version__, uniseg_nets.__version__, about, repr(network), settings], sort_keys=True)
+    digest = hashlib.sha256(described.encode())
     for name, tensor in network.state_dict().items():
         digest.update(name.encode() + tensor.contiguous().numpy().tobytes())
-    folder = cache_dir / digest.hexdigest()[:32]
-    files = [folder / f"{name}.xml" for name in names]
-    if not folder.is_dir():
-        cache_dir.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".writing-", dir=cache_dir) as temporary:
-            for model, file in zip(convert(), files):
-                ov.save_model(model, Path(temporary) / file.name, compress_to_fp16=False)
-            with contextlib.suppress(OSError):  # another process was first
-                Path(temporary).rename(folder)
-                Path(temporary).mkdir()
-    return [ov.Core().read_model(file) for file in files]
+    return digest.hexdigest()[:32]
+
+
+def _settings(module: nn.Module) -> dict[str, str]:
+    """The numbers, words and switches that a module was built with."""
+    own = {name: value for name, value in vars(module).items() if name not in _OF_ANY_MODULE}
+    return {name: repr(value) for name, value in own.items() if _is_plain(value)}
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_plain, value))
+    if isinstance(value, dict):
+        return all(_is_plain(part) for pair in value.items() for part in pair)
+    return value is None or isinstance(value, (bool, int, float, str))

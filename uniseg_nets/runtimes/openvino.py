@@ -39,7 +39,7 @@ class OpenVINORuntime(Runtime):
     Args:
         network: a :class:`~uniseg_nets.UniSeg` or :class:`~uniseg_nets.UniSegBackbone` on the CPU, in evaluation mode.
         bfloat16: compute in bfloat16 instead of float32.
-        cache_dir: where converted networks are kept, by the hash of their weights; ``None`` to keep none.
+        cache_dir: where converted networks are kept, see :mod:`uniseg_nets.runtimes.kept`; ``None`` to keep none.
     """
 
     def __init__(self, network: UniSegBackbone, bfloat16: bool = False, cache_dir: str | PathLike[str] | None = None):

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -18,17 +20,24 @@ from monai.transforms import MapTransform
 from monai.utils.enums import MetaKeys
 from torch import Tensor
 
-from uniseg_nets.files import atomic_path, write_json
+from uniseg_nets.messages import NO_NUMBERS
+from uniseg_nets.provenance import dicom_mark, read_record
 from uniseg_nets.tasks import Task, TaskTable
 from uniseg_nets.transforms.grid import flipped
-from uniseg_nets.transforms.load import LoadCase
+from uniseg_nets.transforms.labels import load_label_map
 from uniseg_nets.transforms.preprocess import grid_of
 from uniseg_nets.transforms.resample import argmax_values, resample_argmax
 from uniseg_nets.transforms.result import ResultSaver
 
-__all__ = ["LabelMapd", "SaveLabelMapd", "nifti_label_map", "read_label_map"]
+__all__ = ["REPORT_PAGES", "LabelMapd", "SaveLabelMapd", "nifti_label_map", "read_label_map"]
 
 logger = logging.getLogger(__name__)
+
+# What a report on all cases of a folder writes; it goes with a label map that it speaks of.
+REPORT_PAGES = ("statistics.csv", "statistics.json", "report.html")
+
+# Header fields of free text; like extensions, they may hold patient data.
+_TEXTS = {"aux_file", "data_type", "db_name", "intent_name"}
 
 
 class LabelMapd(MapTransform):
@@ -46,7 +55,7 @@ class LabelMapd(MapTransform):
 
     Raises:
         ValueError: no such task or kind of values; a merged task with ``values="task"``; scores of another number of
-            channels.
+            channels, or NaN, which would become background.
     """
 
     def __init__(
@@ -72,6 +81,8 @@ class LabelMapd(MapTransform):
         grid = grid_of(image, tasks[0])
         for key in self.key_iterator(d):
             scores: Tensor = d[key].as_tensor() if isinstance(d[key], MetaTensor) else d[key]
+            if any(bool(channel.isnan().any()) for channel in scores):
+                raise ValueError(NO_NUMBERS)
             classes, values = self._classes(scores, tasks, grid.flips)
             found = resample_argmax(classes, values, grid.crop_shape, grid.coarse_axis)
             label = MetaTensor(grid.to_file(found)[None].cpu(), affine=torch.from_numpy(grid.file_affine))
@@ -113,7 +124,7 @@ class SaveLabelMapd(ResultSaver):
         name_key, weights, about: see :class:`~uniseg_nets.transforms.result.ResultSaver`.
 
     Raises:
-        ValueError: the result would overwrite the scan it was made from.
+        ValueError: the result would overwrite the scan it was made from, or what is not this scan's and task's.
     """
 
     def __init__(
@@ -136,30 +147,35 @@ class SaveLabelMapd(ResultSaver):
         task = case.get("task") if self.task is None else self.task
         if task is None:
             return super().facts(case)
+        selected = self.tasks.select(task)
         return {
-            "task": "+".join(one.name for one in self.tasks.select(task)),
+            "task": self.tasks.word(task),
             "labels": {str(value): name for value, name in label_names(self.tasks, task, self.values).items()},
+            "tasks": [asdict(one) for one in selected],
             **super().facts(case),
         }
 
-    def targets(self, case: Mapping[Any, Any]) -> tuple[Path, Path]:
+    def targets(self, case: Mapping[Any, Any]) -> tuple[Path, ...]:
         folder = self.output_dir
         if self.task is None:
             folder = folder / self.tasks.one(case["task"]).name
         name = case[self.name_key]
         return folder / f"{name}.nii.gz", folder / f"{name}.json"
 
+    def exported(self, case: Mapping[Any, Any]) -> list[Path]:
+        target, name = self.targets(case)[0], case[self.name_key]
+        report, segmentation = target.parent / "report" / f"{name}.json", target.with_name(f"{name}.dcm")
+        pages = [target.with_name(page) for page in REPORT_PAGES]
+        found = [] if read_record(report) is None else [report, report.with_name(f"{name}.png"), *pages]
+        return found if dicom_mark(segmentation) is None else [*found, segmentation]
+
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         d = dict(data)
         for key in self.key_iterator(d):
             label: MetaTensor = d[key]
-            source = Path(label.meta["filename_or_obj"])
-            target, beside = self.targets(d)
-            self.refuse_overwriting(source, target)
-            with atomic_path(target) as temporary:
-                nib.save(nifti_label_map(label.as_tensor()[0].numpy(), np.asarray(label.affine), source), temporary)
-            write_json(beside, {"label_map": target.name, "image": source.name, **self.facts(d)})
-            logger.info("wrote %s", target)
+            source = str(label.meta["filename_or_obj"])
+            image = nifti_label_map(label.as_tensor()[0].numpy(), np.asarray(label.affine), Path(source))
+            self.write(d, source, {"label_map": self.targets(d)[0].name}, partial(nib.save, image))
         return d
 
 
@@ -172,7 +188,7 @@ def read_label_map(folder: str | PathLike[str], name: str) -> tuple[MetaTensor, 
     folder = Path(folder)
     facts = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
     names = {int(value): label for value, label in facts["labels"].items() if int(value)}
-    return cast(MetaTensor, LoadCase()(folder / f"{name}.nii.gz").byte()), names, facts
+    return load_label_map(folder / f"{name}.nii.gz"), names, facts
 
 
 def label_names(tasks: TaskTable, task: str | int | Sequence[str], values: str) -> dict[int, str]:
@@ -205,8 +221,10 @@ def nifti_label_map(label: np.ndarray, affine: np.ndarray, source: Path) -> nib.
     header.set_data_dtype(np.uint8)
     header.set_slope_inter(1, 0)
     header["cal_min"] = header["cal_max"] = 0
+    for field in _TEXTS & set(header.keys()):
+        header[field] = b""
     header["descrip"] = b"label map"
-    header.extensions.clear()  # they may hold patient data
+    header.extensions.clear()
     kind = nib.Nifti2Image if isinstance(header, nib.Nifti2Header) else nib.Nifti1Image
     # Without an affine argument both sform and qform stay as the scan has them.
     return kind(label, None, header)

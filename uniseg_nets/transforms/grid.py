@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 
 import numpy as np
 import torch
@@ -21,14 +22,14 @@ from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from uniseg_nets.tasks import ANISOTROPY
+from uniseg_nets.tasks import ANISOTROPY, STACK
 
-__all__ = ["Grid", "bounding_box", "coarse_axis", "flipped", "network_flips", "same_grid"]
+__all__ = ["Grid", "bounding_box", "coarse_axis", "flipped", "network_flips", "on_grid_of", "same_grid"]
 
 # z first, as the network's axes: towards superior, anterior, right.
 _CANONICAL = "SAR"
-# Headers of an image and its label map may differ by rounding, in mm.
-_ROUNDING = 1e-2
+# By how much rounded headers may displace a voxel, relative to the shortest edge of a voxel.
+_ROUNDING = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +70,8 @@ class Grid:
         """The file axis that becomes axis z, y, x."""
         if self.axes == "anatomical":
             return [int(axis) for axis in np.argsort(_orientation(self.file_affine)[:, 0])]
-        slices = coarse_axis(_edges(self.file_affine))
+        thick = max(self.target_spacing) > ANISOTROPY * min(self.target_spacing)
+        slices = coarse_axis(_edges(self.file_affine), STACK if thick else ANISOTROPY)
         return [2, 1, 0] if slices is None else [slices, *(axis for axis in (2, 1, 0) if axis != slices)]
 
     @property
@@ -150,10 +152,10 @@ def network_flips(affine: NDArray[np.float64], axes: str) -> tuple[int, ...]:
     return tuple(int(axis) - 3 for axis, direction in _orientation(affine) if direction < 0)
 
 
-def coarse_axis(spacing: NDArray[np.float64]) -> int | None:
-    """The axis of a stack's slices: the one largest edge, where it is more than 3 times the smallest one."""
+def coarse_axis(spacing: NDArray[np.float64], ratio: float = ANISOTROPY) -> int | None:
+    """The axis of a stack's slices: the one largest edge, where it is more than ``ratio`` times the smallest one."""
     coarse = np.flatnonzero(spacing == spacing.max())
-    return int(coarse[0]) if len(coarse) == 1 and spacing.max() / spacing.min() > ANISOTROPY else None
+    return int(coarse[0]) if len(coarse) == 1 and spacing.max() / spacing.min() > ratio else None
 
 
 def _edges(affine: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -178,9 +180,63 @@ def bounding_box(mask: Tensor) -> tuple[tuple[int, ...], tuple[int, ...]] | None
     return tuple(start), tuple(stop)
 
 
-def same_grid(one: ArrayLike, other: ArrayLike) -> bool:
-    """Whether two affines (4, 4) are those of an image and its label map: equal but for the rounding of headers."""
-    return bool(np.allclose(one, other, atol=_ROUNDING))
+def same_grid(one: ArrayLike, other: ArrayLike, shape: Sequence[int]) -> bool:
+    """Whether two affines put every voxel at the same place, but for the rounding of headers.
+
+    Voxels may lie a tenth of their shortest edge apart. They are compared over the whole volume: edges of 0.700 and
+    0.709 mm part by 4.6 mm over 512 voxels.
+
+    Args:
+        one, other: (4, 4), voxel (x, y, z) -> mm.
+        shape: (x, y, z) voxels.
+    """
+    one, other = np.asarray(one, dtype=np.float64), np.asarray(other, dtype=np.float64)
+    if not (np.isfinite(one).all() and np.isfinite(other).all()):
+        return False
+    corners = np.array(list(product(*((0, n - 1) for n in shape))))
+    apart = np.linalg.norm(apply_affine(one, corners) - apply_affine(other, corners), axis=1)
+    return bool(apart.max() <= _ROUNDING * np.linalg.norm(other[:3, :3], axis=0).min())
+
+
+def on_grid_of(volume: Tensor, affine: ArrayLike, shape: Sequence[int], other: ArrayLike) -> Tensor:
+    """A volume with its axes in the order and direction of another grid that has the same voxels; nothing is resampled.
+
+    Args:
+        volume: (..., x, y, z).
+        affine: (4, 4), its voxels -> RAS+ mm.
+        shape, other: size (x, y, z) and affine of the other grid.
+
+    Raises:
+        ValueError: the other grid has other voxels.
+    """
+    affine, other = np.asarray(affine, dtype=np.float64), np.asarray(other, dtype=np.float64)
+    if same_grid(affine, other, shape) and tuple(volume.shape[-3:]) == tuple(shape):
+        return volume
+    turn = _turn(affine, other)
+    if turn is not None:
+        axes, backwards = turn
+        turned = volume.movedim([axis - 3 for axis in axes], (-3, -2, -1))
+        moved = affine[:, [*axes, 3]]
+        for axis in backwards:
+            moved[:, 3] += moved[:, axis] * (turned.shape[axis - 3] - 1)
+            moved[:, axis] *= -1
+        if tuple(turned.shape[-3:]) == tuple(shape) and same_grid(moved, other, shape):
+            return flipped(turned, [axis - 3 for axis in backwards])
+    raise ValueError(
+        f"lies on another grid: size {tuple(volume.shape[-3:])} and affine {np.round(affine, 3).tolist()}, expected "
+        f"{tuple(shape)} and {np.round(other, 3).tolist()}: resample it to that grid"
+    )
+
+
+def _turn(affine: NDArray[np.float64], other: NDArray[np.float64]) -> tuple[list[int], list[int]] | None:
+    """The own axis behind each axis of the other grid, and which run backwards; ``None`` if none is parallel."""
+    if not (np.isfinite(affine).all() and np.isfinite(other).all()) or not np.linalg.det(other[:3, :3]):
+        return None
+    steps = np.rint(np.linalg.solve(other[:3, :3], affine[:3, :3])).astype(int)
+    if not (np.abs(steps).sum(axis=0) == 1).all() or not (np.abs(steps).sum(axis=1) == 1).all():
+        return None
+    axes = np.abs(steps).argmax(axis=1).tolist()
+    return axes, [axis for axis in range(3) if steps[axis, axes[axis]] < 0]
 
 
 def flipped(volume: Tensor, axes: Sequence[int]) -> Tensor:

@@ -1,18 +1,55 @@
-"""From the label values of a user's files to the task's own 1, 2, 3."""
+"""Label maps from files: read without loss, and their values as the task's own 1, 2, 3."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
+from os import PathLike
 from typing import Any
 
 import numpy as np
 import torch
 from monai.config import KeysCollection
+from monai.data import MetaTensor
 from monai.transforms import MapLabelValue, MapTransform
+from torch import Tensor
 
 from uniseg_nets.tasks import TaskTable
+from uniseg_nets.transforms.load import LoadCase
 
-__all__ = ["OwnLabelValuesd"]
+__all__ = ["OwnLabelValuesd", "as_label_map", "load_label_map"]
+
+_ROUNDING = 1e-3  # of values that are stored with a slope
+
+
+def load_label_map(file: str | PathLike[str]) -> MetaTensor:
+    """A label map's file -> uint8 (1, x, y, z), as stored, with its affine.
+
+    Raises:
+        FileNotFoundError, ValueError: as of :class:`~uniseg_nets.transforms.LoadCase` and :func:`as_label_map`; the
+            message names the file.
+    """
+    loaded = LoadCase()(file)
+    try:
+        return MetaTensor(as_label_map(loaded.as_tensor()), meta=loaded.meta)
+    except ValueError as error:
+        raise ValueError(f"label map {file} {error}") from error
+
+
+def as_label_map(label: Tensor) -> Tensor:
+    """A label map (1, x, y, z) of any type as uint8, without loss.
+
+    Raises:
+        ValueError: several channels, or values that are no whole numbers from 0 to 255.
+    """
+    if label.shape[0] != 1:
+        raise ValueError(f"has {label.shape[0]} channels, expected one that holds the value of each voxel's class")
+    if label.dtype == torch.uint8:
+        return label
+    whole = label.round()
+    fine = ((label - whole).abs() <= _ROUNDING) & (whole >= 0) & (whole <= 255)
+    if not fine.all():
+        raise ValueError(f"holds {label[~fine].unique().tolist()[:5]}: labels are whole numbers from 0 to 255")
+    return whole.to(torch.uint8)
 
 
 class OwnLabelValuesd(MapTransform):

@@ -8,31 +8,32 @@ from __future__ import annotations
 
 import logging
 import re
-import zlib
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import itk
-import nibabel as nib
 import numpy as np
 import torch
 from monai.config import KeysCollection
 from monai.data import ITKReader, MetaTensor
 from monai.transforms import MapTransform, ResampleToMatch
 from monai.utils.enums import MetaKeys
-from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import SpatialImage
 from numpy.typing import NDArray
 
-__all__ = ["SCAN_ENDINGS", "LoadCase", "LoadCased", "dicom_modality", "dicom_series", "scan_name", "scan_stem"]
+from uniseg_nets.series import Stack, dicom_modality, find_series, read_stack, stack_of
+from uniseg_nets.transforms.grid import same_grid
+from uniseg_nets.transforms.nifti import open_nifti, stated_affine
+
+__all__ = ["SCAN_ENDINGS", "LoadCase", "LoadCased", "scan_name", "scan_stem"]
 
 logger = logging.getLogger(__name__)
 
 SCAN_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
 _CHANNEL = re.compile(r"_(\d{4})$")
-# Two headers of one scan may differ by rounding: in mm, and in voxels' directions.
-_SAME_GRID = 1e-3
 
 
 def scan_name(path: str | PathLike[str]) -> tuple[str, int | None]:
@@ -58,11 +59,13 @@ class LoadCase:
 
     Args:
         modalities: what the channels are, as a task names them. A file ``NAME_0000`` then stands for its siblings
-            ``NAME_0001``, ... too, where all are there; of a DICOM folder with several series the one of the right
-            modality is taken, for CT and PET in one folder one each.
+            ``NAME_0001``, ... too, where all are there; of a DICOM folder the largest series of the modality is
+            taken, for CT and PET in one folder one each. A PET that comes as DICOM is read as SUV by body weight.
 
     Raises:
-        ValueError: no readable scan; a gap in the channel files; the message names the file.
+        ValueError: no readable scan; a gap in the channel files; a DICOM folder without a series of the modality, or
+            whose slices make no regular stack; DICOM channels of two patients or frames of reference. The message
+            names the file.
         FileNotFoundError: no such file.
     """
 
@@ -70,23 +73,18 @@ class LoadCase:
         self.modalities = tuple(modalities)
 
     def __call__(self, case: Any) -> MetaTensor:
-        if isinstance(case, nib.spatialimages.SpatialImage):
-            image = _from_nibabel(case)
+        if isinstance(case, SpatialImage):
+            image = _from_nibabel(case, stated_affine(case))
             image.meta["filename_or_obj"] = case.get_filename() or ""
             return _as_image(image)
         if isinstance(case, (np.ndarray, torch.Tensor)):
             return _as_image(case)
-        files = [Path(file) for file in ([case] if isinstance(case, (str, PathLike)) else case)]
-        if not files:
-            raise ValueError("a case without any file")
-        files = self._all_channels(files)
-        _refuse_gaps(files)
-        kinds = [*map(dicom_modality, self.modalities), *[None] * len(files)]
-        channels = [_read(file, kind) for file, kind in zip(files, kinds)]
+        files, sources = self._sources(case)
+        channels = [_read(file, source) for file, source in zip(files, sources)]
         first = channels[0]
         to_first: Callable[..., Any] = ResampleToMatch(mode="bilinear", padding_mode="border")
         for index, channel in enumerate(channels[1:], start=1):
-            if not _same_grid(first, channel):
+            if channel.shape[1:] != first.shape[1:] or not same_grid(channel.affine, first.affine, first.shape[1:]):
                 logger.warning(
                     "%s lies on another grid (size %s) than %s (size %s): resampled to the latter",
                     files[index],
@@ -99,6 +97,32 @@ class LoadCase:
         image = MetaTensor(torch.cat(tensors) if len(tensors) > 1 else tensors[0], affine=first.affine)
         image.meta.update(_meta(image, str(files[0])))
         return image
+
+    def files(self, case: Any) -> list[Path]:
+        """The files that a case is read from: of a DICOM folder its series' slices, in the order of their position.
+
+        Args:
+            case: file, folder or list of such.
+
+        Raises:
+            ValueError, FileNotFoundError: as for loading; no pixels are read.
+        """
+        found: dict[Path, None] = {}
+        for source in self._sources(case)[1]:
+            found.update(dict.fromkeys(source.files if isinstance(source, Stack) else [source]))
+        return list(found)
+
+    def _sources(self, case: Any) -> tuple[list[Path], list[Path | Stack]]:
+        """The channels as they are named, and what each is read from: a file, or the stack of a DICOM folder."""
+        files = [Path(file) for file in ([case] if isinstance(case, (str, PathLike)) else case)]
+        if not files:
+            raise ValueError("a case without any file")
+        files = self._all_channels(files)
+        _refuse_gaps(files)
+        kinds = [*map(dicom_modality, self.modalities), *[None] * len(files)]
+        sources = [_source(file, kind) for file, kind in zip(files, kinds)]
+        _refuse_strangers([(file, source) for file, source in zip(files, sources) if isinstance(source, Stack)])
+        return files, sources
 
     def _all_channels(self, files: list[Path]) -> list[Path]:
         """One file or folder that stands for all channels of its case becomes all of them."""
@@ -139,45 +163,85 @@ def _meta(image: MetaTensor, name: str) -> dict[str, Any]:
 def _as_image(array: NDArray[Any] | torch.Tensor) -> MetaTensor:
     if array.ndim not in (3, 4):
         raise ValueError(f"image array has shape {tuple(array.shape)}, expected (x, y, z) or (channel, x, y, z)")
-    loaded = MetaTensor(array)
+    loaded = MetaTensor(_as_torch_takes_it(array) if isinstance(array, np.ndarray) else array)
+    if loaded.is_complex():
+        raise ValueError("image array holds complex numbers, expected real ones: give their magnitude")
     image = MetaTensor(loaded.as_tensor().float().reshape((-1, *loaded.shape[-3:])), meta=loaded.meta)
     image.meta.update(_meta(image, image.meta.get("filename_or_obj", "")))
     return image
 
 
-def _read(file: Path, modality: str | None) -> MetaTensor:
-    """One file or DICOM folder -> (C, x, y, z); of a folder's series one of the DICOM modality, where that is given."""
+def _as_torch_takes_it(array: NDArray[Any]) -> NDArray[Any]:
+    """The array itself where it can be; PyTorch refuses another byte order, steps backwards and what is no number."""
+    if array.dtype.kind not in "biufc":
+        raise ValueError(f"image array is of type {array.dtype}, expected numbers")
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    return array.copy(order="K") if min(array.strides) < 0 or not array.flags.writeable else array
+
+
+def _source(file: Path, modality: str | None) -> Path | Stack:
+    """What a channel is read from: the file itself, or the stack of a folder's series of the DICOM modality."""
     if not file.exists():
         raise FileNotFoundError(f"no file {file}")
-    try:
+    with _named(file):
+        return stack_of(find_series(file, modality)) if file.is_dir() else file
+
+
+def _read(file: Path, source: Path | Stack) -> MetaTensor:
+    """One channel file or DICOM stack -> (C, x, y, z)."""
+    with _named(file):
+        if isinstance(source, Stack):
+            return _channel_first(read_stack(source), source.affine)
         if file.name.lower().endswith((".nii", ".nii.gz")):
             return _read_nifti(file)
-        return _read_itk(file, modality)
-    except (OSError, EOFError, RuntimeError, ValueError, zlib.error, ImageFileError) as error:
+        return _read_itk(file)
+
+
+@contextmanager
+def _named(file: Path) -> Iterator[None]:
+    """Errors say which file cannot be read."""
+    try:
+        yield
+    except Exception as error:  # a damaged file makes its reader stumble in any way
         reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
-        raise ValueError(f"cannot read {file} as a scan: {reason}") from error
+        remedy = "" if isinstance(error, ValueError) else "; if the file is damaged, copy or export it anew"
+        raise ValueError(f"cannot read {file} as a scan: {reason}{remedy}") from error
+
+
+def _refuse_strangers(stacks: Sequence[tuple[Path, Stack]]) -> None:
+    """Positions of two patients, or of two frames of reference, cannot be compared."""
+    for file, stack in stacks[1:]:
+        for keyword in ("PatientID", "FrameOfReferenceUID"):
+            own, first = stack.says(keyword), stacks[0][1].says(keyword)
+            if own and first and own != first:
+                raise ValueError(
+                    f"{stacks[0][0]} ({stacks[0][1].series}) and {file} ({stack.series}) differ in {keyword}: channels "
+                    "of one case lie in one space; register them and save them as NIfTI"
+                )
 
 
 def _read_nifti(file: Path) -> MetaTensor:
     # nibabel and not ITK: ITK refuses the slightly skewed affines that some tools write.
-    return _from_nibabel(cast(nib.Nifti1Image, nib.load(file)))
+    return _from_nibabel(*open_nifti(file))
 
 
-def _from_nibabel(scan: Any) -> MetaTensor:
+def _from_nibabel(scan: SpatialImage, affine: NDArray[np.float64]) -> MetaTensor:
     array = np.asarray(scan.dataobj, dtype=np.float32)
     while array.ndim > 4 and 1 in array.shape[3:]:  # vector images: (x, y, z, 1, channel)
         array = array.squeeze(3 + array.shape[3:].index(1))
-    return _channel_first(array, scan.affine)
+    return _channel_first(array, affine)
 
 
-def _read_itk(file: Path, modality: str | None) -> MetaTensor:
-    files: str | list[str] = str(file)
-    if file.is_dir():
-        files = dicom_series(file, modality)
-    elif not file.name.lower().endswith(SCAN_ENDINGS):
+def _read_itk(file: Path) -> MetaTensor:
+    if not file.name.lower().endswith(SCAN_ENDINGS):
         raise ValueError(f"unknown kind of file; scans are {', '.join(SCAN_ENDINGS)} or a folder with a DICOM series")
-    array, meta = ITKReader().get_data(itk.imread(files))
-    return _channel_first(np.array(array, dtype=np.float32), meta[MetaKeys.AFFINE])  # a copy: ITK owns the original
+    image = itk.imread(str(file))
+    array, meta = ITKReader().get_data(image)
+    array = np.array(array, dtype=np.float32)  # a copy: ITK owns the original
+    affine = np.asarray(meta[MetaKeys.AFFINE])
+    if image.GetImageDimension() == 2:  # one slice
+        array, affine = np.expand_dims(array, 2), np.insert(np.insert(affine, 2, 0, axis=0), 2, (0, 0, 1, 0), axis=1)
+    return _channel_first(array, affine)
 
 
 def _channel_first(array: NDArray[np.float32], affine: Any) -> MetaTensor:
@@ -189,49 +253,6 @@ def _channel_first(array: NDArray[np.float32], affine: Any) -> MetaTensor:
     array = array[None] if array.ndim == 3 else np.moveaxis(array, -1, 0)
     # As it lies in memory: NIfTI's x runs fastest, which is the order (z, y, x) that preprocessing wants.
     return MetaTensor(torch.from_numpy(array), affine=torch.as_tensor(np.array(affine), dtype=torch.float64))
-
-
-def dicom_modality(name: str) -> str:
-    """DICOM's word for a channel's modality: CT, PT for PET; anything else is a kind of MR."""
-    return {"CT": "CT", "PET": "PT"}.get(name.upper(), "MR")
-
-
-def dicom_series(folder: Path, modality: str | None = None) -> list[str]:
-    """The slices of a DICOM folder's largest series, in the order of their position.
-
-    Args:
-        folder: the folder.
-        modality: DICOM's word (CT, PT, MR): where series of it are there, one of them is taken.
-
-    Raises:
-        ValueError: no series.
-    """
-    names = itk.GDCMSeriesFileNames.New()
-    names.SetUseSeriesDetails(True)
-    names.SetDirectory(str(folder))
-    series = [list(names.GetFileNames(uid)) for uid in names.GetSeriesUIDs()]
-    if not series:
-        raise ValueError("folder without a DICOM series")
-    if len(series) == 1:
-        return series[0]
-    told = [(_dicom_tag(files[0], "0008|0060"), _dicom_tag(files[0], "0008|103e"), files) for files in series]
-    fitting = [entry for entry in told if entry[0] == modality] or told
-    kind, description, largest = max(fitting, key=lambda entry: len(entry[2]))
-    listing = ", ".join(f"{kind} {text!r} of {len(files)} slices" for kind, text, files in told)
-    logger.warning("%s has %d DICOM series (%s): took %s %r", folder, len(series), listing, kind, description)
-    return largest
-
-
-def _dicom_tag(file: str, tag: str) -> str:
-    reader = itk.GDCMImageIO.New()
-    reader.SetFileName(file)
-    reader.ReadImageInformation()
-    dictionary = reader.GetMetaDataDictionary()
-    return str(dictionary[tag]).strip() if dictionary.HasKey(tag) else ""
-
-
-def _same_grid(first: MetaTensor, other: MetaTensor) -> bool:
-    return first.shape[1:] == other.shape[1:] and torch.allclose(first.affine, other.affine, atol=_SAME_GRID)
 
 
 def _refuse_gaps(files: Sequence[Path]) -> None:

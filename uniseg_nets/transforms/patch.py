@@ -3,7 +3,7 @@
 Not MONAI's ``RandCropByPosNegLabeld``, which wants the index of every voxel, nor ``RandCropByLabelClassesd``, whose
 share of foreground depends on how many classes a case has. Nor ``RandRotated`` and ``RandZoomd`` after a crop: they
 leave corners empty and interpolate twice. The official loader reads a larger patch, transforms it and crops its centre;
-here the patch is sampled once from the whole volume, which gives the same and reads only what is needed.
+here the patch is sampled once from the volume around it, which reads only what is needed.
 
 Shapes: C channels, (D, H, W) volume and (d, h, w) patch, axes (z, y, x).
 """
@@ -26,7 +26,7 @@ from uniseg_nets.tasks import ANISOTROPY, Task, TaskTable
 
 __all__ = ["FORCE_FOREGROUND", "ForegroundVoxelsd", "RandPatchd"]
 
-# Key of the word whether this sample's patch must hold foreground.
+# Key of the word whether this sample's patch is placed on foreground.
 FORCE_FOREGROUND = "force_foreground"
 
 
@@ -62,7 +62,7 @@ class RandPatchd(Randomizable, MapTransform):
     The patch lies anywhere inside the volume; if the case's ``force_foreground`` is true, a voxel of a random class
     lies in its middle, as far as borders allow. Rotation and zoom turn on the middle. They stay in the plane of the
     slices where voxels are anisotropic (the task's spacing) or the patch is flat, that is by more than 3 to 1 (as in
-    nnU-Net). What a turned patch sees beyond the volume repeats its border; the label is background there.
+    nnU-Net). What a turned patch sees beyond the volume is 0, as in the official loader and in prediction.
 
     Args:
         keys: image and label.
@@ -126,9 +126,9 @@ class RandPatchd(Randomizable, MapTransform):
         self.randomize(d)
         turned = not np.array_equal(self.matrix, np.eye(3))
         image, label = self.keys[:2]
-        for key, mode, padding in ((image, "bilinear", "border"), (label, "nearest", "zeros")):
+        for key, mode in ((image, "bilinear"), (label, "nearest")):
             if turned:
-                d[key] = _sample(d[key], self.start, self.patch_size, self.matrix, mode, padding)
+                d[key] = _sample(d[key], self.start, self.patch_size, self.matrix, mode)
             else:
                 d[key] = d[key][(slice(None), *map(slice, self.start, self.start + self.patch_size))]
         del d["foreground"]
@@ -143,15 +143,13 @@ def through_plane_axis(patch_size: NDArray[Any], task: Task) -> int | None:
     return int(np.argmin(patch_size)) if patch_size.max() > ANISOTROPY * patch_size.min() else None
 
 
-def _sample(
-    volume: Tensor, start: NDArray[Any], size: NDArray[Any], matrix: NDArray[np.float64], mode: str, padding: str
-) -> Tensor:
-    """Interpolates a patch that is turned on its middle: (C, D, H, W) -> (C, d, h, w) of the same type.
+def _sample(volume: Tensor, start: NDArray[Any], size: NDArray[Any], matrix: NDArray[np.float64], mode: str) -> Tensor:
+    """Interpolates a patch that is turned on its middle, 0 beyond the volume: (C, D, H, W) -> (C, d, h, w).
 
     Args:
         start, size: of the patch before it is turned.
         matrix: (3, 3), from steps along the patch's axes to steps along the volume's.
-        mode, padding: as for ``torch.nn.functional.grid_sample``.
+        mode: as for ``torch.nn.functional.grid_sample``.
     """
     half = (size - 1) / 2
     middle = start + half
@@ -166,5 +164,5 @@ def _sample(
     axes = [torch.arange(int(n)) - float(h) for n, h in zip(size, half)]
     steps = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
     grid = steps @ torch.from_numpy(matrix.T).float() + torch.from_numpy(shift).float()
-    patch = F.grid_sample(box[None], grid.flip(-1)[None], mode, padding, align_corners=True)[0]
+    patch = F.grid_sample(box[None], grid.flip(-1)[None], mode, "zeros", align_corners=True)[0]
     return patch.to(volume.dtype)

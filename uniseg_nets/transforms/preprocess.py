@@ -20,7 +20,8 @@ from scipy import ndimage
 from torch import Tensor
 
 from uniseg_nets.tasks import Scaling, Task, TaskTable
-from uniseg_nets.transforms.grid import Grid, bounding_box, same_grid
+from uniseg_nets.transforms.grid import Grid, bounding_box, coarse_axis, same_grid
+from uniseg_nets.transforms.labels import as_label_map
 from uniseg_nets.transforms.resample import resample_image, resample_labels
 
 __all__ = ["CROP_START", "CROP_STOP", "PreprocessCased", "grid_of"]
@@ -47,7 +48,8 @@ class PreprocessCased(MapTransform):
 
     Raises:
         ValueError: a channel count that is not the task's; an image without any voxel, volume or non-zero value; a
-            label map on another grid than its image. The message names the file.
+            label map on another grid than its image, of several channels, or with values that are no whole numbers from
+            0 to 255. The message names the file.
     """
 
     def __init__(
@@ -82,13 +84,14 @@ class PreprocessCased(MapTransform):
         affine = np.asarray(image.meta[MetaKeys.ORIGINAL_AFFINE], dtype=np.float64)
         shape = tuple(int(n) for n in image.shape[1:])
         grid = Grid((shape[0], shape[1], shape[2]), affine, task.spacing, axes=task.axes)
-        volume = grid.from_file(image.as_tensor())
+        volume = _without_nan(grid.from_file(image.as_tensor()), name)
         box = bounding_box((volume != 0).any(dim=0))
         if box is None:
             raise ValueError("holds no non-zero voxel: nothing to segment")
         grid = Grid(grid.file_shape, affine, task.spacing, *box, axes=task.axes)
-        volume = _without_nan(volume[(slice(None), *grid.box)].contiguous(), name)
+        volume = volume[(slice(None), *grid.box)].contiguous()
         _warn_unless_hounsfield(volume, task, name)
+        _warn_of_other_slices(grid, task, name)
         masked = task.mask == "always" or (self.training_mask and task.mask == "training")
         inside = _non_zero(volume, grid) if masked else None
         volume = resample_image(volume, grid.shape, grid.coarse_axis)
@@ -175,14 +178,33 @@ def _warn_unless_hounsfield(volume: Tensor, task: Task, name: str) -> None:
             )
 
 
+def _warn_of_other_slices(grid: Grid, task: Task, name: str) -> None:
+    """Says that a stack's slices are not the ones that the task was trained on."""
+    slices = coarse_axis(grid.spacing)
+    if task.anisotropic and slices is not None and slices != int(np.argmax(task.spacing)):
+        axes = "zyx"
+        logger.warning(
+            "%s: its thick slices lie across %s, those of task %r across %s (%s order of axes): results will be poor; "
+            "for slices in any direction the task needs `acquisition` order",
+            name,
+            axes[slices],
+            task.name,
+            axes[int(np.argmax(task.spacing))],
+            task.axes,
+        )
+
+
 def _label(label: MetaTensor, grid: Grid) -> MetaTensor:
     affine = np.asarray(label.meta[MetaKeys.ORIGINAL_AFFINE], dtype=np.float64)
-    if tuple(label.shape[1:]) != grid.file_shape or not same_grid(affine, grid.file_affine):
+    if tuple(label.shape[1:]) != grid.file_shape or not same_grid(affine, grid.file_affine, grid.file_shape):
         raise ValueError(
             f"its label map {label.meta.get('filename_or_obj')} lies on another grid: size {tuple(label.shape[1:])} "
             f"and affine {affine.tolist()}, expected {grid.file_shape} and {grid.file_affine.tolist()}"
         )
-    values = grid.from_file(label.as_tensor()[0])[grid.box].round().to(torch.uint8)
+    try:
+        values = grid.from_file(as_label_map(label.as_tensor())[0])[grid.box]
+    except ValueError as error:
+        raise ValueError(f"its label map {label.meta.get('filename_or_obj')} {error}") from error
     volume = resample_labels(values, grid.shape, grid.coarse_axis)[None]
     return _on_grid(volume, grid, label)
 

@@ -1,10 +1,18 @@
-"""Results in files: which cases are finished, and what a result says of how it was made."""
+"""Results in files: which cases are finished, and what a result says of how it was made.
+
+The one rule: a result is written only where nothing lies, or an earlier result of the same scan and task.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
@@ -16,22 +24,42 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform, SaveImaged
 
 import uniseg_nets
-from uniseg_nets.files import sha256_of
+from uniseg_nets.files import atomic_path, sha256_of, write_json
+from uniseg_nets.provenance import read_record, scan_identity
 
 __all__ = ["ResultSaver"]
 
 logger = logging.getLogger(__name__)
 
+# What a record says of the result itself; all else says where it comes from, and is compared whole.
+_OF_THE_RESULT = ("image", "label_map", "mask", "modality", "confidence", "sha256", "written")
+_NAMED = 5  # of many results in the way
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What lies where a result goes.
+
+    Attributes:
+        finished: the result itself.
+        edited: it is not as it was written.
+        in_the_way: something that the result must not replace, in words.
+    """
+
+    finished: bool = False
+    edited: bool = False
+    in_the_way: str | None = None
+
 
 class ResultSaver(SaveImaged):
-    """What writes each case's result, and beside it a JSON which, written last, marks the case as finished.
+    """What writes each case's result, and beside it a JSON, its record, which marks the case as finished.
 
     It is a ``SaveImaged`` because servers that write results themselves look for that and leave it out. Subclasses
-    say where a case's files lie (:meth:`targets`) and write them.
+    say where a case's files lie (:meth:`targets`) and write them (:meth:`write`).
 
     Args:
         keys: the result's key.
-        output_dir: folder for the results.
+        output_dir: folder for the results; made absolute here, since ITK changes the working directory at times.
         name_key: key of the case's name.
         weights: the network's weights, or several networks'; their hash stands in the JSON.
         about: more facts for the JSON, such as the inferer's settings.
@@ -46,10 +74,12 @@ class ResultSaver(SaveImaged):
         about: Mapping[str, Any] | None = None,
     ) -> None:
         MapTransform.__init__(self, keys)
-        self.output_dir = Path(output_dir)
+        self.output_dir = Path(output_dir).absolute()
         self.name_key = name_key
         self.about = dict(about or {})
         self.weights = weights
+        # As they were before anything was read: a scan that is replaced meanwhile is not the result's.
+        self._scans: dict[Path, list[dict[str, Any]]] = {}
 
     @cached_property
     def _weights_sha256(self) -> str | list[str] | None:
@@ -69,33 +99,117 @@ class ResultSaver(SaveImaged):
             },
         }
 
-    def targets(self, case: Mapping[Any, Any]) -> tuple[Path, Path]:
-        """The result's file and the JSON beside it."""
+    def targets(self, case: Mapping[Any, Any]) -> tuple[Path, ...]:
+        """The result's file, the JSON beside it, and further files that are written."""
         raise NotImplementedError
 
+    def exported(self, case: Mapping[Any, Any]) -> list[Path]:
+        """Files that were made of a case's earlier result; they go with it."""
+        return []
+
+    def fingerprint(self, case: Mapping[Any, Any]) -> str:
+        """What tells a case's result and record, as they lie there, from any others: 32 digits of their SHA-256."""
+        return hashlib.sha256(b"".join(path.read_bytes() for path in self.targets(case)[:2])).hexdigest()[:32]
+
     def unfinished(self, cases: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        """The cases without a result of the same task, weights and settings that is newer than their images."""
-        left = [case for case in cases if not self._is_finished(case)]
+        """The cases without a result of the same scan, task, weights and settings.
+
+        Raises:
+            ValueError: two cases would have one result; or files in the way are not theirs: another scan's or task's
+                result, or none of this package's. They are named, nothing is done.
+        """
+        self._refuse_twins(cases)
+        for case in cases:
+            self._scans[self.targets(case)[0]] = scan_identity(case["image"])
+        found = [self._look(case, self._scan(case)) for case in cases]
+        reasons = [one.in_the_way for one in found if one.in_the_way]
+        if reasons:
+            more = [f"and {len(reasons) - _NAMED} more"] if len(reasons) > _NAMED else []
+            raise ValueError(
+                f"{len(reasons)} of {len(cases)} results would take the place of what is not theirs; choose another "
+                "output folder, or move away or delete:\n  " + "\n  ".join([*reasons[:_NAMED], *more])
+            )
+        for case, one in zip(cases, found):
+            if one.edited:
+                logger.warning("%s was changed since it was written: left as it is", self.targets(case)[0])
+        left = [case for case, one in zip(cases, found) if not one.finished]
         if len(left) < len(cases):
             logger.info("%d of %d cases are finished already and skipped", len(cases) - len(left), len(cases))
         return left
 
-    def _is_finished(self, case: Mapping[str, Any]) -> bool:
-        target, beside = self.targets(case)
-        if not (target.is_file() and beside.is_file()):
-            return False
-        try:
-            written = json.loads(beside.read_text(encoding="utf-8"))
-        except ValueError:
-            return False
-        if any(written.get(key) != value for key, value in self.facts(case).items()):
-            return False
-        images = [case["image"]] if isinstance(case["image"], str) else case["image"]
-        files = [path for image in images for path in (Path(image), *Path(image).glob("*"))]
-        return all(path.stat().st_mtime <= beside.stat().st_mtime for path in files if path.exists())
+    def is_finished(self, case: Mapping[Any, Any]) -> bool:
+        """Whether a case's result is there, of the same scan, task, weights and settings."""
+        return self._look(case, self._scan(case)).finished
 
-    @staticmethod
-    def refuse_overwriting(source: Path, target: Path) -> None:
-        """Raises ValueError where the result would take the place of the image it was made from."""
-        if target.exists() and source.exists() and target.samefile(source):
+    def write(self, case: Mapping[Any, Any], source: str, found: Mapping[str, Any], save: Callable[..., None]) -> None:
+        """Writes a case's result and then its record; each appears whole, and none stands beside another's.
+
+        Args:
+            case: the case.
+            source: its image's file, the first channel's; empty for an array.
+            found: what the record says of the result itself.
+            save: writes the result, and further files of :meth:`targets`, under the names it is given.
+
+        Raises:
+            ValueError: the result would overwrite its own image, or something that is not this scan's and task's.
+        """
+        target, beside, *others = self.targets(case)
+        if source and target.exists() and Path(source).exists() and target.samefile(source):
             raise ValueError(f"result {target} would overwrite its own image: choose another output folder")
+        scan = self._scans.get(target, [])
+        if not scan or scan[0]["path"] != str(Path(source).resolve()):
+            scan = scan_identity(source) if source else []
+        reason = self._look(case, scan).in_the_way
+        if reason:
+            raise ValueError(f"{reason}: choose another output folder, or move it away")
+        with ExitStack() as files:
+            record, *results = (files.enter_context(atomic_path(path)) for path in (beside, target, *others))
+            save(*results)
+            written = datetime.now(UTC).isoformat(timespec="seconds")
+            own = {**found, "image": Path(source).name, "sha256": sha256_of(results[0]), "written": written}
+            write_json(record, own | self._provenance(case, scan))
+            for earlier in (beside, *self.exported(case)):
+                earlier.unlink(missing_ok=True)
+        logger.info("wrote %s", target)
+
+    def _scan(self, case: Mapping[Any, Any]) -> list[dict[str, Any]]:
+        return self._scans.get(self.targets(case)[0]) or scan_identity(case["image"])
+
+    def _provenance(self, case: Mapping[Any, Any], scan: list[dict[str, Any]]) -> dict[str, Any]:
+        """All that decides about a case's result, as JSON gives it back."""
+        return dict(json.loads(json.dumps({**self.facts(case), "scan": scan})))
+
+    def _look(self, case: Mapping[Any, Any], scan: list[dict[str, Any]]) -> _Found:
+        """What lies where a case's result goes."""
+        target, beside = self.targets(case)[:2]
+        there = [file for file in self.targets(case) if os.path.lexists(file)]
+        if not there:
+            return _Found()
+        record, wanted = read_record(beside), self._provenance(case, scan)
+        if record is None:
+            return _Found(in_the_way=f"{there[0]}, of which no record of this package tells where it comes from")
+        if "scan" not in record:
+            version = record["versions"]["uniseg_nets"]
+            return _Found(in_the_way=f"{there[0]}, of which version {version} did not record the scan")
+        files, own = (", ".join(entry["path"] for entry in made["scan"]) for made in (record, wanted))
+        if files != own:
+            return _Found(in_the_way=f"{there[0]}, the result of another scan: {files}, not {own}")
+        tasks = record.get("task"), wanted.get("task")
+        if tasks[0] != tasks[1]:
+            return _Found(in_the_way=f"{there[0]}, this scan's result for task {tasks[0]}, not {tasks[1]}")
+        if not target.is_file():
+            return _Found()
+        edited = record.get("sha256") != sha256_of(target)
+        if {key: value for key, value in record.items() if key not in _OF_THE_RESULT} == wanted:
+            return _Found(finished=True, edited=edited)
+        return _Found(in_the_way=f"{target}, which was changed since it was written" if edited else None)
+
+    def _refuse_twins(self, cases: Sequence[Mapping[str, Any]]) -> None:
+        seen: dict[Path, Mapping[str, Any]] = {}
+        for case in cases:
+            other = seen.setdefault(self.targets(case)[0], case)
+            if other is not case:
+                raise ValueError(
+                    f"{other['image']} and {case['image']} would both have the result {self.targets(case)[0]}: give "
+                    f"them different names (two cases are called {case[self.name_key]!r})"
+                )

@@ -1,0 +1,207 @@
+"""Reports and DICOM objects of saved label maps: each is made where it is missing, and tells when it cannot be."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+import torch
+from monai.data import MetaTensor
+from torch import nn
+from torch.utils.data import DataLoader
+
+from tests.dicom_files import write_slice
+from tests.test_results import case_of, save
+from uniseg_nets.engines import CaseEvaluator, CasesFailedError
+from uniseg_nets.handlers import RunRecord
+from uniseg_nets.provenance import dicom_mark
+from uniseg_nets.reports import ReportCased, RunReport
+from uniseg_nets.transforms import SaveLabelMapd
+
+UIDS = {"SeriesInstanceUID": "1.2.3.4", "FrameOfReferenceUID": "1.2.3.5", "PatientID": "p", "PatientName": "P"}
+UIDS |= {"StudyID": "1", "StudyDate": "20200101", "StudyTime": "120000", "AccessionNumber": "1", "SeriesNumber": 1}
+UIDS |= {"PatientBirthDate": "", "PatientSex": "", "ReferringPhysicianName": "", "InstanceNumber": 1}
+
+
+class Predicted(nn.Module):
+    """Must not be asked."""
+
+    def forward(self, x):
+        raise AssertionError("a finished case was predicted again")
+
+
+def run(saver, exports, handlers=()):
+    """A run with nothing left to predict."""
+    evaluator = CaseEvaluator(
+        device=torch.device("cpu"),
+        val_data_loader=DataLoader([]),
+        network=Predicted(),
+        exports=exports,
+        val_handlers=list(handlers),
+    )
+    evaluator.run()
+
+
+@pytest.fixture
+def saver(table, tmp_path):
+    return SaveLabelMapd("pred", tmp_path / "out", table, "spleen")
+
+
+@pytest.fixture
+def case(write_scan):
+    volume = np.random.default_rng(0).normal(size=(12, 10, 8)).astype(np.float32)
+    return case_of(write_scan("case1.nii", volume))
+
+
+def test_a_report_asked_for_after_the_run_is_made_without_predicting_again(saver, case, tmp_path):
+    save(saver, case)
+    made = ReportCased(saver, [case])
+    run(saver, [made], [RunRecord(saver, 1), RunReport(saver)])
+    report = tmp_path / "out" / "report" / "case1.json"
+    assert report.is_file() and "case1" in (tmp_path / "out" / "report.html").read_text()
+    before = report.stat().st_mtime_ns
+    assert made.pending() == []
+    run(saver, [made], [RunRecord(saver, 1), RunReport(saver)])
+    assert report.stat().st_mtime_ns == before
+
+
+def test_a_report_of_an_earlier_label_map_goes_with_it_and_is_made_anew(saver, case, tmp_path, table):
+    save(saver, case)
+    run(saver, [ReportCased(saver, [case])], [RunRecord(saver, 1), RunReport(saver)])
+    report, page = tmp_path / "out" / "report" / "case1.json", tmp_path / "out" / "report.html"
+    assert page.is_file()
+    other = SaveLabelMapd("pred", tmp_path / "out", table, "spleen", about={"mirror": True})
+    save(other, case)
+    assert not report.exists() and not page.exists()
+    run(other, [ReportCased(other, [case])])
+    first = report.read_bytes()
+    target = other.targets(case)[0]
+    target.write_bytes(save(saver_elsewhere(table, tmp_path), case, value=0).read_bytes())  # corrected by hand
+    run(other, [ReportCased(other, [case])])
+    assert report.read_bytes() != first
+
+
+def saver_elsewhere(table, tmp_path):
+    return SaveLabelMapd("pred", tmp_path / "elsewhere", table, "spleen")
+
+
+def test_a_report_that_cannot_be_made_is_a_failure_of_the_run_and_keeps_no_other_from_it(saver, case, tmp_path):
+    save(saver, case)
+    broken = case | {"image": [str(tmp_path / "gone.nii")]}
+
+    class Gone(ReportCased):
+        def pending(self):
+            return [broken]
+
+    made = []
+    with pytest.raises(
+        CasesFailedError, match=r"1 of 1 cases failed.*\n.*the label map is written, but no report: no file"
+    ):
+        run(saver, [Gone(saver, [broken]), with_pending(made, case)], [RunRecord(saver, 1)])
+    assert made == ["case1"] and "no report" in json.loads((tmp_path / "out" / "failures.json").read_text())["case1"]
+    assert saver.targets(case)[0].is_file()
+
+
+def with_pending(made, case):
+    def export(data):
+        made.append(data["name"])
+
+    export.pending = lambda: [case]
+    return export
+
+
+@pytest.mark.parametrize("name", ["run.json", "failures.json", "statistics.csv", "report.html"])
+def test_a_run_s_files_overwrite_none_of_a_user(saver, tmp_path, name):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / name).write_text('{"theirs": 1}')
+    with pytest.raises(ValueError, match=f"out/{name} would be overwritten"):
+        RunRecord(saver, 1), RunReport(saver)
+    assert (tmp_path / "out" / name).read_text() == '{"theirs": 1}'
+
+
+@pytest.fixture
+def study(tmp_path):
+    """A CT series of 8 slices."""
+    rng = np.random.default_rng(0)
+    for z in range(8):
+        pixels = rng.integers(0, 100, size=(10, 12))
+        file = tmp_path / "study" / f"{z}.dcm"
+        write_slice(file, pixels, "CT", (0, 0, 2 * z), (1, 1, 2), **UIDS)
+    return tmp_path / "study"
+
+
+def save_study(saver, study, value=1):
+    from uniseg_nets.transforms import LoadCase
+
+    case = {"name": "case1", "image": [str(study)]}
+    saver.unfinished([case])
+    scan = LoadCase(["CT"])(study)
+    label = MetaTensor(torch.zeros(scan.shape, dtype=torch.uint8), affine=scan.affine)
+    label[:, 3:7, 3:7, 3:5] = 11 * value
+    label.meta["filename_or_obj"] = str(study)
+    saver({**case, "pred": label})
+    return case
+
+
+@pytest.fixture
+def dicom_export(saver):
+    pytest.importorskip("highdicom")
+    from uniseg_nets.dicom import SaveDicomSegd
+
+    return lambda *cases: SaveDicomSegd(saver, list(cases), ["CT"])
+
+
+def test_a_dicom_object_that_failed_or_was_not_asked_for_is_made_by_the_next_run(saver, study, dicom_export, tmp_path):
+    case = save_study(saver, study)
+    target = tmp_path / "out" / "case1.dcm"
+    run(saver, [dicom_export(case)])
+    first = pydicom.dcmread(target)
+    assert first.ContentDescription == f"label map {dicom_mark(target)}" and len(first.ContentDescription) <= 64
+    assert dicom_export(case).pending() == []
+    run(saver, [dicom_export(case)])
+    assert pydicom.dcmread(target).SOPInstanceUID == first.SOPInstanceUID
+    target.unlink()
+    run(saver, [dicom_export(case)])
+    assert target.is_file()
+
+
+def test_a_dicom_object_goes_with_the_label_map_it_was_made_of(saver, study, dicom_export, tmp_path):
+    case = save_study(saver, study)
+    run(saver, [dicom_export(case)])
+    os.utime(next(study.iterdir()), (1, 1))
+    assert saver.unfinished([case]) == [case]
+    save_study(saver, study, value=0)
+    assert not (tmp_path / "out" / "case1.dcm").exists()
+
+
+def test_nothing_found_is_no_failure_though_it_makes_no_dicom_object(saver, study, dicom_export, tmp_path, caplog):
+    case = save_study(saver, study, value=0)
+    run(saver, [dicom_export(case)])
+    assert "nothing was found" in caplog.text and not (tmp_path / "out" / "case1.dcm").exists()
+
+
+def test_a_dicom_file_of_others_in_the_way_stays_and_the_run_says_so(saver, study, dicom_export, tmp_path):
+    case = save_study(saver, study)
+    theirs = tmp_path / "out" / "case1.dcm"
+    theirs.write_bytes(next(study.iterdir()).read_bytes())
+    with pytest.raises(CasesFailedError, match=r"no DICOM Segmentation: .*case1.dcm is in the way"):
+        run(saver, [dicom_export(case)])
+    assert theirs.read_bytes() == next(study.iterdir()).read_bytes()
+
+
+def test_scans_without_identifiers_are_refused_before_anything_is_predicted(study, dicom_export):
+    for file in study.iterdir():
+        data = pydicom.dcmread(file)
+        del data.SeriesInstanceUID
+        data.save_as(file)
+    with pytest.raises(ValueError, match=r"1 of 1 cases cannot get .*0.dcm has no SeriesInstanceUID: run without"):
+        dicom_export({"name": "case1", "image": [str(study)]})
+
+
+def test_a_scan_that_did_not_come_as_dicom_is_named_and_no_failure(saver, case, dicom_export, caplog):
+    save(saver, case)
+    run(saver, [dicom_export(case)])
+    assert "1 cases did not come as DICOM, such as case1" in caplog.text
+    assert not (Path(saver.output_dir) / "case1.dcm").exists()

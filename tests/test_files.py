@@ -1,0 +1,31 @@
+import pytest
+
+from uniseg_nets.files import atomic_path, write_csv, write_json
+
+
+def test_an_error_while_writing_leaves_the_older_file_and_nothing_else(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(RuntimeError, match="half way"), atomic_path(path) as temporary:
+        temporary.write_text("new")
+        raise RuntimeError("half way")
+    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_what_cannot_be_written_as_json_leaves_the_older_file(tmp_path):
+    write_json(tmp_path / "a.json", {"a": 1})
+    with pytest.raises(TypeError):
+        write_json(tmp_path / "a.json", {"a": 2, "b": object()})
+    assert (tmp_path / "a.json").read_text() == '{\n    "a": 1\n}\n'
+
+
+def test_a_file_takes_its_place_when_it_is_whole(tmp_path):
+    with atomic_path(tmp_path / "folder" / "a.nii.gz") as temporary:
+        assert temporary.name == "a.nii.gz" and not (tmp_path / "folder" / "a.nii.gz").exists()
+        temporary.write_text("whole")
+    assert [path.name for path in (tmp_path / "folder").iterdir()] == ["a.nii.gz"]
+
+
+def test_a_table_has_four_digits(tmp_path):
+    write_csv(tmp_path / "a.csv", [{"case": "a", "dice": 1 / 3, "voxels": 7, "hd95_mm": float("nan")}])
+    assert (tmp_path / "a.csv").read_text().splitlines() == ["case,dice,voxels,hd95_mm", "a,0.3333,7,nan"]

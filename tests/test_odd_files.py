@@ -1,0 +1,139 @@
+"""Files and arrays whose numbers a reader may take for others without a word."""
+
+import struct
+
+import itk
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+
+from uniseg_nets.plan import PlanOptions, plan_dataset
+from uniseg_nets.transforms import LoadCase, LoadCased, PreprocessCased
+from uniseg_nets.transforms.export import LabelMapd, SaveLabelMapd, read_label_map
+
+AFFINE = np.diag([1.5, 1.5, 3.0, 1.0])
+
+
+def volume():
+    return np.arange(60, dtype=np.float32).reshape(5, 4, 3)
+
+
+def in_unit(tmp_path, unit, edges):
+    image = nib.Nifti1Image(volume(), np.diag([*edges, 1.0]))
+    image.header.set_xyzt_units(unit)
+    nib.save(image, tmp_path / "a.nii.gz")
+    return tmp_path / "a.nii.gz"
+
+
+def damaged(tmp_path, edits):
+    """A NIfTI file with bytes of its header replaced: offset, struct format, values."""
+    path = tmp_path / "a.nii"
+    nib.save(nib.Nifti1Image(volume(), AFFINE), path)
+    content = bytearray(path.read_bytes())
+    for offset, form, *values in edits:
+        struct.pack_into(f"<{form}", content, offset, *values)
+    path.write_bytes(bytes(content))
+    return path
+
+
+def test_a_file_of_complex_numbers_is_refused(write_scan):
+    path = write_scan("a.nii.gz", volume().astype(np.complex64) + 1j)
+    with pytest.raises(ValueError, match=r"a\.nii\.gz as a scan: it holds complex numbers.*magnitude"):
+        LoadCase()(path)
+
+
+def test_a_file_of_colours_is_a_fault_that_a_plan_can_leave_out(write_scan, tmp_path):
+    for name in ("one", "two", "colours"):
+        write_scan(f"data/images/{name}.nii.gz", volume() + len(name))
+        write_scan(f"data/labels/{name}.nii.gz", (volume() > 20).astype(np.uint8))
+    write_scan("data/images/one.nii.gz", volume() + 90)
+    write_scan("data/images/colours.nii.gz", np.zeros((5, 4, 3), dtype=[(c, "u1") for c in "RGB"]))
+    with pytest.raises(ValueError, match=r"colours: cannot read .*colours\.nii\.gz as a scan: it holds colours"):
+        plan_dataset(tmp_path / "data", tmp_path / "plan.json")
+    plan = plan_dataset(tmp_path / "data", tmp_path / "plan.json", PlanOptions(leave_out_faulty=True))
+    assert [case["name"] for case in plan["data"]] == ["one", "two"]
+
+
+@pytest.mark.parametrize(("unit", "factor"), [("meter", 1000), ("mm", 1), ("unknown", 1), ("micron", 0.001)])
+def test_the_header_s_unit_of_length_counts(tmp_path, unit, factor):
+    loaded = LoadCase()(in_unit(tmp_path, unit, np.array([1.5, 1.5, 3.0]) / factor))
+    np.testing.assert_allclose(loaded.affine, AFFINE, rtol=1e-6)
+
+
+def test_a_unit_that_makes_voxels_larger_than_a_hand_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"unit of length is metres, so that voxels have edges of 700, 700, 3000 mm"):
+        LoadCase()(in_unit(tmp_path, "meter", [0.7, 0.7, 3]))
+
+
+def test_the_label_map_of_a_scan_in_metres_lies_on_the_scan(tmp_path, table):
+    path = in_unit(tmp_path, "meter", AFFINE.diagonal()[:3] / 1000)
+    case = PreprocessCased("image", table, "spleen")(LoadCased("image")({"image": path, "name": "a"}))
+    scores = torch.stack([torch.zeros(case["image"].shape[1:]), torch.ones(case["image"].shape[1:])])
+    found = LabelMapd("pred", table, "spleen")({**case, "pred": scores})
+    SaveLabelMapd("pred", tmp_path / "out", table, "spleen")(found)
+    written, scan = nib.load(tmp_path / "out" / "a.nii.gz"), nib.load(path)
+    np.testing.assert_array_equal(written.affine, scan.affine)
+    assert written.header.get_xyzt_units() == scan.header.get_xyzt_units()
+    np.testing.assert_allclose(read_label_map(tmp_path / "out", "a")[0].affine, AFFINE, rtol=1e-6)
+
+
+# Offsets: 42 size, 70 type, 80 voxel edge, 108 where the voxels begin, 252 codes of qform and sform.
+@pytest.mark.parametrize("codes", [(0, 0), (1, 0)])
+def test_a_voxel_edge_of_zero_is_not_taken_for_a_millimetre(tmp_path, codes):
+    path = damaged(tmp_path, [(80, "f", 0.0), (252, "hh", *codes)])
+    with pytest.raises(ValueError, match=r"a\.nii as a scan: its header gives voxel edges of \[0.0, 1.5, 3.0\] mm"):
+        LoadCase()(path)
+
+
+def test_a_voxel_edge_of_zero_does_not_matter_beside_an_sform(tmp_path):
+    np.testing.assert_allclose(LoadCase()(damaged(tmp_path, [(80, "f", 0.0)])).affine, AFFINE)
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [(70, "h", 999), (108, "f", float("inf")), (108, "f", -1e9), (42, "hhh", 32000, 32000, 32000), (40, "h", 200)],
+    ids=["type", "offset", "negative offset", "size", "axes"],
+)
+def test_a_damaged_header_is_told_with_the_file_s_name(tmp_path, edit):
+    with pytest.raises(ValueError, match=r"cannot read .*a\.nii as a scan: .*; if the file is damaged, copy or export"):
+        LoadCase()(damaged(tmp_path, [edit]))
+
+
+@pytest.mark.parametrize("ending", ["nrrd", "mha"])
+@pytest.mark.parametrize("colours", [1, 3])
+def test_a_2d_file_is_a_scan_of_one_slice(tmp_path, ending, colours, table):
+    array = np.arange(20 * colours, dtype=np.float32).reshape(4, 5, colours).squeeze()
+    image = itk.image_from_array(array, is_vector=colours > 1)
+    image.SetSpacing([0.5, 2.0])
+    itk.imwrite(image, str(tmp_path / f"a.{ending}"))
+    loaded = LoadCase()(tmp_path / f"a.{ending}")
+    assert loaded.shape == (colours, 5, 4, 1)
+    np.testing.assert_array_equal(loaded[..., 0], array.reshape(4, 5, colours).transpose(2, 1, 0))
+    np.testing.assert_allclose(loaded.affine, np.diag([-0.5, -2.0, 1, 1]))
+    if colours == 1:
+        found = PreprocessCased("image", table, "prostate")({"image": loaded})["image"]
+        assert found.shape[1] == 1
+
+
+@pytest.mark.parametrize(
+    "array",
+    [volume().astype(">f4"), volume().astype(">i2"), volume()[::-1, ::-1][::-1, ::-1], volume()[::-1], volume() > 7],
+    ids=["big-endian floats", "big-endian integers", "forwards", "backwards", "bool"],
+)
+def test_arrays_of_any_byte_order_and_stride_are_taken_as_they_read(array):
+    np.testing.assert_array_equal(LoadCase()(array)[0], array.astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (volume() + 1j, "complex"),
+        (torch.from_numpy(volume()) + 1j, "complex"),
+        (volume().astype(str), "type <U32, expected numbers"),
+        (volume().astype(object), "type object, expected numbers"),
+    ],
+)
+def test_arrays_that_hold_no_real_numbers_are_refused(array, message):
+    with pytest.raises(ValueError, match=message):
+        LoadCase()(array)

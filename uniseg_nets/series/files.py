@@ -1,0 +1,39 @@
+"""Which files and folders are DICOM, without parsing them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+__all__ = ["DICOM_ENDINGS", "dicom_files", "is_dicom", "is_dicom_folder"]
+
+DICOM_ENDINGS = (".dcm", ".ima")
+_DISC_INDEX = "DICOMDIR"
+
+
+def is_dicom(file: Path) -> bool:
+    """Whether a file is DICOM, by its ending or by the mark after the preamble. A disc's DICOMDIR is none."""
+    if file.name.upper() == _DISC_INDEX:
+        return False
+    if file.suffix.lower() in DICOM_ENDINGS:
+        return True
+    with file.open("rb") as opened:
+        return opened.read(132)[128:] == b"DICM"
+
+
+def is_dicom_folder(folder: Path) -> bool:
+    """Whether a folder itself holds DICOM files, or is the root of a disc."""
+    return _is_disc(folder) or any(is_dicom(path) for path in _visible(folder))
+
+
+def dicom_files(folder: Path) -> list[Path]:
+    """The DICOM files of a folder, sorted; of a disc, those of all its folders."""
+    folders = [folder, *(path for path in folder.rglob("*") if path.is_dir())] if _is_disc(folder) else [folder]
+    return sorted(path for place in folders for path in _visible(place) if is_dicom(path))
+
+
+def _visible(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+
+
+def _is_disc(folder: Path) -> bool:
+    return any(path.name.upper() == _DISC_INDEX for path in folder.iterdir() if path.is_file())

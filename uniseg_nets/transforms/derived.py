@@ -1,0 +1,55 @@
+"""What else is made of a saved label map: reports, DICOM objects.
+
+The one rule: each has its own "finished": it is there, and was made of the very label map that lies beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+from monai.transforms import Transform
+
+from uniseg_nets.errors import root_cause
+from uniseg_nets.transforms.export import SaveLabelMapd
+
+__all__ = ["CaseExport"]
+
+
+class CaseExport(Transform):
+    """An export of each case whose label map is saved; subclasses make it (:meth:`make`) and know it again.
+
+    Args:
+        saver: what writes the label maps.
+        cases: the run's cases, each with ``name`` and ``image``.
+
+    Raises:
+        ValueError: from a call, the export cannot be made; the label map stays.
+    """
+
+    what = "export"
+
+    def __init__(self, saver: SaveLabelMapd, cases: list[dict[str, Any]]) -> None:
+        self.saver = saver
+        self.cases = {case["name"]: case for case in cases}
+
+    def pending(self) -> list[dict[str, Any]]:
+        """The cases with a finished label map of which the export is missing, or was made of an earlier one."""
+        finished = [case for case in self.cases.values() if self.saver.is_finished(case)]
+        return [case for case in finished if self.made_of(case["name"]) != self.saver.fingerprint(case)]
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> Mapping[Hashable, Any]:
+        case = self.cases[data[self.saver.name_key]]
+        try:
+            self.make(case, self.saver.fingerprint(case))
+        except Exception as error:  # what is wrong with a scan's file shows anywhere
+            raise ValueError(f"the label map is written, but no {self.what}: {root_cause(error)}") from error
+        return data
+
+    def made_of(self, name: str) -> str | None:
+        """The fingerprint of the label map that a case's export was made of; ``None`` where there is no export."""
+        raise NotImplementedError
+
+    def make(self, case: Mapping[str, Any], fingerprint: str) -> None:
+        """Writes a case's export, with the fingerprint of its label map."""
+        raise NotImplementedError

@@ -1,0 +1,69 @@
+"""NIfTI files by nibabel, whose headers are taken at their word or refused.
+
+nibabel alone reads a voxel edge of 0 as 1 mm, leaves metres as they are, and drops the imaginary part of a number.
+"""
+
+from __future__ import annotations
+
+from os import PathLike
+
+import nibabel as nib
+import numpy as np
+from nibabel.spatialimages import SpatialImage
+from numpy.typing import NDArray
+
+__all__ = ["open_nifti", "stated_affine"]
+
+# Units of length by NIfTI's codes, in mm; other codes name none, and mean mm.
+_UNITS = {1: ("metres", 1000.0), 3: ("micrometres", 0.001)}
+# Voxel edges, mm, that a unit other than mm is believed for: some programs write one that they do not mean.
+_SMALLEST, _LARGEST = 0.001, 100.0
+
+
+def open_nifti(file: str | PathLike[str]) -> tuple[nib.Nifti1Image, NDArray[np.float64]]:
+    """A NIfTI file, its voxels not read yet, and its affine (4, 4), voxel (x, y, z) -> RAS+ mm.
+
+    Raises:
+        Exception: whatever nibabel raises of a damaged file.
+        ValueError: colours, complex numbers, a voxel edge that is not known, or a unit of length that cannot be meant.
+    """
+    scan = nib.load(file)
+    if not isinstance(scan, nib.Nifti1Image):
+        raise ValueError(f"it is a {type(scan).__name__}, expected a volume")
+    return scan, stated_affine(scan)
+
+
+def stated_affine(scan: SpatialImage) -> NDArray[np.float64]:
+    """The affine (4, 4) of an image that nibabel has loaded or a program made, voxel (x, y, z) -> RAS+ mm.
+
+    Raises:
+        ValueError: as for :func:`open_nifti`.
+    """
+    if scan.get_data_dtype().names:
+        raise ValueError("it holds colours, expected one number per voxel: export it in grey values")
+    if scan.get_data_dtype().kind == "c":
+        raise ValueError("it holds complex numbers, expected real ones: export their magnitude")
+    unit, factor = "mm", 1.0
+    if isinstance(scan, nib.Nifti1Image):
+        _refuse_unknown_edges(scan)
+        unit, factor = _UNITS.get(int(scan.header["xyzt_units"]) & 7, (unit, factor))
+    affine = np.asarray(scan.affine, dtype=np.float64).copy()
+    affine[:3] *= factor
+    edges = np.linalg.norm(affine[:3, :3], axis=0)
+    if factor != 1.0 and (edges.min() < _SMALLEST or edges.max() > _LARGEST):
+        raise ValueError(
+            f"its header's unit of length is {unit}, so that voxels have edges of "
+            f"{', '.join(f'{edge:g}' for edge in edges)} mm: correct the unit (xyzt_units)"
+        )
+    return affine
+
+
+def _refuse_unknown_edges(scan: nib.Nifti1Image) -> None:
+    """Refuses a header whose voxel edges have to be known, as it has no sform, and are 0."""
+    if scan.header["sform_code"] > 0 or not scan.get_filename():
+        return
+    with scan.file_map["image"].get_prepare_fileobj("rb") as file:
+        stored = type(scan.header).from_fileobj(file, check=False)  # with the check, 0 would have become 1
+    edges = stored["pixdim"][1 : 1 + min(3, int(stored["dim"][0]))]
+    if not edges.all():
+        raise ValueError(f"its header gives voxel edges of {edges.tolist()} mm: correct them (pixdim)")
