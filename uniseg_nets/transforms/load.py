@@ -22,7 +22,6 @@ from monai.config import KeysCollection
 from monai.data import ITKReader, MetaTensor
 from monai.transforms import MapTransform, ResampleToMatch
 from monai.utils.enums import MetaKeys
-from nibabel.spatialimages import SpatialImage
 from numpy.typing import NDArray
 
 from uniseg_nets.series import Stack, dicom_modality, find_series, read_stack, stack_of

@@ -10,7 +10,6 @@ from typing import cast
 
 import nibabel as nib
 import numpy as np
-from nibabel.spatialimages import SpatialImage
 from numpy.typing import NDArray
 
 __all__ = ["checked_affine", "open_nifti"]
@@ -42,15 +41,6 @@ def checked_affine(scan: nib.spatialimages.SpatialImage) -> NDArray[np.float64]:
     """
     if not isinstance(scan, nib.Nifti1Image):
         raise ValueError(f"it is a {type(scan).__name__}, expected a volume")
-    return scan, stated_affine(scan)
-
-
-def stated_affine(scan: SpatialImage) -> NDArray[np.float64]:
-    """The affine (4, 4) of an image that nibabel has loaded or a program made, voxel (x, y, z) -> RAS+ mm.
-
-    Raises:
-        ValueError: as for :func:`open_nifti`.
-    """
     if scan.get_data_dtype().names:
         raise ValueError("it holds colours, expected one number per voxel: export it in grey values")
     if scan.get_data_dtype().kind == "c":
@@ -69,7 +59,7 @@ def stated_affine(scan: SpatialImage) -> NDArray[np.float64]:
 
 def _refuse_unknown_edges(scan: nib.Nifti1Image) -> None:
     """Refuses a header whose voxel edges have to be known, as it has no sform, and are 0."""
-    if scan.header["sform_code"] > 0 or not scan.get_filename():
+    if scan.header["sform_code"] > 0:
         return
     with scan.file_map["image"].get_prepare_fileobj("rb") as file:
         stored = type(scan.header).from_fileobj(file, check=False)  # with the check, 0 would have become 1
