@@ -101,8 +101,11 @@ def test_a_last_case_that_cannot_be_exported_is_named():
     assert error.value.failures == {"last": "disk is full"}
 
 
-def test_a_run_without_faults_ends_quietly():
+def test_a_run_without_faults_ends_quietly(caplog):
+    caplog.set_level("INFO")
     evaluator(["a", "b"], read).run()
+    first, last = (record.message for record in caplog.records if record.message.startswith("case "))
+    assert "left" in first and "left" not in last
 
 
 def test_nothing_left_to_do_is_no_error(caplog):

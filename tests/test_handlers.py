@@ -9,7 +9,7 @@ from monai.data import DataLoader, Dataset
 from monai.engines import SupervisedTrainer
 from torch import nn
 
-from uniseg_nets.handlers import ClipGradients, FiniteLossGuard
+from uniseg_nets.handlers import ClipGradients, EpochProgress, FiniteLossGuard
 
 
 def trainer(network, optimizer, handlers, epochs=1, target=0.0):
@@ -32,6 +32,20 @@ def trainer(network, optimizer, handlers, epochs=1, target=0.0):
 def network():
     torch.manual_seed(0)
     return nn.Linear(4, 1, bias=False)
+
+
+def test_an_epoch_leaves_one_line_with_its_mean_loss_and_no_bar_in_a_file(network, caplog, capfd):
+    caplog.set_level("INFO")
+    with torch.no_grad():
+        network.weight.fill_(0.01)  # finds 4
+    handler = EpochProgress(output_transform=lambda output: output[0]["loss"])
+    trainer(network, torch.optim.SGD(network.parameters(), 0.0), [handler], epochs=2, target=1.0).run()
+    lines = [record.message for record in caplog.records if record.name == "uniseg_nets.handlers.progress"]
+    assert [line.rsplit(",", 1)[0] for line in lines] == [
+        "epoch 1/2: mean loss 9.0000 of 1 steps",
+        "epoch 2/2: mean loss 9.0000 of 1 steps",
+    ]
+    assert "epoch" not in capfd.readouterr().err
 
 
 def test_gradients_are_clipped_before_the_step(network):

@@ -14,6 +14,7 @@ from uniseg_nets.bundle import run_bundle
 from uniseg_nets.phantom import write_phantoms
 from uniseg_nets.reports import ReportCased
 from uniseg_nets.reports.page import write_page
+from uniseg_nets.reports.preview import PreviewRow, save_preview
 from uniseg_nets.reports.statistics import label_statistics
 from uniseg_nets.reports.views import Views
 from uniseg_nets.transforms import LoadCase, SaveLabelMapd
@@ -111,6 +112,42 @@ def test_the_page_sorts_and_leafs_in_a_browser(run, tmp_path):
         assert len(before) == len(visible()) == 1 and before != visible()
         browser.close()
     assert not faults
+
+
+def test_pictures_say_which_side_is_which():
+    def drawn(axis):
+        """Bright pixels of a black scan, per side of the plane."""
+        plane = np.asarray(
+            Views(np.zeros((30, 30, 30)), np.zeros((30, 30, 30), np.uint8), (1, 1, 1), {}).plane(axis, 15)
+        )
+        half = plane.shape[1] // 2
+        return (plane[:, :half] > 128).any(axis=-1), (plane[:, half:] > 128).any(axis=-1)
+
+    right, left = drawn(2)
+    assert right.any() and left.any() and right.sum() > left.sum()  # R has more strokes than L
+    assert all(np.array_equal(one, other) for one, other in zip(drawn(1), drawn(2)))
+    assert not np.array_equal(drawn(0)[0], right)
+
+
+def test_the_demo_s_picture_shows_the_patient_s_right_on_the_left(write_scan, tmp_path):
+    pytest.importorskip("matplotlib")
+    image = np.zeros((40, 40, 4), np.float32)
+    image[30:, 10:30] = 100  # the patient's right
+    label = (image > 0).astype(np.uint8)
+    scan, reference = write_scan("scan.nii.gz", image), write_scan("label.nii.gz", label)
+    save_preview([PreviewRow("a", str(scan), str(reference), str(reference))], tmp_path / "a.png")
+    picture = np.asarray(Image.open(tmp_path / "a.png").convert("L"), dtype=float)
+    first = picture[picture.shape[0] // 3 : -picture.shape[0] // 3, : picture.shape[1] // 3]
+    half = first.shape[1] // 2
+    assert first[:, :half].mean() > 2 * first[:, half:].mean()
+
+
+def test_many_tasks_do_not_push_columns_off_the_page_and_its_origin_is_told(tmp_path):
+    case = {"name": "a", "task": "+".join(["liver"] * 8), "classes": [], "slices": [], "weights_sha256": "12ab" * 16}
+    write_page([case | {"written": "2026-01-02T03:04:05+00:00"}], tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    assert "8 tasks" in page and "liver+liver" not in page
+    assert "written 2026-01-02T03:04:05+00:00; weights (SHA-256) 12ab12ab12ab..." in page
 
 
 def test_names_cannot_put_code_into_the_page(tmp_path):

@@ -57,7 +57,7 @@ def opened_bundle(bundle: str | PathLike[str]) -> Iterator[Path]:
     elif path.is_dir():
         if not (path / _INFERENCE).is_file():
             raise FileNotFoundError(f"no bundle at {path}: expected {_INFERENCE} in it")
-        yield path
+        yield path.resolve()
     else:
         yield bundle_folder(str(bundle))
 

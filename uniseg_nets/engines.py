@@ -212,7 +212,8 @@ class CaseEvaluator(SupervisedEvaluator):
             self._failed(name, error)
             return
         left = timedelta(seconds=round((time.perf_counter() - self._begun) * (self._total / self._seen - 1)))
-        logger.info("case %d/%d %s: %.1f s, about %s left", self._seen, self._total, name, self.seconds[name], left)
+        rest = f", about {left} left" if self._seen < self._total else ""
+        logger.info("case %d/%d %s: %.1f s%s", self._seen, self._total, name, self.seconds[name], rest)
 
     def _failed(self, name: str, error: Exception) -> None:
         self.failures[name] = root_cause(error)

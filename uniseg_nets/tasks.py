@@ -317,8 +317,8 @@ def load_task_table(path: str | PathLike[str] | None = None) -> TaskTable:
     """The official eleven tasks, the five ``open`` ones, or those of a JSON file.
 
     The file holds ``{"extends": "uniseg", "tasks": [...]}``. With ``extends``, which names ``uniseg`` or ``open``, an
-    entry of a known name replaces that task and others are appended; without it the list is the whole table. See
-    :class:`TaskTable` for an entry.
+    entry with the name of one of its tasks replaces that task and others are appended; without it the table holds the
+    entries alone. See :class:`TaskTable` for an entry.
 
     Args:
         path: the file, or the name of a table: ``uniseg`` (the default) or ``open``.

@@ -42,6 +42,7 @@ article {{ margin: 2rem 0; }}
 img {{ background: #000; max-width: 100%; vertical-align: top; }}
 .swatch {{ display: inline-block; width: .8em; height: .8em; margin-right: .4em; border-radius: 2px; }}
 input[type=range] {{ width: 220px; display: block; }}
+figure {{ margin: 0; }}
 .side {{ display: flex; gap: 1rem; flex-wrap: wrap; }}
 </style>
 </head>
@@ -84,7 +85,8 @@ def write_page(cases: Sequence[Mapping[str, Any]], path: str | PathLike[str]) ->
     """Writes the page beside the folder ``report`` that holds the previews.
 
     Args:
-        cases: each with ``name``, ``task``, ``classes`` (rows of statistics) and ``slices`` (addresses of pictures).
+        cases: each with ``name``, ``task``, ``classes`` (rows of statistics) and ``slices`` (addresses of pictures);
+            and of the label map ``written`` (when) and ``weights_sha256``, where these are known.
         path: of the page.
     """
     path = Path(path)
@@ -98,9 +100,15 @@ def write_page(cases: Sequence[Mapping[str, Any]], path: str | PathLike[str]) ->
 
 def _row(case: Mapping[str, Any], row: Mapping[str, Any]) -> str:
     name = html.escape(case["name"])
-    cells = [f'<td data-value="{name}"><a href="#{name}">{name}</a></td>', _cell(case["task"])]
+    cells = [f'<td data-value="{name}"><a href="#{name}">{name}</a></td>', _cell(_task(case))]
     cells += [_cell(row[key], row["status"] if key == "status" else "") for key, _ in _COLUMNS]
     return f"<tr>{''.join(cells)}</tr>"
+
+
+def _task(case: Mapping[str, Any]) -> str:
+    """A case's task; of several their number, since the classes beside it say which."""
+    names = str(case["task"]).split("+")
+    return names[0] if len(names) == 1 else f"{len(names)} tasks"
 
 
 def _cell(value: Any, kind: str = "") -> str:
@@ -108,6 +116,15 @@ def _cell(value: Any, kind: str = "") -> str:
     kind = "number" if isinstance(value, (int, float)) else kind
     data = "" if value is None else html.escape(str(value))
     return f'<td class="{html.escape(kind)}" data-value="{data}">{shown}</td>'
+
+
+def _origin(case: Mapping[str, Any]) -> str:
+    """When a case's label map was written, and by which weights."""
+    weights = case.get("weights_sha256")
+    hashes = [weights] if isinstance(weights, str) else list(weights or ())
+    known = [f"written {case['written']}"] if case.get("written") else []
+    known += [f"weights (SHA-256) {', '.join(f'{digest[:12]}...' for digest in hashes)}"] if hashes else []
+    return html.escape("; ".join(known))
 
 
 def _article(case: Mapping[str, Any], preview: Path) -> str:
@@ -121,9 +138,12 @@ def _article(case: Mapping[str, Any], preview: Path) -> str:
     if preview.is_file():
         address = base64.b64encode(preview.read_bytes()).decode()
         picture = f'<img src="data:image/png;base64,{address}" alt="{name}: axial, coronal, sagittal">'
+        caption = "axial, coronal, sagittal; R and L are the patient's right and left"
+        picture = f"<figure>{picture}<figcaption>{caption}</figcaption></figure>"
     slices = "".join(f'<img src="{address}" alt="{name}, slice {i}">' for i, address in enumerate(case["slices"]))
     return (
-        f'<article id="{name}"><h2>{name}</h2><p>{html.escape(case["task"])}: {legend}</p><div class="side">{picture}'
+        f'<article id="{name}"><h2>{name}</h2><p>{html.escape(_task(case))}: {legend}</p><p>{_origin(case)}</p>'
+        f'<div class="side">{picture}'
         f'<div><input type="range" min="0" max="{len(case["slices"]) - 1}" value="{len(case["slices"]) // 2}" '
         f'aria-label="axial slice of {name}">{slices}</div></div></article>'
     )

@@ -40,6 +40,8 @@ class PreviewRow:
 def save_preview(rows: Sequence[PreviewRow], path: str | PathLike[str]) -> None:
     """Writes a PNG with the axial slice of each case that holds most of its reference.
 
+    Slices are shown as radiologists see them, as in a run's report: anterior up, the patient's right (R) on the left.
+
     Without matplotlib nothing is written, with a warning: figures and label maps do not depend on it.
     """
     try:
@@ -56,12 +58,14 @@ def save_preview(rows: Sequence[PreviewRow], path: str | PathLike[str]) -> None:
         low, high = np.percentile(image[:, :, index], (2, 99.5))
         values = np.setdiff1d(np.union1d(reference, found), [0])
         for panel, label in zip(line, (None, reference, found)):
-            panel.imshow(image[:, :, index].T, cmap="gray", vmin=low, vmax=high, origin="lower")
+            panel.imshow(_axial(image, index), cmap="gray", vmin=low, vmax=high, origin="lower")
             if label is not None:
-                shown = label[:, :, index].T
+                shown = _axial(label, index)
                 mask = np.ma.masked_where(shown == 0, np.searchsorted(values, shown) % len(COLOURS))
                 style: dict[str, Any] = {"vmin": 0, "vmax": len(COLOURS) - 1, "alpha": 0.6, "interpolation": "nearest"}
                 panel.imshow(mask, cmap=ListedColormap(COLOURS), origin="lower", **style)
+            for letter, x, side in (("R", 0.02, "left"), ("L", 0.98, "right")):
+                panel.text(x, 0.5, letter, color="white", ha=side, va="center", transform=panel.transAxes)
             panel.set_axis_off()
         line[0].set_title(row.title, color="white", fontsize=11)
     panels[0, 1].set_title("reference", color="white", fontsize=11)
@@ -69,6 +73,11 @@ def save_preview(rows: Sequence[PreviewRow], path: str | PathLike[str]) -> None:
     figure.tight_layout()
     with atomic_path(Path(path)) as temporary:
         figure.savefig(temporary, dpi=90)
+
+
+def _axial(volume: NDArray[Any], index: int) -> NDArray[Any]:
+    """A slice of a volume towards right, anterior, superior: rows towards anterior, columns from right to left."""
+    return volume[::-1, :, index].T
 
 
 def _ras(file: str | Sequence[str]) -> NDArray[np.float32]:

@@ -101,6 +101,7 @@ def report_case(
     views = Views(volumes[0], volumes[1], [float(mm) for mm in spacing[np.argsort(turn[:, 0])]], names)
     write_preview(views, folder / "report" / f"{name}.png")
     content = {"name": name, "task": facts["task"], "classes": rows, "slices": views.slices()}
+    content |= {key: facts[key] for key in ("written", "weights_sha256") if key in facts}
     origin = {"made_of": made_of, "versions": {"uniseg_nets": uniseg_nets.__version__}}
     write_json(folder / "report" / f"{name}.json", content | origin)
     return rows

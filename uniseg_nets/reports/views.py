@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from uniseg_nets.files import atomic_path
 from uniseg_nets.reports.preview import COLOURS
@@ -22,6 +22,8 @@ __all__ = ["Views", "write_preview"]
 _WIDTH = 220  # pixels of a slice on the page
 _SLICES = 24  # on the page, evenly through what was found
 _OPACITY = 0.5
+# What lies on the left and on the right of a plane across x, y or z.
+_SIDES = (("P", "A"), ("R", "L"), ("R", "L"))
 _GRID = 64  # voxels along an axis that the grey window is chosen by, at least, where there are as many
 
 
@@ -49,7 +51,10 @@ class Views:
         return float(low), float(high)
 
     def plane(self, axis: int, index: int) -> Image.Image:
-        """A plane with its overlay as radiologists see it: anterior or superior up, the patient's right on the left."""
+        """A plane with its overlay as radiologists see it: anterior or superior up, the patient's right on the left.
+
+        Letters say so: R and L; of a sagittal plane, whose anterior side is on the right, P and A.
+        """
         low, high = self._window
         # A view: NumPy's `take` would copy a whole volume that does not lie in memory as it expects.
         image, label = (np.moveaxis(volume, axis, 0)[index] for volume in (self.image, self.label))
@@ -63,7 +68,11 @@ class Views:
             rows = rows[:, ::-1]  # the patient's right on the left
         across, up = (self.spacing[other] for other in range(3) if other != axis)
         size = (_WIDTH, max(1, round(_WIDTH * rows.shape[0] * up / (rows.shape[1] * across))))
-        return Image.fromarray(np.ascontiguousarray(rows)).resize(size, Image.Resampling.BILINEAR)
+        picture = Image.fromarray(np.ascontiguousarray(rows)).resize(size, Image.Resampling.BILINEAR)
+        draw = ImageDraw.Draw(picture)
+        for letter, x, anchor in zip(_SIDES[axis], (4, size[0] - 4), ("lm", "rm")):
+            draw.text((x, size[1] / 2), letter, fill="white", anchor=anchor, stroke_width=1, stroke_fill="black")
+        return picture
 
     def middle(self, axis: int) -> int:
         """The plane that holds most of what was found, or the middle one."""
