@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from uniseg_nets.files import atomic_path, sha256_of
-from uniseg_nets.licence import has_authors_terms, mark_terms
+from uniseg_nets.licence import mark_terms, terms_of
 from uniseg_nets.messages import no_weights
 from uniseg_nets.nets import UniSeg
 from uniseg_nets.nets.unet import TOTAL_STRIDE
@@ -90,7 +90,7 @@ def read_weights(path: str | PathLike[str]) -> Weights:
 
 
 def read_state(path: str | PathLike[str]) -> tuple[dict[str, Tensor], bool]:
-    """A checkpoint's tensors under our names, of any of the project's 3D networks; and whether it is an official file.
+    """A checkpoint's tensors under our names, in float32; and whether it is an official file.
 
     Raises:
         FileNotFoundError: no such file; says how to get the weights.
@@ -111,8 +111,8 @@ def read_state(path: str | PathLike[str]) -> tuple[dict[str, Tensor], bool]:
         )
     if official:
         # Data-parallel training puts "module." before every name.
-        return {_rename(name.removeprefix("module."), to_official=False): t for name, t in state.items()}, True
-    return dict(state), False
+        state = {_rename(name.removeprefix("module."), to_official=False): t for name, t in state.items()}
+    return {name: t.float() if t.is_floating_point() else t for name, t in state.items()}, official
 
 
 def load_network(network: UniSeg, weights: str | PathLike[str] | None, device: str | torch.device = "cpu") -> UniSeg:
@@ -152,21 +152,30 @@ def save_weights(state: Mapping[str, Tensor], path: str | PathLike[str]) -> str:
     return digest
 
 
-def convert(source: str | PathLike[str], target: str | PathLike[str], to_official: bool = False) -> Weights:
+def convert(
+    source: str | PathLike[str], target: str | PathLike[str], to_official: bool = False, half: bool = False
+) -> Weights:
     """Converts a checkpoint to our layout, or to the official one; returns what was found in ``source``.
 
     The official layout is written without optimiser state: enough to predict and to start a training from. The licence
     goes along, see :mod:`uniseg_nets.licence`.
 
+    Args:
+        source: either layout.
+        target: file to write.
+        to_official: write the official layout.
+        half: write numbers of 16 bits, for half the size; they are read as 32 bits.
+
     Raises:
         FileNotFoundError, ValueError: see :func:`read_weights`.
     """
     found = read_weights(source)
+    state = {name: tensor.half() for name, tensor in found.state.items()} if half else found.state
     if to_official:
-        _save_official(found.state, target)
+        _save_official(state, target)
     else:
-        save_weights(found.state, target)
-    mark_terms(target, has_authors_terms(source, found.official))
+        save_weights(state, target)
+    mark_terms(target, terms_of(source, found.official))
     return found
 
 
