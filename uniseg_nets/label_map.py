@@ -12,12 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uniseg_nets.files import atomic_path
+from uniseg_nets.provenance import SEGMENTATION_ENDING
 from uniseg_nets.seg_nrrd import write_seg_nrrd
 from uniseg_nets.transforms.export import nifti_label_map
 
 __all__ = ["LabelMap"]
-
-_SEGMENTATION = ".seg.nrrd"
 
 
 class LabelMap(np.ndarray):
@@ -59,12 +58,12 @@ class LabelMap(np.ndarray):
         path = Path(path)
         if self.affine is None:
             raise ValueError("this array was computed from a label map and has no affine: save the label map itself")
-        if not path.name.endswith((".nii.gz", ".nii", _SEGMENTATION)):
-            raise ValueError(f"a label map is saved as .nii.gz, .nii or {_SEGMENTATION}, not as {path.name}")
+        if not path.name.endswith((".nii.gz", ".nii", SEGMENTATION_ENDING)):
+            raise ValueError(f"a label map is saved as .nii.gz, .nii or {SEGMENTATION_ENDING}, not as {path.name}")
         if path.exists() and self._source.is_file() and path.samefile(self._source):
             raise ValueError(f"{path} is the scan itself: choose another name")
         with atomic_path(path) as temporary:
-            if path.name.endswith(_SEGMENTATION):
+            if path.name.endswith(SEGMENTATION_ENDING):
                 write_seg_nrrd(np.asarray(self), self.affine, self.labels or {}, temporary)
             else:
                 nib.save(nifti_label_map(np.asarray(self), self.affine, self._source), temporary)
