@@ -67,6 +67,7 @@ def segment(
     device: str | None = None,
     report: bool = False,
     dicom_seg: bool = False,
+    slicer_seg: bool = False,
     bundle: str | None = None,
     plan: str | None = None,
 ) -> None:
@@ -91,6 +92,7 @@ def segment(
         device: such as "cpu" or "cuda:1"; a GPU where there is one by default.
         report: also write statistics, previews and report.html into the output folder.
         dicom_seg: also write a DICOM Segmentation of each case that came as DICOM.
+        slicer_seg: also write each label map as NAME.seg.nrrd, with names and colours, for 3D Slicer.
         bundle: another bundle than uniseg_upstream: a folder or a zip, such as `uniseg pack` writes.
         plan: what `uniseg plan` wrote, for weights that are fine-tuned and not packed.
     """
@@ -110,6 +112,7 @@ def segment(
         "tasks_file": tasks_file,
         "report": bool(report) or None,
         "dicom_seg": bool(dicom_seg) or None,
+        "slicer_seg": bool(slicer_seg) or None,
     }
     with opened_bundle(bundle or (_UPSTREAM if plan is None else _FINETUNE)) as root:
         files = None if weights is None else _listed(weights)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from uniseg_nets.data.datalist import first_section, image_files, load_datalist
-from uniseg_nets.provenance import is_result
+from uniseg_nets.provenance import SEGMENTATION_ENDING, is_result
 from uniseg_nets.series import is_dicom_folder
 from uniseg_nets.transforms.load import SCAN_ENDINGS, scan_name
 
@@ -137,7 +137,8 @@ def _walk(folder: Path, results: Path | None) -> Iterator[Path]:
 
 
 def _is_scan(path: Path) -> bool:
-    return path.name.lower().endswith(SCAN_ENDINGS)
+    name = path.name.lower()
+    return name.endswith(SCAN_ENDINGS) and not name.endswith(SEGMENTATION_ENDING)
 
 
 def unique(cases: Sequence[dict[str, Any]], what: str = "scans") -> list[dict[str, Any]]:

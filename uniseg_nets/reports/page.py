@@ -9,8 +9,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from uniseg_nets.colours import colour
 from uniseg_nets.files import atomic_path
-from uniseg_nets.reports.preview import COLOURS
 
 __all__ = ["write_page"]
 
@@ -130,8 +130,7 @@ def _origin(case: Mapping[str, Any]) -> str:
 def _article(case: Mapping[str, Any], preview: Path) -> str:
     name = html.escape(case["name"])
     legend = " ".join(
-        f'<span><span class="swatch" style="background:{COLOURS[index % len(COLOURS)]}"></span>'
-        f"{html.escape(row['class'])}</span>"
+        f'<span><span class="swatch" style="background:{colour(index)}"></span>{html.escape(row["class"])}</span>'
         for index, row in enumerate(case["classes"])
     )
     picture = ""
