@@ -11,24 +11,9 @@ from nibabel.orientations import apply_orientation, axcodes2ornt, inv_ornt_aff, 
 
 from tests.test_plan import frames
 from tests.test_prepare import FRAMES, nnunet
-from uniseg_nets import cli, fetch
+from uniseg_nets import fetch
 from uniseg_nets.checkpoints import read_weights
 from uniseg_nets.phantom import write_phantoms
-
-
-@pytest.fixture
-def uniseg(monkeypatch):
-    """The command, run in this process; gives back its exit status."""
-
-    def call(*arguments) -> int:
-        monkeypatch.setattr("sys.argv", ["uniseg", *map(str, arguments)])
-        try:
-            cli.main()
-        except SystemExit as stop:
-            return int(stop.code or 0)
-        return 0
-
-    return call
 
 
 @pytest.fixture

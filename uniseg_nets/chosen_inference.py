@@ -24,8 +24,8 @@ class ChosenInference:
         root: the bundle's folder.
         overlays: laid over ``inference.json``: names of its ``configs``, or paths.
         task: what to segment, where the bundle leaves a choice.
-        weights: files, or names of :data:`~uniseg_nets.shipped.SHIPPED`; by default the bundle's own, or of several those
-            that know the task.
+        weights: files, or names of :data:`~uniseg_nets.shipped.SHIPPED`; by default the bundle's own,
+            or those that know the task.
         options: further values of the config; ``None`` for its own.
 
     Raises:
