@@ -11,6 +11,8 @@ from typing import Any
 import fire
 
 from uniseg_nets.cli_2d import convert_2d, demo_2d, phantom_2d, segment_2d
+from uniseg_nets.cli_bundle import merge_config, zip_bundle
+from uniseg_nets.cli_demo import demo, phantom, phantom_studies
 from uniseg_nets.files import sha256_of
 from uniseg_nets.shipped import DEMO, OFFICIAL, OPEN, SHIPPED
 from uniseg_nets.tasks import TaskTable, load_task_table
@@ -320,21 +322,6 @@ def pack(output: str, plan: str, weights: str, version: str = "1.0.0") -> None:
     print(f"wrote {pack_bundle(str(output), plan, files, str(version))}")
 
 
-def zip_bundle(bundle: str, output: str = "dist") -> None:
-    """Write a bundle as NAME_vVERSION.zip, with the weights that are in it.
-
-    Args:
-        bundle: its folder, or the name of one of this distribution.
-        output: folder for the zip.
-    """
-    from uniseg_nets.bundle import opened_bundle
-
-    with opened_bundle(str(bundle)) as root:
-        from uniseg_nets.pack import zip_bundle as zip_folder
-
-        print(f"wrote {zip_folder(root, str(output))}")
-
-
 def _listed(words: Any) -> list[str]:
     """ "CT,PET" as typed, or as fire has split it already."""
     parts = words if isinstance(words, (list, tuple)) else str(words).split(",")
@@ -374,47 +361,6 @@ def label_app(app: str, bundle: str = _UPSTREAM, weights: str | None = None, dem
     )
 
 
-def phantom(output: str, task: str | None = None, count: int = 1, validation: int = 0, seed: int = 0) -> None:
-    """Write synthetic patients with labels: nnU-Net folders OUTPUT/TASK and one datalist.json over all of them.
-
-    Args:
-        output: folder.
-        task: one task's name; all tasks by default.
-        count: patients a task, for training.
-        validation: further patients a task, for validation.
-        seed: of the first patient; the same seed gives the same patient.
-    """
-    from uniseg_nets.phantom import write_phantom_tasks
-
-    table = load_task_table()
-    selected = table.tasks if task is None else table.select(task)
-    path = write_phantom_tasks(str(output), selected, count, validation, seed)
-    print(f"wrote {len(selected)} tasks with {count + validation} patients each: {path}")
-
-
-def phantom_studies(output: str) -> None:
-    """Write synthetic scans as a MONAI Label server wants its studies: one file a scan, channels in one 4D file.
-
-    Args:
-        output: folder.
-    """
-    from uniseg_nets.phantom import write_phantom_studies
-
-    print(f"wrote {', '.join(write_phantom_studies(str(output), load_task_table()))} to {output}")
-
-
-def demo(output: str = "demo", real: bool = False) -> None:
-    """Try it out: segment both hippocampi of a real brain, and synthetic patients of three modalities.
-
-    Args:
-        output: folder for scans, label maps, table and preview.png.
-        real: segment real scans with references instead, fetched from the Medical Segmentation Decathlon (27 MB).
-    """
-    from uniseg_nets.demo import run_demo, run_real_demo
-
-    print(run_real_demo(str(output)) if real else run_demo(str(output)))
-
-
 _VERBS = {
     "tasks": tasks,
     "segment": segment,
@@ -424,6 +370,7 @@ _VERBS = {
     "plan": plan,
     "pack": pack,
     "zip-bundle": zip_bundle,
+    "merge-config": merge_config,
     "label-app": label_app,
     "phantom": phantom,
     "phantom-studies": phantom_studies,
