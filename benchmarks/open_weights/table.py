@@ -3,7 +3,8 @@
     python -m benchmarks.open_weights.table EVAL/cases.csv [--ceilings CEILINGS.csv]
 
 Cells are means over cases; intervals are 95 % of bootstrap samples over patients (10,000, seed 0). A missed class
-counts as Dice 0; HD95 is over the cases that have one. ``--ceilings`` is what :mod:`benchmarks.open_weights.ceiling` wrote.
+counts as Dice 0; HD95 is over the cases that have one. CEILINGS.csv is what :mod:`benchmarks.open_weights.ceiling`
+wrote.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
     python -m benchmarks.open_weights.told DATA WEIGHTS [--cases 6]
 
-A scan is scaled and resampled as its own task's, and the prompt of the told task enters the decoder. Prints two Markdown
-tables: rows are the task told, columns the scans; cells are the mean Dice of all foreground against the scan's own
-reference, and the mean volume found as a share of the reference's.
+A scan is scaled and resampled as its own task's, and the prompt of the told task enters the decoder. Prints two
+Markdown tables: rows are the task told, columns the scans; cells are the mean Dice of all foreground against the scan's
+own reference, and the mean volume found as a share of the reference's.
 """
 
 from __future__ import annotations
@@ -45,9 +45,8 @@ def main() -> None:
             reference = case["label"].as_tensor()[0].numpy() > 0
             for told in tasks:
                 found = inferer(case["image"].as_tensor()[None], network, told.name)[0].argmax(0).numpy() > 0
-                dice[told.id, scanned.id] += (
-                    2 * (found & reference).sum() / (found.sum() + reference.sum()) / len(cases)
-                )
+                shared = (found & reference).sum()
+                dice[told.id, scanned.id] += 2 * shared / (found.sum() + reference.sum()) / len(cases)
                 volume[told.id, scanned.id] += found.sum() / reference.sum() / len(cases)
     for title, cells in (("Dice", dice), ("volume", volume)):
         print(f"| {title}: told | {' | '.join(f'{task.name} scan' for task in tasks)} |\n|---|{'---|' * len(tasks)}")
