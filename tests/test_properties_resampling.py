@@ -2,9 +2,10 @@
 
 import numpy as np
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from monai.data import MetaTensor
 
 from tests.properties import ORDERS, affines, shapes, spacings
 from uniseg_nets.tasks import TaskTable
@@ -90,6 +91,4 @@ def back_and_forth(table, label, affine):
 
 
 def meta(array, affine):
-    from monai.data import MetaTensor
-
     return MetaTensor(torch.from_numpy(array), affine=torch.from_numpy(affine))
