@@ -143,7 +143,7 @@ def convert(source: str, target: str, to_official: bool = False) -> None:
 
     Args:
         source: the official release's file, or ours.
-        target: file to write; its SHA-256 goes beside it.
+        target: file to write, also .safetensors; its SHA-256 goes beside it.
         to_official: write the official layout instead.
     """
     source = _existing(source)
