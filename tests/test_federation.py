@@ -84,15 +84,22 @@ def test_in_a_federation_the_server_s_weights_are_evaluated_round_by_round(bundl
     assert maps[0] != maps[1]
 
 
-def test_a_bundle_s_federated_evaluation_needs_no_weights_of_its_own(tmp_path):
-    write_case(tmp_path / "data", "patient", seed=0, size=(40, 50, 30))
+def write_plan(folder):
+    """A plan of one case."""
+    write_case(folder / "data", "patient", seed=0, size=(40, 50, 30))
     scan = {"image": ["data/patient/t1.nii.gz", "data/patient/t2.nii.gz"], "label": "data/patient/seg.nii.gz"}
     entry = {"name": "own", "channels": ["T1", "T2"], "spacing": [2, 2, 2], "classes": ["a", "b"], "values": [50, 100]}
     cases = [{"name": "patient", "task": "own", "fold": 0, **scan}]
-    (tmp_path / "plan.json").write_text(json.dumps({"task_entry": entry, "data": cases}))
+    path = folder / "plan.json"
+    path.write_text(json.dumps({"task_entry": entry, "data": cases}))
+    return path
+
+
+def test_a_bundle_s_federated_evaluation_needs_no_weights_of_its_own(tmp_path):
+    plan = write_plan(tmp_path)
     root = bundle_folder("uniseg_finetune")
     own = {"dataset_dir": str(tmp_path), "output_dir": str(tmp_path / "out"), "weights": None, **TINY}
-    configs = [root / "configs" / "train.json", tmp_path / "plan.json", root / "configs" / "evaluate.json"]
+    configs = [root / "configs" / "train.json", plan, root / "configs" / "evaluate.json"]
     files = list(map(str, configs))
     client = MonaiAlgo(str(root), config_train_filename=None, config_evaluate_filename=files, eval_kwargs=own)
     client.initialize()

@@ -79,7 +79,7 @@ def test_only_a_whole_label_map_is_saved_and_never_over_its_scan(segmenter, scan
             part.save(tmp_path / "part.nii.gz")
     with pytest.raises(ValueError, match="is the scan itself"):
         found.save(scan)
-    with pytest.raises(ValueError, match=r"as \.nii\.gz or \.nii, not as labels\.png"):
+    with pytest.raises(ValueError, match=r"as \.nii\.gz, \.nii or \.seg\.nrrd, not as labels\.png"):
         found.save(tmp_path / "labels.png")
 
 

@@ -16,8 +16,9 @@ from typing import Any
 
 import uniseg_nets
 from uniseg_nets.errors import root_error
+from uniseg_nets.files import atomic_path
 
-__all__ = ["bundle_folder", "merged_config", "opened_bundle", "run_bundle"]
+__all__ = ["bundle_folder", "merge_configs", "merged_config", "opened_bundle", "run_bundle"]
 
 _INFERENCE = "configs/inference.json"
 
@@ -87,6 +88,54 @@ def merged_config(config: Path, *overlays: Mapping[str, Any]) -> dict[str, Any]:
     for overlay in overlays:
         parser.update(dict(overlay))
     return {key: value for key, value in parser.get().items() if key != "_meta_"}
+
+
+def merge_configs(
+    target: str | PathLike[str], files: Sequence[str | PathLike[str]], bundle: str | PathLike[str] | None = None
+) -> Path:
+    """Writes config files, laid one over the other by MONAI's own parser, as one; returns its path.
+
+    Args:
+        target: file to write, ``.json``, ``.yaml`` or ``.yml``.
+        files: in order; later ones replace values of earlier ones, ``a#b`` those inside of ``a``.
+        bundle: a folder or a name; a file that does not lie at its path is looked for in the bundle's ``configs``.
+
+    Raises:
+        FileNotFoundError: no such file or bundle.
+        ValueError: no files; one that is no config, or replaces a value inside of what is not there; a target of
+            another kind, or one that is there already.
+    """
+    from monai.bundle import ConfigParser
+
+    target = Path(target)
+    if target.suffix not in (".json", ".yaml", ".yml"):
+        raise ValueError(f"a config is written as .json, .yaml or .yml, not as {target.name}")
+    if target.exists():
+        raise ValueError(f"{target} exists already: choose another name, or delete it")
+    if not files:
+        raise ValueError("no configs to merge: name them in order, such as train.json plan.json")
+    merged: dict[str, Any] = {}
+    found: list[Path] = []
+    for file in files:
+        found.append(_config_file(Path(file), bundle))
+        try:
+            merged = ConfigParser.load_config_files(found)
+        except Exception as error:  # JSON and YAML, and values inside of what is not there, fail in many ways
+            raise ValueError(f"{found[-1]} cannot be merged as a config: {type(error).__name__}: {error}") from error
+    with atomic_path(target) as temporary:
+        ConfigParser.export_config_file(merged, temporary, target.suffix[1:], indent=4)
+    return target
+
+
+def _config_file(file: Path, bundle: str | PathLike[str] | None) -> Path:
+    places = [file]
+    if bundle is not None:
+        root = Path(bundle) if Path(bundle).is_dir() else bundle_folder(str(bundle))
+        places.append(root / "configs" / file)
+    for place in places:
+        if place.is_file():
+            return place
+    raise FileNotFoundError(f"no config {' or '.join(map(str, places))}")
 
 
 def run_bundle(bundle: str | Path, configs: Sequence[str] = ("inference.json",), **overrides: Any) -> None:

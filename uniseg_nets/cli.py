@@ -11,6 +11,8 @@ from typing import Any
 import fire
 
 from uniseg_nets.cli_2d import convert_2d, demo_2d, phantom_2d, segment_2d
+from uniseg_nets.cli_bundle import merge_config, zip_bundle
+from uniseg_nets.cli_demo import demo, phantom, phantom_studies
 from uniseg_nets.files import sha256_of
 from uniseg_nets.tasks import load_task_table
 
@@ -57,6 +59,7 @@ def segment(
     device: str | None = None,
     report: bool = False,
     dicom_seg: bool = False,
+    slicer_seg: bool = False,
     bundle: str | None = None,
     plan: str | None = None,
 ) -> None:
@@ -81,6 +84,7 @@ def segment(
         device: such as "cpu" or "cuda:1"; a GPU where there is one by default.
         report: also write statistics, previews and report.html into the output folder.
         dicom_seg: also write a DICOM Segmentation of each case that came as DICOM.
+        slicer_seg: also write each label map as NAME.seg.nrrd, with names and colours, for 3D Slicer.
         bundle: another bundle than uniseg_upstream: a folder or a zip, such as `uniseg pack` writes.
         plan: what `uniseg plan` wrote, for weights that are fine-tuned and not packed.
     """
@@ -100,6 +104,7 @@ def segment(
         "tasks_file": tasks_file,
         "report": bool(report) or None,
         "dicom_seg": bool(dicom_seg) or None,
+        "slicer_seg": bool(slicer_seg) or None,
     }
     with opened_bundle(bundle or (_UPSTREAM if plan is None else _FINETUNE)) as root:
         files = None if weights is None else _listed(weights)
@@ -138,7 +143,7 @@ def convert(source: str, target: str, to_official: bool = False) -> None:
 
     Args:
         source: the official release's file, or ours.
-        target: file to write; its SHA-256 goes beside it.
+        target: file to write, also .safetensors; its SHA-256 goes beside it.
         to_official: write the official layout instead.
     """
     source = _existing(source)
@@ -306,21 +311,6 @@ def pack(output: str, plan: str, weights: str, version: str = "1.0.0") -> None:
     print(f"wrote {pack_bundle(str(output), plan, files, str(version))}")
 
 
-def zip_bundle(bundle: str, output: str = "dist") -> None:
-    """Write a bundle as NAME_vVERSION.zip, with the weights that are in it.
-
-    Args:
-        bundle: its folder, or the name of one of this distribution.
-        output: folder for the zip.
-    """
-    from uniseg_nets.bundle import opened_bundle
-
-    with opened_bundle(str(bundle)) as root:
-        from uniseg_nets.pack import zip_bundle as zip_folder
-
-        print(f"wrote {zip_folder(root, str(output))}")
-
-
 def _listed(words: Any) -> list[str]:
     """ "CT,PET" as typed, or as fire has split it already."""
     parts = words if isinstance(words, (list, tuple)) else str(words).split(",")
@@ -358,46 +348,6 @@ def label_app(app: str, bundle: str = _UPSTREAM, weights: str | None = None, dem
     )
 
 
-def phantom(output: str, task: str | None = None, count: int = 1, validation: int = 0, seed: int = 0) -> None:
-    """Write synthetic patients with labels: nnU-Net folders OUTPUT/TASK and one datalist.json over all of them.
-
-    Args:
-        output: folder.
-        task: one task's name; all tasks by default.
-        count: patients a task, for training.
-        validation: further patients a task, for validation.
-        seed: of the first patient; the same seed gives the same patient.
-    """
-    from uniseg_nets.phantom import write_phantom_tasks
-
-    table = load_task_table()
-    selected = table.tasks if task is None else table.select(task)
-    path = write_phantom_tasks(str(output), selected, count, validation, seed)
-    print(f"wrote {len(selected)} tasks with {count + validation} patients each: {path}")
-
-
-def phantom_studies(output: str) -> None:
-    """Write synthetic scans as a MONAI Label server wants its studies: one file a scan, channels in one 4D file.
-
-    Args:
-        output: folder.
-    """
-    from uniseg_nets.phantom import write_phantom_studies
-
-    print(f"wrote {', '.join(write_phantom_studies(str(output), load_task_table()))} to {output}")
-
-
-def demo(output: str = "demo") -> None:
-    """Try it out: segment synthetic patients of three modalities with the demo weights.
-
-    Args:
-        output: folder for scans, label maps, table and preview.png.
-    """
-    from uniseg_nets.demo import run_demo
-
-    print(run_demo(str(output)))
-
-
 _VERBS = {
     "tasks": tasks,
     "segment": segment,
@@ -407,6 +357,7 @@ _VERBS = {
     "plan": plan,
     "pack": pack,
     "zip-bundle": zip_bundle,
+    "merge-config": merge_config,
     "label-app": label_app,
     "phantom": phantom,
     "phantom-studies": phantom_studies,

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uniseg_nets.files import atomic_path
+from uniseg_nets.provenance import SEGMENTATION_ENDING
+from uniseg_nets.seg_nrrd import write_seg_nrrd
 from uniseg_nets.transforms.export import nifti_label_map
 
 __all__ = ["LabelMap"]
@@ -46,7 +48,9 @@ class LabelMap(np.ndarray):
         self.affine, self.labels, self._source = None, None, Path()
 
     def save(self, path: str | PathLike[str]) -> Path:
-        """Writes it as NIfTI, whole or not at all, with the affine, sform and qform codes of its scan.
+        """Writes it, whole or not at all: as NIfTI, or as a segmentation of 3D Slicer (``.seg.nrrd``).
+
+        NIfTI has the affine, sform and qform codes of the scan; a segmentation the names of the labels, with colours.
 
         Raises:
             ValueError: another kind of file; the scan's own file; or a part of a label map, which has no place.
@@ -54,10 +58,13 @@ class LabelMap(np.ndarray):
         path = Path(path)
         if self.affine is None:
             raise ValueError("this array was computed from a label map and has no affine: save the label map itself")
-        if not path.name.endswith((".nii.gz", ".nii")):
-            raise ValueError(f"a label map is saved as .nii.gz or .nii, not as {path.name}")
+        if not path.name.endswith((".nii.gz", ".nii", SEGMENTATION_ENDING)):
+            raise ValueError(f"a label map is saved as .nii.gz, .nii or {SEGMENTATION_ENDING}, not as {path.name}")
         if path.exists() and self._source.is_file() and path.samefile(self._source):
             raise ValueError(f"{path} is the scan itself: choose another name")
         with atomic_path(path) as temporary:
-            nib.save(nifti_label_map(np.asarray(self), self.affine, self._source), temporary)
+            if path.name.endswith(SEGMENTATION_ENDING):
+                write_seg_nrrd(np.asarray(self), self.affine, self.labels or {}, temporary)
+            else:
+                nib.save(nifti_label_map(np.asarray(self), self.affine, self._source), temporary)
         return path

@@ -7,6 +7,7 @@ everything else that decided about it.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -17,7 +18,17 @@ from typing import Any
 import pydicom
 from pydicom.errors import InvalidDicomError
 
-__all__ = ["MANUFACTURER", "dicom_mark", "is_result", "marked", "read_record", "scan_identity"]
+__all__ = [
+    "MANUFACTURER",
+    "NRRD_MARK",
+    "SEGMENTATION_ENDING",
+    "dicom_mark",
+    "is_result",
+    "marked",
+    "nrrd_mark",
+    "read_record",
+    "scan_identity",
+]
 
 _CHANNEL = re.compile(r"(.+_)0000(\..+)")
 # How MetaImage and NRRD headers name files of voxels beside them.
@@ -27,10 +38,15 @@ _HEADER_BYTES = 65536
 # By these a DICOM object of ours is known, and the label map that it was made of.
 MANUFACTURER = "UniSeg for MONAI"
 _MARK = "label map "
+# The header's field of a segmentation of ours for 3D Slicer that says the same.
+NRRD_MARK = "UniSeg_LabelMap"
+# How segmentations of 3D Slicer end; whoever wrote them, they are no scans.
+SEGMENTATION_ENDING = ".seg.nrrd"
 # How names of our files end, and the key of the record beside them that tells them from a user's.
 _RESULTS = {
     ".nii.gz": "label_map",
     ".dcm": "label_map",
+    SEGMENTATION_ENDING: "label_map",
     "_mask.png": "mask",
     "_overlay.png": "mask",
     ".png": "classes",  # a report's picture
@@ -135,3 +151,16 @@ def dicom_mark(path: str | PathLike[str]) -> str | None:
     if found.get("Manufacturer") != MANUFACTURER:
         return None
     return str(found.get("ContentDescription", "")).removeprefix(_MARK)
+
+
+def nrrd_mark(path: str | PathLike[str]) -> str | None:
+    """The same of a segmentation for 3D Slicer; its voxels are not read."""
+    path = Path(path)
+    if not path.is_file():
+        return None
+    begin = f"{NRRD_MARK}:=".encode()
+    with path.open("rb") as file:
+        if not file.readline().startswith(b"NRRD"):
+            return None
+        header = itertools.takewhile(bytes.strip, file)  # it ends with an empty line
+        return next((line.removeprefix(begin).strip().decode() for line in header if line.startswith(begin)), None)

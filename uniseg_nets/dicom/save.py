@@ -59,8 +59,7 @@ class SaveDicomSegd(CaseExport):
 
     def make(self, case: Mapping[str, Any], fingerprint: str) -> None:
         target = self._target(case["name"])
-        if target.exists() and dicom_mark(target) is None:
-            raise ValueError(f"{target} is in the way, which this package did not write: move it away")
+        self.refuse_others(target, case["name"])
         label, names, _ = read_label_map(self.saver.output_dir, case["name"])
         if not bool(label.any()):
             logger.warning("%s: nothing was found, so there is no Segmentation object", case["name"])

@@ -9,8 +9,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from uniseg_nets.colours import colour
 from uniseg_nets.files import atomic_path
-from uniseg_nets.reports.preview import COLOURS
 
 __all__ = ["write_page"]
 
@@ -95,7 +95,8 @@ def write_page(cases: Sequence[Mapping[str, Any]], path: str | PathLike[str]) ->
     articles = "\n".join(_article(case, path.parent / "report" / f"{case['name']}.png") for case in cases)
     summary = f"{len(cases)} case{'s' if len(cases) > 1 else ''}."
     with atomic_path(path) as temporary:
-        temporary.write_text(_PAGE.format(summary=summary, heads=heads, rows=rows, articles=articles), encoding="utf-8")
+        page = _PAGE.format(summary=summary, heads=heads, rows=rows, articles=articles)
+        temporary.write_text(page, encoding="utf-8", errors="backslashreplace")
 
 
 def _row(case: Mapping[str, Any], row: Mapping[str, Any]) -> str:
@@ -130,8 +131,7 @@ def _origin(case: Mapping[str, Any]) -> str:
 def _article(case: Mapping[str, Any], preview: Path) -> str:
     name = html.escape(case["name"])
     legend = " ".join(
-        f'<span><span class="swatch" style="background:{COLOURS[index % len(COLOURS)]}"></span>'
-        f"{html.escape(row['class'])}</span>"
+        f'<span><span class="swatch" style="background:{colour(index)}"></span>{html.escape(row["class"])}</span>'
         for index, row in enumerate(case["classes"])
     )
     picture = ""

@@ -14,17 +14,13 @@ from monai.data import MetaTensor
 from nibabel.orientations import apply_orientation, io_orientation
 from numpy.typing import NDArray
 
+from uniseg_nets.colours import COLOURS
 from uniseg_nets.files import atomic_path
 from uniseg_nets.transforms.load import LoadCase
 
-__all__ = ["COLOURS", "PreviewRow", "save_preview"]
+__all__ = ["PreviewRow", "save_preview"]
 
 logger = logging.getLogger(__name__)
-
-COLOURS = (
-    *("#e6550d", "#31a354", "#3182bd", "#fdd049", "#9e5bd2", "#41c4c4"),
-    *("#f781bf", "#a6d854", "#a65628", "#8da0cb", "#e41a1c", "#bcbddc"),
-)
 
 
 @dataclass(frozen=True)

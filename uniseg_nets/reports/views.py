@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from uniseg_nets.colours import rgb
 from uniseg_nets.files import atomic_path
-from uniseg_nets.reports.preview import COLOURS
 
 __all__ = ["Views", "write_preview"]
 
@@ -61,8 +61,7 @@ class Views:
         grey = np.clip((image - low) / max(high - low, 1e-6), 0, 1)
         colours = np.repeat(grey[..., None], 3, axis=-1) * 255
         for number, value in enumerate(self.names):
-            colour = [int(COLOURS[number % len(COLOURS)][i : i + 2], 16) for i in (1, 3, 5)]
-            colours[label == value] = (1 - _OPACITY) * colours[label == value] + _OPACITY * np.asarray(colour)
+            colours[label == value] = (1 - _OPACITY) * colours[label == value] + _OPACITY * np.asarray(rgb(number))
         rows = colours.astype(np.uint8).transpose(1, 0, 2)[::-1]  # the second axis upwards
         if axis != 0:
             rows = rows[:, ::-1]  # the patient's right on the left

@@ -1,4 +1,4 @@
-"""What else is made of a saved label map: reports, DICOM objects.
+"""What else is made of a saved label map: reports, DICOM objects, segmentations for 3D Slicer.
 
 The one rule: each has its own "finished": it is there, and was made of the very label map that lies beside it.
 """
@@ -6,6 +6,7 @@ The one rule: each has its own "finished": it is there, and was made of the very
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
+from pathlib import Path
 from typing import Any
 
 from monai.transforms import Transform
@@ -45,6 +46,11 @@ class CaseExport(Transform):
         except Exception as error:  # what is wrong with a scan's file shows anywhere
             raise ValueError(f"the label map is written, but no {self.what}: {root_cause(error)}") from error
         return data
+
+    def refuse_others(self, target: Path, name: str) -> None:
+        """Raises ``ValueError`` where a case's export would replace a file that this package did not write."""
+        if target.exists() and self.made_of(name) is None:
+            raise ValueError(f"{target} is in the way, which this package did not write: move it away")
 
     def made_of(self, name: str) -> str | None:
         """The fingerprint of the label map that a case's export was made of; ``None`` where there is no export."""

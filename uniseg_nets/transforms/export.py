@@ -21,7 +21,7 @@ from monai.utils.enums import MetaKeys
 from torch import Tensor
 
 from uniseg_nets.messages import NO_NUMBERS
-from uniseg_nets.provenance import dicom_mark, read_record
+from uniseg_nets.provenance import SEGMENTATION_ENDING, dicom_mark, nrrd_mark, read_record
 from uniseg_nets.tasks import Task, TaskTable
 from uniseg_nets.transforms.grid import flipped
 from uniseg_nets.transforms.labels import load_label_map
@@ -165,9 +165,11 @@ class SaveLabelMapd(ResultSaver):
     def exported(self, case: Mapping[Any, Any]) -> list[Path]:
         target, name = self.targets(case)[0], case[self.name_key]
         report, segmentation = target.parent / "report" / f"{name}.json", target.with_name(f"{name}.dcm")
+        for_slicer = target.with_name(f"{name}{SEGMENTATION_ENDING}")
         pages = [target.with_name(page) for page in REPORT_PAGES]
         found = [] if read_record(report) is None else [report, report.with_name(f"{name}.png"), *pages]
-        return found if dicom_mark(segmentation) is None else [*found, segmentation]
+        found += [] if dicom_mark(segmentation) is None else [segmentation]
+        return found if nrrd_mark(for_slicer) is None else [*found, for_slicer]
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         d = dict(data)
