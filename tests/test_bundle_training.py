@@ -22,8 +22,6 @@ PATCH = [16, 64, 32]
 TINY = {"patch_size": PATCH, "network_def#base_features": 4, "network_def#max_features": 8}
 SMALL_NETWORK = {"patch_size": SMALL["patch_size"], "network_def#base_features": 8, "network_def#max_features": 16}
 SHORT = TINY | {"batches_per_task": 2, "num_workers": 0}
-# Without randomness of its own: what is drawn for a sample is the data set's matter.
-PLAIN = [{"_target_": "ResizeWithPadOrCropd", "keys": ["image", "label"], "spatial_size": PATCH}]
 ENTRY = {"name": "prostate", "channels": ["T2"], "spacing": [3, 1.5, 1.5], "classes": ["prostate"]}
 
 
@@ -63,7 +61,7 @@ def stop(*_):
 
 
 def test_a_killed_training_resumes_to_the_same_weights_bit_for_bit(copy, data, tmp_path):
-    options = SHORT | {"train#augmentation": PLAIN, "max_epochs": 4, "val_interval": 1}
+    options = SHORT | {"max_epochs": 4, "val_interval": 1}
     folders = {name: {key: str(tmp_path / name) for key in ("ckpt_dir", "output_dir")} for name in ("whole", "broken")}
     training(copy, data, **options, **folders["whole"]).run()
     killed = training(copy, data, **options, **folders["broken"])
@@ -92,6 +90,14 @@ def test_last_weights_of_an_earlier_training_are_not_taken_for_this_one_s(copy, 
     with pytest.raises(RuntimeError) as refused:
         training(copy, data, **SHORT).run()
     assert "model_final.pt is of an earlier training" in root_cause(refused.value)
+
+
+def test_fetched_weights_are_not_overwritten_by_a_training(copy, data):
+    (copy / "models" / "model.pt").write_bytes(b"fetched")
+    with pytest.raises(RuntimeError) as refused:
+        training(copy, data, **SHORT).run()
+    assert "model.pt holds weights that this training would overwrite" in root_cause(refused.value)
+    assert (copy / "models" / "model.pt").read_bytes() == b"fetched"
 
 
 def test_a_short_training_without_validation_cases_leaves_its_weights(copy, unsplit):

@@ -54,6 +54,18 @@ def test_two_scans_of_one_name_in_one_folder_are_refused(tmp_path):
         find_cases(tmp_path)
 
 
+@pytest.mark.parametrize("twin", ["ct.nii.gz", "ct_0000.nrrd", "ct/1.dcm"])
+def test_a_scan_and_a_channel_of_one_name_are_not_taken_for_two_channels(tmp_path, twin):
+    touch(tmp_path, twin, "ct_0000.nii.gz")
+    with pytest.raises(ValueError, match=r"'ct' stands for several scans .*ct.*ct_0000"):
+        find_cases(tmp_path)
+
+
+def test_a_channel_is_segmented_without_the_scan_of_its_name(tmp_path):
+    touch(tmp_path, "ct.nii.gz", "ct_0000.nii.gz")
+    assert find_cases(tmp_path / "ct_0000.nii.gz") == [{"name": "ct", "image": [str(tmp_path / "ct_0000.nii.gz")]}]
+
+
 def test_dicom_folders_are_cases(tmp_path):
     touch(tmp_path, "p1/1.dcm", "p1/2.dcm")
     (tmp_path / "p2").mkdir()
@@ -174,6 +186,24 @@ def test_relative_paths_are_those_of_the_working_directory_at_the_time(tmp_path,
         (case,) = find_cases(source)
         assert case["image"] == [expected]
     assert load_datalist("in.json", "training", ".")[0]["image"] == expected
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        (None, "has no image"),
+        (7, "has image 7, expected a file, or a list of files"),
+        ({"image": ["a.nii", ""]}, r"has image \['a.nii', ''\]"),
+        ({"image": "a.nii", "label": None}, "has label None"),
+        ({"image": "a.nii", "name": "../a"}, "has the name '../a', expected a name without folders"),
+        ({"image": "a.nii", "name": ""}, "has the name ''"),
+    ],
+)
+def test_an_entry_that_is_no_case_is_refused_by_its_number(tmp_path, entry, message):
+    path = tmp_path / "d.json"
+    path.write_text(json.dumps({"training": ["b.nii", entry]}))
+    with pytest.raises(ValueError, match=f"d.json: entry 1 of 'training' {message}"):
+        load_datalist(path, "training")
 
 
 def test_a_guarded_case_that_fails_becomes_its_message():

@@ -78,21 +78,33 @@ def test_a_label_map_of_another_grid_or_without_foreground_is_refused(study, tmp
     assert not (tmp_path / "a.dcm").exists()
 
 
+# What a Segmentation takes over from its series.
+PATIENT = {"PatientID": "t", "PatientName": "t", "PatientBirthDate": "", "PatientSex": "", "AccessionNumber": ""}
+STUDY = {"StudyID": "1", "StudyDate": "20200101", "StudyTime": "120000", "ReferringPhysicianName": ""}
+
+
 @pytest.mark.parametrize("axis", [0, 1, 2])
-def test_a_label_map_half_a_voxel_beside_its_series_is_refused(study, tmp_path, axis):
-    image = LoadCase(["CT"])(study)
-    affine = image.affine.numpy().copy()
-    affine[:3, 3] += affine[:3, axis] / 2
-    label = np.ones(image.shape[1:], np.uint8)
+def test_a_segmentation_s_pixels_are_the_label_map_s_and_half_a_voxel_beside_them_is_refused(tmp_path, axis):
+    write_series(tmp_path / "scan", "CT", np.full((16, 12, 5), 1000), **PATIENT, **STUDY)
+    image = LoadCase(["CT"])(tmp_path / "scan")
+    label, affine = np.zeros(image.shape[1:], np.uint8), image.affine.numpy()
+    label[3:6, 2:9, 1:4] = 1
+    series = dicom_series(tmp_path / "scan", "CT")
+    write_dicom_seg(label, affine, series, {1: "liver"}, tmp_path / "a.dcm")
+    volume = hd.seg.segread(tmp_path / "a.dcm").get_volume(combine_segments=True)
+    voxels = nib.affines.apply_affine(np.diag([-1, -1, 1, 1]) @ volume.affine, np.argwhere(volume.array > 0))
+    places = nib.affines.apply_affine(affine, np.argwhere(label > 0))
+    np.testing.assert_allclose(sorted(voxels.round(3).tolist()), sorted(places.round(3).tolist()))
+    moved = affine.copy()
+    moved[:3, 3] += moved[:3, axis] / 2
     with pytest.raises(ValueError, match="does not lie on the grid"):
-        write_dicom_seg(label, affine, dicom_series(study, "CT"), {1: "liver"}, tmp_path / "a.dcm")
+        write_dicom_seg(label, moved, series, {1: "liver"}, tmp_path / "b.dcm")
+    assert not (tmp_path / "b.dcm").exists()
 
 
 def test_a_label_map_of_a_tilted_scan_is_sheared_as_the_scan_and_so_is_its_segmentation(tmp_path, table):
     step = np.array([0, 0.7, 1.9])
-    common = {"PatientID": "t", "PatientName": "t", "PatientBirthDate": "", "PatientSex": "", "AccessionNumber": ""}
-    study = {"StudyID": "1", "StudyDate": "20200101", "StudyTime": "120000", "ReferringPhysicianName": ""}
-    write_series(tmp_path / "scan", "CT", np.full((16, 12, 5), 1000), step=step, **common, **study)
+    write_series(tmp_path / "scan", "CT", np.full((16, 12, 5), 1000), step=step, **PATIENT, **STUDY)
     image = LoadCase(["CT"])(tmp_path / "scan")
     label = torch.zeros(image.shape, dtype=torch.uint8)
     label[0, 3:6, 2:9, 1:4] = 11

@@ -63,11 +63,18 @@ def test_in_acquisition_order_the_slices_come_first_and_the_rest_stays_as_stored
 
 
 @pytest.mark.parametrize(
-    ("zooms", "order"), [((1, 1, 3.0), (2, 1, 0)), ((3.1, 1, 1), (0, 2, 1)), ((4, 1, 4), (2, 1, 0))]
+    ("zooms", "spacing", "order"),
+    [
+        ((3.0, 1, 1), SPACING, (2, 1, 0)),
+        ((3.1, 1, 1), SPACING, (0, 2, 1)),
+        ((4, 1, 4), SPACING, (2, 1, 0)),
+        ((2, 1, 1), (3.0, 1.0, 1.0), (2, 1, 0)),  # a task of 3 to 1 sees no thick slices yet
+        ((2, 1, 1), (3.1, 1.0, 1.0), (0, 2, 1)),
+    ],
 )
-def test_without_one_coarse_axis_acquisition_order_is_that_of_the_file(zooms, order):
+def test_without_one_coarse_axis_acquisition_order_is_that_of_the_file(zooms, spacing, order):
     volume = torch.arange(24).reshape(2, 3, 4)
-    grid = Grid((2, 3, 4), np.diag([*zooms, 1.0]), SPACING, axes="acquisition")
+    grid = Grid((2, 3, 4), np.diag([*zooms, 1.0]), spacing, axes="acquisition")
     assert torch.equal(grid.from_file(volume), volume.permute(order))
 
 
@@ -87,6 +94,11 @@ def test_an_oblique_scan_goes_to_its_nearest_axes():
 def test_the_coarse_axis_is_that_of_an_anisotropic_scan(zooms, axis):
     shape, affine = oriented("RAS", zooms=zooms)
     assert Grid(shape, affine, (1.0, 1.0, 1.0)).coarse_axis == axis
+
+
+def test_of_a_scan_at_3_to_1_the_coarse_axis_is_that_of_the_task():
+    shape, affine = oriented("RAS", zooms=(1, 1, 3))
+    assert Grid(shape, affine, (1.0, 4.0, 1.0)).coarse_axis == 1
 
 
 def test_what_is_outside_the_crop_is_background():

@@ -88,8 +88,9 @@ def server(studies, tmp_path_factory):
         port = free.getsockname()[1]
     command = [python, "-m", "monailabel.main", "start_server", "--app", str(folder / "app"), "--studies", str(studies)]
     command += ["--host", "127.0.0.1", "--port", str(port), "--conf", "models", MODEL]
-    command += ["--conf", "zoo_source", "local", "--conf", "sam2", "false"]
+    command += ["--conf", "zoo_source", "local", "--conf", "sam2", "false", "--conf", "uncertain_first", "true"]
     settings = {"MONAI_LABEL_DATASTORE_AUTO_RELOAD": "false", "MONAI_LABEL_SESSION_PATH": str(folder / "sessions")}
+    settings["MONAI_LABEL_AUTO_UPDATE_SCORING"] = "false"  # when a test asks for it
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=os.environ | settings)
     server = Server(port, folder)
@@ -153,6 +154,28 @@ def test_a_batch_labels_every_image_and_names_those_that_it_could_not(server, st
     assert refused.value.code == 400 and "the others are done" in answer and "brain4d: " in answer
     done = {path.name for path in (studies / "labels" / "original").iterdir()}
     assert {"ct_RAS.nii.gz", *(path.name for path in studies.glob("prostate*.nii.gz"))} <= done
+
+
+def test_the_image_that_the_network_is_least_sure_of_is_served_first(server, studies):
+    info = server.get("/info/")
+    method = f"{MODEL}_uncertainty"
+    assert method in info["scoring"] and "uncertain_first" in info["strategies"]
+    server.post(f"/scoring/{method}", json.dumps({"task": "spleen"}).encode())
+    while (status := server.get("/scoring/"))["status"] not in ("DONE", "ERROR"):
+        time.sleep(2)
+    assert status["status"] == "DONE", status["details"]
+    served = [json.loads(server.post("/activelearning/uncertain_first", b"{}")) for _ in range(3)]
+    scores = [sample["uncertainty"] for sample in served]
+    assert len({sample["id"] for sample in served}) == 3 and scores == sorted(scores, reverse=True)
+    stored = {
+        name: image["image"]["info"]
+        for name, image in json.loads((studies / "datastore_v2.json").read_text())["objects"].items()
+    }
+    known = {name: info["uncertainty"] for name, info in stored.items() if "uncertainty" in info}
+    assert scores[0] == max(known.values()) and known["brain4d"] == 0  # four channels are no CT
+    assert 0 < known["ct_RAS"] < 1 and known.keys() == {name for name in stored if not name.startswith("prostate")}
+    with pytest.raises(urllib.error.HTTPError, match="400"):
+        server.post(f"/scoring/{method}?run_sync=true", json.dumps({"task": "livr"}).encode())
 
 
 def test_submitted_labels_train_and_the_new_weights_answer(server, studies):

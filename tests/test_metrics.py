@@ -30,6 +30,12 @@ def test_a_shift_of_two_voxels_is_measured_in_millimetres():
     assert row["volume_ml"] == pytest.approx(216 * 1.5 / 1000)
 
 
+def test_one_voxel_far_away_is_no_part_of_the_95th_percentile():
+    found = cube((5, 5, 5))
+    found[19, 19, 19] = 1
+    assert rows(found, cube((5, 5, 5)))["organ"]["hd95_mm"] == 0
+
+
 def test_nsd_forgives_what_lies_within_the_tolerance():
     near = [rows(cube((6, 5, 5)), cube((5, 5, 5)), tolerance_mm=mm)["organ"]["nsd"] for mm in (0.5, 1.5)]
     assert near[0] < 0.9 and near[1] == pytest.approx(1)

@@ -4,7 +4,7 @@ import torch
 
 from uniseg_nets.tasks import TaskTable
 from uniseg_nets.transforms import ForegroundVoxelsd, RandPatchd
-from uniseg_nets.transforms.patch import through_plane_axis
+from uniseg_nets.transforms.patch import evenly_spread, through_plane_axis
 
 KEYS = ["image", "label"]
 
@@ -45,6 +45,12 @@ def test_kept_voxels_are_spread_over_the_whole_class(label):
     voxels = case(label)["foreground"]
     z = voxels[voxels[:, 0] == 1, 1]
     assert z.min() == 2 and z.max() == 19 and len(z.unique()) == 18
+
+
+@pytest.mark.parametrize("total", [7, 2**24 + 2, 2**31 + 2])
+def test_indices_end_at_the_last_voxel_of_however_many(total):
+    found = evenly_spread(total, 7)
+    assert found[0] == 0 and found[-1] == total - 1 and len(found.unique()) == 7
 
 
 def test_forced_patches_hold_foreground_and_rare_classes_come_as_often(label):

@@ -382,12 +382,20 @@ def test_the_axis_that_covers_most_after_the_cut_is_cut_first(size, patch):
     assert choose_patch(size, 0.999 * np.prod(size) * 145 * 32 * 2 / 2**30) == patch
 
 
-def test_foreground_intensities_come_from_the_whole_of_a_case(write_scan):
-    ramp = np.broadcast_to(np.arange(60, dtype=np.float32)[:, None, None] + 1, (60, 30, 30))
+@pytest.mark.parametrize("axis", [0, 2])
+def test_foreground_intensities_come_from_the_whole_of_a_case(write_scan, axis):
+    ramp = np.broadcast_to(np.arange(60, dtype=np.float32)[:, None, None] + 1, (60, 30, 30)).swapaxes(0, axis)
     files = {"image": [write_scan("a.nii.gz", ramp)], "label": write_scan("l.nii.gz", np.ones(ramp.shape, np.uint8))}
     found = examine({"name": "a", **files}).foreground
     assert found.shape == (1, 10_000) and set(found[0]) == set(range(1, 61))
     assert np.bincount(found[0].astype(int))[1:].std() < 4
+
+
+def test_labelled_voxels_that_hold_no_number_do_not_count(write_scan):
+    image = np.ones((6, 6, 6), np.float32)
+    image[0, 0, :2] = np.nan, np.inf
+    files = {"image": [write_scan("a.nii.gz", image)], "label": write_scan("l.nii.gz", np.ones((6, 6, 6), np.uint8))}
+    assert examine({"name": "a", **files}).foreground.tolist() == [[1.0] * 214]
 
 
 @pytest.mark.parametrize(

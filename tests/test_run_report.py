@@ -149,6 +149,12 @@ def test_many_tasks_do_not_push_columns_off_the_page_and_its_origin_is_told(tmp_
     assert "written 2026-01-02T03:04:05+00:00; weights (SHA-256) 12ab12ab12ab..." in page
 
 
+def test_a_name_with_bytes_that_are_no_text_is_shown_with_their_numbers(tmp_path):
+    case = {"name": "M\udcfcller", "task": "liver", "classes": [], "slices": []}
+    write_page([case], tmp_path / "report.html")
+    assert r"M\udcfcller" in (tmp_path / "report.html").read_text()
+
+
 def test_names_cannot_put_code_into_the_page(tmp_path):
     case = {"name": "<script>alert(1)</script>", "task": "a&b", "classes": [], "slices": []}
     write_page([case], tmp_path / "report.html")

@@ -4,8 +4,10 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+import torch
 
-from uniseg_nets.serve import RequestGuard
+from uniseg_nets.checkpoints import convert
+from uniseg_nets.serve import RequestGuard, make_label_app
 from uniseg_nets.tasks import load_task_table
 
 
@@ -104,3 +106,19 @@ def test_no_method_lets_code_through(method, bad):
     with pytest.raises(ClientError, match="400: refused"):
         getattr(app, method)({"model": "m", "image": "a", "images": [], "multi_gpu": False, **bad})
     assert not app.requests
+
+
+def test_the_server_gets_weights_of_any_layout_as_it_reads_them(bundle, tmp_path, small_weights):
+    (tmp_path / "sample").mkdir()
+    (tmp_path / "sample" / "main.py").touch()
+    convert(small_weights, tmp_path / "official.pth", to_official=True)
+    convert(small_weights, tmp_path / "ours.safetensors")
+    for name in ("official.pth", "ours.safetensors"):
+        root = make_label_app(tmp_path / name[:4], bundle, weights=tmp_path / name, sample_app=tmp_path / "sample")
+        served = torch.load(root / "models" / "model.pt", weights_only=True)
+        wanted = torch.load(small_weights, weights_only=True)
+        assert served.keys() == wanted.keys() and all(torch.equal(served[key], wanted[key]) for key in wanted)
+    (tmp_path / "broken.pt").write_bytes(b"hello")
+    with pytest.raises(ValueError, match=r"broken\.pt cannot be read"):
+        make_label_app(tmp_path / "app", bundle, weights=tmp_path / "broken.pt", sample_app=tmp_path / "sample")
+    assert not (tmp_path / "app").exists()

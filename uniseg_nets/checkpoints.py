@@ -1,11 +1,12 @@
 """Weights: the official release's file and ours, without loss in either direction.
 
-Ours is a flat state dict. Both are read with ``weights_only=True``, and every name and shape must fit: anything
-missing, left over or of another shape is an error that names it.
+Ours is a flat state dict, as PyTorch saves it or as ``.safetensors``. Neither can run code when it is read, and every
+name and shape must fit: anything missing, left over or of another shape is an error that names it.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from collections.abc import Callable, Mapping
@@ -23,6 +24,7 @@ from uniseg_nets.licence import mark_terms, terms_of
 from uniseg_nets.messages import no_weights
 from uniseg_nets.nets import UniSeg
 from uniseg_nets.nets.unet import TOTAL_STRIDE
+from uniseg_nets.safetensors_weights import is_safetensors, load_safetensors, safetensors_library, save_safetensors
 
 __all__ = ["Weights", "convert", "load_network", "read_state", "read_weights", "save_weights", "state_faults"]
 
@@ -83,7 +85,7 @@ def read_weights(path: str | PathLike[str]) -> Weights:
 
     Raises:
         FileNotFoundError: no such file; says how to get the weights.
-        ValueError: no PyTorch checkpoint, or a tensor is missing, left over or of another shape (all named).
+        ValueError: no checkpoint, or a tensor is missing, left over or of another shape (all named).
     """
     state, official = read_state(path)
     return Weights(state, _check(state, Path(path), official), official)
@@ -94,7 +96,7 @@ def read_state(path: str | PathLike[str]) -> tuple[dict[str, Tensor], bool]:
 
     Raises:
         FileNotFoundError: no such file; says how to get the weights.
-        ValueError: no PyTorch checkpoint with tensors.
+        ValueError: no checkpoint with tensors; or a ``.safetensors`` file without its library.
     """
     path = Path(path)
     if not path.is_file():
@@ -141,11 +143,20 @@ def load_network(network: UniSeg, weights: str | PathLike[str] | None, device: s
     return network.to(device)
 
 
-def save_weights(state: Mapping[str, Tensor], path: str | PathLike[str]) -> str:
-    """Writes a flat state dict atomically, its SHA-256 beside it (``sha256sum --check`` reads it); returns the hash."""
+def save_weights(state: Mapping[str, Tensor], path: str | PathLike[str], about: Mapping[str, str] | None = None) -> str:
+    """Writes a flat state dict atomically, its SHA-256 beside it (``sha256sum --check`` reads it); returns the hash.
+
+    Args:
+        state: name -> tensor.
+        path: the file; where it ends in ``.safetensors`` it becomes one.
+        about: strings for the header of a ``.safetensors`` file; PyTorch's files have none.
+    """
     path = Path(path)
     with atomic_path(path) as temporary:
-        torch.save(dict(state), temporary)
+        if is_safetensors(path):
+            save_safetensors(state, temporary, about or {})
+        else:
+            torch.save(dict(state), temporary)
         digest = sha256_of(temporary)
     with atomic_path(path.with_name(path.name + ".sha256")) as temporary:
         temporary.write_text(f"{digest}  {path.name}\n", encoding="utf-8")
@@ -158,7 +169,7 @@ def convert(
     """Converts a checkpoint to our layout, or to the official one; returns what was found in ``source``.
 
     The official layout is written without optimiser state: enough to predict and to start a training from. The licence
-    goes along, see :mod:`uniseg_nets.licence`.
+    goes along, see :mod:`uniseg_nets.licence`. The header of a ``.safetensors`` file has the network's sizes, as JSON.
 
     Args:
         source: either layout.
@@ -167,14 +178,18 @@ def convert(
         half: write numbers of 16 bits, for half the size; they are read as 32 bits.
 
     Raises:
-        FileNotFoundError, ValueError: see :func:`read_weights`.
+        FileNotFoundError, ValueError: see :func:`read_weights`; or the official layout as ``.safetensors``.
     """
+    if is_safetensors(Path(target)):
+        safetensors_library()
+        if to_official:
+            raise ValueError(f"{target}: the official layout is a PyTorch file; name one that ends in .pt")
     found = read_weights(source)
     state = {name: tensor.half() for name, tensor in found.state.items()} if half else found.state
     if to_official:
         _save_official(state, target)
     else:
-        save_weights(state, target)
+        save_weights(state, target, {"sizes": json.dumps(found.sizes)})
     mark_terms(target, terms_of(source, found.official))
     return found
 
@@ -195,11 +210,14 @@ def _save_official(ours: Mapping[str, Tensor], target: str | PathLike[str]) -> N
 
 def _load(path: Path) -> Any:
     try:
+        if is_safetensors(path):
+            return load_safetensors(path)
         with torch.serialization.safe_globals(_numpy_types()):
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a file of any other kind makes the unpickler stumble in any way
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ValueError(f"{path} cannot be read as PyTorch weights: {reason}") from error
+        kind = "safetensors" if is_safetensors(path) else "PyTorch"
+        raise ValueError(f"{path} cannot be read as {kind} weights: {reason}") from error
 
 
 def _numpy_types() -> list[Any]:

@@ -153,7 +153,7 @@ def convert(source: str, target: str, to_official: bool = False, half: bool = Fa
 
     Args:
         source: the official release's file, or ours.
-        target: file to write; its SHA-256 goes beside it.
+        target: file to write, also .safetensors; its SHA-256 goes beside it.
         to_official: write the official layout instead.
         half: write numbers of 16 bits, for half the size.
     """

@@ -62,9 +62,13 @@ def write_json(path: str | PathLike[str], content: Any) -> None:
 def write_csv(path: str | PathLike[str], rows: Sequence[Mapping[str, Any]]) -> None:
     """Writes rows of one kind as a table with their keys on top, floats to four digits; whole or not at all.
 
-    A text that a spreadsheet would compute, such as the name ``=1+1``, gets an apostrophe in front.
+    A text that a spreadsheet would compute, such as the name ``=1+1``, gets an apostrophe in front. Bytes of a file's
+    name that are no text are written as ``\\udcfc`` and the like.
     """
-    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    with (
+        atomic_path(path) as temporary,
+        temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows({key: _cell(value) for key, value in row.items()} for row in rows)

@@ -148,7 +148,7 @@ def _metadata(source: Path, plan: Mapping[str, Any], version: str, terms: str | 
         "changelog": {version: f"packed on {date.today().isoformat()} by uniseg-nets {uniseg_nets.__version__}"},
         "name": entry["name"],
         "task": f"Segmentation of {', '.join(entry['classes'])}",
-        "description": f"UniSeg's U-Net, fine-tuned to segment {', '.join(entry['classes'])}.",
+        "description": f"UniSeg's U-Net, trained to segment {', '.join(entry['classes'])}.",
         "authors": "unnamed",
         "copyright": "unnamed",
         "data_source": "unnamed",
@@ -175,7 +175,7 @@ def _readme(name: str, plan: Mapping[str, Any], terms: str | None) -> str:
     labels = "\n".join(f"- {value}: {label}" for value, label in zip(entry["values"], entry["classes"]))
     return f"""# {entry["name"]}
 
-UniSeg's U-Net, fine-tuned. Channels in order: {", ".join(entry["channels"])}. Labels:
+UniSeg's U-Net, trained for these labels. Channels in order: {", ".join(entry["channels"])}. Labels:
 
 {labels}
 

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 
 from uniseg_nets.bundle import merged_config
+from uniseg_nets.checkpoints import read_state, save_weights
 from uniseg_nets.data.datalist import read_json
 from uniseg_nets.errors import root_cause, root_error
 from uniseg_nets.files import write_json
@@ -38,15 +39,16 @@ _IN_BATCH = ("_id", "_image_id")
 # "global": the values that the server shows and clients submit; val_interval 1: clients train for few epochs. Every
 # training starts from the weights of the one before and takes its place: nothing to resume, no folder to be refused.
 _SERVED = {"label_values": "global", "val_interval": 1, "checkpoint_interval": 0, "resume": True}
-_MAIN = '''"""The app that the server starts; its parts are MONAI Label's (bundle_app.py) and uniseg_nets.serve's."""
+_MAIN = '''"""The app that the server starts; its parts are MONAI Label's (bundle_app.py) and uniseg_nets'."""
 
 import bundle_app
 from monailabel.interfaces.app import MONAILabelApp
 
 from uniseg_nets.serve import RequestGuard
+from uniseg_nets.serve_scoring import ActiveLearning
 
 
-class GuardedApp(RequestGuard, bundle_app.MyApp, MONAILabelApp):
+class GuardedApp(RequestGuard, ActiveLearning, bundle_app.MyApp, MONAILabelApp):
     pass
 '''
 
@@ -153,7 +155,7 @@ def make_label_app(
         app: folder to make.
         bundle: the bundle to serve.
         overlays: config files of the bundle to merge, such as ``demo.json``; the server reads no overlays.
-        weights: becomes ``models/model.pt``; the bundle's own by default.
+        weights: become ``models/model.pt``, whatever their layout; the bundle's own by default.
         sample_app: MONAI Label's sample app for bundles.
 
     Returns:
@@ -161,6 +163,7 @@ def make_label_app(
 
     Raises:
         FileNotFoundError: no MONAI Label in this environment, no bundle or no weights.
+        ValueError: weights that cannot be read.
         FileExistsError: the app is there already.
     """
     app, bundle = Path(app), Path(bundle)
@@ -173,12 +176,14 @@ def make_label_app(
         )
     if app.exists():
         raise FileExistsError(f"{app} exists already: choose another folder, or delete it")
+    # The server reads flat PyTorch files alone, and of any other would load nothing, without a word.
+    state = read_state(weights)[0]
     shutil.copytree(sample_app, app, ignore=shutil.ignore_patterns("__pycache__"))
     (app / "main.py").rename(app / "bundle_app.py")
     (app / "main.py").write_text(_MAIN, encoding="utf-8")
     copy = app / "model" / bundle.name
     shutil.copytree(bundle, copy, ignore=shutil.ignore_patterns("runs", "eval", "*.pt", "*.sha256", "*.license"))
-    shutil.copy(weights, copy / "models" / "model.pt")
+    save_weights(state, copy / "models" / "model.pt")
     laid = [read_json(bundle / "configs" / overlay) for overlay in overlays]
     for overlay in laid:
         overlay.pop("weights", None)  # the copy's are models/model.pt

@@ -85,14 +85,26 @@ def _single_file(file: Path) -> dict[str, Any]:
     if not _is_scan(file):
         raise ValueError(f"{file} is of an unknown kind: scans are {', '.join(SCAN_ENDINGS)} or a DICOM folder")
     name, channel = scan_name(file)
-    siblings = [file]
+    channels: dict[int | None, str] = {channel: str(file)}
     if channel is not None:  # one channel of several: the others lie beside it
-        siblings = [other for other in file.parent.iterdir() if _is_scan(other) and scan_name(other)[0] == name]
-    return {"name": name, "image": [str(path) for path in sorted(siblings)]}
+        channels = {}
+        for other in sorted(filter(_is_scan, file.parent.iterdir())):
+            if scan_name(other)[0] == name and scan_name(other)[1] is not None:
+                _add(channels, scan_name(other)[1], other)
+    return {"name": name, "image": list(channels.values())}
+
+
+def _add(channels: dict[int | None, str], channel: int | None, file: Path) -> None:
+    """Adds a file to those of its case: one without a number is all of it, a number stands once."""
+    if channels and (channel is None or None in channels or channel in channels):
+        other = channels.get(channel, next(iter(channels.values())))
+        name = scan_name(file)[0] if file.is_file() else file.name
+        raise ValueError(f"case name {name!r} stands for several scans ({other}, {file}): rename one")
+    channels[channel] = str(file)
 
 
 def _from_folder(folder: Path, results: Path | None) -> list[dict[str, Any]]:
-    files: dict[tuple[Path, str], list[str]] = {}  # of each case, by folder and name
+    files: dict[tuple[Path, str], dict[int | None, str]] = {}  # of each case, by folder and name
     unknown: list[str] = []
     earlier: list[Path] = []
     for path in _walk(folder, results):
@@ -100,10 +112,7 @@ def _from_folder(folder: Path, results: Path | None) -> list[dict[str, Any]]:
             earlier.append(path)
         elif path.is_dir() or _is_scan(path):
             name, channel = scan_name(path) if path.is_file() else (path.name, None)
-            same = files.setdefault((path.parent, name), [])
-            if same and channel is None:
-                raise ValueError(f"case name {name!r} stands for several scans ({same[0]}, {path}): rename one")
-            same.append(str(path))
+            _add(files.setdefault((path.parent, name), {}), channel, path)
         else:
             unknown.append(path.name)
     if earlier:
@@ -115,7 +124,7 @@ def _from_folder(folder: Path, results: Path | None) -> list[dict[str, Any]]:
     for (parent, name), images in files.items():
         # The same name in several sub-folders: these tell the cases apart.
         parts = parent.relative_to(folder).parts if count[name] > 1 else ()
-        cases.append({"name": "_".join([*parts, name]), "image": images})
+        cases.append({"name": "_".join([*parts, name]), "image": list(images.values())})
     return unique(cases)
 
 

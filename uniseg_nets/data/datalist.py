@@ -42,8 +42,8 @@ def load_datalist(
 
     Raises:
         FileNotFoundError: no such datalist.
-        ValueError: no JSON, no such section (unless ``optional``), a case without an image, or, with a menu of tasks,
-            one without a task; names the file.
+        ValueError: no JSON, no such section (unless ``optional``), an entry that is no case or whose name is a path,
+            or, with a menu of tasks, a case without a task; names the file.
     """
     path = Path(path)
     base = Path(base_dir or path.parent).absolute()
@@ -54,14 +54,10 @@ def load_datalist(
         raise ValueError(f"datalist {path} has no list {section!r}; it has {', '.join(content)}")
     cases = []
     for number, entry in enumerate(content[section]):
-        case = {"image": entry} if isinstance(entry, str) else dict(entry)
-        if not case.get("image"):
-            raise ValueError(f"datalist {path}: entry {number} of {section!r} has no image: {entry!r}")
-        for key in _PATHS:
-            if key in case:
-                files = case[key]
-                case[key] = [str(base / f) for f in files] if isinstance(files, list) else str(base / files)
-        cases.append({"name": scan_name(image_files(case)[0])[0], **case})
+        try:
+            cases.append(_case(entry, base))
+        except ValueError as error:
+            raise ValueError(f"datalist {path}: entry {number} of {section!r} {error}") from error
     if task is not None:
         cases = with_task(cases, task)
         nameless = [str(case["name"]) for case in cases if "task" not in case]
@@ -70,6 +66,29 @@ def load_datalist(
                 f'datalist {path}: no task for {listing(nameless)}: add "task" to each case, or give --task'
             )
     return cases
+
+
+def _case(entry: Any, base: Path) -> dict[str, Any]:
+    """A datalist's entry as a case.
+
+    Raises:
+        ValueError: it has no image, something else than files, or a name that is none of a file.
+    """
+    case = dict(entry) if isinstance(entry, Mapping) else {"image": entry}
+    if not case.get("image"):
+        raise ValueError(f"has no image: {entry!r}")
+    for key in _PATHS:
+        if key in case:
+            files = case[key] if isinstance(case[key], list) else [case[key]]
+            if not all(isinstance(file, str) and file for file in files):
+                raise ValueError(f"has {key} {case[key]!r}, expected a file, or a list of files, one per channel")
+            absolute = [str(base / file) for file in files]
+            case[key] = absolute if isinstance(case[key], list) else absolute[0]
+    case = {"name": scan_name(image_files(case)[0])[0], **case}
+    name = str(case["name"])
+    if not name or Path(name).name != name:  # results would lie elsewhere than in their folder
+        raise ValueError(f"has the name {name!r}, expected a name without folders: results are called after it")
+    return case
 
 
 def with_task(cases: Sequence[Mapping[str, Any]], task: str | int | Sequence[str] | None) -> list[dict[str, Any]]:

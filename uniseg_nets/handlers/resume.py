@@ -23,16 +23,22 @@ __all__ = ["ResumableCheckpoint", "claim_folder"]
 logger = logging.getLogger(__name__)
 
 
-def claim_folder(folder: str | PathLike[str], resume: bool = False, final: str | PathLike[str] | None = None) -> Path:
+def claim_folder(
+    folder: str | PathLike[str],
+    resume: bool = False,
+    final: str | PathLike[str] | None = None,
+    best: str | PathLike[str] | None = None,
+) -> Path:
     """The folder for a training's checkpoints, unless another training's lie there.
 
     Args:
         folder: of the checkpoints.
         resume: the training there is the one to go on with.
         final: file of the last weights; an older training's would be taken for this one's.
+        best: file of the best weights, where other weights may lie, such as those that were fetched.
 
     Raises:
-        ValueError: not resumed, and there are checkpoints or last weights; says what to do.
+        ValueError: not resumed, and there are checkpoints or weights; says what to do.
     """
     folder = Path(folder)
     found = [*_checkpoints(folder), *([Path(final)] if final and Path(final).is_file() else [])]
@@ -40,6 +46,11 @@ def claim_folder(folder: str | PathLike[str], resume: bool = False, final: str |
         raise ValueError(
             f"{found[0]} is of an earlier training: go on with it by --resume True, choose another folder with "
             "--ckpt_dir, or move the files of that training away"
+        )
+    if best and Path(best).is_file() and not resume:
+        raise ValueError(
+            f"{best} holds weights that this training would overwrite, fetched ones or another training's: choose "
+            "another folder with --ckpt_dir, or move that file away"
         )
     return folder
 

@@ -95,7 +95,8 @@ def write_page(cases: Sequence[Mapping[str, Any]], path: str | PathLike[str]) ->
     articles = "\n".join(_article(case, path.parent / "report" / f"{case['name']}.png") for case in cases)
     summary = f"{len(cases)} case{'s' if len(cases) > 1 else ''}."
     with atomic_path(path) as temporary:
-        temporary.write_text(_PAGE.format(summary=summary, heads=heads, rows=rows, articles=articles), encoding="utf-8")
+        page = _PAGE.format(summary=summary, heads=heads, rows=rows, articles=articles)
+        temporary.write_text(page, encoding="utf-8", errors="backslashreplace")
 
 
 def _row(case: Mapping[str, Any], row: Mapping[str, Any]) -> str:

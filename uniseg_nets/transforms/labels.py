@@ -45,6 +45,8 @@ def as_label_map(label: Tensor) -> Tensor:
         raise ValueError(f"has {label.shape[0]} channels, expected one that holds the value of each voxel's class")
     if label.dtype == torch.uint8:
         return label
+    if not label.is_floating_point():
+        label = label.float()  # which PyTorch rounds and compares for every type
     whole = label.round()
     fine = ((label - whole).abs() <= _ROUNDING) & (whole >= 0) & (whole <= 255)
     if not fine.all():

@@ -49,11 +49,15 @@ class ForegroundVoxelsd(MapTransform):
         for value in label.unique().tolist():
             if value:
                 voxels = torch.nonzero(torch.as_tensor(label == value))
-                count = min(len(voxels), self.samples)
-                picked = voxels[torch.linspace(0, len(voxels) - 1, count, dtype=torch.float64).long()]
+                picked = voxels[evenly_spread(len(voxels), min(len(voxels), self.samples))]
                 found.append(torch.cat((torch.full((len(picked), 1), int(value)), picked), dim=1).int())
         d["foreground"] = torch.cat(found)
         return d
+
+
+def evenly_spread(total: int, count: int) -> Tensor:
+    """``count`` indices from the first to the last of ``total``; float32 would miss the last beyond 2^24."""
+    return torch.linspace(0, total - 1, count, dtype=torch.float64).long()
 
 
 class RandPatchd(Randomizable, MapTransform):
