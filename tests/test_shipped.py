@@ -46,6 +46,15 @@ def test_numbers_of_16_bits_are_read_as_32(weights, tmp_path):
     assert all(torch.equal(again[name], tensor) for name, tensor in stored.items())
 
 
+def test_numbers_too_large_for_16_bits_are_refused(weights, tmp_path):
+    state = dict(read_weights(weights).state)
+    state["decoder.heads.4.weight"] = state["decoder.heads.4.weight"] + 1e5
+    torch.save(state, tmp_path / "large.pt")
+    with pytest.raises(ValueError, match=r"decoder\.heads\.4\.weight has numbers that 16 bits cannot hold"):
+        convert(tmp_path / "large.pt", tmp_path / "half.pt", half=True)
+    assert not (tmp_path / "half.pt").exists()
+
+
 def test_a_task_s_name_finds_the_open_weights_in_command_and_python(uniseg, scan, weights, tmp_path):
     assert uniseg("segment", scan, tmp_path / "out.nii.gz", "--task", "hippocampus", "--overlap", "0.25") == 0
     about = json.loads((tmp_path / "out.json").read_text())

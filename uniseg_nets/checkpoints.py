@@ -21,7 +21,7 @@ from torch import Tensor
 
 from uniseg_nets.files import atomic_path, sha256_of
 from uniseg_nets.licence import mark_terms, terms_of
-from uniseg_nets.messages import no_weights
+from uniseg_nets.messages import listing, no_weights
 from uniseg_nets.nets import UniSeg
 from uniseg_nets.nets.unet import TOTAL_STRIDE
 from uniseg_nets.safetensors_weights import is_safetensors, load_safetensors, safetensors_library, save_safetensors
@@ -178,20 +178,29 @@ def convert(
         half: write numbers of 16 bits, for half the size; they are read as 32 bits.
 
     Raises:
-        FileNotFoundError, ValueError: see :func:`read_weights`; or the official layout as ``.safetensors``.
+        FileNotFoundError, ValueError: see :func:`read_weights`; or the official layout as ``.safetensors``; or, with
+            ``half``, numbers above 65,504.
     """
     if is_safetensors(Path(target)):
         safetensors_library()
         if to_official:
             raise ValueError(f"{target}: the official layout is a PyTorch file; name one that ends in .pt")
     found = read_weights(source)
-    state = {name: tensor.half() for name, tensor in found.state.items()} if half else found.state
+    state = _halved(found.state, source) if half else found.state
     if to_official:
         _save_official(state, target)
     else:
         save_weights(state, target, {"sizes": json.dumps(found.sizes)})
     mark_terms(target, terms_of(source, found.official))
     return found
+
+
+def _halved(state: Mapping[str, Tensor], source: str | PathLike[str]) -> dict[str, Tensor]:
+    halved = {name: tensor.half() for name, tensor in state.items()}
+    large = [name for name, tensor in halved.items() if not tensor.isfinite().all()]
+    if large:
+        raise ValueError(f"{source}: {listing(large)} has numbers that 16 bits cannot hold: convert without half")
+    return halved
 
 
 def _save_official(ours: Mapping[str, Tensor], target: str | PathLike[str]) -> None:
