@@ -50,16 +50,14 @@ def main() -> None:
     for outcome in sorted(outcomes, key=lambda outcome: outcome["place"]):
         if outcome["result"] in ("survived", "unreached"):
             _, where, before, after = outcome["key"]
-            print(
-                f"\n{outcome['result']}, {outcome['tests']} tests: {outcome['place']} {where}\n  - {before}\n  + {after}"
-            )
+            print(f"\n{outcome['result']}, {outcome['tests']} tests: {outcome['place']} {where}")
+            print(f"  - {before}\n  + {after}")
     counts = Counter(outcome["result"] for outcome in outcomes)
     noticed = counts["killed"] + counts["timeout"]
-    print(
-        f"\n{len(drawn)} mutants of seed {args.seed}, {len(drawn) - len(todo)} of them listed as equivalent. "
-        f"Of the other {len(todo)} the tests noticed {noticed}, {100 * noticed / max(1, len(todo)):.1f} %: {dict(counts)}. "
-        f"{time.monotonic() - begun:.0f} s"
-    )
+    share = 100 * noticed / max(1, len(todo))
+    print(f"\n{len(drawn)} mutants of seed {args.seed}, {len(drawn) - len(todo)} of them listed as equivalent.")
+    print(f"Of the other {len(todo)} the tests noticed {noticed}, {share:.1f} %: {dict(counts)}.")
+    print(f"{time.monotonic() - begun:.0f} s")
 
 
 def _read(file: Path) -> list[dict[str, Any]]:

@@ -86,7 +86,7 @@ class Fork:
     def noticed(self) -> str:
         """What noticed the mutant: the first line of pytest's summary."""
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
-        return next((line for line in lines if line.startswith(("FAILED", "ERROR"))), "")
+        return next((line for line in lines if line.startswith(("FAILED tests/", "ERROR tests/"))), "")
 
     def ended(self) -> str | None:
         """None as long as the child runs; then ``survived``, ``killed`` or ``timeout``, the copy being whole again."""

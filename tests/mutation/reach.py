@@ -64,7 +64,11 @@ class Reach:
             # A line in the middle of a statement is not traced always: the nearest one above it is.
             found = next((names for line in range(last, first - 1, -1) if (names := _tests(contexts, line))), set())
         else:
-            found = set().union(*(_tests(contexts, line) for line in range(first, last + 1)))
+            # A table of constants, or of fields, has no lines that run later: whatever reaches the file may read it.
+            around = (line for line in contexts if first <= line <= last)
+            found = set().union(*(_tests(contexts, line) for line in around)) or set().union(
+                *(_tests(contexts, line) for line in contexts)
+            )
         chosen, spent = [], 0.0
         for name in sorted(found & set(self.seconds), key=lambda name: (self.seconds[name], name)):
             spent += self.seconds[name]
