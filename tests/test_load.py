@@ -118,6 +118,10 @@ def test_a_gap_in_the_channel_files_is_named(write_scan):
         LoadCase()(files)
 
 
+def test_one_file_alone_may_have_any_number(write_scan):
+    assert LoadCase()(write_scan("a_0001.nii.gz", volume(4, 5, 6))).shape == (1, 4, 5, 6)
+
+
 def test_header_noise_is_no_other_grid(write_scan, caplog):
     noisy = AFFINE.copy()
     noisy[0, 3] += 1e-5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -13,17 +14,7 @@ from coverage import CoverageData
 from tests.mutation.mutants import PACKAGE, Mutant
 
 # They run the package in other processes, where coverage has no contexts, or look at the distribution's files.
-_LEFT_OUT = (
-    "bundle_*",
-    "zoo",
-    "packaging",
-    "readme",
-    "folder_run",
-    "label_server",
-    "parity",
-    "federation",
-    "benchmarks",
-)
+_LEFT_OUT = ("bundle_finetune", "bundle_training", "bundle_upstream", "zoo", "packaging", "readme", "folder_run")
 
 
 def measure_reach(root: Path, folder: Path, processes: int) -> None:
@@ -64,11 +55,11 @@ class Reach:
             # A line in the middle of a statement is not traced always: the nearest one above it is.
             found = next((names for line in range(last, first - 1, -1) if (names := _tests(contexts, line))), set())
         else:
-            # A table of constants, or of fields, has no lines that run later: whatever reaches the file may read it.
-            around = (line for line in contexts if first <= line <= last)
-            found = set().union(*(_tests(contexts, line) for line in around)) or set().union(
-                *(_tests(contexts, line) for line in contexts)
-            )
+            # A table of constants, or of fields, has no lines that run later: who imports it reads it.
+            found = set().union(*(_tests(contexts, line) for line in contexts if first <= line <= last))
+            for importer in self._importers(mutant.file):
+                contexts = self._data.contexts_by_lineno(str(importer))
+                found |= set().union(*(_tests(contexts, line) for line in contexts))
         chosen, spent = [], 0.0
         for name in sorted(found & set(self.seconds), key=lambda name: (self.seconds[name], name)):
             spent += self.seconds[name]
@@ -76,6 +67,11 @@ class Reach:
                 break
             chosen.append(name)
         return chosen
+
+    def _importers(self, file: str) -> list[Path]:
+        module = ".".join(Path(file).with_suffix("").parts)
+        imported = re.compile(rf"(from|import) {re.escape(module)}\b")
+        return [path for path in (self.root / PACKAGE).rglob("*.py") if imported.search(path.read_text("utf-8"))]
 
 
 def _tests(contexts: dict[int, list[str]], line: int) -> set[str]:
