@@ -9,7 +9,7 @@ READY  := $(VENV)/.ready
 LABEL  := $(VENV)-label
 LABELS := $(LABEL)/.ready
 
-.PHONY: help demo demo-2d test slow label-demo test-label bundles lint bench clean
+.PHONY: help demo demo-2d test slow label-demo test-label bundles lint bench mutants clean
 
 help:  ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
@@ -66,6 +66,10 @@ bench: $(READY)  ## what takes minutes: a window, resampling, 2D; agreement and 
 	$(BIN)/python -m benchmarks.bench_2d
 	$(BIN)/python -m benchmarks.parity
 	$(BIN)/python -m benchmarks.training --patch 32 96 96 --features 8 96
+
+mutants: $(READY)  ## 200 small mistakes drawn by seed, one at a time: how many the tests notice; an hour and more
+	$(BIN)/python -m pip install --quiet --editable ".[dev,mutants]"
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.mutation
 
 clean:  ## remove what the targets made
 	rm -rf $(VENV) $(LABEL) demo demo-2d label-demo build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .coverage

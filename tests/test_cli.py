@@ -248,6 +248,18 @@ def test_phantom_writes_patients_and_a_datalist(uniseg, tmp_path):
     assert uniseg("phantom", tmp_path / "p", "--task", "prostate", "--count", 2, "--validation", 1) == 0
     content = json.loads((tmp_path / "p" / "datalist.json").read_text())
     assert len(content["training"]) == 2 and len(content["validation"]) == 1
+    assert uniseg("phantom", tmp_path / "one", "--task", "prostate") == 0
+    content = json.loads((tmp_path / "one" / "datalist.json").read_text())
+    assert len(content["training"]) == 1 and not content.get("validation")
+
+
+def test_a_command_that_is_stopped_says_that_it_goes_on_later(uniseg, monkeypatch, caplog):
+    def stopped():
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(cli._VERBS, "tasks", stopped)
+    assert uniseg("tasks") == 130
+    assert "the same command goes on with the cases that are left" in caplog.text
 
 
 @pytest.mark.parametrize("pattern", [r"(p\d)_", r"^p\d", "p[0-9]+"])

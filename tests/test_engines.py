@@ -108,6 +108,16 @@ def test_a_run_without_faults_ends_quietly(caplog):
     assert "left" in first and "left" not in last
 
 
+def test_a_case_s_seconds_are_those_of_its_prediction_and_export():
+    def export(case):
+        time.sleep(0.3 if case["name"] == "slow" else 0)
+        return case
+
+    run, begun = evaluator(["slow", "quick"], read, export), time.perf_counter()
+    run.run()
+    assert 0.3 <= run.seconds["slow"] <= time.perf_counter() - begun + 0.1 and run.seconds["quick"] >= 0
+
+
 def test_nothing_left_to_do_is_no_error(caplog):
     caplog.set_level("INFO")
     evaluator([], read).run()

@@ -108,9 +108,19 @@ def test_a_file_that_is_not_of_the_layout_is_refused_by_the_tensor_s_name(networ
     state.pop(name, None)
     torch.save(state if change is None else state | {name: change}, paths["fundus"])
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    with pytest.raises(ValueError, match=rf"fundus\.pth does not hold .*controller of fundus.*{message}"):
+    with pytest.raises(ValueError, match=rf"fundus\.pth does not hold .*controller of fundus.*{message}") as refused:
         load_release(network, paths)
+    assert " more" not in str(refused.value)
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+
+
+def test_of_many_faults_five_are_named_and_the_others_counted(network, tmp_path):
+    paths = files(tmp_path)
+    state = torch.load(paths["fundus"], weights_only=True)
+    torch.save(dict(list(state.items())[7:]), paths["fundus"])
+    with pytest.raises(ValueError, match=r"and 2 more$") as refused:
+        load_release(network, paths)
+    assert str(refused.value).count("missing ") == 5
 
 
 def test_files_of_two_trainings_are_not_mixed(network, tmp_path):

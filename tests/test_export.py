@@ -6,6 +6,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from monai.data import MetaTensor
 from nibabel.orientations import apply_orientation, axcodes2ornt, inv_ornt_aff, ornt_transform
 from scipy.spatial.transform import Rotation
 
@@ -71,6 +72,19 @@ def test_sform_and_qform_and_their_codes_are_the_scan_s(table, prostate, tmp_pat
     np.testing.assert_allclose(saved.get_sform(), scan.get_sform())
     np.testing.assert_allclose(saved.get_qform(), scan.get_qform())
     assert saved.header.get_xyzt_units() == scan.header.get_xyzt_units()
+
+
+def test_values_are_written_as_they_are_whatever_the_scan_s_slope(table, write_scan, tmp_path):
+    volume = np.linspace(-500, 500, 512).reshape(8, 8, 8)
+    path = write_scan("a.nii.gz", volume)
+    image = nib.Nifti1Image(volume, np.eye(4))
+    image.header.set_data_dtype(np.int16)
+    image.header.set_slope_inter(0.5, -1024)
+    nib.save(image, path)
+    label = MetaTensor(torch.full((1, 8, 8, 8), 11, dtype=torch.uint8), meta={"filename_or_obj": str(path)})
+    SaveLabelMapd("pred", tmp_path / "out", table, "spleen")({"name": "a", "image": [str(path)], "pred": label})
+    saved = nib.load(tmp_path / "out" / "a.nii.gz")
+    assert (np.asarray(saved.dataobj) == 11).all() and (saved.dataobj.slope, saved.dataobj.inter) == (1, 0)
 
 
 def test_what_an_anisotropic_scan_s_thin_slices_hold_comes_back(table, write_scan):

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from tests.dicom_files import write_slice
 from tests.test_results import case_of, save
+from uniseg_nets.data import GuardedDataset
 from uniseg_nets.engines import CaseEvaluator, CasesFailedError
 from uniseg_nets.handlers import RunRecord
 from uniseg_nets.provenance import dicom_mark
@@ -119,6 +120,26 @@ def test_a_run_s_files_overwrite_none_of_a_user(saver, tmp_path, name):
     with pytest.raises(ValueError, match=f"out/{name} would be overwritten"):
         RunRecord(saver, 1), RunReport(saver)
     assert (tmp_path / "out" / name).read_text() == '{"theirs": 1}'
+
+
+def test_a_run_s_record_counts_what_was_finished_before_it_and_names_what_failed(saver, tmp_path):
+    def read(case):
+        if case["name"] == "bad":
+            raise ValueError("broken file")
+        return case | {"image": torch.zeros(1, 2, 2, 2)}
+
+    evaluator = CaseEvaluator(
+        device=torch.device("cpu"),
+        val_data_loader=DataLoader(GuardedDataset([{"name": "good"}, {"name": "bad"}], read), batch_size=1),
+        network=nn.Identity(),
+        val_handlers=[RunRecord(saver, 5)],
+    )
+    with pytest.raises(CasesFailedError):
+        evaluator.run()
+    record = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert (record["cases"], record["finished_before"], record["failed"]) == (5, 3, {"bad": "broken file"})
+    assert set(record["seconds_a_case"]) == {"good"} and record["started"] <= record["written"]
+    assert json.loads((tmp_path / "out" / "failures.json").read_text()) == {"bad": "broken file"}
 
 
 @pytest.fixture

@@ -91,6 +91,12 @@ def test_a_4d_file_has_its_channels_first(write_scan):
     np.testing.assert_array_equal(image, np.moveaxis(volume(4, 5, 6, 2), -1, 0))
 
 
+@pytest.mark.parametrize("shape", [(4, 5, 6, 1, 2), (4, 5, 6, 2, 1), (4, 5, 6, 1, 2, 1)])
+def test_axes_of_one_voxel_beside_the_channels_are_dropped(write_scan, shape):
+    image = LoadCase()(write_scan("a.nii.gz", volume(*shape), AFFINE))
+    np.testing.assert_array_equal(image, np.moveaxis(volume(4, 5, 6, 2), -1, 0))
+
+
 def test_channel_files_are_stacked_in_order(write_scan):
     files = [write_scan(f"a_{i:04d}.nii.gz", volume(4, 5, 6) + 1000 * i, AFFINE) for i in range(4)]
     assert [float(c.min()) for c in LoadCase()(files)] == [0, 1000, 2000, 3000]
@@ -110,6 +116,10 @@ def test_a_gap_in_the_channel_files_is_named(write_scan):
     files = [write_scan(f"a_{i:04d}.nii.gz", volume(4, 5, 6)) for i in (0, 1, 3)]
     with pytest.raises(ValueError, match="missing _0002"):
         LoadCase()(files)
+
+
+def test_one_file_alone_may_have_any_number(write_scan):
+    assert LoadCase()(write_scan("a_0001.nii.gz", volume(4, 5, 6))).shape == (1, 4, 5, 6)
 
 
 def test_header_noise_is_no_other_grid(write_scan, caplog):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from uniseg_nets import UniSeg
-from uniseg_nets.nets.unet import TOTAL_STRIDE
+from uniseg_nets.nets.unet import TOTAL_STRIDE, ConvBlock
 
 SMALL = {"base_features": 4, "max_features": 8, "patch_size": [32, 64, 64]}
 
@@ -29,6 +29,15 @@ def test_default_network_has_the_paper_s_size():
 def test_logits_have_the_input_s_size(network, channels, size):
     with torch.no_grad():
         assert network(torch.randn(1, channels, *size)).shape == (1, 4, *size)
+
+
+def test_a_block_standardises_each_channel_and_damps_what_is_negative_to_a_hundredth():
+    block = ConvBlock(2, 3)
+    with torch.no_grad():
+        found = block(torch.randn(1, 2, 8, 8, 8)).flatten(2)
+        standard = torch.where(found < 0, found * 100, found)
+    torch.testing.assert_close(standard.mean(2), torch.zeros(1, 3), atol=1e-4, rtol=0)
+    torch.testing.assert_close(standard.std(2, correction=0), torch.ones(1, 3), atol=1e-3, rtol=0)
 
 
 def test_training_gives_five_levels_finest_first():

@@ -66,6 +66,15 @@ def test_a_unit_that_makes_voxels_larger_than_a_hand_is_refused(tmp_path):
         LoadCase()(in_unit(tmp_path, "meter", [0.7, 0.7, 3]))
 
 
+def test_the_edges_of_turned_voxels_are_told_in_the_file_s_order(tmp_path):
+    affine = np.array([[0, 0, 3, 0], [0.7, 0, 0, 0], [0, 0.6, 0, 0], [0, 0, 0, 1.0]])
+    image = nib.Nifti1Image(volume(), affine)
+    image.header.set_xyzt_units("meter")
+    nib.save(image, tmp_path / "a.nii.gz")
+    with pytest.raises(ValueError, match="edges of 700, 600, 3000 mm"):
+        LoadCase()(tmp_path / "a.nii.gz")
+
+
 def test_the_label_map_of_a_scan_in_metres_lies_on_the_scan(tmp_path, table):
     path = in_unit(tmp_path, "meter", AFFINE.diagonal()[:3] / 1000)
     case = PreprocessCased("image", table, "spleen")(LoadCased("image")({"image": path, "name": "a"}))

@@ -129,6 +129,17 @@ def test_sibling_folders_and_hounsfield_units_are_recognised(tmp_path):
     assert [case["name"] for case in plan["data"]] == ["p0", "p1"]
 
 
+def test_cases_with_more_channels_than_most_have_no_say_in_what_the_channels_are(tmp_path, write_scan):
+    rng = np.random.default_rng(0)
+    for index, channels in enumerate((1, 1, 2, 3)):  # two CTs, and others that hold no air
+        image = rng.normal(100, 20, (40, 36, 20, channels)).astype(np.float32)
+        image[0, 0, 0] = -900 if channels == 1 else 0
+        write_scan(f"data/images/p{index}.nii.gz", image.squeeze(), AFFINE)
+        write_scan(f"data/labels/p{index}.nii.gz", (image[..., 0] > 110).astype(np.uint8), AFFINE)
+    plan = plan_dataset(tmp_path / "data", tmp_path / "plan.json", PlanOptions(leave_out_faulty=True))
+    assert plan["task_entry"]["channels"] == ["CT"] and [case["name"] for case in plan["data"]] == ["p0", "p1"]
+
+
 @pytest.mark.parametrize("how", ["folder", "dataset.json", "datalist"])
 def test_known_layouts_bring_their_own_names(tmp_path, table, how):
     task = table.one("whole_body_tumour")
@@ -343,11 +354,13 @@ def test_the_slot_is_the_task_nearest_in_channels_then_in_classes(table, channel
     assert nearest_slot(channels, classes, 7) == 0  # weights of another table, whose tasks nobody knows
 
 
-def test_weights_of_the_open_tasks_have_slots_of_their_own():
+def test_weights_of_the_open_tasks_have_slots_of_their_own(caplog):
+    caplog.set_level("INFO")
     tasks = load_task_table("open")
     assert nearest_slot(["CT"], ["mandible"], len(tasks)) == tasks.one("head_neck").id == check_slot("head_neck", 5)
     assert nearest_slot(["CT", "PET"], ["lesion"], len(tasks)) == tasks.one("sarcoma").id
     assert nearest_slot(["cine"], ["myocardium"], len(tasks)) == tasks.one("left_ventricle").id
+    assert "know 5 tasks and are taken for those of table 'open'; if they are of another" in caplog.text
 
 
 def test_a_slot_is_named_by_task_or_id_and_wrong_ones_are_refused(table, patients, tmp_path, demo_weights):

@@ -106,9 +106,10 @@ def test_the_share_of_forced_samples_is_exact_whatever_the_batch(share, batch_si
     assert sum(forced) == round(share * len(forced))
 
 
-def test_a_share_of_foreground_above_1_is_refused():
-    with pytest.raises(ValueError, match=r"foreground_share is 1\.5"):
-        samples(1, 1.5)
+@pytest.mark.parametrize("share", [1.5, -0.5])
+def test_a_share_of_foreground_outside_0_to_1_is_refused(share):
+    with pytest.raises(ValueError, match=rf"foreground_share is {share}, expected a share from 0 to 1"):
+        samples(1, share)
 
 
 def test_every_sample_has_a_seed_of_its_own_that_a_resumed_training_draws_again():

@@ -130,6 +130,31 @@ def test_localisers_among_the_slices_are_left_out(tmp_path, volume, caplog):
     assert "left out the localisers scout.dcm" in caplog.text
 
 
+def compress(file):
+    """Stores a slice's pixels as lossless JPEG, as archives do; ITK's encoder makes them."""
+    data = pydicom.dcmread(file)
+    writer = itk.GDCMImageIO.New()
+    writer.SetCompressionType(itk.GDCMImageIOEnums.Compression_JPEG)
+    place = str(file.with_suffix(".jpeg.dcm"))
+    image = itk.image_from_array(data.pixel_array)
+    itk.ImageFileWriter.New(image, FileName=place, UseCompression=True, ImageIO=writer).Update()
+    made = pydicom.dcmread(place)
+    file.with_suffix(".jpeg.dcm").unlink()
+    data.file_meta.TransferSyntaxUID = made.file_meta.TransferSyntaxUID
+    data.PixelData = made.PixelData
+    data["PixelData"].VR, data["PixelData"].is_undefined_length = "OB", True
+    data.save_as(file)
+    return str(made.file_meta.TransferSyntaxUID)
+
+
+def test_pixels_in_lossless_jpeg_are_read_as_they_were(tmp_path, volume):
+    files = write_series(tmp_path, "CT", volume, RescaleIntercept=-1024, RescaleSlope=2)
+    assert {compress(file) for file in files} == {"1.2.840.10008.1.2.4.70"}
+    values, affine = loaded(tmp_path)
+    np.testing.assert_array_equal(values, 2 * volume - 1024)
+    np.testing.assert_allclose(affine, AFFINE)
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
@@ -143,6 +168,23 @@ def test_slices_of_two_stacks_are_refused_and_named(tmp_path, volume, change, re
     files = write_series(tmp_path, "CT", volume)
     edit(files[6], **change)
     with pytest.raises(ValueError, match=rf"{reason}: .* \(9 of 10, .* \(1 of 10, such as {files[6].name}\)"):
+        loaded(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"ImageOrientationPatient": [1, 0, 0, 0.6, 0.8, 0]},
+        {"ImageOrientationPatient": [1, 0, 0, 0, 1.5, 0]},
+        {"ImageOrientationPatient": [0.5, 0, 0, 0, 1, 0]},
+        {"PixelSpacing": [1.5, 0]},
+        {"PixelSpacing": [-1.5, 1]},
+    ],
+)
+def test_directions_and_distances_that_span_no_grid_are_refused(tmp_path, volume, change):
+    for file in write_series(tmp_path, "CT", volume):
+        edit(file, **change)
+    with pytest.raises(ValueError, match="expected two unit vectors at a right angle and distances above 0"):
         loaded(tmp_path)
 
 
@@ -234,9 +276,10 @@ def test_an_enhanced_file_with_a_missing_frame_or_without_positions_is_refused(t
 def test_a_single_slice_has_its_thickness_as_depth(tmp_path, volume):
     file = write_series(tmp_path, "CT", volume[..., :1])[0]
     assert loaded(tmp_path)[1][2, 2] == 2
-    edit(file, SliceThickness=None)
-    with pytest.raises(ValueError, match="single slice without SliceThickness"):
-        loaded(tmp_path)
+    for thickness in (None, -2):
+        edit(file, SliceThickness=thickness)
+        with pytest.raises(ValueError, match="single slice without SliceThickness"):
+            loaded(tmp_path)
 
 
 def test_of_a_disc_the_largest_series_of_the_modality_is_read(tmp_path, volume, caplog):
@@ -358,6 +401,7 @@ def test_pet_is_read_as_suv_by_body_weight(tmp_path, volume, change, injection, 
         ({"RadiopharmaceuticalInformationSequence": []}, {}, "lacks .*: RadiopharmaceuticalInformationSequence"),
         ({}, {"RadionuclideTotalDose": 400.0}, "dose 400 Bq"),
         ({}, {"RadionuclideHalfLife": 280000.0}, "lacks .*: RadiopharmaceuticalStartDateTime"),
+        ({}, {"RadionuclideHalfLife": 45720.0}, "lacks .*: RadiopharmaceuticalStartDateTime"),  # copper 64
         ({}, {"RadiopharmaceuticalStartDateTime": "20200101113000"}, "begins before RadiopharmaceuticalStartDateTime"),
         ({}, {"RadiopharmaceuticalStartDateTime": "20190101093000"}, "wrong times"),
     ],

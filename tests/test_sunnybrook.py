@@ -86,6 +86,14 @@ def test_both_phases_become_stacks_of_the_slices_that_are_outlined(raw, tmp_path
         np.testing.assert_allclose(scan.header.get_zooms(), (1.25, 1.5, STEP), rtol=1e-5)
 
 
+def test_three_points_are_an_outline(raw, tmp_path, open_tasks):
+    outlines = raw / "SCD_ManualContours" / "SC-N-09" / "contours-manual" / "IRCCI-expert"
+    outline(outlines, frame(1, ES), 3).write_text("8 4\n16 4\n8 12")
+    cases = all_cases(prepare("sunnybrook", raw, tmp_path / "out", open_tasks))
+    mask = np.asarray(nib.load(cases["SC-N-09_ES"]["label"]).dataobj)[..., 0]
+    assert mask[9, 5] and not mask[15, 11] and 24 <= mask.sum() <= 40  # half of 8 by 8 pixels
+
+
 def test_both_phases_of_a_patient_stand_on_one_side(raw, tmp_path, open_tasks):
     path = prepare("sunnybrook", raw, tmp_path / "out", open_tasks, validation_share=0.34)
     groups = [{case["group"] for case in load_datalist(path, section)} for section in ("training", "validation")]

@@ -132,15 +132,30 @@ def test_a_prompt_learns_for_a_new_task_while_the_shared_network_stays(pretraine
 
 
 def test_a_prompt_of_another_patch_is_interpolated(pretrained, caplog):
-    load_pretrained(UniSeg(**SIZES, patch_size=[32, 96, 96]), pretrained)
+    known, larger = UniSeg(**SIZES, **PATCH), UniSeg(**SIZES, patch_size=[32, 96, 96])
+    known.load_state_dict(torch.load(pretrained, weights_only=True))
+    load_pretrained(larger, pretrained)
     assert report(caplog).adapted == {"task_prompts.universal": "interpolated to (2, 3, 3)"}
+    x = torch.randn(1, 1, 32, 96, 96)
+    with torch.no_grad():  # the network interpolates its prompt for larger patches likewise
+        known, larger = (network.eval().prompts(network.encode(x)) for network in (known, larger))
+    torch.testing.assert_close(larger, known)
 
 
 def test_weights_of_other_features_are_refused_by_name(pretrained):
+    network = UniSegBackbone([1], 2, base_features=8, max_features=8)
     with pytest.raises(
         ValueError, match=r"encoder.stem.convs.1.weight is of shape .* expected .*uniseg plan --weights"
-    ):
-        load_pretrained(UniSegBackbone([1], 2, base_features=8, max_features=8), pretrained)
+    ) as refused:
+        load_pretrained(network, pretrained)
+    known = torch.load(pretrained, weights_only=True)
+    wrong = [
+        name
+        for name, tensor in network.state_dict().items()
+        if not name.startswith(("decoder.heads", "decoder.upsamples.0")) and known[name].shape != tensor.shape
+    ]
+    assert all(name in str(refused.value) for name in wrong[:5])
+    assert str(refused.value).count("is of shape") == 5 and f" and {len(wrong) - 5} more; set" in str(refused.value)
 
 
 def test_a_file_of_something_else_is_refused(tmp_path):

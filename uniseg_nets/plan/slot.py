@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 from uniseg_nets.tasks import Task, TaskTable, load_task_table
 
 __all__ = ["NEAREST", "NO_SLOT", "check_slot", "nearest_slot"]
+
+logger = logging.getLogger(__name__)
 
 NEAREST, NO_SLOT = "nearest", "none"
 # The tables whose tasks have names that we know.
@@ -62,5 +65,15 @@ def nearest_slot(channels: Sequence[str], classes: Sequence[str], num_tasks: int
 
 
 def _table(num_tasks: int) -> TaskTable | None:
-    """The table of weights, by how many tasks they know."""
-    return next((table for table in map(load_task_table, _TABLES) if len(table) == num_tasks), None)
+    """The table of weights. A checkpoint holds no names of tasks: their number alone decides, and that is logged."""
+    for name in _TABLES:
+        table = load_task_table(name)
+        if len(table) == num_tasks:
+            logger.info(
+                "the weights know %d tasks and are taken for those of table %r; if they are of another table, give the "
+                "slot's id (--slot)",
+                num_tasks,
+                name,
+            )
+            return table
+    return None
