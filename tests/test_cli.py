@@ -11,7 +11,7 @@ from nibabel.orientations import apply_orientation, axcodes2ornt, inv_ornt_aff, 
 
 from tests.test_plan import frames
 from tests.test_prepare import FRAMES, nnunet
-from uniseg_nets import fetch
+from uniseg_nets import cli, fetch
 from uniseg_nets.checkpoints import read_weights
 from uniseg_nets.phantom import write_phantoms
 
