@@ -50,8 +50,8 @@ def save_preview(rows: Sequence[PreviewRow], path: str | PathLike[str]) -> None:
         axis = int(np.argmax(spacing)) if max(spacing) > STACK * min(spacing) else 2
         others = tuple(other for other in range(3) if other != axis)
         index = int(((found if reference is None else reference) > 0).sum(axis=others).argmax())
-        values = sorted({*np.unique(found).tolist(), *np.unique(reference).tolist()} - {0, None})
-        names = {int(value): "" for value in values}
+        shown = [found] if reference is None else [reference, found]
+        names = {int(value): "" for value in np.unique(shown) if value}
         labels = (np.zeros_like(found), reference, found)
         across, up = (image.shape[other] * spacing[other] for other in others)
         width = round(_PANEL * min(1, across / up))
