@@ -21,7 +21,7 @@ $(READY): setup.cfg pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable ".[dev]"
 	touch $@
 
-demo: $(READY)  ## segment synthetic patients of three modalities: label maps, table, picture in demo/
+demo: $(READY)  ## segment a real brain and synthetic patients: label maps, table, picture in demo/
 	$(BIN)/uniseg demo demo
 
 demo-2d: $(READY)  ## recognise and segment synthetic 2D images of six modalities: masks, overlays, table in demo-2d/

@@ -13,7 +13,7 @@ import pytest
 from monai.utils import set_determinism
 
 from tests.running import copied
-from uniseg_nets import UniSeg
+from uniseg_nets import UniSeg, cli
 from uniseg_nets.bundle import bundle_folder
 from uniseg_nets.checkpoints import save_weights
 from uniseg_nets.phantom import Phantom, make_phantom
@@ -88,3 +88,18 @@ def write_scan(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def uniseg(monkeypatch):
+    """The command, run in this process; gives back its exit status."""
+
+    def call(*arguments) -> int:
+        monkeypatch.setattr("sys.argv", ["uniseg", *map(str, arguments)])
+        try:
+            cli.main()
+        except SystemExit as stop:
+            return int(stop.code or 0)
+        return 0
+
+    return call

@@ -17,21 +17,6 @@ from uniseg_nets.phantom import write_phantoms
 
 
 @pytest.fixture
-def uniseg(monkeypatch):
-    """The command, run in this process; gives back its exit status."""
-
-    def call(*arguments) -> int:
-        monkeypatch.setattr("sys.argv", ["uniseg", *map(str, arguments)])
-        try:
-            cli.main()
-        except SystemExit as stop:
-            return int(stop.code or 0)
-        return 0
-
-    return call
-
-
-@pytest.fixture
 def scan(prostate, write_scan):
     return write_scan("scans/patient.nii.gz", prostate.image[0], prostate.affine)
 

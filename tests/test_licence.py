@@ -14,7 +14,7 @@ from uniseg_nets import PromptTunedUniSeg, UniSeg, cli, fetch
 from uniseg_nets.bundle import bundle_folder
 from uniseg_nets.checkpoints import convert, save_weights
 from uniseg_nets.handlers import WeightFiles
-from uniseg_nets.licence import TERMS, authors_terms, has_authors_terms, mark_terms
+from uniseg_nets.licence import AUTHORS_TERMS, OPEN_TERMS, mark_terms, terms_of, terms_text
 from uniseg_nets.pack import pack_bundle
 from uniseg_nets.plan import PlanOptions, plan_dataset
 from uniseg_nets.transfer import load_pretrained
@@ -57,8 +57,8 @@ def packed(tmp_path):
 
 
 def test_bundles_that_build_on_the_authors_weights_hold_one_text():
-    texts = {(bundle_folder(name) / TERMS).read_text() for name in ("uniseg_upstream", "uniseg_finetune")}
-    assert texts == {authors_terms()} and "UniSeg for non-commercial purposes" in authors_terms()
+    texts = {(bundle_folder(name) / AUTHORS_TERMS).read_text() for name in ("uniseg_upstream", "uniseg_finetune")}
+    assert texts == {terms_text(AUTHORS_TERMS)} and "UniSeg for non-commercial purposes" in terms_text(AUTHORS_TERMS)
 
 
 def test_the_terms_are_printed_before_anything_is_downloaded(monkeypatch, capsys, tmp_path, official):
@@ -70,14 +70,14 @@ def test_the_terms_are_printed_before_anything_is_downloaded(monkeypatch, capsys
 
     monkeypatch.setattr(fetch, "_download", download)
     cli.fetch_weights(output=str(tmp_path / "models" / "model.pt"))
-    assert said == [authors_terms() + "\n"]
-    assert (tmp_path / "models" / "model.pt.license").read_text() == authors_terms()
+    assert said == [terms_text(AUTHORS_TERMS) + "\n"]
+    assert (tmp_path / "models" / "model.pt.license").read_text() == terms_text(AUTHORS_TERMS)
 
 
 def test_a_file_of_the_authors_layout_is_taken_for_theirs_and_own_weights_are_not(ours, official, tmp_path):
     mark = tmp_path / "model.pt.license"
     convert(official, tmp_path / "model.pt")
-    assert mark.read_text() == authors_terms()
+    assert mark.read_text() == terms_text(AUTHORS_TERMS)
     convert(tmp_path / "model.pt", tmp_path / "again.pth", to_official=True)
     assert (tmp_path / "again.pth.license").is_file()
     convert(ours, tmp_path / "model.pt")  # in its place
@@ -86,8 +86,8 @@ def test_a_file_of_the_authors_layout_is_taken_for_theirs_and_own_weights_are_no
 
 def test_a_bundle_tuned_from_the_authors_weights_says_so(official, packed):
     plan, files = packed(official)
-    assert plan["pretrained_license"] == TERMS
-    assert files[TERMS] == files["models/model.pt.license"] == authors_terms()
+    assert plan["pretrained_license"] == AUTHORS_TERMS
+    assert files[AUTHORS_TERMS] == files["models/model.pt.license"] == terms_text(AUTHORS_TERMS)
     metadata = json.loads(files["configs/metadata.json"])
     assert "for non-commercial purposes only, see LICENSE.weights" in metadata["weights_license"]
     assert "for non-commercial purposes only: see LICENSE.weights" in files["docs/README.md"]
@@ -96,29 +96,49 @@ def test_a_bundle_tuned_from_the_authors_weights_says_so(official, packed):
 def test_a_bundle_tuned_from_own_weights_does_not(ours, packed):
     plan, files = packed(ours)
     assert plan["pretrained_license"] is None
-    assert TERMS not in files and "models/model.pt.license" not in files
+    assert AUTHORS_TERMS not in files and "models/model.pt.license" not in files
     assert "non-commercial" not in files["docs/README.md"] + files["configs/metadata.json"]
 
 
 def test_a_training_that_starts_from_the_authors_weights_marks_what_it_leaves(tmp_path):
     state = SimpleNamespace(epoch=1, best_metric_epoch=1)
-    for terms in (TERMS, None):  # the second in the first one's place
+    for terms in (AUTHORS_TERMS, OPEN_TERMS, None):  # each in the place of the one before
         files = [tmp_path / "best.pt", tmp_path / "final.pt"]
         handler = WeightFiles(torch.nn.Linear(1, 1), SimpleNamespace(state=state), *files, pretrained_license=terms)
         engine = Engine(lambda engine, batch: None)
         handler.attach(engine)
         engine.run([0], max_epochs=1)
-        assert [has_authors_terms(file) for file in files] == [terms is not None] * 2
+        assert [terms_of(file) for file in files] == [terms] * 2
 
 
 def test_marked_weights_are_packed_with_their_terms_whatever_the_plan_says(ours, packed):
-    _, files = packed(ours, tuned=lambda path: mark_terms(path, authors=True))
-    assert files[TERMS] == authors_terms()
+    _, files = packed(ours, tuned=lambda path: mark_terms(path, AUTHORS_TERMS))
+    assert files[AUTHORS_TERMS] == terms_text(AUTHORS_TERMS)
+
+
+def test_a_bundle_tuned_from_the_open_weights_is_shared_alike(ours, packed):
+    mark_terms(ours, OPEN_TERMS)
+    plan, files = packed(ours)
+    assert plan["pretrained_license"] == OPEN_TERMS
+    assert files[OPEN_TERMS] == files["models/model.pt.license"] == terms_text(OPEN_TERMS)
+    assert "CC BY-SA 4.0, see LICENSE.open_weights" in json.loads(files["configs/metadata.json"])["weights_license"]
+    assert AUTHORS_TERMS not in files
+
+
+def test_of_two_terms_the_stricter_bind(ours, packed):
+    mark_terms(ours, OPEN_TERMS)
+    _, files = packed(ours, tuned=lambda path: mark_terms(path, AUTHORS_TERMS))
+    assert files["models/model.pt.license"] == terms_text(AUTHORS_TERMS) and OPEN_TERMS not in files
+
+
+def test_terms_in_other_words_are_taken_for_the_authors(ours):
+    ours.with_name("ours.pt.license").write_text("terms of an earlier version")
+    assert terms_of(ours) == AUTHORS_TERMS
 
 
 def test_a_plan_that_says_nothing_of_the_licence_is_packed_with_the_authors_terms(ours, packed):
     _, files = packed(ours, lambda plan: plan.pop("pretrained_license"))
-    assert files[TERMS] == authors_terms()
+    assert files[AUTHORS_TERMS] == terms_text(AUTHORS_TERMS)
 
 
 def test_without_gdown_the_message_names_what_to_install(monkeypatch, tmp_path):

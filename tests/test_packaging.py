@@ -3,6 +3,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 import zipfile
 from configparser import ConfigParser
 from pathlib import Path
@@ -81,7 +82,7 @@ def test_the_wheel_carries_every_file_of_package_and_bundles(wheel):
 
 
 @pytest.mark.slow
-def test_the_wheel_alone_runs_the_demo_in_an_empty_environment(wheel, tmp_path):
+def test_the_wheel_alone_runs_the_demo_and_segments_by_the_open_weights(wheel, tmp_path):
     """With its dependencies from the index, from a folder of its own, with nothing of the checkout at hand."""
     subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "venv")], check=True)
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
@@ -89,8 +90,15 @@ def test_the_wheel_alone_runs_the_demo_in_an_empty_environment(wheel, tmp_path):
     pip = [str(tmp_path / "venv" / "bin" / "python"), "-m", "pip", "install", "-q"]
     subprocess.run([*pip, same, str(wheel)], cwd=tmp_path, env=environment, check=True)
     (tmp_path / "work").mkdir()
-    command = [str(tmp_path / "venv" / "bin" / "uniseg"), "demo", "out"]
-    found = subprocess.run(command, cwd=tmp_path / "work", env=environment, capture_output=True, text=True, check=False)
-    assert found.returncode == 0, found.stderr[-3000:]
-    assert str(ROOT) not in found.stdout + found.stderr
-    assert "liver" in found.stdout and list((tmp_path / "work" / "out").rglob("liver_*.nii.gz"))
+    scan = "out/scans/liver/imagesTr/liver_0007_0000.nii.gz"
+    for words in (["demo", "out"], ["segment", scan, "atrium.nii.gz", "--task", "left_atrium"]):
+        command = [str(tmp_path / "venv" / "bin" / "uniseg"), *words]
+        begun = time.monotonic()
+        found = subprocess.run(
+            command, cwd=tmp_path / "work", env=environment, capture_output=True, text=True, check=False
+        )
+        print(f"uniseg {' '.join(words)}: {time.monotonic() - begun:.1f} s")
+        assert found.returncode == 0, found.stderr[-3000:]
+        assert str(ROOT) not in found.stdout + found.stderr
+    assert (tmp_path / "work" / "out" / "label_maps" / "liver" / "phantom.nii.gz").is_file()
+    assert (tmp_path / "work" / "atrium.nii.gz").is_file()

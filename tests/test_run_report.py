@@ -130,7 +130,6 @@ def test_pictures_say_which_side_is_which():
 
 
 def test_the_demo_s_picture_shows_the_patient_s_right_on_the_left(write_scan, tmp_path):
-    pytest.importorskip("matplotlib")
     image = np.zeros((40, 40, 4), np.float32)
     image[30:, 10:30] = 100  # the patient's right
     label = (image > 0).astype(np.uint8)

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from uniseg_nets.tasks import TaskTable, chosen, load_task_table, shipped_table
+from uniseg_nets.tasks import TaskTable, chosen, load_task_table, shipped_table, table_of
 
 
 def test_official_table_has_eleven_tasks_with_seventeen_classes(table):
@@ -203,3 +203,22 @@ def test_a_task_is_anisotropic_above_three_to_one(spacing, anisotropic):
 def test_a_label_value_of_two_tasks_is_refused():
     with pytest.raises(ValueError, match="label value 7 stands more than once"):
         TaskTable([entry(values=[7]), entry(name="c", values=[7])])
+
+
+@pytest.mark.parametrize(
+    "task, table",
+    [
+        ("liver", "uniseg"),
+        ("all_ct", "uniseg"),
+        ("liver,spleen", "uniseg"),
+        (3, "uniseg"),
+        (None, "uniseg"),
+        ("hippocampus", "open"),
+        (["left_atrium"], "open"),
+        ("hipocampus", "open"),
+        ("livr", "uniseg"),
+        ("nothing like it", "uniseg"),
+    ],
+)
+def test_a_task_s_table_is_found_by_its_name(task, table):
+    assert table_of(task) == table

@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 
 from uniseg_nets.files import atomic_path, sha256_of
-from uniseg_nets.licence import has_authors_terms, mark_terms
-from uniseg_nets.messages import no_weights
+from uniseg_nets.licence import mark_terms, terms_of
+from uniseg_nets.messages import listing, no_weights
 from uniseg_nets.nets import UniSeg
 from uniseg_nets.nets.unet import TOTAL_STRIDE
 from uniseg_nets.safetensors_weights import is_safetensors, load_safetensors, safetensors_library, save_safetensors
@@ -92,7 +92,7 @@ def read_weights(path: str | PathLike[str]) -> Weights:
 
 
 def read_state(path: str | PathLike[str]) -> tuple[dict[str, Tensor], bool]:
-    """A checkpoint's tensors under our names, of any of the project's 3D networks; and whether it is an official file.
+    """A checkpoint's tensors under our names, in float32; and whether it is an official file.
 
     Raises:
         FileNotFoundError: no such file; says how to get the weights.
@@ -113,8 +113,8 @@ def read_state(path: str | PathLike[str]) -> tuple[dict[str, Tensor], bool]:
         )
     if official:
         # Data-parallel training puts "module." before every name.
-        return {_rename(name.removeprefix("module."), to_official=False): t for name, t in state.items()}, True
-    return dict(state), False
+        state = {_rename(name.removeprefix("module."), to_official=False): t for name, t in state.items()}
+    return {name: t.float() if t.is_floating_point() else t for name, t in state.items()}, official
 
 
 def load_network(network: UniSeg, weights: str | PathLike[str] | None, device: str | torch.device = "cpu") -> UniSeg:
@@ -163,26 +163,44 @@ def save_weights(state: Mapping[str, Tensor], path: str | PathLike[str], about: 
     return digest
 
 
-def convert(source: str | PathLike[str], target: str | PathLike[str], to_official: bool = False) -> Weights:
+def convert(
+    source: str | PathLike[str], target: str | PathLike[str], to_official: bool = False, half: bool = False
+) -> Weights:
     """Converts a checkpoint to our layout, or to the official one; returns what was found in ``source``.
 
     The official layout is written without optimiser state: enough to predict and to start a training from. The licence
     goes along, see :mod:`uniseg_nets.licence`. The header of a ``.safetensors`` file has the network's sizes, as JSON.
 
+    Args:
+        source: either layout.
+        target: file to write.
+        to_official: write the official layout.
+        half: write numbers of 16 bits, for half the size; they are read as 32 bits.
+
     Raises:
-        FileNotFoundError, ValueError: see :func:`read_weights`; or the official layout as ``.safetensors``.
+        FileNotFoundError, ValueError: see :func:`read_weights`; or the official layout as ``.safetensors``; or, with
+            ``half``, numbers above 65,504.
     """
     if is_safetensors(Path(target)):
         safetensors_library()
         if to_official:
             raise ValueError(f"{target}: the official layout is a PyTorch file; name one that ends in .pt")
     found = read_weights(source)
+    state = _halved(found.state, source) if half else found.state
     if to_official:
-        _save_official(found.state, target)
+        _save_official(state, target)
     else:
-        save_weights(found.state, target, {"sizes": json.dumps(found.sizes)})
-    mark_terms(target, has_authors_terms(source, found.official))
+        save_weights(state, target, {"sizes": json.dumps(found.sizes)})
+    mark_terms(target, terms_of(source, found.official))
     return found
+
+
+def _halved(state: Mapping[str, Tensor], source: str | PathLike[str]) -> dict[str, Tensor]:
+    halved = {name: tensor.half() for name, tensor in state.items()}
+    large = [name for name, tensor in halved.items() if not tensor.isfinite().all()]
+    if large:
+        raise ValueError(f"{source}: {listing(large)} has numbers that 16 bits cannot hold: convert without half")
+    return halved
 
 
 def _save_official(ours: Mapping[str, Tensor], target: str | PathLike[str]) -> None:

@@ -8,12 +8,11 @@ from typing import Any
 
 from uniseg_nets.files import read_json
 from uniseg_nets.messages import listing, no_weights
+from uniseg_nets.shipped import OFFICIAL, SHIPPED, needed_by
 from uniseg_nets.tasks import TaskTable, load_task_table
 
-__all__ = ["DEMO", "ChosenInference"]
+__all__ = ["ChosenInference"]
 
-# Stands for the weights of a bundle that are trained on synthetic patients.
-DEMO = "demo"
 # Of this network, features and patch follow from the weights; a plan or a bundle of its own has them written down.
 _SIZED_BY_WEIGHTS = "uniseg_nets.UniSeg"
 
@@ -25,7 +24,8 @@ class ChosenInference:
         root: the bundle's folder.
         overlays: laid over ``inference.json``: names of its ``configs``, or paths.
         task: what to segment, where the bundle leaves a choice.
-        weights: files, or ``demo``; the bundle's own by default.
+        weights: files, or names of :data:`~uniseg_nets.shipped.SHIPPED`; by default the bundle's own,
+            or those that know the task.
         options: further values of the config; ``None`` for its own.
 
     Raises:
@@ -48,9 +48,13 @@ class ChosenInference:
         unknown = [name for name in self._options if name not in self._config]
         if unknown:
             raise ValueError(f"the inference of bundle {root.name} has no {listing(unknown)}: leave it out")
+        own = {} if weights is None else {"weights": weights}
+        needed = needed_by(task, self._config, self._options | own, root)
+        default = needed.pop("weights", str(root / "models" / OFFICIAL.file))
+        self._options |= needed
         self._check_task(task)
         self._task = task
-        self._weights = self._found(weights)
+        self._weights = self._found(weights, default)
 
     def overrides(self) -> dict[str, Any]:
         """The values to replace; reads the weights where the network's sizes follow from them."""
@@ -85,11 +89,11 @@ class ChosenInference:
         file = self._options.get("tasks_file", self._config.get("tasks_file"))
         return None if file is not None and str(file).startswith("$") else load_task_table(file)
 
-    def _found(self, weights: Sequence[str] | None) -> list[str]:
-        models = self.root / "models"
+    def _found(self, weights: Sequence[str] | None, default: str) -> list[str]:
         if weights is None and self._config["network_def"]["_target_"] != _SIZED_BY_WEIGHTS:
             return []
-        files = [str(models / f"{DEMO}.pt") if file == DEMO else file for file in weights or [str(models / "model.pt")]]
+        named = {one.name: str(self.root / "models" / one.file) for one in SHIPPED}
+        files = [named.get(file, file) for file in weights or [default]]
         for file in files:
             if not Path(file).is_file():
                 raise FileNotFoundError(no_weights(file))

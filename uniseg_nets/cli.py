@@ -14,7 +14,8 @@ from uniseg_nets.cli_2d import convert_2d, demo_2d, phantom_2d, segment_2d
 from uniseg_nets.cli_bundle import merge_config, zip_bundle
 from uniseg_nets.cli_demo import demo, phantom, phantom_studies
 from uniseg_nets.files import sha256_of
-from uniseg_nets.tasks import load_task_table
+from uniseg_nets.shipped import DEMO, OFFICIAL, OPEN, SHIPPED
+from uniseg_nets.tasks import TaskTable, load_task_table
 
 __all__ = ["main"]
 
@@ -29,12 +30,21 @@ _USER_ERRORS = (ValueError, OSError)
 
 
 def tasks(tasks_file: str | None = None) -> None:
-    """List the tasks: id, name, channels in order, spacing, and the label values of the classes.
+    """List the tasks and the weights that know them: id, name, channels in order, spacing, label values of the classes.
 
     Args:
-        tasks_file: a task table of your own (JSON) instead of the official one.
+        tasks_file: a task table of your own (JSON), or the name of one, instead of all of this distribution.
     """
-    table = load_task_table(tasks_file)
+    if tasks_file is not None:
+        _print_tasks(load_task_table(tasks_file))
+        return
+    for weights in (OFFICIAL, OPEN):
+        print(f"weights {weights.name!r}: {weights.origin}")
+        _print_tasks(load_task_table(weights.table))
+        print()
+
+
+def _print_tasks(table: TaskTable) -> None:
     print(f"{'id':>2}  {'name':<18} {'channels':<20} {'spacing z,y,x mm':<17} classes (value in the label map)")
     for task in table:
         classes = ", ".join(f"{name} ({value})" for name, value in zip(task.classes, task.values))
@@ -70,8 +80,8 @@ def segment(
         output: a folder; or a .nii.gz file, for one scan.
         task: what to segment, a name from `uniseg tasks`; several that read the same scans, as liver,spleen, make one
             map. A bundle of one task needs none.
-        weights: checkpoint, ours or the official file, several folds' as "A.pt,B.pt"; the bundle's own by default, got
-            by `uniseg fetch-weights`; "demo" for the demo weights.
+        weights: checkpoint, ours or the official file, several folds' as "A.pt,B.pt"; by default those that know the
+            task, see `uniseg tasks`; "demo" for the demo weights.
         mode: "accurate" as the official prediction, "balanced" without its mirroring, "fast" with less overlap and
             without work where nothing is found.
         mirror: average over all eight flips, at 8 times the work; the mode's own by default.
@@ -138,18 +148,19 @@ def _existing(path: Any) -> str:
     return str(path)
 
 
-def convert(source: str, target: str, to_official: bool = False) -> None:
+def convert(source: str, target: str, to_official: bool = False, half: bool = False) -> None:
     """Convert a checkpoint to our layout and print what it holds.
 
     Args:
         source: the official release's file, or ours.
         target: file to write, also .safetensors; its SHA-256 goes beside it.
         to_official: write the official layout instead.
+        half: write numbers of 16 bits, for half the size.
     """
     source = _existing(source)
     from uniseg_nets.checkpoints import convert as convert_file
 
-    found = convert_file(source, str(target), to_official)
+    found = convert_file(source, str(target), bool(to_official), bool(half))
     print(f"found:  {found}\nwrote:  {target}\nSHA-256 {sha256_of(str(target))}")
 
 
@@ -162,10 +173,10 @@ def fetch_weights(file: str | None = None, output: str | None = None) -> None:
     """
     from uniseg_nets.bundle import bundle_folder
     from uniseg_nets.fetch import fetch_weights as fetch
-    from uniseg_nets.licence import authors_terms
+    from uniseg_nets.licence import AUTHORS_TERMS, terms_text
 
     target = Path(str(output)) if output else bundle_folder(_UPSTREAM) / "models" / "model.pt"
-    print(authors_terms(), flush=True)
+    print(terms_text(AUTHORS_TERMS), flush=True)
     found = fetch(target, None if file is None else str(file))
     print(f"found:  {found}\nwrote:  {target}\nSHA-256 {sha256_of(target)}")
 
@@ -330,7 +341,7 @@ def label_app(app: str, bundle: str = _UPSTREAM, weights: str | None = None, dem
     Args:
         app: folder to make.
         bundle: a bundle of this distribution, or the folder or zip of one, such as `uniseg pack` writes.
-        weights: the weights to serve; the bundle's models/model.pt by default.
+        weights: the weights to serve, a file or "open"; the bundle's models/model.pt by default.
         demo: serve the demo weights, for trying out.
     """
     from uniseg_nets.bundle import opened_bundle
@@ -338,10 +349,12 @@ def label_app(app: str, bundle: str = _UPSTREAM, weights: str | None = None, dem
     with opened_bundle(str(bundle)) as root:
         from uniseg_nets.serve import make_label_app
 
-        if demo:
-            copy = make_label_app(str(app), root, ["demo.json"], weights or root / "models" / "demo.pt")
-        else:
+        shipped = {one.name: one for one in SHIPPED}.get(DEMO.name if demo else str(weights))
+        if shipped is None:
             copy = make_label_app(str(app), root, weights=weights)
+        else:
+            overlays = [shipped.config] if shipped.config else []
+            copy = make_label_app(str(app), root, overlays, root / "models" / shipped.file)
     print(
         f"wrote {copy}\nstart: MONAI_LABEL_DATASTORE_AUTO_RELOAD=false monailabel start_server --app {app} "
         f"--studies STUDIES --host 127.0.0.1 --conf models {copy.name} --conf zoo_source local --conf sam2 false"

@@ -36,12 +36,13 @@ def phantom_studies(output: str) -> None:
     print(f"wrote {', '.join(write_phantom_studies(str(output), load_task_table()))} to {output}")
 
 
-def demo(output: str = "demo") -> None:
-    """Try it out: segment synthetic patients of three modalities with the demo weights.
+def demo(output: str = "demo", real: bool = False) -> None:
+    """Try it out: segment both hippocampi of a real brain, and synthetic patients of three modalities.
 
     Args:
         output: folder for scans, label maps, table and preview.png.
+        real: segment real scans with references instead, fetched from the Medical Segmentation Decathlon (27 MB).
     """
-    from uniseg_nets.demo import run_demo
+    from uniseg_nets.demo import run_demo, run_real_demo
 
-    print(run_demo(str(output)))
+    print(run_real_demo(str(output)) if real else run_demo(str(output)))

@@ -8,7 +8,7 @@ from os import PathLike
 from pathlib import Path
 
 from uniseg_nets.checkpoints import Weights, convert
-from uniseg_nets.licence import mark_terms
+from uniseg_nets.licence import AUTHORS_TERMS, mark_terms
 
 __all__ = ["fetch_weights"]
 
@@ -37,7 +37,7 @@ def fetch_weights(target: str | PathLike[str], file: str | PathLike[str] | None 
             file = Path(folder) / "official.pth"
             _download(file)
         found = convert(file, target)
-    mark_terms(target, authors=True)
+    mark_terms(target, AUTHORS_TERMS)
     return found
 
 

@@ -1,7 +1,7 @@
-"""The licence of weights: the authors' weights are for non-commercial purposes, and so is what is trained from them.
+"""The licence of weights, which is that of what is trained from them too.
 
 The one rule: the terms travel with the weights. ``FILE.license`` beside a weights file (as https://reuse.software lays
-it down) says that the authors' terms hold for it.
+it down) holds the terms that bind it: those of the authors' weights, non-commercial, or those of the open weights.
 """
 
 from __future__ import annotations
@@ -12,34 +12,44 @@ from pathlib import Path
 from uniseg_nets.bundle import bundle_folder
 from uniseg_nets.files import atomic_path
 
-__all__ = ["TERMS", "authors_terms", "has_authors_terms", "mark_terms"]
+__all__ = ["AUTHORS_TERMS", "OPEN_TERMS", "SUMMARIES", "mark_terms", "terms_of", "terms_text"]
 
-# Of a bundle that hands out the authors' weights or what is trained from them.
-TERMS = "LICENSE.weights"
+# Files of the bundle uniseg_upstream, which are copied to where weights go.
+AUTHORS_TERMS = "LICENSE.weights"
+OPEN_TERMS = "LICENSE.open_weights"
+SUMMARIES = {
+    AUTHORS_TERMS: "trained from the authors' UniSeg weights, for non-commercial purposes only",
+    OPEN_TERMS: "trained from the open weights of UniSeg for MONAI, under CC BY-SA 4.0",
+}
 
 
-def authors_terms() -> str:
-    """The terms of the authors' weights, as the bundle ``uniseg_upstream`` holds them."""
-    return (bundle_folder("uniseg_upstream") / TERMS).read_text(encoding="utf-8")
+def terms_text(terms: str) -> str:
+    """The words of ``AUTHORS_TERMS`` or ``OPEN_TERMS``."""
+    return (bundle_folder("uniseg_upstream") / terms).read_text(encoding="utf-8")
 
 
-def has_authors_terms(weights: str | PathLike[str], official: bool = False) -> bool:
-    """Whether the authors' terms hold for a file.
+def terms_of(weights: str | PathLike[str], official: bool = False) -> str | None:
+    """Which terms bind a weights file; ``None`` where none are known.
+
+    Terms in other words than today's are taken for the authors', which allow less.
 
     Args:
         weights: the file.
         official: it has the layout of the authors' release, and is taken for theirs.
     """
-    return official or _beside(weights).is_file()
+    mark = _beside(weights)
+    if mark.is_file():
+        return OPEN_TERMS if mark.read_text(encoding="utf-8") == terms_text(OPEN_TERMS) else AUTHORS_TERMS
+    return AUTHORS_TERMS if official else None
 
 
-def mark_terms(weights: str | PathLike[str], authors: bool) -> None:
-    """Puts the authors' terms beside a file just written, or takes away those of the file that it replaced."""
-    if not authors:
+def mark_terms(weights: str | PathLike[str], terms: str | None) -> None:
+    """Puts the terms beside a file just written, or takes away those of the file that it replaced."""
+    if terms is None:
         _beside(weights).unlink(missing_ok=True)
         return
     with atomic_path(_beside(weights)) as temporary:
-        temporary.write_text(authors_terms(), encoding="utf-8")
+        temporary.write_text(terms_text(terms), encoding="utf-8")
 
 
 def _beside(weights: str | PathLike[str]) -> Path:

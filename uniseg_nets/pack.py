@@ -18,7 +18,7 @@ from uniseg_nets.bundle import bundle_folder, merged_config
 from uniseg_nets.checkpoints import save_weights
 from uniseg_nets.data.datalist import read_json
 from uniseg_nets.files import atomic_path, write_json
-from uniseg_nets.licence import TERMS, has_authors_terms, mark_terms
+from uniseg_nets.licence import AUTHORS_TERMS, SUMMARIES, mark_terms, terms_of, terms_text
 from uniseg_nets.tasks import AXES, TaskTable
 from uniseg_nets.transfer import load_finetuned
 
@@ -39,7 +39,6 @@ _COPIED = (
     "LICENSE",
 )
 _RUNS = ("runs", "eval")
-_NON_COMMERCIAL = "trained from the authors' UniSeg weights, for non-commercial purposes only"
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 
 
@@ -70,9 +69,7 @@ def pack_bundle(
     content = {key: value for key, value in planned.items() if key not in _PRIVATE}
     if "task_entry" not in content:
         raise ValueError(f"{plan} is no plan: it lacks task_entry; `uniseg plan` writes one")
-    # A plan made before plans named the licence may have started from the authors' weights.
-    authors = bool(planned.get("pretrained_license", planned.get("pretrained")))
-    authors |= any(has_authors_terms(file) for file in weights)
+    terms = _terms(planned, weights)
     task = TaskTable([content["task_entry"]]).tasks[0]
     name = re.sub(r"\W+", "_", task.name).strip("_").lower()
     source = bundle_folder(_SOURCE)
@@ -80,22 +77,32 @@ def pack_bundle(
     found = [f"$@bundle_root + '/models/{model}'" for model in models]
     inference = merged_config(source / "configs" / "inference.json", content, {"weights": found})
     again: dict[str, Any] = {"pretrained": found[0], "new_tensors": [], "ckpt_dir": "$@bundle_root + '/models'"}
-    again["pretrained_license"] = TERMS if authors else None
+    again["pretrained_license"] = terms
     train = merged_config(source / "configs" / "train.json", content, again)
     network = ConfigParser(inference).get_parsed_content("network_def")
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / name
         for file, model in zip(weights, models):
             save_weights(load_finetuned(network, file).state_dict(), root / "models" / model)
-            mark_terms(root / "models" / model, authors)
+            mark_terms(root / "models" / model, terms)
         texts = {"configs/inference.json": inference, "configs/train.json": train}
-        texts["configs/metadata.json"] = _metadata(source, content, version, authors)
-        for place in (*_COPIED, TERMS) if authors else _COPIED:
+        texts["configs/metadata.json"] = _metadata(source, content, version, terms)
+        for place in _COPIED:
             _write(root / place, (source / place).read_text(encoding="utf-8"))
+        if terms:
+            _write(root / terms, terms_text(terms))
         for place, value in texts.items():
             write_json(root / place, value)
-        _write(root / "docs" / "README.md", _readme(name, content, authors))
+        _write(root / "docs" / "README.md", _readme(name, content, terms))
         return zip_bundle(root, output)
+
+
+def _terms(plan: Mapping[str, Any], weights: Sequence[str | PathLike[str]]) -> str | None:
+    """The terms that bind the packed weights: the strictest of what the plan and the files say."""
+    # A plan made before plans named the licence may have started from the authors' weights.
+    planned = plan.get("pretrained_license", AUTHORS_TERMS if plan.get("pretrained") else None)
+    found = {planned, *(terms_of(file) for file in weights)}
+    return next((terms for terms in SUMMARIES if terms in found), None)
 
 
 def zip_bundle(bundle: str | PathLike[str], output: str | PathLike[str]) -> Path:
@@ -133,7 +140,7 @@ def _packed(bundle: Path) -> list[Path]:
     return files
 
 
-def _metadata(source: Path, plan: Mapping[str, Any], version: str, authors: bool) -> dict[str, Any]:
+def _metadata(source: Path, plan: Mapping[str, Any], version: str, terms: str | None) -> dict[str, Any]:
     metadata = read_json(source / "configs" / "metadata.json")
     entry = plan["task_entry"]
     metadata |= {
@@ -145,7 +152,7 @@ def _metadata(source: Path, plan: Mapping[str, Any], version: str, authors: bool
         "authors": "unnamed",
         "copyright": "unnamed",
         "data_source": "unnamed",
-        "weights_license": f"{_NON_COMMERCIAL}, see {TERMS}" if authors else "unnamed",
+        "weights_license": f"{SUMMARIES[terms]}, see {terms}" if terms else "unnamed",
         "image_classes": ", ".join(entry["channels"]),
     }
     data = metadata["network_data_format"]
@@ -158,11 +165,11 @@ def _metadata(source: Path, plan: Mapping[str, Any], version: str, authors: bool
     return metadata
 
 
-def _readme(name: str, plan: Mapping[str, Any], authors: bool) -> str:
+def _readme(name: str, plan: Mapping[str, Any], terms: str | None) -> str:
     entry = plan["task_entry"]
-    terms = (
-        f"The weights are {_NON_COMMERCIAL}: see {TERMS}."
-        if authors
+    words = (
+        f"The weights are {SUMMARIES[terms]}: see {terms}."
+        if terms
         else "Say here under which licence the weights are."
     )
     labels = "\n".join(f"- {value}: {label}" for value, label in zip(entry["values"], entry["classes"]))
@@ -177,7 +184,7 @@ UniSeg's U-Net, trained for these labels. Channels in order: {", ".join(entry["c
     python -m monai.bundle run --config_file configs/inference.json --dataset_dir DIR --output_dir OUT
 
 Research only: not a medical device, not for diagnosis or treatment. Say here on which data it was trained and how good
-it is on which others. {terms}
+it is on which others. {words}
 """
 
 

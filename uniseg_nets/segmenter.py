@@ -16,6 +16,7 @@ from uniseg_nets.checkpoints import read_weights
 from uniseg_nets.errors import root_error
 from uniseg_nets.label_map import LabelMap
 from uniseg_nets.nets import PromptTunedUniSeg, UniSeg
+from uniseg_nets.shipped import needed_by
 from uniseg_nets.transforms.export import label_names
 
 __all__ = ["Segmenter"]
@@ -31,7 +32,8 @@ class Segmenter:
 
     Args:
         bundle: a name, uniseg_upstream or unetr_prompt_tuning; or a bundle's folder or zip, as `uniseg pack` writes it.
-        overrides: values of its ``configs/inference.json``, such as ``task``, ``weights``, ``mirror`` or ``device``.
+        overrides: values of its ``configs/inference.json``, such as ``task``, ``weights``, ``mirror`` or ``device``. A
+            task of the open weights takes these by itself.
 
     Attributes:
         labels: value in the label map -> name.
@@ -45,7 +47,8 @@ class Segmenter:
         with opened_bundle(bundle) as root:
             self._parser = ConfigParser()
             self._parser.read_config(str(root / "configs" / "inference.json"))
-            self._parser.update({"bundle_root": str(root), **overrides})
+            needed = needed_by(overrides.get("task"), self._parser.get(), overrides, root)
+            self._parser.update({"bundle_root": str(root), **needed, **overrides})
             self._build()
 
     def _build(self) -> None:

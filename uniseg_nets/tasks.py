@@ -25,6 +25,7 @@ __all__ = [
     "load_task_table",
     "shipped_table",
     "sided_classes",
+    "table_of",
 ]
 
 # How a file's axes become the network's (z, y, x), see ``Task.axes``.
@@ -346,10 +347,24 @@ def load_task_table(path: str | PathLike[str] | None = None) -> TaskTable:
         raise ValueError(f"task table {path}: {error}") from error
 
 
-def shipped_table(task: str | int | None) -> TaskTable:
-    """The table of this distribution that has a task: the official one, or ``open`` for a task that only that has."""
-    official, *others = (TaskTable(entries) for entries in _TABLES.values())
-    return next((table for table in others if task in table.choices and task not in official.choices), official)
+def table_of(task: Any) -> str:
+    """Name of the table of this distribution that has a task, or else the most similar name: ``uniseg`` before others.
+
+    Args:
+        task: as :meth:`TaskTable.select` takes it; of several tasks the first counts.
+    """
+    word = task[0] if isinstance(task, (list, tuple)) and task else task
+    if isinstance(word, str):
+        word = word.partition(",")[0].strip()
+    tables = {name: TaskTable(entries).choices for name, entries in _TABLES.items()}
+    names = [choice for choices in tables.values() for choice in choices]
+    near = difflib.get_close_matches(word, names, n=1) if isinstance(word, str) else []  # itself, where it is one
+    return next((name for name, choices in tables.items() if near and near[0] in choices), next(iter(tables)))
+
+
+def shipped_table(task: Any) -> TaskTable:
+    """The table of this distribution that has a task, see :func:`table_of`."""
+    return load_task_table(table_of(task))
 
 
 def chosen(menu: Any) -> Any:

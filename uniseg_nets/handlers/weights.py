@@ -31,8 +31,8 @@ class WeightFiles:
         validator: says by its ``state`` which epoch was the best.
         best: file of the best weights.
         final: file of the last weights.
-        pretrained_license: what the training started from is under the authors' terms, and so are these files; ``None``
-            where it is not.
+        pretrained_license: the terms of what the training started from, which bind these files too, as
+            :func:`~uniseg_nets.licence.terms_of` names them; ``None`` where there are none.
     """
 
     def __init__(
@@ -65,5 +65,5 @@ class WeightFiles:
     def _save(self, path: Path) -> None:
         if is_first_rank():
             save_weights(unwrapped(self.weights).state_dict(), path)
-            mark_terms(path, self.pretrained_license is not None)
+            mark_terms(path, self.pretrained_license)
             logger.info("weights written to %s", path)

@@ -232,7 +232,7 @@ def _pretrained_network(options: PlanOptions) -> dict[str, Any]:
     if options.weights is None:
         return {}
     from uniseg_nets.checkpoints import read_weights
-    from uniseg_nets.licence import TERMS, has_authors_terms
+    from uniseg_nets.licence import terms_of
 
     found = read_weights(options.weights)
     sizes, kept = found.sizes, found.overrides()
@@ -249,7 +249,7 @@ def _pretrained_network(options: PlanOptions) -> dict[str, Any]:
         }
     return {
         "pretrained": str(Path(options.weights).resolve()),
-        "pretrained_license": TERMS if has_authors_terms(options.weights, found.official) else None,
+        "pretrained_license": terms_of(options.weights, found.official),
         "pretrained_sizes": pretrained,
         **kept,
     }

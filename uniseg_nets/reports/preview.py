@@ -1,83 +1,88 @@
-"""Pictures of label maps: a scan, its reference and what was found, one row a case."""
+"""Pictures of label maps: a scan, its reference and what was found, one row per case."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from monai.data import MetaTensor
 from nibabel.orientations import apply_orientation, io_orientation
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
 
-from uniseg_nets.colours import COLOURS
 from uniseg_nets.files import atomic_path
+from uniseg_nets.reports.views import Views
+from uniseg_nets.tasks import STACK
 from uniseg_nets.transforms.load import LoadCase
 
 __all__ = ["PreviewRow", "save_preview"]
 
-logger = logging.getLogger(__name__)
+_PANEL = 280  # pixels of a panel's longer side
+_LINE = 24  # pixels of a line of text
+_GAP = 8
 
 
 @dataclass(frozen=True)
 class PreviewRow:
-    """One row of a picture: files of one grid; of several channels the last is shown."""
+    """One row of a picture: files of one grid; of several channels the last is shown. A reference may be missing."""
 
     title: str
     image: str | Sequence[str]
-    reference: str
+    reference: str | None
     found: str
 
 
 def save_preview(rows: Sequence[PreviewRow], path: str | PathLike[str]) -> None:
-    """Writes a PNG with the axial slice of each case that holds most of its reference.
+    """Writes a PNG with one slice of each case: that which holds most of its reference, or else of what was found.
 
-    Slices are shown as radiologists see them, as in a run's report: anterior up, the patient's right (R) on the left.
-
-    Without matplotlib nothing is written, with a warning: figures and label maps do not depend on it.
+    Slices are axial; of a stack of thick slices, they are those of the stack. They are shown as radiologists see them,
+    as in a run's report: anterior up, the patient's right (R) on the left. One class has one colour in a row.
     """
-    try:
-        from matplotlib.colors import ListedColormap
-        from matplotlib.figure import Figure
-    except ImportError:
-        logger.warning("no picture %s: it needs matplotlib, `pip install matplotlib`", path)
-        return
-    figure = Figure(figsize=(9, 3 * len(rows)), facecolor="black")
-    panels = figure.subplots(len(rows), 3, squeeze=False)
-    for line, row in zip(panels, rows):
-        image, reference, found = (_ras(file) for file in (row.image, row.reference, row.found))
-        index = int((reference > 0).sum(axis=(0, 1)).argmax())
-        low, high = np.percentile(image[:, :, index], (2, 99.5))
-        values = np.setdiff1d(np.union1d(reference, found), [0])
-        for panel, label in zip(line, (None, reference, found)):
-            panel.imshow(_axial(image, index), cmap="gray", vmin=low, vmax=high, origin="lower")
-            if label is not None:
-                shown = _axial(label, index)
-                mask = np.ma.masked_where(shown == 0, np.searchsorted(values, shown) % len(COLOURS))
-                style: dict[str, Any] = {"vmin": 0, "vmax": len(COLOURS) - 1, "alpha": 0.6, "interpolation": "nearest"}
-                panel.imshow(mask, cmap=ListedColormap(COLOURS), origin="lower", **style)
-            for letter, x, side in (("R", 0.02, "left"), ("L", 0.98, "right")):
-                panel.text(x, 0.5, letter, color="white", ha=side, va="center", transform=panel.transAxes)
-            panel.set_axis_off()
-        line[0].set_title(row.title, color="white", fontsize=11)
-    panels[0, 1].set_title("reference", color="white", fontsize=11)
-    panels[0, 2].set_title("UniSeg", color="white", fontsize=11)
-    figure.tight_layout()
-    with atomic_path(Path(path)) as temporary:
-        figure.savefig(temporary, dpi=90)
+    font = ImageFont.load_default(15)
+    pictures = []
+    for row in rows:
+        image, spacing = _ras(row.image)
+        found = _ras(row.found)[0].astype(np.uint8)
+        reference = None if row.reference is None else _ras(row.reference)[0].astype(np.uint8)
+        axis = int(np.argmax(spacing)) if max(spacing) > STACK * min(spacing) else 2
+        others = tuple(other for other in range(3) if other != axis)
+        index = int(((found if reference is None else reference) > 0).sum(axis=others).argmax())
+        shown = [found] if reference is None else [reference, found]
+        names = {int(value): "" for value in np.unique(shown) if value}
+        labels = (np.zeros_like(found), reference, found)
+        across, up = (image.shape[other] * spacing[other] for other in others)
+        width = round(_PANEL * min(1, across / up))
+        pictures.append(
+            [None if one is None else Views(image, one, spacing, names).plane(axis, index, width) for one in labels]
+        )
+    heights = [max(panel.height for panel in panels if panel is not None) for panels in pictures]
+    canvas = Image.new("RGB", (3 * _PANEL + 2 * _GAP, _LINE + sum(heights) + len(rows) * (_LINE + _GAP)))
+    draw = ImageDraw.Draw(canvas)
+    for number, title in enumerate(("scan", "reference", "UniSeg")):
+        draw.text((number * (_PANEL + _GAP) + _PANEL / 2, _LINE / 2), title, fill="white", anchor="mm", font=font)
+    top = _LINE
+    for row, panels, height in zip(rows, pictures, heights):
+        draw.text((_GAP, top + _LINE / 2), row.title, fill="#cccccc", anchor="lm", font=font)
+        top += _LINE
+        for number, panel in enumerate(panels):
+            left = number * (_PANEL + _GAP)
+            if panel is None:
+                draw.text((left + _PANEL / 2, top + height / 2), "no reference", fill="#777777", anchor="mm", font=font)
+            else:
+                canvas.paste(panel, (left + (_PANEL - panel.width) // 2, top + (height - panel.height) // 2))
+        top += height + _GAP
+    with atomic_path(path) as temporary:
+        canvas.save(temporary)
 
 
-def _axial(volume: NDArray[Any], index: int) -> NDArray[Any]:
-    """A slice of a volume towards right, anterior, superior: rows towards anterior, columns from right to left."""
-    return volume[::-1, :, index].T
-
-
-def _ras(file: str | Sequence[str]) -> NDArray[np.float32]:
-    """The last channel of a scan, (x, y, z) towards right, anterior, superior."""
+def _ras(file: str | Sequence[str]) -> tuple[NDArray[Any], list[float]]:
+    """The last channel of a scan, (x, y, z) towards right, anterior, superior; and its spacing (x, y, z) in mm."""
     image: MetaTensor = LoadCase()(file)
+    affine = image.affine.numpy()
+    turn = io_orientation(affine)
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)[np.argsort(turn[:, 0])]
     last = np.nan_to_num(image.as_tensor()[-1].numpy())
-    return np.asarray(apply_orientation(last, io_orientation(image.affine.numpy())))
+    return np.asarray(apply_orientation(last, turn)), [float(mm) for mm in spacing]

@@ -50,7 +50,7 @@ class Views:
         low, high = np.percentile(self.image[grid], (1, 99.5))
         return float(low), float(high)
 
-    def plane(self, axis: int, index: int) -> Image.Image:
+    def plane(self, axis: int, index: int, width: int = _WIDTH) -> Image.Image:
         """A plane with its overlay as radiologists see it: anterior or superior up, the patient's right on the left.
 
         Letters say so: R and L; of a sagittal plane, whose anterior side is on the right, P and A.
@@ -66,7 +66,7 @@ class Views:
         if axis != 0:
             rows = rows[:, ::-1]  # the patient's right on the left
         across, up = (self.spacing[other] for other in range(3) if other != axis)
-        size = (_WIDTH, max(1, round(_WIDTH * rows.shape[0] * up / (rows.shape[1] * across))))
+        size = (width, max(1, round(width * rows.shape[0] * up / (rows.shape[1] * across))))
         picture = Image.fromarray(np.ascontiguousarray(rows)).resize(size, Image.Resampling.BILINEAR)
         draw = ImageDraw.Draw(picture)
         for letter, x, anchor in zip(_SIDES[axis], (4, size[0] - 4), ("lm", "rm")):

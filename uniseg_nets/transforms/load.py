@@ -98,20 +98,6 @@ class LoadCase:
         image.meta.update(_meta(image, str(files[0])))
         return image
 
-    def files(self, case: Any) -> list[Path]:
-        """The files that a case is read from: of a DICOM folder its series' slices, in the order of their position.
-
-        Args:
-            case: file, folder or list of such.
-
-        Raises:
-            ValueError, FileNotFoundError: as for loading; no pixels are read.
-        """
-        found: dict[Path, None] = {}
-        for source in self._sources(case)[1]:
-            found.update(dict.fromkeys(source.files if isinstance(source, Stack) else [source]))
-        return list(found)
-
     def _sources(self, case: Any) -> tuple[list[Path], list[Path | Stack]]:
         """The channels as they are named, and what each is read from: a file, or the stack of a DICOM folder."""
         files = [Path(file) for file in ([case] if isinstance(case, (str, PathLike)) else case)]

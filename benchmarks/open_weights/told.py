@@ -1,0 +1,59 @@
+"""Does the network listen? Held scans of each task, told each task in turn.
+
+    python -m benchmarks.open_weights.told DATA WEIGHTS [--cases 6]
+
+A scan is scaled and resampled as its own task's, and the prompt of the told task enters the decoder. Prints two
+Markdown tables: rows are the task told, columns the scans; cells are the mean Dice of all foreground against the scan's
+own reference, and the mean volume found as a share of the reference's.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from uniseg_nets import UniSeg
+from uniseg_nets.checkpoints import load_network, read_weights
+from uniseg_nets.data import load_datalist
+from uniseg_nets.inferers import UniSegInferer
+from uniseg_nets.tasks import load_task_table
+from uniseg_nets.transforms import LoadCased, PreprocessCased
+
+
+@torch.no_grad()
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("weights", type=Path)
+    parser.add_argument("--cases", type=int, default=6)
+    options = parser.parse_args()
+    tasks = load_task_table("open")
+    sizes = read_weights(options.weights).sizes
+    network = load_network(UniSeg(**sizes), options.weights).eval()
+    inferer = UniSegInferer(tasks, roi_size=sizes["patch_size"])
+    load = LoadCased(keys=["image", "label"])
+    preprocess = PreprocessCased(keys=["image", "label"], tasks=tasks)
+    held = load_datalist(options.data / "datalist.json", "validation", options.data)
+    dice = np.zeros((len(tasks), len(tasks)))
+    volume = np.zeros_like(dice)
+    for scanned in tasks:
+        cases = [case for case in held if case["task"] == scanned.name][: options.cases]
+        for case in map(preprocess, map(load, cases)):
+            reference = case["label"].as_tensor()[0].numpy() > 0
+            for told in tasks:
+                found = inferer(case["image"].as_tensor()[None], network, told.name)[0].argmax(0).numpy() > 0
+                shared = (found & reference).sum()
+                dice[told.id, scanned.id] += 2 * shared / (found.sum() + reference.sum()) / len(cases)
+                volume[told.id, scanned.id] += found.sum() / reference.sum() / len(cases)
+    for title, cells in (("Dice", dice), ("volume", volume)):
+        print(f"| {title}: told | {' | '.join(f'{task.name} scan' for task in tasks)} |\n|---|{'---|' * len(tasks)}")
+        for task in tasks:
+            print(f"| {task.name} | {' | '.join(f'{cell:.3f}' for cell in cells[task.id])} |")
+        print()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""The demonstration: the real bundle on files, with weights that are in the package.
+
+Synthetic patients by the demo weights, a real brain by the open weights; or real scans that these never saw.
+"""
+
+from __future__ import annotations
+
+import logging
+from os import PathLike
+from pathlib import Path
+
+from uniseg_nets.demo.brain import NoTemplate, segment_brain
+from uniseg_nets.demo.decathlon import segment_decathlon
+from uniseg_nets.demo.phantoms import segment_phantoms
+from uniseg_nets.demo.table import as_text
+from uniseg_nets.files import write_json
+from uniseg_nets.reports.preview import save_preview
+
+__all__ = ["run_demo", "run_real_demo"]
+
+logger = logging.getLogger(__name__)
+
+
+def run_demo(output: str | PathLike[str]) -> str:
+    """Writes scans, label maps, ``results.json`` and ``preview.png`` under ``output``; returns the table as text.
+
+    Without nilearn, which brings the brain, the synthetic patients alone are segmented.
+    """
+    output = Path(output)
+    rows, pictures = segment_phantoms(output)
+    try:
+        more, brain = segment_brain(output)
+        rows, pictures = [*more, *rows], [*brain, *pictures]
+    except NoTemplate as error:
+        logger.warning("%s", error)
+    write_json(output / "results.json", rows)
+    save_preview(pictures, output / "preview.png")
+    return (
+        f"{as_text(rows)}\nHippocampi: the ICBM152 template, an average of 152 real brains, and the open weights. "
+        f"Others: synthetic patients, and weights trained on synthetic patients only. Files: {output}"
+    )
+
+
+def run_real_demo(output: str | PathLike[str]) -> str:
+    """Like :func:`run_demo`, on scans of the Medical Segmentation Decathlon that the open weights never saw.
+
+    Raises:
+        OSError, ValueError: no network, see :func:`uniseg_nets.prepare.download.download_decathlon`.
+    """
+    output = Path(output)
+    rows, pictures = segment_decathlon(output)
+    write_json(output / "results.json", rows)
+    save_preview(pictures, output / "preview.png")
+    return (
+        f"{as_text(rows)}\nHippocampi of the Medical Segmentation Decathlon (Task04, CC BY-SA 4.0) that are not among "
+        f"the training cases of the open weights. Files: {output}"
+    )
