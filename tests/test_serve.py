@@ -1,11 +1,12 @@
 """The guard before a MONAI Label app, without a server; `make test-label` has a real one."""
 
+import json
 import sys
 from types import SimpleNamespace
 
 import pytest
 
-from uniseg_nets.serve import RequestGuard
+from uniseg_nets.serve import RequestGuard, make_label_app
 from uniseg_nets.tasks import load_task_table
 
 
@@ -104,3 +105,36 @@ def test_no_method_lets_code_through(method, bad):
     with pytest.raises(ClientError, match="400: refused"):
         getattr(app, method)({"model": "m", "image": "a", "images": [], "multi_gpu": False, **bad})
     assert not app.requests
+
+
+@pytest.fixture
+def sample(tmp_path):
+    """Where MONAI Label keeps its own app."""
+    (tmp_path / "sample").mkdir()
+    (tmp_path / "sample" / "main.py").write_text("# theirs\n")
+    return tmp_path / "sample"
+
+
+def test_an_app_has_the_guard_before_the_server_s_own_and_a_copy_of_the_bundle(sample, bundle, small_weights, tmp_path):
+    app = tmp_path / "app"
+    copy = make_label_app(app, bundle, ["demo.json"], small_weights, sample)
+    assert (app / "bundle_app.py").read_text() == "# theirs\n" and "RequestGuard" in (app / "main.py").read_text()
+    assert copy == app / "model" / bundle.name
+    assert (copy / "models" / "model.pt").read_bytes() == small_weights.read_bytes()
+    own, laid, made = (
+        json.loads((folder / "configs" / name).read_text())
+        for folder, name in ((bundle, "inference.json"), (bundle, "demo.json"), (copy, "inference.json"))
+    )
+    assert made["label_values"] == "global" and made["weights"] == own["weights"] != laid["weights"]
+    assert json.loads((copy / "configs" / "train.json").read_text())["resume"] is True
+
+
+def test_an_app_that_cannot_be_made_is_refused_with_the_reason(sample, bundle, small_weights, tmp_path):
+    with pytest.raises(FileNotFoundError, match="no MONAI Label app at .*none: install MONAI Label"):
+        make_label_app(tmp_path / "app", bundle, weights=small_weights, sample_app=tmp_path / "none")
+    with pytest.raises(FileNotFoundError, match=r"no weights at .*none\.pt: get the authors'"):
+        make_label_app(tmp_path / "app", bundle, weights=tmp_path / "none.pt", sample_app=sample)
+    (tmp_path / "app").mkdir()
+    with pytest.raises(FileExistsError, match="app exists already"):
+        make_label_app(tmp_path / "app", bundle, weights=small_weights, sample_app=sample)
+    assert not list((tmp_path / "app").iterdir())
