@@ -1,5 +1,6 @@
 """The guard before a MONAI Label app, without a server; `make test-label` has a real one."""
 
+import json
 import sys
 from types import SimpleNamespace
 
@@ -108,17 +109,47 @@ def test_no_method_lets_code_through(method, bad):
     assert not app.requests
 
 
-def test_the_server_gets_weights_of_any_layout_as_it_reads_them(bundle, tmp_path, small_weights):
+@pytest.fixture
+def sample(tmp_path):
+    """Where MONAI Label keeps its own app."""
     (tmp_path / "sample").mkdir()
-    (tmp_path / "sample" / "main.py").touch()
+    (tmp_path / "sample" / "main.py").write_text("# theirs\n")
+    return tmp_path / "sample"
+
+
+def test_an_app_has_the_guard_before_the_server_s_own_and_a_copy_of_the_bundle(sample, bundle, small_weights, tmp_path):
+    app = tmp_path / "app"
+    copy = make_label_app(app, bundle, ["demo.json"], small_weights, sample)
+    assert (app / "bundle_app.py").read_text() == "# theirs\n" and "RequestGuard" in (app / "main.py").read_text()
+    assert copy == app / "model" / bundle.name
+    own, laid, made = (
+        json.loads((folder / "configs" / name).read_text())
+        for folder, name in ((bundle, "inference.json"), (bundle, "demo.json"), (copy, "inference.json"))
+    )
+    assert made["label_values"] == "global" and made["weights"] == own["weights"] != laid["weights"]
+    assert json.loads((copy / "configs" / "train.json").read_text())["resume"] is True
+
+
+def test_the_server_gets_weights_of_any_layout_as_it_reads_them(sample, bundle, tmp_path, small_weights):
     convert(small_weights, tmp_path / "official.pth", to_official=True)
     convert(small_weights, tmp_path / "ours.safetensors")
     for name in ("official.pth", "ours.safetensors"):
-        root = make_label_app(tmp_path / name[:4], bundle, weights=tmp_path / name, sample_app=tmp_path / "sample")
+        root = make_label_app(tmp_path / name[:4], bundle, weights=tmp_path / name, sample_app=sample)
         served = torch.load(root / "models" / "model.pt", weights_only=True)
         wanted = torch.load(small_weights, weights_only=True)
         assert served.keys() == wanted.keys() and all(torch.equal(served[key], wanted[key]) for key in wanted)
     (tmp_path / "broken.pt").write_bytes(b"hello")
     with pytest.raises(ValueError, match=r"broken\.pt cannot be read"):
-        make_label_app(tmp_path / "app", bundle, weights=tmp_path / "broken.pt", sample_app=tmp_path / "sample")
+        make_label_app(tmp_path / "app", bundle, weights=tmp_path / "broken.pt", sample_app=sample)
     assert not (tmp_path / "app").exists()
+
+
+def test_an_app_that_cannot_be_made_is_refused_with_the_reason(sample, bundle, small_weights, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no MONAI Label app at .*none: install MONAI Label"):
+        make_label_app(tmp_path / "app", bundle, weights=small_weights, sample_app=tmp_path / "none")
+    with pytest.raises(FileNotFoundError, match=r"no weights at .*none\.pt: get the authors'"):
+        make_label_app(tmp_path / "app", bundle, weights=tmp_path / "none.pt", sample_app=sample)
+    (tmp_path / "app").mkdir()
+    with pytest.raises(FileExistsError, match="app exists already"):
+        make_label_app(tmp_path / "app", bundle, weights=small_weights, sample_app=sample)
+    assert not list((tmp_path / "app").iterdir())

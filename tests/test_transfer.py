@@ -131,12 +131,13 @@ def test_a_prompt_learns_for_a_new_task_while_the_shared_network_stays(pretraine
         PromptTunedUniSeg(slot=11, **SIZES, **PATCH)
 
 
-def test_a_prompt_of_another_patch_is_interpolated(pretrained, caplog):
-    known, larger = UniSeg(**SIZES, **PATCH), UniSeg(**SIZES, patch_size=[32, 96, 96])
+@pytest.mark.parametrize("side", [96, 128])
+def test_a_prompt_of_another_patch_is_interpolated(pretrained, caplog, side):
+    known, larger = UniSeg(**SIZES, **PATCH), UniSeg(**SIZES, patch_size=[32, side, side])
     known.load_state_dict(torch.load(pretrained, weights_only=True))
     load_pretrained(larger, pretrained)
-    assert report(caplog).adapted == {"task_prompts.universal": "interpolated to (2, 3, 3)"}
-    x = torch.randn(1, 1, 32, 96, 96)
+    assert report(caplog).adapted == {"task_prompts.universal": f"interpolated to (2, {side // 32}, {side // 32})"}
+    x = torch.randn(1, 1, 32, side, side)
     with torch.no_grad():  # the network interpolates its prompt for larger patches likewise
         known, larger = (network.eval().prompts(network.encode(x)) for network in (known, larger))
     torch.testing.assert_close(larger, known)
