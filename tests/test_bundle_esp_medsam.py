@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from ignite.engine import Events
-from monai.bundle import ConfigWorkflow
+from monai.bundle import ConfigParser, ConfigWorkflow
 from monai.transforms import Resize
 from PIL import Image
 
@@ -322,3 +322,19 @@ def test_a_student_of_the_release_s_layout_is_distilled(copy, data):
     assert torch.equal(
         student.decoder.queries, torch.load(copy / "models" / "teacher.pt", weights_only=True)["decoder.queries"]
     )
+
+
+@pytest.mark.parametrize("config", ["train.json", "inference.json", "evaluate.json"])
+def test_what_is_padded_is_0_to_the_network_as_in_sam(bundle, tmp_path, config):
+    Image.fromarray(np.full((48, 64), 255, np.uint8)).save(tmp_path / "white.png")
+    parser = ConfigParser()
+    parser.read_config([str(bundle / "configs" / name) for name in ("train.json", config)])
+    parser.update({"image_size": 64})
+    chains = ["train#preprocessing_transforms", "validate#preprocessing#transforms", "preprocessing#transforms"]
+    entries = [entry for chain in chains for entry in (parser.get(chain) or []) if isinstance(entry, dict)]
+    at = max(index for index, entry in enumerate(entries) if entry["_target_"] == "uniseg_nets.pictures.LoadPictured")
+    parser["chain"] = {"_target_": "Compose", "transforms": [entry for entry in entries[at:] if "network" not in entry]}
+    image = parser.get_parsed_content("chain")(dict.fromkeys(("image", "label"), str(tmp_path / "white.png")))["image"]
+    assert image.shape == (3, 64, 64) and bool((image[:, 48:] == 0).all())
+    white = (1 - torch.tensor(parser.get("pixel_mean"))) / torch.tensor(parser.get("pixel_deviation"))
+    np.testing.assert_allclose(image[:, :48].mean((1, 2)), white, rtol=1e-5)

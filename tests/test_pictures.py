@@ -12,7 +12,7 @@ from PIL import Image
 
 from uniseg_nets.bundle import bundle_folder
 from uniseg_nets.errors import root_cause
-from uniseg_nets.nets.esp_medsam.recogniser import ModalityRecogniser
+from uniseg_nets.nets.esp_medsam.recogniser import ModalityRecogniser, describe
 from uniseg_nets.phantom.pictures import draw_picture, write_phantom_pictures
 from uniseg_nets.pictures import PictureReport, RandSimilarityd, SavePictured, find_pictures, load_pictures
 from uniseg_nets.pictures.engine import MaskInferer
@@ -274,6 +274,22 @@ def test_modalities_are_recognised_and_others_refused():
         recogniser.recognise(torch.rand(3, 256, 256))
     with pytest.raises(ValueError, match="recognises no modality"):
         ModalityRecogniser().recognise(torch.rand(3, 256, 256))
+
+
+@pytest.mark.parametrize("shape", [(256, 192), (160, 256)])
+def test_the_padding_of_an_image_that_is_not_square_tells_nothing_of_its_modality(shape):
+    for name in MODALITIES:
+        image = torch.from_numpy(draw_picture(name, 0)[0].transpose(2, 0, 1)).float()[None]
+        part = image[..., : shape[0], : shape[1]] + 1
+        padded = torch.zeros_like(image)
+        padded[..., : shape[0], : shape[1]] = part
+        torch.testing.assert_close(describe(padded), describe(part))
+
+
+def test_an_image_of_few_rows_can_be_described():
+    thin = torch.zeros(1, 3, 64, 64)
+    thin[:, :, :2] = 1
+    assert bool(describe(thin).isfinite().all())
 
 
 def test_a_further_modality_leaves_the_others_distributions_alone():

@@ -37,6 +37,7 @@ th button {{ all: unset; cursor: pointer; font-weight: 600; }}
 th[aria-sort=ascending] button::after {{ content: " \\2191"; }}
 th[aria-sort=descending] button::after {{ content: " \\2193"; }}
 td.number {{ text-align: right; font-variant-numeric: tabular-nums; }}
+td:first-child {{ overflow-wrap: anywhere; }}
 .cut, .absent {{ color: #b45309; }}
 article {{ margin: 2rem 0; }}
 img {{ background: #000; max-width: 100%; vertical-align: top; }}

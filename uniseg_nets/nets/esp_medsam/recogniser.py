@@ -24,7 +24,14 @@ _INDEPENDENT = 6.0
 
 
 def describe(image: Tensor) -> Tensor:
-    """(B, 3, S, S) -> (B, F): mean and deviation of each colour, and the logarithm of its contrast at five scales."""
+    """(B, 3, S, S) -> (B, F): mean and deviation of each colour, and the logarithm of its contrast at five scales.
+
+    Columns and rows of zeros at the end, the padding of images that are not square, are no part of the image.
+    """
+    there = (image != 0).any(0).any(0)  # (S, S)
+    if there.any():
+        rows, columns = (max(int(there.any(axis).nonzero().max()) + 1, 2**_LEVELS) for axis in (1, 0))
+        image = image[:, :, :rows, :columns]
     features = [image.mean((2, 3)), image.std((2, 3))]
     for _ in range(_LEVELS):
         coarse = F.avg_pool2d(image, 2)
