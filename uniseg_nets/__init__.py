@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from uniseg_nets.nets import PromptTunedUniSeg, PromptUNETR, UniSeg, UniSegBackbone
     from uniseg_nets.segmenter import Segmenter
 
-__version__ = "0.7.0"
+__version__ = "0.8.0"
 __all__ = ["PromptTunedUniSeg", "PromptUNETR", "Segmenter", "UniSeg", "UniSegBackbone", "__version__"]
 
 
