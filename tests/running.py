@@ -1,9 +1,16 @@
 """Bundles run as their users run them: by the command, in a process of its own."""
 
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
+
+# OpenVINO cannot compute where oneDNN is held to lesser instructions.
+needs_openvino = pytest.mark.skipif("ONEDNN_MAX_CPU_ISA" in os.environ, reason="ONEDNN_MAX_CPU_ISA is set")
+OPENVINO = pytest.param("openvino", marks=needs_openvino)
 
 
 def copied(bundle, folder):

@@ -13,7 +13,7 @@ from monai.transforms import Resize
 from PIL import Image
 
 from tests.esp_release import release_state
-from tests.running import run, run_on_two_ranks
+from tests.running import OPENVINO, run, run_on_two_ranks
 from uniseg_nets.bundle import bundle_folder
 from uniseg_nets.checkpoints import save_weights
 from uniseg_nets.errors import root_cause
@@ -242,7 +242,7 @@ def test_an_unknown_modality_is_refused_by_name(copy, data, tmp_path):
     assert "no modality 'mri': the network has dermoscopy, xray" in failure(inference)
 
 
-@pytest.mark.parametrize("runtime", ["torch", "openvino"])
+@pytest.mark.parametrize("runtime", ["torch", OPENVINO])
 def test_runtimes_agree(bundle, data, runtime, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     torch.manual_seed(0)

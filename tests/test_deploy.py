@@ -6,6 +6,7 @@ import torch
 from monai.bundle import ConfigParser
 from monai.data import MetaTensor
 
+from tests.running import OPENVINO
 from uniseg_nets import Segmenter
 from uniseg_nets.bundle import bundle_folder
 from uniseg_nets.phantom import write_phantoms
@@ -25,7 +26,7 @@ def operator(folder, names, scan):
     return after({"pred": scores[0], **case})["pred"]
 
 
-@pytest.mark.parametrize("runtime", ["torch", "openvino"])
+@pytest.mark.parametrize("runtime", ["torch", OPENVINO])
 def test_the_operator_s_label_map_is_the_segmenter_s(copy, table, demo_weights, tmp_path, monkeypatch, runtime):
     (name,) = write_phantoms(tmp_path / "scans", table.one("liver"), 1, seed=7)
     path = tmp_path / "scans" / "imagesTr" / f"{name}_0000.nii.gz"

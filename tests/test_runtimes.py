@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from tests.running import OPENVINO, needs_openvino
 from uniseg_nets import UniSeg, UniSegBackbone
 from uniseg_nets.inferers import EnsembleInferer, UniSegInferer
 from uniseg_nets.runtimes import settled, with_runtime
@@ -31,7 +32,7 @@ def logits(network, x, task):
         return network.decode(features, network.select(network.prompts(features), task)).float().clone()
 
 
-@pytest.mark.parametrize("runtime", ["torch", "openvino"])
+@pytest.mark.parametrize("runtime", ["torch", OPENVINO])
 def test_a_runtime_in_float32_gives_the_network_s_own_logits(network, cache, runtime):
     fast = with_runtime(network, runtime, "fp32", cache)
     for task, size in ((0, ROI), (6, (32, 96, 64)), (3, ROI)):  # a size of window comes again
@@ -40,7 +41,7 @@ def test_a_runtime_in_float32_gives_the_network_s_own_logits(network, cache, run
             torch.testing.assert_close(logits(fast, x, task), network(x, task), atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("runtime", ["torch", "openvino"])
+@pytest.mark.parametrize("runtime", ["torch", OPENVINO])
 def test_a_runtime_is_called_as_the_network_is(network, cache, runtime):
     x = torch.randn(2, 1, *ROI)
     with torch.no_grad():
@@ -48,7 +49,10 @@ def test_a_runtime_is_called_as_the_network_is(network, cache, runtime):
         torch.testing.assert_close(found, network(x, torch.tensor([0, 6])), atol=1e-3, rtol=1e-3)
 
 
-@pytest.mark.parametrize(("runtime", "precision"), [("torch", "fp32"), ("torch", "bf16"), ("openvino", "fp32")])
+@pytest.mark.parametrize(
+    ("runtime", "precision"),
+    [("torch", "fp32"), ("torch", "bf16"), pytest.param("openvino", "fp32", marks=needs_openvino)],
+)
 def test_weights_that_are_loaded_into_a_runtime_answer(network, tmp_path, runtime, precision):
     fast = with_runtime(copy.deepcopy(network), runtime, precision, tmp_path)
     x = torch.randn(1, 1, *ROI)
@@ -74,7 +78,7 @@ def test_an_ensemble_of_runtimes_has_the_names_of_its_networks(network):
     assert not any(tensor.any() for tensor in fast.state_dict().values())
 
 
-@pytest.mark.parametrize("runtime", ["torch", "openvino"])
+@pytest.mark.parametrize("runtime", ["torch", OPENVINO])
 def test_bfloat16_stays_near(network, cache, runtime):
     x = torch.randn(1, 4, *ROI)
     with torch.no_grad():
@@ -106,6 +110,7 @@ def test_channels_last_keeps_samples_apart(network):
         torch.testing.assert_close(each, both, atol=1e-4, rtol=1e-4)
 
 
+@needs_openvino
 def test_openvino_serves_all_tasks_from_one_encoding_and_mirrors(table, network, cache):
     fast = with_runtime(network, "openvino", "fp32", cache)
     x = torch.randn(1, 1, 40, 64, 64)
@@ -114,6 +119,7 @@ def test_openvino_serves_all_tasks_from_one_encoding_and_mirrors(table, network,
         torch.testing.assert_close(inferer(x, fast), inferer(x, network), atol=1e-4, rtol=1e-3)
 
 
+@needs_openvino
 def test_openvino_takes_windows_that_are_views(network, cache):
     """A window is a cut from a volume: the copy that lays it out in a row must outlive the computation."""
     fast = with_runtime(network, "openvino", "fp32", cache)
@@ -124,6 +130,7 @@ def test_openvino_takes_windows_that_are_views(network, cache):
             torch.testing.assert_close(logits(fast, window, 10), network(window, 10), atol=1e-4, rtol=1e-4)
 
 
+@needs_openvino
 def test_openvino_takes_backbones_and_ensembles(cache):
     from uniseg_nets.tasks import TaskTable
 
@@ -136,6 +143,7 @@ def test_openvino_takes_backbones_and_ensembles(cache):
     torch.testing.assert_close(inferer(x, fast), inferer(x, members), atol=1e-4, rtol=1e-3)
 
 
+@needs_openvino
 def test_a_converted_network_is_read_again_and_other_weights_are_not_mistaken_for_it(network, tmp_path):
     x = torch.randn(1, 1, *ROI)
     first = logits(with_runtime(network, "openvino", "fp32", tmp_path), x, 0)
@@ -245,6 +253,7 @@ def test_wrong_choices_say_what_there_is(network):
 
 @pytest.mark.parametrize(("device", "runtime"), [("cuda", "torch"), ("cpu", "openvino")])
 def test_auto_is_openvino_on_a_cpu_alone(monkeypatch, device, runtime):
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
     assert settle("auto", "fp32", torch.device(device)) == (runtime, False)
     if device == "cuda":
@@ -257,3 +266,11 @@ def test_auto_falls_back_to_torch_where_openvino_is_missing(network, monkeypatch
     assert type(with_runtime(network)).__name__ == "EagerRuntime"
     with pytest.raises(ImportError, match="pip install openvino"):
         with_runtime(network, "openvino")
+
+
+def test_where_onednn_is_held_to_lesser_instructions_auto_is_torch_in_float32(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    assert settle("auto", "auto", torch.device("cpu")) == ("torch", False)
+    with pytest.raises(ValueError, match="openvino cannot compute with ONEDNN_MAX_CPU_ISA=AVX2: unset it"):
+        settle("openvino", "fp32", torch.device("cpu"))

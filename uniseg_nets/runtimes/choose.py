@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import os
 from os import PathLike
 from typing import Any
 
@@ -18,6 +19,9 @@ logger = logging.getLogger(__name__)
 
 _RUNTIMES = ("auto", "torch", "compile", "openvino")
 _PRECISIONS = ("auto", "fp32", "bf16")
+# Holds oneDNN, that of PyTorch and that of OpenVINO, to instructions below the processor's, such as AVX2. PyTorch then
+# imitates bfloat16, and OpenVINO 2026 dies while it computes.
+_HELD = "ONEDNN_MAX_CPU_ISA"
 
 
 def with_runtime(
@@ -33,7 +37,8 @@ def with_runtime(
         precision: ``fp32``; ``bf16``; ``auto`` for bfloat16 where the processor has instructions for it.
 
     Raises:
-        ValueError: no such runtime or precision, or OpenVINO for a network on a GPU.
+        ValueError: no such runtime or precision; OpenVINO for a network on a GPU, or while ``ONEDNN_MAX_CPU_ISA`` holds
+            oneDNN to lesser instructions.
         ImportError: OpenVINO is asked for and not installed; says how to.
     """
     if isinstance(network, nn.ModuleList):
@@ -60,12 +65,15 @@ def settle(runtime: str, precision: str, device: torch.device) -> tuple[str, boo
             f"runtime {runtime!r}, precision {precision!r}: expected one of {_RUNTIMES} and one of {_PRECISIONS}"
         )
     installed = importlib.util.find_spec("openvino") is not None
+    held = os.environ.get(_HELD)
     if runtime == "auto":
-        runtime = "openvino" if installed and device.type == "cpu" else "torch"
+        runtime = "openvino" if installed and not held and device.type == "cpu" else "torch"
     if runtime == "openvino" and device.type != "cpu":
         raise ValueError(f"runtime openvino computes on a CPU, the network is on {device}: choose runtime torch")
     if runtime == "openvino" and not installed:
         raise ImportError("runtime openvino: install it with `pip install openvino`")
+    if runtime == "openvino" and held:
+        raise ValueError(f"runtime openvino cannot compute with {_HELD}={held}: unset it, or choose runtime torch")
     bfloat16 = _has_bfloat16(device) if precision == "auto" else precision == "bf16"
     return runtime, bfloat16
 
@@ -103,4 +111,6 @@ def _has_bfloat16(device: torch.device) -> bool:
     """Whether the processor computes in bfloat16 rather than imitating it."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
+    if os.environ.get(_HELD):
+        return False
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
