@@ -8,6 +8,7 @@ import time
 import urllib.error
 import urllib.request
 import uuid
+from contextlib import contextmanager
 from pathlib import Path
 
 import nibabel as nib
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 
 from uniseg_nets.phantom import make_phantom, write_phantoms
+from uniseg_nets.tasks import load_task_table
 
 pytestmark = pytest.mark.label
 MODEL = "uniseg_upstream"
@@ -75,13 +77,13 @@ def studies(tmp_path_factory, table):
     return folder
 
 
-@pytest.fixture(scope="module")
-def server(studies, tmp_path_factory):
+@contextmanager
+def started(studies, folder, *options):
+    """A server of an app that ``uniseg label-app`` makes with some options."""
     python = os.environ.get("UNISEG_LABEL_PYTHON")
     if not python:
         pytest.skip("a MONAI Label environment: run `make test-label`")
-    folder = tmp_path_factory.mktemp("server")
-    command = [python, "-m", "uniseg_nets", "label-app", str(folder / "app"), "--demo"]
+    command = [python, "-m", "uniseg_nets", "label-app", str(folder / "app"), *options]
     subprocess.run(command, check=True, capture_output=True)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -94,16 +96,37 @@ def server(studies, tmp_path_factory):
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=os.environ | settings)
     server = Server(port, folder)
-    for _ in range(120):
-        try:
-            server.get("/info/")
-            break
-        except OSError:
-            assert process.poll() is None, (folder / "log").read_text()[-3000:]
-            time.sleep(1)
-    yield server
-    process.terminate()
-    process.wait(30)
+    try:
+        for _ in range(120):
+            try:
+                server.get("/info/")
+                break
+            except OSError:
+                assert process.poll() is None, (folder / "log").read_text()[-3000:]
+                time.sleep(1)
+        yield server
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+@pytest.fixture(scope="module")
+def server(studies, tmp_path_factory):
+    with started(studies, tmp_path_factory.mktemp("server"), "--demo") as running:
+        yield running
+
+
+def test_the_open_weights_are_served_with_their_tasks(tmp_path):
+    (tmp_path / "studies").mkdir()
+    volume = np.random.default_rng(0).normal(100, 20, (36, 50, 36)).astype(np.float32)
+    write(volume, np.diag([-1.0, -1, 1, 1]), tmp_path / "studies" / "crop.nii.gz")
+    table = load_task_table("open")
+    with started(tmp_path / "studies", tmp_path, "--weights", "open") as running:
+        assert running.get("/info/")["models"][MODEL]["config"]["task"] == [task.name for task in table]
+        label = running.infer("crop", task="hippocampus", result_dtype="uint8")
+        assert label.shape == volume.shape and set(np.unique(label.get_fdata())) <= {0, 1, 2}
+        label = running.infer("crop", task="left_atrium", result_dtype="uint8")
+        assert set(np.unique(label.get_fdata())) <= {0, 3}
 
 
 def test_the_menu_and_the_labels_of_all_tasks_are_shown(server, table):
