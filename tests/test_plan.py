@@ -8,7 +8,7 @@ import pytest
 from uniseg_nets.data import fold_cases
 from uniseg_nets.phantom import write_phantoms
 from uniseg_nets.plan import PlanOptions, plan_dataset
-from uniseg_nets.plan.choose import choose_patch, choose_spacing
+from uniseg_nets.plan.choose import choose_patch, choose_spacing, looks_like_hounsfield
 from uniseg_nets.plan.examine import examine
 from uniseg_nets.plan.slot import check_slot, nearest_slot
 from uniseg_nets.tasks import load_task_table
@@ -127,6 +127,11 @@ def test_sibling_folders_and_hounsfield_units_are_recognised(tmp_path):
     plan = plan_dataset(tmp_path / "data", tmp_path / "plan.json")
     assert plan["task_entry"]["channels"] == ["CT"]
     assert [case["name"] for case in plan["data"]] == ["p0", "p1"]
+
+
+def test_a_channel_from_minus_500_to_above_100_is_taken_for_a_ct():
+    assert looks_like_hounsfield(-500, 101)
+    assert not looks_like_hounsfield(-499, 101) and not looks_like_hounsfield(-500, 100)
 
 
 def test_cases_with_more_channels_than_most_have_no_say_in_what_the_channels_are(tmp_path, write_scan):
