@@ -264,7 +264,7 @@ def test_a_failed_download_says_what_to_do_and_keeps_the_older_file(uniseg, tmp_
 
 def test_a_download_that_brings_no_file_is_a_failed_one(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "gdown", SimpleNamespace(download=lambda id, output: output))
-    with pytest.raises(ConnectionError, match="the download failed: .*--file DOWNLOADED"):
+    with pytest.raises(ConnectionError, match=r"the download failed: .*--file DOWNLOADED"):
         fetch._download(tmp_path / "official.pth")
     monkeypatch.setitem(sys.modules, "gdown", SimpleNamespace(download=lambda id, output: Path(output).write_text(id)))
     fetch._download(tmp_path / "official.pth")

@@ -130,7 +130,7 @@ def test_an_app_has_the_guard_before_the_server_s_own_and_a_copy_of_the_bundle(s
 
 
 def test_an_app_that_cannot_be_made_is_refused_with_the_reason(sample, bundle, small_weights, tmp_path):
-    with pytest.raises(FileNotFoundError, match="no MONAI Label app at .*none: install MONAI Label"):
+    with pytest.raises(FileNotFoundError, match=r"no MONAI Label app at .*none: install MONAI Label"):
         make_label_app(tmp_path / "app", bundle, weights=small_weights, sample_app=tmp_path / "none")
     with pytest.raises(FileNotFoundError, match=r"no weights at .*none\.pt: get the authors'"):
         make_label_app(tmp_path / "app", bundle, weights=tmp_path / "none.pt", sample_app=sample)
