@@ -1,9 +1,10 @@
+import pytest
 import torch
 
 from tests.networks import BrightNetwork
 from uniseg_nets.body import body_box
 from uniseg_nets.inferers import UniSegInferer
-from uniseg_nets.tasks import Scaling
+from uniseg_nets.tasks import Scaling, TaskTable
 
 WINDOW = Scaling("window", -325, 325)
 
@@ -46,11 +47,14 @@ def test_body_only_computes_less_and_gives_background_outside(table):
     torch.testing.assert_close(cut.sum(1), torch.ones_like(cut[:, 0]))
 
 
-def test_body_only_leaves_mr_as_it_is(table):
+@pytest.mark.parametrize("scheme", ["z_score", "window"])
+def test_body_only_leaves_mr_as_it_is(scheme):
+    scaling = [{"scheme": scheme} | ({"low": -325, "high": 325} if scheme == "window" else {})]
+    task = {"name": "organ", "channels": ["T1"], "spacing": [3, 1.5, 1.5], "classes": ["organ"], "scaling": scaling}
     volume = patient()[None, None]
     networks = BrightNetwork(), BrightNetwork()
     found = [
-        UniSegInferer(table, "prostate", (32, 64, 64), body_only=value)(volume, network)
+        UniSegInferer(TaskTable([task]), "organ", (32, 64, 64), body_only=value)(volume, network)
         for value, network in zip((False, True), networks)
     ]
     assert networks[0].windows == networks[1].windows and torch.equal(*found)

@@ -2,6 +2,8 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import nibabel as nib
 import numpy as np
@@ -13,6 +15,7 @@ from tests.test_plan import frames
 from tests.test_prepare import FRAMES, nnunet
 from uniseg_nets import cli, fetch
 from uniseg_nets.checkpoints import read_weights
+from uniseg_nets.chosen_inference import ChosenInference
 from uniseg_nets.phantom import write_phantoms
 
 
@@ -207,6 +210,14 @@ def test_without_weights_the_answer_is_how_to_get_them(uniseg, scan, copy, tmp_p
     assert "uniseg fetch-weights" in caplog.text
 
 
+def test_the_demo_weights_are_chosen_by_a_word_and_missing_ones_named_at_once(bundle, demo_weights, copy):
+    assert ChosenInference(bundle, task="liver", weights=["demo"]).overrides()["weights"] == str(demo_weights)
+    with pytest.raises(FileNotFoundError, match=r"none\.pt"):
+        ChosenInference(bundle, task="liver", weights=["demo", "none.pt"])
+    with pytest.raises(FileNotFoundError, match=r"models/model\.pt"):
+        ChosenInference(copy, task="liver")
+
+
 def test_convert_goes_there_and_back(uniseg, small_weights, tmp_path, capsys):
     assert uniseg("convert", small_weights, tmp_path / "official.pth", "--to-official") == 0
     assert uniseg("convert", tmp_path / "official.pth", tmp_path / "back.pt") == 0
@@ -234,6 +245,15 @@ def test_a_failed_download_says_what_to_do_and_keeps_the_older_file(uniseg, tmp_
     assert uniseg("fetch-weights", "--output", target) == 1
     assert "--file DOWNLOADED" in caplog.text and "1Ldgd5Ebc8VQrvGIpIgzUG2PTSDPUpEQJ" in caplog.text
     assert target.read_bytes() == b"older" and sorted(p.name for p in tmp_path.iterdir()) == ["model.pt"]
+
+
+def test_a_download_that_brings_no_file_is_a_failed_one(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "gdown", SimpleNamespace(download=lambda id, output: output))
+    with pytest.raises(ConnectionError, match=r"the download failed: .*--file DOWNLOADED"):
+        fetch._download(tmp_path / "official.pth")
+    monkeypatch.setitem(sys.modules, "gdown", SimpleNamespace(download=lambda id, output: Path(output).write_text(id)))
+    fetch._download(tmp_path / "official.pth")
+    assert (tmp_path / "official.pth").read_text() in fetch._ADDRESS
 
 
 def test_a_download_that_is_no_checkpoint_keeps_the_older_file(uniseg, tmp_path, monkeypatch, caplog):

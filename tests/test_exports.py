@@ -122,6 +122,13 @@ def test_a_run_s_files_overwrite_none_of_a_user(saver, tmp_path, name):
     assert (tmp_path / "out" / name).read_text() == '{"theirs": 1}'
 
 
+def test_a_file_of_a_run_s_name_that_is_no_json_stays(saver, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "run.json").write_text("notes on a run")
+    with pytest.raises(ValueError, match=r"out/run\.json would be overwritten"):
+        RunRecord(saver, 1)
+
+
 def test_a_run_s_record_counts_what_was_finished_before_it_and_names_what_failed(saver, tmp_path):
     def read(case):
         if case["name"] == "bad":

@@ -8,7 +8,7 @@ import pytest
 from uniseg_nets.data import fold_cases
 from uniseg_nets.phantom import write_phantoms
 from uniseg_nets.plan import PlanOptions, plan_dataset
-from uniseg_nets.plan.choose import choose_patch, choose_spacing
+from uniseg_nets.plan.choose import choose_patch, choose_spacing, looks_like_hounsfield
 from uniseg_nets.plan.examine import examine
 from uniseg_nets.plan.slot import check_slot, nearest_slot
 from uniseg_nets.tasks import load_task_table
@@ -129,13 +129,18 @@ def test_sibling_folders_and_hounsfield_units_are_recognised(tmp_path):
     assert [case["name"] for case in plan["data"]] == ["p0", "p1"]
 
 
+def test_a_channel_from_minus_500_to_above_100_is_taken_for_a_ct():
+    assert looks_like_hounsfield(-500, 101)
+    assert not looks_like_hounsfield(-499, 101) and not looks_like_hounsfield(-500, 100)
+
+
 def test_cases_with_more_channels_than_most_have_no_say_in_what_the_channels_are(tmp_path, write_scan):
     rng = np.random.default_rng(0)
     for index, channels in enumerate((1, 1, 2, 3)):  # two CTs, and others that hold no air
-        image = rng.normal(100, 20, (40, 36, 20, channels)).astype(np.float32)
-        image[0, 0, 0] = -900 if channels == 1 else 0
+        image = rng.normal(0, 20, (40, 36, 20, channels)).astype(np.float32)
+        image[:2, 0, 0] = [[-900], [900]] if channels == 1 else 0  # a breath of air, a splinter of bone
         write_scan(f"data/images/p{index}.nii.gz", image.squeeze(), AFFINE)
-        write_scan(f"data/labels/p{index}.nii.gz", (image[..., 0] > 110).astype(np.uint8), AFFINE)
+        write_scan(f"data/labels/p{index}.nii.gz", (image[..., 0] > 10).astype(np.uint8), AFFINE)
     plan = plan_dataset(tmp_path / "data", tmp_path / "plan.json", PlanOptions(leave_out_faulty=True))
     assert plan["task_entry"]["channels"] == ["CT"] and [case["name"] for case in plan["data"]] == ["p0", "p1"]
 

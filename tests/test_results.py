@@ -160,6 +160,11 @@ def test_a_map_that_was_corrected_by_hand_is_neither_computed_nor_overwritten(sa
     assert target.read_bytes() == b"corrected"
 
 
+def test_a_case_that_has_no_result_yet_is_no_changed_one(saver, scan, caplog):
+    assert run(saver(), case_of(scan("case1.nii"))) == ["case1"]
+    assert "was changed since it was written" not in caplog.text
+
+
 def test_a_deleted_map_is_not_finished(saver, scan):
     case = case_of(scan("case1.nii"))
     run(saver(), case)

@@ -30,6 +30,9 @@ def test_statistics_tell_present_cut_and_absent_apart():
     assert [row["status"] for row in rows] == ["present", "cut", "absent"]
     assert rows[0]["voxels"] == 8 and rows[0]["volume_ml"] == pytest.approx(0.16)
     assert rows[0]["mean"] == pytest.approx(45) and rows[2]["mean"] is None
+    image[4, 4, 4] = 41  # figures have three decimals
+    row = label_statistics(label, image, (0.75, 0.75, 1), {1: "liver"})[0]
+    assert (row["mean"], row["deviation"], row["volume_ml"]) == (40.125, 0.331, 0.004)
     with pytest.raises(ValueError, match="label map has size"):
         label_statistics(label[1:], image, (1, 1, 1), {1: "liver"})
 

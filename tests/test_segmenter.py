@@ -3,6 +3,7 @@ import zipfile
 import nibabel as nib
 import numpy as np
 import pytest
+import torch
 
 from uniseg_nets import Segmenter
 from uniseg_nets.bundle import run_bundle
@@ -49,6 +50,18 @@ def segmenter(demo_weights):
 
 def test_a_nibabel_image_gives_the_label_map_of_its_file(segmenter, scan):
     assert np.array_equal(segmenter(nib.load(scan)), segmenter(scan))
+
+
+def test_no_gradients_are_kept_while_a_scan_is_segmented(segmenter, scan, monkeypatch):
+    kept, inferer = [], segmenter._inferer
+
+    def watched(*args):
+        kept.append(torch.is_grad_enabled())
+        return inferer(*args)
+
+    monkeypatch.setattr(segmenter, "_inferer", watched)
+    segmenter(scan)
+    assert kept == [False]
 
 
 @pytest.mark.parametrize("given", ["file", "nibabel image", "array"])
