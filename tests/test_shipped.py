@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.test_plan import write_case
 from uniseg_nets import Segmenter
 from uniseg_nets.bundle import bundle_folder
 from uniseg_nets.checkpoints import convert, read_weights
@@ -87,3 +88,11 @@ def test_the_list_of_tasks_says_which_weights_know_them(uniseg, capsys):
     official, _, opened = capsys.readouterr().out.partition("weights 'open'")
     assert "uniseg fetch-weights" in official and "liver_tumour (2)" in official and "hippocampus" not in official
     assert "CC BY-SA 4.0" in opened and "anterior_hippocampus (1)" in opened
+
+
+def test_a_plan_starts_from_the_open_weights_by_their_name(uniseg, weights, tmp_path):
+    for index in range(2):
+        write_case(tmp_path / "data", f"case{index}", seed=index)
+    assert uniseg("plan", tmp_path / "data", "--out", tmp_path / "plan.json", "--weights", "open") == 0
+    plan = json.loads((tmp_path / "plan.json").read_text())
+    assert plan["pretrained"] == str(weights.resolve()) and plan["pretrained_license"] == OPEN_TERMS

@@ -8,7 +8,7 @@ from typing import Any
 
 from uniseg_nets.files import read_json
 from uniseg_nets.messages import listing, no_weights
-from uniseg_nets.shipped import OFFICIAL, SHIPPED, needed_by
+from uniseg_nets.shipped import OFFICIAL, files_by_name, needed_by
 from uniseg_nets.tasks import TaskTable, load_task_table
 
 __all__ = ["ChosenInference"]
@@ -92,7 +92,7 @@ class ChosenInference:
     def _found(self, weights: Sequence[str] | None, default: str) -> list[str]:
         if weights is None and self._config["network_def"]["_target_"] != _SIZED_BY_WEIGHTS:
             return []
-        named = {one.name: str(self.root / "models" / one.file) for one in SHIPPED}
+        named = files_by_name(self.root)
         files = [named.get(file, file) for file in weights or [default]]
         for file in files:
             if not Path(file).is_file():

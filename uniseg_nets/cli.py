@@ -14,7 +14,7 @@ from uniseg_nets.cli_2d import convert_2d, demo_2d, phantom_2d, segment_2d
 from uniseg_nets.cli_bundle import merge_config, zip_bundle
 from uniseg_nets.cli_demo import demo, phantom, phantom_studies
 from uniseg_nets.files import sha256_of
-from uniseg_nets.shipped import DEMO, OFFICIAL, OPEN, SHIPPED
+from uniseg_nets.shipped import DEMO, OFFICIAL, OPEN, SHIPPED, files_by_name
 from uniseg_nets.tasks import TaskTable, load_task_table
 
 __all__ = ["main"]
@@ -256,7 +256,8 @@ def plan(
         axes: order of the axes: "anatomical", or "acquisition" for slices of a stack first and the rest as stored; by
             default it follows from voxel sizes and headers.
         ct_scaling: of CT: "percentiles" of the data set's labelled voxels, or "window" for -325 to 325 HU.
-        weights: pretrained UniSeg weights to start from; those of `uniseg fetch-weights` by default, where they are.
+        weights: pretrained UniSeg weights to start from, a file or "open" for the open weights; those of `uniseg
+            fetch-weights` by default, where they are.
         slot: the task of the weights to start from, a name or an id; "nearest" in channels and classes; or "none" to
             cut the prompt off, as the authors do.
         folds: of the cross-validation, where the data set brings none.
@@ -271,7 +272,7 @@ def plan(
 
     data = _existing(data)
     if weights is not None:
-        _existing(weights)
+        weights = _existing(files_by_name(bundle_folder(_UPSTREAM)).get(weights, weights))
     from uniseg_nets.data.groups import group_of
     from uniseg_nets.plan import PlanOptions, plan_dataset
 

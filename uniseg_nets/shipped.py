@@ -12,7 +12,7 @@ from typing import Any
 
 from uniseg_nets.tasks import table_of
 
-__all__ = ["DEMO", "OFFICIAL", "OPEN", "SHIPPED", "ShippedWeights", "needed_by"]
+__all__ = ["DEMO", "OFFICIAL", "OPEN", "SHIPPED", "ShippedWeights", "files_by_name", "needed_by"]
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,11 @@ OFFICIAL = ShippedWeights(
 OPEN = ShippedWeights("open", "open", "open.pt", "open.json", "in this package, CC BY-SA 4.0")
 DEMO = ShippedWeights("demo", "uniseg", "demo.pt", "demo.json", "in this package, from synthetic patients, for trials")
 SHIPPED = (OFFICIAL, OPEN, DEMO)
+
+
+def files_by_name(root: Path) -> dict[str, str]:
+    """What a name that stands for weights means in the bundle of a folder: name -> file."""
+    return {one.name: str(root / "models" / one.file) for one in SHIPPED}
 
 
 def needed_by(task: Any, config: Mapping[str, Any], chosen: Mapping[str, Any], root: Path) -> dict[str, Any]:
