@@ -314,12 +314,15 @@ def test_a_dicom_series_is_segmented_on_its_own_grid(uniseg, test_data, small_we
     np.testing.assert_allclose(label.affine, image.affine, atol=1e-4)
 
 
-def test_demo_finds_what_the_phantoms_hold(uniseg, tmp_path, capsys):
-    pytest.importorskip("matplotlib")
+def test_demo_finds_what_the_phantoms_hold_and_hippocampi_of_their_size(uniseg, tmp_path, capsys):
     assert uniseg("demo", tmp_path / "demo") == 0
     rows = json.loads((tmp_path / "demo" / "results.json").read_text())
-    assert {row["channels"] for row in rows} == {"CT", "T1+T1ce+T2+FLAIR", "CT+PET"}
-    best = {row["task"]: max(r["dice"] for r in rows if r["task"] == row["task"]) for row in rows}
+    brain, phantoms = ([row for row in rows if (row["task"] == "hippocampus") is real] for real in (True, False))
+    assert {row["channels"] for row in phantoms} == {"CT", "T1+T1ce+T2+FLAIR", "CT+PET"}
+    best = {row["task"]: max(r["dice"] for r in phantoms if r["task"] == row["task"]) for row in phantoms}
     assert all(dice > 0.5 for dice in best.values())
+    # Each half of an adult's hippocampus has one to three millilitres.
+    assert {row["case"] for row in brain} == {"left side", "right side"}
+    assert all(0.8 < row["volume_ml"] < 3.5 for row in brain)
     assert (tmp_path / "demo" / "preview.png").stat().st_size > 10_000
     assert "Dice" in capsys.readouterr().out

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from uniseg_nets.files import read_json
 from uniseg_nets.messages import listing, no_weights
-from uniseg_nets.shipped import OFFICIAL, files_by_name, needed_by
+from uniseg_nets.shipped import DEMO, OFFICIAL, files_by_name, needed_by
 from uniseg_nets.tasks import TaskTable, load_task_table
 
 __all__ = ["ChosenInference"]
+
+logger = logging.getLogger(__name__)
 
 # Of this network, features and patch follow from the weights; a plan or a bundle of its own has them written down.
 _SIZED_BY_WEIGHTS = "uniseg_nets.UniSeg"
@@ -94,6 +97,8 @@ class ChosenInference:
             return []
         named = files_by_name(self.root)
         files = [named.get(file, file) for file in weights or [default]]
+        if named[DEMO.name] in files:
+            logger.warning("demo weights, trained on synthetic patients: on a real scan the result means nothing")
         for file in files:
             if not Path(file).is_file():
                 raise FileNotFoundError(no_weights(file))

@@ -48,7 +48,7 @@ class SaveDicomSegd(CaseExport):
         if lacking:
             raise ValueError(
                 f"{len(lacking)} of {len(cases)} cases cannot get a DICOM Segmentation, it could not refer to their "
-                f"series: {'; '.join(lacking[:3])}: run without dicom_seg, or restore the identifiers"
+                f"series: {'; '.join(lacking[:3])}: leave out --dicom_seg, or restore the identifiers"
             )
 
     def __call__(self, data: Mapping[Any, Any]) -> Mapping[Any, Any]:
