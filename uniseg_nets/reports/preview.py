@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 from monai.data import MetaTensor
-from nibabel.orientations import apply_orientation, io_orientation
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from uniseg_nets.files import atomic_path
-from uniseg_nets.reports.views import Views
+from uniseg_nets.reports.views import Views, towards_ras
 from uniseg_nets.tasks import STACK
 from uniseg_nets.transforms.load import LoadCase
 
@@ -81,8 +80,4 @@ def save_preview(rows: Sequence[PreviewRow], path: str | PathLike[str]) -> None:
 def _ras(file: str | Sequence[str]) -> tuple[NDArray[Any], list[float]]:
     """The last channel of a scan, (x, y, z) towards right, anterior, superior; and its spacing (x, y, z) in mm."""
     image: MetaTensor = LoadCase()(file)
-    affine = image.affine.numpy()
-    turn = io_orientation(affine)
-    spacing = np.linalg.norm(affine[:3, :3], axis=0)[np.argsort(turn[:, 0])]
-    last = np.nan_to_num(image.as_tensor()[-1].numpy())
-    return np.asarray(apply_orientation(last, turn)), [float(mm) for mm in spacing]
+    return towards_ras(np.nan_to_num(image.as_tensor()[-1].numpy()), image.affine.numpy())

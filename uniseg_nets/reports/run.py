@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from ignite.engine import Events
-from nibabel.orientations import apply_orientation, io_orientation
 
 import uniseg_nets
 from uniseg_nets.engines import CaseEvaluator
@@ -20,7 +19,7 @@ from uniseg_nets.handlers.record import refuse_others
 from uniseg_nets.provenance import read_record
 from uniseg_nets.reports.page import write_page
 from uniseg_nets.reports.statistics import label_statistics
-from uniseg_nets.reports.views import Views, write_preview
+from uniseg_nets.reports.views import Views, towards_ras, write_preview
 from uniseg_nets.transforms.derived import CaseExport
 from uniseg_nets.transforms.export import REPORT_PAGES, SaveLabelMapd, read_label_map
 from uniseg_nets.transforms.grid import on_grid_of
@@ -94,11 +93,9 @@ def report_case(
     scan = LoadCase(modalities)(image)
     # Of several channels the last one counts and is shown, which for PET/CT is the PET.
     shown = on_grid_of(scan.as_tensor()[-1], scan.affine, label.shape, affine).numpy()
-    spacing = np.linalg.norm(affine[:3, :3], axis=0)
     rows = label_statistics(label, shown, affine[:3, :3], names)
-    turn = io_orientation(affine)
-    volumes = [np.asarray(apply_orientation(volume, turn)) for volume in (np.nan_to_num(shown), label)]
-    views = Views(volumes[0], volumes[1], [float(mm) for mm in spacing[np.argsort(turn[:, 0])]], names)
+    picture, spacing = towards_ras(np.nan_to_num(shown), affine)
+    views = Views(picture, towards_ras(label, affine)[0], spacing, names)
     write_preview(views, folder / "report" / f"{name}.png")
     content = {"name": name, "task": facts["task"], "classes": rows, "slices": views.slices()}
     content |= {key: facts[key] for key in ("written", "weights_sha256") if key in facts}

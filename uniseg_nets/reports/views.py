@@ -11,13 +11,14 @@ from os import PathLike
 from typing import Any
 
 import numpy as np
+from nibabel.orientations import apply_orientation, io_orientation
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from uniseg_nets.colours import rgb
 from uniseg_nets.files import atomic_path
 
-__all__ = ["Views", "write_preview"]
+__all__ = ["Views", "towards_ras", "write_preview"]
 
 _WIDTH = 220  # pixels of a slice on the page
 _SLICES = 24  # on the page, evenly through what was found
@@ -25,6 +26,13 @@ _OPACITY = 0.5
 # What lies on the left and on the right of a plane across x, y or z.
 _SIDES = (("P", "A"), ("R", "L"), ("R", "L"))
 _GRID = 64  # voxels along an axis that the grey window is chosen by, at least, where there are as many
+
+
+def towards_ras(volume: NDArray[Any], affine: NDArray[Any]) -> tuple[NDArray[Any], list[float]]:
+    """A volume with its axes (x, y, z) towards right, anterior, superior; and its spacing (x, y, z) in mm."""
+    turn = io_orientation(affine)
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)[np.argsort(turn[:, 0])]
+    return np.asarray(apply_orientation(volume, turn)), [float(mm) for mm in spacing]
 
 
 @dataclass(frozen=True)
