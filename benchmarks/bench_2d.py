@@ -20,9 +20,9 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.measure import alternating, machine, timed_precisions
-from uniseg_nets.bundle import bundle_folder
+from uniseg_nets.image2d import with_picture_runtime
+from uniseg_nets.io.bundles import bundle_folder
 from uniseg_nets.nets.esp_medsam import ESPMedSAM
-from uniseg_nets.pictures import with_picture_runtime
 
 RUNTIMES = ("torch", "openvino")
 MODALITY = "fundus"

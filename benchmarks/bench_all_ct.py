@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 
 from benchmarks.measure import alternating, machine, print_ratios
 from uniseg_nets import UniSeg
-from uniseg_nets.bundle import bundle_folder
-from uniseg_nets.checkpoints import read_weights
 from uniseg_nets.data.datalist import read_json
-from uniseg_nets.inferers import UniSegInferer
+from uniseg_nets.inferers.sliding_window import UniSegInferer
+from uniseg_nets.io.bundles import bundle_folder
 from uniseg_nets.runtimes import with_runtime
 from uniseg_nets.tasks import load_task_table
 from uniseg_nets.transforms import LabelMapd, LoadCased, PreprocessCased
+from uniseg_nets.weights.checkpoints import read_weights
 
 _MODES: dict[str, dict[str, Any]] = {
     "balanced": {},

@@ -22,7 +22,7 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-from uniseg_nets.bundle import bundle_folder
+from uniseg_nets.io.bundles import bundle_folder
 
 _SMALLEST = 1000  # voxels of a class whose Dice is reported
 

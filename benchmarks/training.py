@@ -29,7 +29,7 @@ from monai.utils import set_determinism
 from benchmarks.measure import apart, timed_precisions
 from benchmarks.multitask.data import ORGANS, write_organ
 from uniseg_nets import UniSeg
-from uniseg_nets.bundle import bundle_folder
+from uniseg_nets.io.bundles import bundle_folder
 from uniseg_nets.losses import TaskDiceCELoss
 from uniseg_nets.tasks import load_task_table
 

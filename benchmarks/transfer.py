@@ -24,13 +24,13 @@ from monai.transforms import CenterSpatialCrop, SpatialPad
 from torch import Tensor
 
 from uniseg_nets import PromptTunedUniSeg, UniSeg, UniSegBackbone
-from uniseg_nets.bundle import bundle_folder
-from uniseg_nets.checkpoints import read_weights
 from uniseg_nets.data import find_cases
+from uniseg_nets.io.bundles import bundle_folder
 from uniseg_nets.phantom import write_phantoms
 from uniseg_nets.tasks import Task, load_task_table
-from uniseg_nets.transfer import load_pretrained
 from uniseg_nets.transforms import LoadCased, PreprocessCased
+from uniseg_nets.weights.checkpoints import read_weights
+from uniseg_nets.weights.transfer import load_pretrained
 
 TABLE = load_task_table()
 # Real scans for the tasks that read such channels.

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from uniseg_nets import UniSeg
-from uniseg_nets.checkpoints import read_weights, save_weights
+from uniseg_nets.weights.checkpoints import read_weights, save_weights
 
 
 def main() -> None:

@@ -13,11 +13,12 @@ import pytest
 from monai.utils import set_determinism
 
 from tests.running import copied
-from uniseg_nets import UniSeg, cli
-from uniseg_nets.bundle import bundle_folder
-from uniseg_nets.checkpoints import save_weights
+from uniseg_nets import UniSeg
+from uniseg_nets.cli import command
+from uniseg_nets.io.bundles import bundle_folder
 from uniseg_nets.phantom import Phantom, make_phantom
 from uniseg_nets.tasks import TaskTable, load_task_table
+from uniseg_nets.weights.checkpoints import save_weights
 
 SMALL = {"base_features": 8, "max_features": 16, "patch_size": [32, 64, 64]}
 
@@ -97,7 +98,7 @@ def uniseg(monkeypatch):
     def call(*arguments) -> int:
         monkeypatch.setattr("sys.argv", ["uniseg", *map(str, arguments)])
         try:
-            cli.main()
+            command.main()
         except SystemExit as stop:
             return int(stop.code or 0)
         return 0

@@ -9,15 +9,15 @@ from torch.nn.functional import one_hot
 
 from tests.networks import bright_backbone
 from uniseg_nets import Segmenter
-from uniseg_nets.bundle import bundle_folder
-from uniseg_nets.checkpoints import save_weights
 from uniseg_nets.data.datalist import image_files
+from uniseg_nets.io.bundles import bundle_folder
 from uniseg_nets.plan import PlanOptions, plan_dataset
 from uniseg_nets.plan.axes import choose_axes, choose_mirror_axes
 from uniseg_nets.tasks import TaskTable
 from uniseg_nets.transforms import LabelMapd, LoadCased, PreprocessCased
 from uniseg_nets.transforms.grid import Grid
 from uniseg_nets.transforms.resample import resample_argmax, resample_labels
+from uniseg_nets.weights.checkpoints import save_weights
 
 # Affines of a stack of 12 slices, stored along z, by where those slices lie in the patient.
 STACK = np.diag([1.5, 1.5, 8.0])

@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from tests.networks import BrightNetwork
-from uniseg_nets.body import body_box
-from uniseg_nets.inferers import UniSegInferer
+from uniseg_nets.inferers.body import body_box
+from uniseg_nets.inferers.sliding_window import UniSegInferer
 from uniseg_nets.tasks import Scaling, TaskTable
 
 WINDOW = Scaling("window", -325, 325)

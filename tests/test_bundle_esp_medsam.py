@@ -14,14 +14,14 @@ from PIL import Image
 
 from tests.esp_release import release_state
 from tests.running import OPENVINO, run, run_on_two_ranks
-from uniseg_nets.bundle import bundle_folder
-from uniseg_nets.checkpoints import save_weights
-from uniseg_nets.errors import root_cause
-from uniseg_nets.nets.esp_medsam import convert_release
+from uniseg_nets.demo.images_2d import run_demo
+from uniseg_nets.image2d import with_picture_runtime
+from uniseg_nets.image2d.load import read_picture
+from uniseg_nets.io.bundles import bundle_folder
+from uniseg_nets.io.errors import root_cause
 from uniseg_nets.phantom import write_phantom_pictures
-from uniseg_nets.pictures import with_picture_runtime
-from uniseg_nets.pictures.demo import run_demo
-from uniseg_nets.pictures.load import read_picture
+from uniseg_nets.weights.checkpoints import save_weights
+from uniseg_nets.weights.esp_medsam_release import convert_release
 
 SIZES = {"channels": [8, 16, 20, 40], "heads": [1, 2, 2, 4], "embedding": 32, "decoder_mlp": 64, "decoder_heads": 4}
 LARGER = SIZES | {"channels": [16, 24, 32, 48], "heads": [1, 2, 2, 4]}
@@ -332,7 +332,7 @@ def test_what_is_padded_is_0_to_the_network_as_in_sam(bundle, tmp_path, config):
     parser.update({"image_size": 64})
     chains = ["train#preprocessing_transforms", "validate#preprocessing#transforms", "preprocessing#transforms"]
     entries = [entry for chain in chains for entry in (parser.get(chain) or []) if isinstance(entry, dict)]
-    at = max(index for index, entry in enumerate(entries) if entry["_target_"] == "uniseg_nets.pictures.LoadPictured")
+    at = max(index for index, entry in enumerate(entries) if entry["_target_"] == "uniseg_nets.image2d.LoadPictured")
     parser["chain"] = {"_target_": "Compose", "transforms": [entry for entry in entries[at:] if "network" not in entry]}
     image = parser.get_parsed_content("chain")(dict.fromkeys(("image", "label"), str(tmp_path / "white.png")))["image"]
     assert image.shape == (3, 64, 64) and bool((image[:, 48:] == 0).all())

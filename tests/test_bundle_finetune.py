@@ -15,9 +15,9 @@ from monai.bundle import ConfigWorkflow, download, load
 from tests.running import run
 from tests.test_plan import AFFINE, write_case
 from uniseg_nets import Segmenter, UniSeg
-from uniseg_nets.bundle import bundle_folder
-from uniseg_nets.checkpoints import save_weights
+from uniseg_nets.io.bundles import bundle_folder
 from uniseg_nets.plan import PlanOptions, plan_dataset
+from uniseg_nets.weights.checkpoints import save_weights
 
 SIZES = {"base_features": 4, "max_features": 8}
 SHORT = {"max_epochs": 1, "batches_per_epoch": 4, "val_interval": 1}

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.running import run
-from uniseg_nets.bundle import bundle_folder
+from uniseg_nets.io.bundles import bundle_folder
 from uniseg_nets.phantom import write_phantom_tasks
 
 TINY = {

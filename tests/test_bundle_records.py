@@ -8,7 +8,7 @@ import torch
 from monai.bundle import ConfigParser
 
 from tests.test_results import case_of, run
-from uniseg_nets.bundle import bundle_folder
+from uniseg_nets.io.bundles import bundle_folder
 
 INFERENCE, EVALUATION = ("inference.json",), ("train.json", "evaluate.json")
 

@@ -11,11 +11,11 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 
 from tests.conftest import SMALL
 from tests.running import run, run_on_two_ranks
-from uniseg_nets.bundle import bundle_folder
+from uniseg_nets.bundle.label_app import make_label_app
 from uniseg_nets.data import load_datalist
-from uniseg_nets.errors import root_cause
+from uniseg_nets.io.bundles import bundle_folder
+from uniseg_nets.io.errors import root_cause
 from uniseg_nets.phantom import write_phantom_tasks
-from uniseg_nets.serve import make_label_app
 
 BUNDLES = ("uniseg_upstream", "uniseg_finetune", "unetr_prompt_tuning", "esp_medsam_2d")
 PATCH = [16, 64, 32]

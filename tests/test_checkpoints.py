@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from uniseg_nets import UniSeg
-from uniseg_nets.checkpoints import convert, load_network, read_weights, save_weights
+from uniseg_nets.weights.checkpoints import convert, load_network, read_weights, save_weights
 
 SMALL = {"base_features": 4, "max_features": 8, "patch_size": [32, 64, 64]}
 

@@ -13,10 +13,11 @@ from nibabel.orientations import apply_orientation, axcodes2ornt, inv_ornt_aff, 
 
 from tests.test_plan import frames
 from tests.test_prepare import FRAMES, nnunet
-from uniseg_nets import cli, fetch
-from uniseg_nets.checkpoints import read_weights
-from uniseg_nets.chosen_inference import ChosenInference
+from uniseg_nets.bundle.choose import ChosenInference
+from uniseg_nets.cli import command
 from uniseg_nets.phantom import write_phantoms
+from uniseg_nets.weights import fetch
+from uniseg_nets.weights.checkpoints import read_weights
 
 
 @pytest.fixture
@@ -196,7 +197,7 @@ def test_what_a_bundle_cannot_do_is_refused(uniseg, scan, tmp_path, caplog, opti
 def test_a_wrong_path_is_told_before_anything_heavy_is_imported(tmp_path, arguments, message):
     (tmp_path / "here").mkdir()
     code = (
-        "import sys\nfrom uniseg_nets import cli\ntry:\n    cli.main()\nexcept SystemExit as stop:\n"
+        "import sys\nfrom uniseg_nets.cli import command\ntry:\n    command.main()\nexcept SystemExit as stop:\n"
         "    sys.exit(10 * stop.code + ('torch' in sys.modules))"
     )
     command = [sys.executable, "-c", code, *arguments]
@@ -205,7 +206,7 @@ def test_a_wrong_path_is_told_before_anything_heavy_is_imported(tmp_path, argume
 
 
 def test_without_weights_the_answer_is_how_to_get_them(uniseg, scan, copy, tmp_path, caplog, monkeypatch):
-    monkeypatch.setattr("uniseg_nets.bundle.bundle_folder", lambda name: copy)
+    monkeypatch.setattr("uniseg_nets.bundle.run.bundle_folder", lambda name: copy)
     assert uniseg("segment", scan, tmp_path / "out", "--task", "prostate") == 1
     assert "uniseg fetch-weights" in caplog.text
 
@@ -277,7 +278,7 @@ def test_a_command_that_is_stopped_says_that_it_goes_on_later(uniseg, monkeypatc
     def stopped():
         raise KeyboardInterrupt
 
-    monkeypatch.setitem(cli._VERBS, "tasks", stopped)
+    monkeypatch.setitem(command._VERBS, "tasks", stopped)
     assert uniseg("tasks") == 130
     assert "the same command goes on with the cases that are left" in caplog.text
 

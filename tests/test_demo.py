@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from uniseg_nets.bundle import bundle_folder
 from uniseg_nets.demo import run_demo, run_real_demo
 from uniseg_nets.demo.cases import DemoCase, segment_cases
 from uniseg_nets.demo.table import as_text
-from uniseg_nets.files import read_json
+from uniseg_nets.io.bundles import bundle_folder
+from uniseg_nets.io.files import read_json
 from uniseg_nets.tasks import load_task_table
 
 

@@ -8,7 +8,7 @@ from monai.data import MetaTensor
 
 from tests.running import OPENVINO
 from uniseg_nets import Segmenter
-from uniseg_nets.bundle import bundle_folder
+from uniseg_nets.io.bundles import bundle_folder
 from uniseg_nets.phantom import write_phantoms
 from uniseg_nets.transforms import LoadCase
 

@@ -13,10 +13,10 @@ from monai.data import MetaTensor
 from pydicom.uid import generate_uid
 
 from tests.dicom_files import write_series
-from uniseg_nets.bundle import run_bundle
+from uniseg_nets.bundle.run import run_bundle
 from uniseg_nets.dicom.codes import category_and_type
 from uniseg_nets.dicom.segmentation import write_dicom_seg
-from uniseg_nets.series import dicom_series
+from uniseg_nets.io.series import dicom_series
 from uniseg_nets.transforms import LoadCase, SaveLabelMapd
 from uniseg_nets.transforms.export import read_label_map
 

@@ -2,9 +2,10 @@ import pytest
 import torch
 from torch import nn
 
-from uniseg_nets.freezing import train_only
-from uniseg_nets.nets.esp_medsam import ESPMedSAM, SAMEncoder, load_mobile_sam, load_sam_transformer, take_over
+from uniseg_nets.nets.esp_medsam import ESPMedSAM, SAMEncoder
 from uniseg_nets.nets.esp_medsam.tiny_vit import TinyViT
+from uniseg_nets.weights.esp_medsam import load_mobile_sam, load_sam_transformer, take_over
+from uniseg_nets.weights.freezing import train_only
 
 SMALL = {"channels": [8, 16, 20, 40], "heads": [1, 2, 2, 4], "embedding": 32, "decoder_mlp": 64, "decoder_heads": 4}
 

@@ -6,9 +6,11 @@ import pytest
 import torch
 
 from tests.esp_release import release_shapes, release_state
-from uniseg_nets.checkpoints import save_weights
-from uniseg_nets.cli_2d import convert_2d
-from uniseg_nets.nets.esp_medsam import ESPMedSAM, convert_release, load_release, modalities_in, start_from
+from uniseg_nets.cli.images_2d import convert_2d
+from uniseg_nets.nets.esp_medsam import ESPMedSAM
+from uniseg_nets.weights.checkpoints import save_weights
+from uniseg_nets.weights.esp_medsam import modalities_in, start_from
+from uniseg_nets.weights.esp_medsam_release import convert_release, load_release
 
 SMALL = {"channels": [8, 16, 20, 40], "heads": [1, 2, 2, 4], "embedding": 32, "decoder_mlp": 64, "decoder_heads": 4}
 BUFFERS = ("running_mean", "running_var", "num_batches_tracked", "gaussian_matrix")

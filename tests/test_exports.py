@@ -17,7 +17,7 @@ from tests.test_results import case_of, save
 from uniseg_nets.data import GuardedDataset
 from uniseg_nets.engines import CaseEvaluator, CasesFailedError
 from uniseg_nets.handlers import RunRecord
-from uniseg_nets.provenance import dicom_mark
+from uniseg_nets.io.provenance import dicom_mark
 from uniseg_nets.reports import ReportCased, RunReport
 from uniseg_nets.transforms import SaveLabelMapd
 

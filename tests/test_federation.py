@@ -12,9 +12,9 @@ from monai.fl.utils.exchange_object import ExchangeObject
 
 from tests.test_plan import write_case
 from uniseg_nets import UniSeg
-from uniseg_nets.bundle import bundle_folder
-from uniseg_nets.checkpoints import save_weights
+from uniseg_nets.io.bundles import bundle_folder
 from uniseg_nets.phantom import write_phantom_tasks
+from uniseg_nets.weights.checkpoints import save_weights
 
 PATCH = [32, 64, 64]
 TINY = {"patch_size": PATCH, "network_def#base_features": 4, "network_def#max_features": 8, "num_workers": 0}

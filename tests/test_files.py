@@ -1,6 +1,6 @@
 import pytest
 
-from uniseg_nets.files import atomic_path, write_csv, write_json
+from uniseg_nets.io.files import atomic_path, write_csv, write_json
 
 
 def test_an_error_while_writing_leaves_the_older_file_and_nothing_else(tmp_path):

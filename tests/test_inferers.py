@@ -5,9 +5,9 @@ from monai.data import MetaTensor
 from scipy.ndimage import gaussian_filter
 
 from uniseg_nets import UniSeg
-from uniseg_nets.inferers import UniSegInferer
+from uniseg_nets.inferers.sliding_window import UniSegInferer
+from uniseg_nets.inferers.windows import gaussian_window, pad_to, window_starts
 from uniseg_nets.tasks import TaskTable
-from uniseg_nets.windows import gaussian_window, pad_to, window_starts
 
 ROI = (32, 64, 64)
 

@@ -10,14 +10,16 @@ import torch
 from ignite.engine import Engine
 
 from tests.test_plan import write_case
-from uniseg_nets import PromptTunedUniSeg, UniSeg, cli, fetch
-from uniseg_nets.bundle import bundle_folder
-from uniseg_nets.checkpoints import convert, save_weights
+from uniseg_nets import PromptTunedUniSeg, UniSeg
+from uniseg_nets.bundle.pack import pack_bundle
+from uniseg_nets.cli import command
 from uniseg_nets.handlers import WeightFiles
-from uniseg_nets.licence import AUTHORS_TERMS, OPEN_TERMS, mark_terms, terms_of, terms_text
-from uniseg_nets.pack import pack_bundle
+from uniseg_nets.io.bundles import bundle_folder
 from uniseg_nets.plan import PlanOptions, plan_dataset
-from uniseg_nets.transfer import load_pretrained
+from uniseg_nets.weights import fetch
+from uniseg_nets.weights.checkpoints import convert, save_weights
+from uniseg_nets.weights.licence import AUTHORS_TERMS, OPEN_TERMS, mark_terms, terms_of, terms_text
+from uniseg_nets.weights.transfer import load_pretrained
 
 SIZES = {"base_features": 4, "max_features": 8, "patch_size": [32, 64, 64]}
 
@@ -69,7 +71,7 @@ def test_the_terms_are_printed_before_anything_is_downloaded(monkeypatch, capsys
         path.write_bytes(official.read_bytes())
 
     monkeypatch.setattr(fetch, "_download", download)
-    cli.fetch_weights(output=str(tmp_path / "models" / "model.pt"))
+    command.fetch_weights(output=str(tmp_path / "models" / "model.pt"))
     assert said == [terms_text(AUTHORS_TERMS) + "\n"]
     assert (tmp_path / "models" / "model.pt.license").read_text() == terms_text(AUTHORS_TERMS)
 

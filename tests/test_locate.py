@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from tests.networks import BrightNetwork
-from uniseg_nets.inferers import UniSegInferer
-from uniseg_nets.locate import find_boxes, join_boxes
+from uniseg_nets.inferers.coarse_pass import find_boxes, join_boxes
+from uniseg_nets.inferers.sliding_window import UniSegInferer
 from uniseg_nets.tasks import TaskTable
 
 ROI = (32, 64, 64)

@@ -9,8 +9,9 @@ from monai.fl.client import MonaiAlgo
 from monai.fl.utils.exchange_object import ExchangeObject
 
 from tests.test_federation import TINY, write_plan
-from uniseg_nets import cli
-from uniseg_nets.bundle import bundle_folder, merge_configs
+from uniseg_nets.bundle.run import merge_configs
+from uniseg_nets.cli import command
+from uniseg_nets.io.bundles import bundle_folder
 
 FILES = ["train.json", "open.json", "evaluate.json"]
 
@@ -23,7 +24,7 @@ def parsed(files):
 def test_a_merged_config_is_what_a_run_of_the_files_reads(bundle, copy, capsys, monkeypatch, name):
     target = copy / "configs" / name
     monkeypatch.setattr("sys.argv", ["uniseg", "merge-config", str(target), *FILES, "--bundle", "uniseg_upstream"])
-    cli.main()
+    command.main()
     assert f"wrote {target}" in capsys.readouterr().out
     wanted, found = parsed(bundle / "configs" / file for file in FILES), parsed([target])
     assert found.get() == wanted.get()

@@ -10,7 +10,7 @@ import numpy as np
 # The command, with a guard: only the thread that starts it may change the working directory.
 GUARDED = """
 import os, sys, threading
-from uniseg_nets.cli import main
+from uniseg_nets.cli.command import main
 
 def guarded(path, change=os.chdir):
     if threading.current_thread() is not threading.main_thread():

@@ -5,7 +5,7 @@ import pytest
 import torch
 from monai.bundle import download, load
 
-from uniseg_nets.pack import pack_bundle, zip_bundle
+from uniseg_nets.bundle.pack import pack_bundle, zip_bundle
 
 
 def test_a_zipped_bundle_is_taken_by_monai_s_download_and_load(bundle, tmp_path, demo_weights):

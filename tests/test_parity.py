@@ -34,9 +34,9 @@ def test_the_softmax_of_a_window_sum_equals_the_official_one(test_data, table):
     import torch
 
     from uniseg_nets import UniSeg
-    from uniseg_nets.checkpoints import load_network
-    from uniseg_nets.inferers import UniSegInferer
+    from uniseg_nets.inferers.sliding_window import UniSegInferer
     from uniseg_nets.transforms import LoadCased, PreprocessCased
+    from uniseg_nets.weights.checkpoints import load_network
 
     paths = [test_data / "data" / "sarcoma_petct" / "imagesTr" / f"sts_006_000{i}.nii.gz" for i in (0, 1)]
     image = PreprocessCased("image", table, "whole_body_tumour")(LoadCased("image")({"image": paths}))["image"]

@@ -10,13 +10,13 @@ from monai.bundle import ConfigParser
 from monai.transforms import Compose
 from PIL import Image
 
-from uniseg_nets.bundle import bundle_folder
-from uniseg_nets.errors import root_cause
+from uniseg_nets.image2d import PictureReport, RandSimilarityd, SavePictured, find_pictures, load_pictures
+from uniseg_nets.image2d.engine import MaskInferer
+from uniseg_nets.image2d.load import LoadMaskd, LoadPictured, read_mask, read_picture
+from uniseg_nets.io.bundles import bundle_folder
+from uniseg_nets.io.errors import root_cause
 from uniseg_nets.nets.esp_medsam.recogniser import ModalityRecogniser, describe
 from uniseg_nets.phantom.pictures import draw_picture, write_phantom_pictures
-from uniseg_nets.pictures import PictureReport, RandSimilarityd, SavePictured, find_pictures, load_pictures
-from uniseg_nets.pictures.engine import MaskInferer
-from uniseg_nets.pictures.load import LoadMaskd, LoadPictured, read_mask, read_picture
 
 MODALITIES = ["dermoscopy", "xray", "ultrasound", "fundus", "microscopy", "colonoscopy"]
 

@@ -4,9 +4,10 @@ from monai.networks.nets import UNETR
 from torch.func import functional_call
 
 from uniseg_nets import PromptUNETR
-from uniseg_nets.centres import CentreInferer, load_base, read_centre
-from uniseg_nets.checkpoints import save_weights
-from uniseg_nets.freezing import TrainedPart, train_only
+from uniseg_nets.inferers.centre import CentreInferer, read_centre
+from uniseg_nets.weights.base import load_base
+from uniseg_nets.weights.checkpoints import save_weights
+from uniseg_nets.weights.freezing import TrainedPart, train_only
 
 SIZES = {"feature_size": 4, "hidden_size": 48, "mlp_dim": 96, "num_heads": 4}
 PATCH = (32, 32, 32)

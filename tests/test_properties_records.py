@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tests.properties  # noqa: F401  (the profile)
-from uniseg_nets.files import read_json, write_csv, write_json
+from uniseg_nets.io.files import read_json, write_csv, write_json
 from uniseg_nets.tasks import AXES, MASKS, TaskTable
 from uniseg_nets.transforms import SaveLabelMapd
 

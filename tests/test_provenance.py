@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from uniseg_nets.provenance import is_result, read_record, scan_identity
+from uniseg_nets.io.provenance import is_result, read_record, scan_identity
 
 
 def write(path, content=b"voxels", time_ns=None):

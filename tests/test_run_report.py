@@ -10,7 +10,7 @@ from monai.data import MetaTensor
 from PIL import Image
 
 from tests.dicom_files import write_series
-from uniseg_nets.bundle import run_bundle
+from uniseg_nets.bundle.run import run_bundle
 from uniseg_nets.phantom import write_phantoms
 from uniseg_nets.reports import ReportCased
 from uniseg_nets.reports.page import write_page

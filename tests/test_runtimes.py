@@ -6,7 +6,7 @@ from torch import nn
 
 from tests.running import OPENVINO, needs_openvino
 from uniseg_nets import UniSeg, UniSegBackbone
-from uniseg_nets.inferers import EnsembleInferer, UniSegInferer
+from uniseg_nets.inferers.sliding_window import EnsembleInferer, UniSegInferer
 from uniseg_nets.runtimes import settled, with_runtime
 from uniseg_nets.runtimes.channels_last import channels_last
 from uniseg_nets.runtimes.choose import settle
@@ -197,7 +197,7 @@ def test_a_network_that_computes_otherwise_with_the_same_weights_is_converted_an
     models(network), models(network)
     assert len(converted) == 1
     if change == "version":
-        monkeypatch.setattr("uniseg_nets.__version__", "0.0.0")
+        monkeypatch.setattr("uniseg_nets.runtimes.kept.__version__", "0.0.0")
     else:
         network.doubled = True
     models(network)

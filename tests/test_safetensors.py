@@ -9,7 +9,7 @@ import torch
 
 from tests.test_checkpoints import SMALL
 from uniseg_nets import UniSeg
-from uniseg_nets.checkpoints import convert, read_state, read_weights, save_weights
+from uniseg_nets.weights.checkpoints import convert, read_state, read_weights, save_weights
 
 safetensors = pytest.importorskip("safetensors")
 

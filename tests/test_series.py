@@ -13,7 +13,7 @@ from monai.data import ITKReader
 from monai.utils.enums import MetaKeys
 
 from tests.dicom_files import tags, write, write_enhanced, write_series, write_slice
-from uniseg_nets.series import dicom_series
+from uniseg_nets.io.series import dicom_series
 from uniseg_nets.transforms import LoadCase, LoadCased
 
 SHAPE = (6, 5, 10)

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from uniseg_nets.checkpoints import convert
-from uniseg_nets.serve import RequestGuard, make_label_app
+from uniseg_nets.bundle.label_app import RequestGuard, make_label_app
 from uniseg_nets.tasks import load_task_table
+from uniseg_nets.weights.checkpoints import convert
 
 
 class ClientError(Exception):

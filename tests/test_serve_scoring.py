@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from uniseg_nets.serve_scoring import UncertaintyScoring, uncertainty
+from uniseg_nets.bundle.label_scoring import UncertaintyScoring, uncertainty
 from uniseg_nets.tasks import load_task_table
 
 

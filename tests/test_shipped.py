@@ -10,12 +10,12 @@ import torch
 
 from tests.test_plan import write_case
 from uniseg_nets import Segmenter
-from uniseg_nets.bundle import bundle_folder
-from uniseg_nets.checkpoints import convert, read_weights
-from uniseg_nets.files import sha256_of
-from uniseg_nets.licence import OPEN_TERMS, terms_of
-from uniseg_nets.shipped import OPEN, needed_by
+from uniseg_nets.io.bundles import bundle_folder
+from uniseg_nets.io.files import sha256_of
 from uniseg_nets.tasks import load_task_table
+from uniseg_nets.weights.checkpoints import convert, read_weights
+from uniseg_nets.weights.licence import OPEN_TERMS, terms_of
+from uniseg_nets.weights.shipped import OPEN, needed_by
 
 
 @pytest.fixture(scope="module")

@@ -5,10 +5,11 @@ from torch import nn
 
 from tests.test_plan import write_case
 from uniseg_nets import PromptTunedUniSeg, UniSeg, UniSegBackbone
-from uniseg_nets.bundle import bundle_folder, merged_config
-from uniseg_nets.checkpoints import save_weights
+from uniseg_nets.bundle.run import merged_config
+from uniseg_nets.io.bundles import bundle_folder
 from uniseg_nets.plan import PlanOptions, plan_dataset
-from uniseg_nets.transfer import load_finetuned, load_pretrained
+from uniseg_nets.weights.checkpoints import save_weights
+from uniseg_nets.weights.transfer import load_finetuned, load_pretrained
 
 SIZES = {"base_features": 4, "max_features": 8}
 PATCH = {"patch_size": [32, 64, 64]}

@@ -12,9 +12,9 @@ import torch
 from monai.bundle import ConfigParser, ConfigWorkflow, load
 
 from tests.running import copied, run
-from uniseg_nets.bundle import bundle_folder
-from uniseg_nets.checkpoints import save_weights
+from uniseg_nets.io.bundles import bundle_folder
 from uniseg_nets.phantom import write_phantom_pictures, write_phantom_tasks
+from uniseg_nets.weights.checkpoints import save_weights
 
 # Each bundle's small network; full-size ones take minutes to export.
 SMALL = {

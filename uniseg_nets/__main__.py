@@ -1,5 +1,5 @@
 """``python -m uniseg_nets``: the ``uniseg`` command."""
 
-from uniseg_nets.cli import main
+from uniseg_nets.cli.command import main
 
 main()

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from uniseg_nets.data.guarded import ERROR
-from uniseg_nets.errors import root_cause
+from uniseg_nets.io.errors import root_cause
 from uniseg_nets.nets.bfloat16 import SmallConvolutionsInFloat32
 from uniseg_nets.tasks import TaskTable
 

@@ -17,7 +17,7 @@ from typing import Any
 from monai.bundle import ConfigWorkflow
 
 from benchmarks.esp_medsam.run import HELD, write_datalists
-from uniseg_nets.bundle import bundle_folder
+from uniseg_nets.io.bundles import bundle_folder
 from uniseg_nets.nets.esp_medsam.recogniser import ModalityRecogniser
 
 

@@ -25,11 +25,11 @@ import torch
 from monai.bundle import ConfigWorkflow
 
 from benchmarks.results import append_row, read_rows
-from uniseg_nets.bundle import bundle_folder
-from uniseg_nets.checkpoints import save_weights
-from uniseg_nets.files import write_json
-from uniseg_nets.freezing import trainable
-from uniseg_nets.pictures import load_pictures
+from uniseg_nets.image2d import load_pictures
+from uniseg_nets.io.bundles import bundle_folder
+from uniseg_nets.io.files import write_json
+from uniseg_nets.weights.checkpoints import save_weights
+from uniseg_nets.weights.freezing import trainable
 
 HERE = Path(__file__).parent
 SEED = 2023

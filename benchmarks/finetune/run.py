@@ -23,9 +23,9 @@ from monai.bundle import ConfigWorkflow
 
 from benchmarks.multitask.data import SEED, held_cases
 from benchmarks.results import append_row, read_rows
-from uniseg_nets.bundle import bundle_folder
-from uniseg_nets.checkpoints import save_weights
+from uniseg_nets.io.bundles import bundle_folder
 from uniseg_nets.plan import PlanOptions, plan_dataset
+from uniseg_nets.weights.checkpoints import save_weights
 
 HERE = Path(__file__).parent
 logger = logging.getLogger(__name__)

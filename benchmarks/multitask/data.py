@@ -12,7 +12,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from uniseg_nets.files import atomic_path, write_json
+from uniseg_nets.io.files import atomic_path, write_json
 
 SEED = 2023
 # Organ tasks: label values in the abdominal CT scans that become 1.

@@ -19,10 +19,10 @@ from ignite.engine import Engine, Events
 from monai.bundle import ConfigWorkflow
 
 from benchmarks.multitask.networks import VARIANTS
-from uniseg_nets.bundle import bundle_folder
-from uniseg_nets.checkpoints import save_weights
 from uniseg_nets.data import load_datalist
+from uniseg_nets.io.bundles import bundle_folder
 from uniseg_nets.tasks import load_task_table
+from uniseg_nets.weights.checkpoints import save_weights
 
 HERE = Path(__file__).parent
 logger = logging.getLogger(__name__)

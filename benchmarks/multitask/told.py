@@ -15,8 +15,8 @@ import numpy as np
 
 from benchmarks.multitask.data import ORGANS
 from uniseg_nets import Segmenter
-from uniseg_nets.bundle import bundle_folder
 from uniseg_nets.data import load_datalist
+from uniseg_nets.io.bundles import bundle_folder
 
 HERE = Path(__file__).parent
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from uniseg_nets.data import load_datalist
-from uniseg_nets.files import write_csv
+from uniseg_nets.io.files import write_csv
 from uniseg_nets.reports.metrics import case_rows
 from uniseg_nets.tasks import TaskTable, load_task_table
 from uniseg_nets.transforms import LabelMapd, LoadCased, PreprocessCased

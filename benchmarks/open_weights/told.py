@@ -16,11 +16,11 @@ import numpy as np
 import torch
 
 from uniseg_nets import UniSeg
-from uniseg_nets.checkpoints import load_network, read_weights
 from uniseg_nets.data import load_datalist
-from uniseg_nets.inferers import UniSegInferer
+from uniseg_nets.inferers.sliding_window import UniSegInferer
 from uniseg_nets.tasks import load_task_table
 from uniseg_nets.transforms import LoadCased, PreprocessCased
+from uniseg_nets.weights.checkpoints import load_network, read_weights
 
 
 @torch.no_grad()

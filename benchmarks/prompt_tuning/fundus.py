@@ -25,10 +25,10 @@ from monai.metrics import compute_dice
 from benchmarks.esp_medsam.run import entries_of
 from benchmarks.prompt_tuning.run import FIELDS, adaptation_row
 from benchmarks.results import append_row, read_rows
-from uniseg_nets.bundle import bundle_folder
-from uniseg_nets.checkpoints import save_weights
 from uniseg_nets.data.groups import hold_out
-from uniseg_nets.files import write_json
+from uniseg_nets.io.bundles import bundle_folder
+from uniseg_nets.io.files import write_json
+from uniseg_nets.weights.checkpoints import save_weights
 
 HERE = Path(__file__).parent
 SEED = 2023

@@ -25,10 +25,10 @@ import torch
 from monai.bundle import ConfigWorkflow
 
 from benchmarks.results import append_row, read_rows
-from uniseg_nets.bundle import bundle_folder
-from uniseg_nets.checkpoints import save_weights
 from uniseg_nets.data.groups import hold_out, patients_of
-from uniseg_nets.freezing import TrainedPart, trainable
+from uniseg_nets.io.bundles import bundle_folder
+from uniseg_nets.weights.checkpoints import save_weights
+from uniseg_nets.weights.freezing import TrainedPart, trainable
 
 HERE = Path(__file__).parent
 SEED = 2023

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from uniseg_nets.data.datalist import first_section, image_files, load_datalist
-from uniseg_nets.provenance import SEGMENTATION_ENDING, is_result
-from uniseg_nets.series import is_dicom_folder
+from uniseg_nets.io.provenance import SEGMENTATION_ENDING, is_result
+from uniseg_nets.io.series import is_dicom_folder
 from uniseg_nets.transforms.load import SCAN_ENDINGS, scan_name
 
 __all__ = ["find_cases", "own_share", "unique"]

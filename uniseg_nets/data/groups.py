@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from uniseg_nets.messages import in_lines, listing
+from uniseg_nets.io.messages import in_lines, listing
 
 __all__ = ["draw_folds", "group_of", "guess_pattern", "hold_out", "patients_of", "refuse_divided", "shared_beginnings"]
 

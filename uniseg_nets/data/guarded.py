@@ -8,7 +8,7 @@ from typing import Any
 from monai.data import Dataset
 
 from uniseg_nets.data.itk_io import load_itk_io, needs_itk
-from uniseg_nets.errors import root_cause
+from uniseg_nets.io.errors import root_cause
 
 __all__ = ["ERROR", "GuardedDataset"]
 

@@ -19,13 +19,13 @@ from monai.transforms import Compose, Transform
 from monai.utils.enums import CommonKeys
 from tqdm import tqdm
 
-import uniseg_nets
 from uniseg_nets.data.datalist import with_task
 from uniseg_nets.data.sampler import Sample
-from uniseg_nets.errors import root_cause
-from uniseg_nets.files import atomic_path
-from uniseg_nets.provenance import scan_identity
+from uniseg_nets.io.errors import root_cause
+from uniseg_nets.io.files import atomic_path
+from uniseg_nets.io.provenance import scan_identity
 from uniseg_nets.transforms.patch import FORCE_FOREGROUND
+from uniseg_nets.version import __version__
 
 __all__ = ["PreprocessedDataset"]
 
@@ -39,7 +39,7 @@ class PreprocessedDataset(Dataset):
     """Deterministic transforms from disk where they have run before, then random ones on what they gave.
 
     Not MONAI's ``PersistentDataset``: results are memory-mapped, so that a crop reads its own part of a volume and
-    thousands of cases cost no memory; they are keyed by all of a case's files (:mod:`uniseg_nets.provenance`) and by
+    thousands of cases cost no memory; they are keyed by all of a case's files (:mod:`uniseg_nets.io.provenance`) and by
     the values inside the transforms, and appear whole or not at all. Indexed by a
     :class:`~uniseg_nets.data.sampler.Sample`, the random transforms start from its seed and are told by
     ``force_foreground`` whether the patch is placed on foreground.
@@ -69,7 +69,7 @@ class PreprocessedDataset(Dataset):
         self.preprocessing = Compose(list(preprocessing))
         self.cache_dir = Path(cache_dir).absolute()
         described = [(type(transform).__name__, vars(transform)) for transform in preprocessing]
-        self._key = pickle.dumps((uniseg_nets.__version__, described))
+        self._key = pickle.dumps((__version__, described))
 
     def _transform(self, index: int) -> Any:
         case = {**self.data[index], **self.preprocessed(index)}

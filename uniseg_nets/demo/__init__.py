@@ -13,7 +13,7 @@ from uniseg_nets.demo.brain import NoTemplate, segment_brain
 from uniseg_nets.demo.decathlon import segment_decathlon
 from uniseg_nets.demo.phantoms import segment_phantoms
 from uniseg_nets.demo.table import as_text
-from uniseg_nets.files import write_json
+from uniseg_nets.io.files import write_json
 from uniseg_nets.reports.preview import save_preview
 
 __all__ = ["run_demo", "run_real_demo"]

@@ -19,7 +19,7 @@ import numpy as np
 from nibabel.affines import apply_affine
 
 from uniseg_nets.demo.cases import DemoCase, segment_cases
-from uniseg_nets.files import atomic_path
+from uniseg_nets.io.files import atomic_path
 from uniseg_nets.reports.preview import PreviewRow
 from uniseg_nets.tasks import load_task_table
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from uniseg_nets.bundle import run_bundle
+from uniseg_nets.bundle.run import run_bundle
 from uniseg_nets.reports.metrics import file_rows
 from uniseg_nets.reports.preview import PreviewRow
 from uniseg_nets.reports.statistics import voxel_millilitres

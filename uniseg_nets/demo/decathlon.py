@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from uniseg_nets.bundle import bundle_folder
 from uniseg_nets.demo.cases import DemoCase, segment_cases
-from uniseg_nets.files import read_json
+from uniseg_nets.io.bundles import bundle_folder
+from uniseg_nets.io.files import read_json
 from uniseg_nets.prepare.download import download_decathlon
 from uniseg_nets.reports.preview import PreviewRow
 from uniseg_nets.tasks import load_task_table

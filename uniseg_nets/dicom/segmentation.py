@@ -13,10 +13,10 @@ from nibabel.affines import apply_affine
 from numpy.typing import NDArray
 from pydicom.errors import InvalidDicomError
 
-import uniseg_nets
 from uniseg_nets.dicom.codes import category_and_type
-from uniseg_nets.files import atomic_path
-from uniseg_nets.provenance import MANUFACTURER
+from uniseg_nets.io.files import atomic_path
+from uniseg_nets.io.provenance import MANUFACTURER
+from uniseg_nets.version import __version__
 
 __all__ = ["missing_identifiers", "write_dicom_seg"]
 
@@ -43,7 +43,7 @@ def write_dicom_seg(
         series: the slices' files, in any order.
         names: value -> class, without the background.
         path: of the DICOM file.
-        mark: for its ContentDescription, see :func:`~uniseg_nets.provenance.marked`.
+        mark: for its ContentDescription, see :func:`~uniseg_nets.io.provenance.marked`.
 
     Raises:
         ValueError: nothing was found, the label map does not lie on the series' grid, or the series has lost the
@@ -56,7 +56,7 @@ def write_dicom_seg(
         raise ValueError("a label map without foreground makes no DICOM Segmentation: it would have no frame")
     numbers = np.zeros(256, dtype=np.uint8)
     numbers[present] = np.arange(1, len(present) + 1)
-    algorithm = hd.AlgorithmIdentificationSequence("UniSeg", _CODE, uniseg_nets.__version__)
+    algorithm = hd.AlgorithmIdentificationSequence("UniSeg", _CODE, __version__)
     descriptions = []
     for number, value in enumerate(present, start=1):
         category, kind = category_and_type(names[value])
@@ -83,7 +83,7 @@ def write_dicom_seg(
         instance_number=1,
         manufacturer=MANUFACTURER,
         manufacturer_model_name="uniseg-nets",
-        software_versions=uniseg_nets.__version__,
+        software_versions=__version__,
         device_serial_number="0",
         content_label="SEGMENTATION",
         content_description=mark or None,

@@ -11,7 +11,7 @@ from ignite.engine import Events
 
 from uniseg_nets.data.datalist import read_json
 from uniseg_nets.engines import CaseEvaluator
-from uniseg_nets.files import write_json
+from uniseg_nets.io.files import write_json
 from uniseg_nets.transforms.result import ResultSaver
 
 __all__ = ["RunRecord", "refuse_others"]

@@ -10,9 +10,9 @@ from typing import Any
 from ignite.engine import Engine, Events
 from monai.engines import Evaluator
 
-from uniseg_nets.checkpoints import save_weights
 from uniseg_nets.handlers.ranks import is_first_rank, unwrapped
-from uniseg_nets.licence import mark_terms
+from uniseg_nets.weights.checkpoints import save_weights
+from uniseg_nets.weights.licence import mark_terms
 
 __all__ = ["WeightFiles"]
 
@@ -32,7 +32,7 @@ class WeightFiles:
         best: file of the best weights.
         final: file of the last weights.
         pretrained_license: the terms of what the training started from, which bind these files too, as
-            :func:`~uniseg_nets.licence.terms_of` names them; ``None`` where there are none.
+            :func:`~uniseg_nets.weights.licence.terms_of` names them; ``None`` where there are none.
     """
 
     def __init__(

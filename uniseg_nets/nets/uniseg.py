@@ -1,7 +1,7 @@
 """UniSeg: one 3D network for many tasks, told the task before its decoder starts.
 
 Ye, Xie, Zhang, Chen, Xia: "UniSeg: A Prompt-driven Universal Segmentation Model as well as A Strong Representation
-Learner", MICCAI 2023. Compatible with the official release tensor by tensor (see ``uniseg_nets.checkpoints``).
+Learner", MICCAI 2023. Compatible with the official release tensor by tensor (see ``uniseg_nets.weights.checkpoints``).
 
 Letters: B batch, T tasks, K output channels, F bottleneck features, (d, h, w) size of the bottleneck in (z, y, x).
 """

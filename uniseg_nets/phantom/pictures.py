@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from uniseg_nets.files import atomic_path, write_json
+from uniseg_nets.io.files import atomic_path, write_json
 
 __all__ = ["draw_picture", "write_phantom_pictures"]
 

@@ -11,7 +11,7 @@ import nibabel as nib
 import numpy as np
 
 from uniseg_nets.data.datalist import image_entry
-from uniseg_nets.files import atomic_path, write_json
+from uniseg_nets.io.files import atomic_path, write_json
 from uniseg_nets.phantom.patient import make_phantom
 from uniseg_nets.tasks import Task
 

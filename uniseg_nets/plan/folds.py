@@ -20,7 +20,7 @@ from uniseg_nets.data.groups import (
     refuse_divided,
     shared_beginnings,
 )
-from uniseg_nets.messages import listing
+from uniseg_nets.io.messages import listing
 from uniseg_nets.plan.layouts import DataSet
 
 __all__ = ["by_patient", "planned_cases"]

@@ -15,8 +15,8 @@ import numpy as np
 from tqdm import tqdm
 
 from uniseg_nets.data.dataset_json import refuse_ignored
-from uniseg_nets.files import atomic_path
-from uniseg_nets.messages import in_lines, listing
+from uniseg_nets.io.files import atomic_path
+from uniseg_nets.io.messages import in_lines, listing
 from uniseg_nets.plan.axes import choose_axes, choose_mirror_axes
 from uniseg_nets.plan.choose import choose_patch, choose_spacing, looks_like_hounsfield
 from uniseg_nets.plan.examine import CaseFacts, examine
@@ -231,8 +231,8 @@ def _pretrained_network(options: PlanOptions) -> dict[str, Any]:
     """What the configs need to make the network of the pretrained weights, told the task of its slot."""
     if options.weights is None:
         return {}
-    from uniseg_nets.checkpoints import read_weights
-    from uniseg_nets.licence import terms_of
+    from uniseg_nets.weights.checkpoints import read_weights
+    from uniseg_nets.weights.licence import terms_of
 
     found = read_weights(options.weights)
     sizes, kept = found.sizes, found.overrides()

@@ -10,7 +10,7 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-from uniseg_nets.files import atomic_path
+from uniseg_nets.io.files import atomic_path
 from uniseg_nets.prepare.find import Case
 from uniseg_nets.transforms.grid import same_grid
 from uniseg_nets.transforms.labels import load_label_map

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from uniseg_nets.messages import listing
+from uniseg_nets.io.messages import listing
 from uniseg_nets.prepare.raw import RawCase, Volumes
 
 __all__ = ["find_openkbp"]

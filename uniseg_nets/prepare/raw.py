@@ -13,7 +13,7 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-from uniseg_nets.files import atomic_path
+from uniseg_nets.io.files import atomic_path
 from uniseg_nets.prepare.find import Case
 
 __all__ = ["RawCase", "Volumes", "case_under", "write_case"]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from uniseg_nets.data.datalist import read_json
 from uniseg_nets.data.groups import hold_out
-from uniseg_nets.messages import listing
+from uniseg_nets.io.messages import listing
 
 __all__ = ["SECTIONS", "draw_split", "read_split"]
 

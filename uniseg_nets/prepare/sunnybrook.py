@@ -23,7 +23,7 @@ from monai.data import ITKReader
 from monai.utils.enums import MetaKeys
 from numpy.typing import NDArray
 
-from uniseg_nets.messages import listing
+from uniseg_nets.io.messages import listing
 from uniseg_nets.prepare.contours import filled
 from uniseg_nets.prepare.raw import RawCase, Volumes
 

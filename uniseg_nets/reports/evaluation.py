@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from uniseg_nets.files import write_csv, write_json
+from uniseg_nets.io.files import write_csv, write_json
 from uniseg_nets.reports.base import CaseReport
 from uniseg_nets.reports.metrics import file_rows, summarise
 from uniseg_nets.reports.preview import PreviewRow, save_preview

@@ -9,8 +9,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from uniseg_nets.colours import colour
-from uniseg_nets.files import atomic_path
+from uniseg_nets.io.files import atomic_path
+from uniseg_nets.results.colours import colour
 
 __all__ = ["write_page"]
 

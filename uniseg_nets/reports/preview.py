@@ -12,7 +12,7 @@ from monai.data import MetaTensor
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from uniseg_nets.files import atomic_path
+from uniseg_nets.io.files import atomic_path
 from uniseg_nets.reports.views import Views, towards_ras
 from uniseg_nets.tasks import STACK
 from uniseg_nets.transforms.load import LoadCase

@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 from ignite.engine import Events
 
-import uniseg_nets
 from uniseg_nets.engines import CaseEvaluator
-from uniseg_nets.files import write_csv, write_json
 from uniseg_nets.handlers.record import refuse_others
-from uniseg_nets.provenance import read_record
+from uniseg_nets.io.files import write_csv, write_json
+from uniseg_nets.io.provenance import read_record
 from uniseg_nets.reports.page import write_page
 from uniseg_nets.reports.statistics import label_statistics
 from uniseg_nets.reports.views import Views, towards_ras, write_preview
@@ -24,6 +23,7 @@ from uniseg_nets.transforms.derived import CaseExport
 from uniseg_nets.transforms.export import REPORT_PAGES, SaveLabelMapd, read_label_map
 from uniseg_nets.transforms.grid import on_grid_of
 from uniseg_nets.transforms.load import LoadCase
+from uniseg_nets.version import __version__
 
 __all__ = ["ReportCased", "RunReport"]
 
@@ -99,7 +99,7 @@ def report_case(
     write_preview(views, folder / "report" / f"{name}.png")
     content = {"name": name, "task": facts["task"], "classes": rows, "slices": views.slices()}
     content |= {key: facts[key] for key in ("written", "weights_sha256") if key in facts}
-    origin = {"made_of": made_of, "versions": {"uniseg_nets": uniseg_nets.__version__}}
+    origin = {"made_of": made_of, "versions": {"uniseg_nets": __version__}}
     write_json(folder / "report" / f"{name}.json", content | origin)
     return rows
 

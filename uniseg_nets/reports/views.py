@@ -15,8 +15,8 @@ from nibabel.orientations import apply_orientation, io_orientation
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from uniseg_nets.colours import rgb
-from uniseg_nets.files import atomic_path
+from uniseg_nets.io.files import atomic_path
+from uniseg_nets.results.colours import rgb
 
 __all__ = ["Views", "towards_ras", "write_preview"]
 

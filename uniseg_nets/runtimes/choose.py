@@ -27,7 +27,7 @@ _HELD = "ONEDNN_MAX_CPU_ISA"
 def with_runtime(
     network: Any, runtime: str = "auto", precision: str = "auto", cache_dir: str | PathLike[str] | None = None
 ) -> nn.Module:
-    """The network's inference by a runtime, ready for :class:`~uniseg_nets.inferers.UniSegInferer`.
+    """The network's inference by a runtime, ready for :class:`~uniseg_nets.inferers.sliding_window.UniSegInferer`.
 
     Args:
         network: a :class:`~uniseg_nets.UniSeg` or :class:`~uniseg_nets.UniSegBackbone`, or a ``ModuleList`` of such.

@@ -19,7 +19,7 @@ from typing import Any
 import openvino as ov
 from torch import nn
 
-import uniseg_nets
+from uniseg_nets.version import __version__
 
 __all__ = ["kept_models", "network_digest", "user_cache"]
 
@@ -80,7 +80,7 @@ def _keep(models: Sequence[Any], files: Sequence[Path]) -> None:
 def network_digest(network: nn.Module, about: str) -> str:
     """What tells a network from all that compute otherwise: versions, ``about``, parts with settings, weights."""
     settings = {name: _settings(module) for name, module in network.named_modules()}
-    described = json.dumps([ov.__version__, uniseg_nets.__version__, about, repr(network), settings], sort_keys=True)
+    described = json.dumps([ov.__version__, __version__, about, repr(network), settings], sort_keys=True)
     digest = hashlib.sha256(described.encode())
     for name, tensor in network.state_dict().items():
         digest.update(name.encode() + tensor.contiguous().numpy().tobytes())

@@ -11,7 +11,7 @@ from typing import Any
 
 from monai.transforms import Transform
 
-from uniseg_nets.errors import root_cause
+from uniseg_nets.io.errors import root_cause
 from uniseg_nets.transforms.export import SaveLabelMapd
 
 __all__ = ["CaseExport"]

@@ -20,8 +20,8 @@ from monai.transforms import MapTransform
 from monai.utils.enums import MetaKeys
 from torch import Tensor
 
-from uniseg_nets.messages import NO_NUMBERS
-from uniseg_nets.provenance import SEGMENTATION_ENDING, dicom_mark, nrrd_mark, read_record
+from uniseg_nets.io.messages import NO_NUMBERS
+from uniseg_nets.io.provenance import SEGMENTATION_ENDING, dicom_mark, nrrd_mark, read_record
 from uniseg_nets.tasks import Task, TaskTable
 from uniseg_nets.transforms.grid import flipped
 from uniseg_nets.transforms.labels import load_label_map
@@ -41,7 +41,7 @@ _TEXTS = {"aux_file", "data_type", "db_name", "intent_name"}
 
 
 class LabelMapd(MapTransform):
-    """Scores of :class:`~uniseg_nets.inferers.UniSegInferer` -> label map on the file's grid.
+    """Scores of :class:`~uniseg_nets.inferers.sliding_window.UniSegInferer` -> label map on the file's grid.
 
     (sum of K, z, y, x) -> uint8 (1, x, y, z) with the file's affine. Where several tasks label a voxel, the later one
     counts, as in the official merged maps. Memory stays bounded: full-resolution scores exist for a slab at a time.

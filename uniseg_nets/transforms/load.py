@@ -24,7 +24,7 @@ from monai.transforms import MapTransform, ResampleToMatch
 from monai.utils.enums import MetaKeys
 from numpy.typing import NDArray
 
-from uniseg_nets.series import Stack, dicom_modality, find_series, read_stack, stack_of
+from uniseg_nets.io.series import Stack, dicom_modality, find_series, read_stack, stack_of
 from uniseg_nets.transforms.grid import same_grid
 from uniseg_nets.transforms.nifti import checked_affine, open_nifti
 

@@ -23,9 +23,9 @@ import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform, SaveImaged
 
-import uniseg_nets
-from uniseg_nets.files import atomic_path, sha256_of, write_json
-from uniseg_nets.provenance import read_record, scan_identity
+from uniseg_nets.io.files import atomic_path, sha256_of, write_json
+from uniseg_nets.io.provenance import read_record, scan_identity
+from uniseg_nets.version import __version__
 
 __all__ = ["ResultSaver"]
 
@@ -93,7 +93,7 @@ class ResultSaver(SaveImaged):
             **self.about,
             "weights_sha256": self._weights_sha256,
             "versions": {
-                "uniseg_nets": uniseg_nets.__version__,
+                "uniseg_nets": __version__,
                 "monai": monai.__version__,
                 "torch": torch.__version__,
             },

@@ -1,0 +1,1 @@
+"""Bundles from Python: run, as a segmenter, packed, behind MONAI Label."""

@@ -1,0 +1,194 @@
+"""Bundles as versioned zips that MONAI downloads, loads and serves; a fine-tuned network as a bundle of its own."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+import zipfile
+from collections.abc import Mapping, Sequence
+from datetime import date
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from monai.bundle import ConfigParser
+
+from uniseg_nets.bundle.run import merged_config
+from uniseg_nets.data.datalist import read_json
+from uniseg_nets.io.bundles import bundle_folder
+from uniseg_nets.io.files import atomic_path, write_json
+from uniseg_nets.tasks import AXES, TaskTable
+from uniseg_nets.version import __version__
+from uniseg_nets.weights.checkpoints import save_weights
+from uniseg_nets.weights.licence import AUTHORS_TERMS, SUMMARIES, mark_terms, terms_of, terms_text
+from uniseg_nets.weights.transfer import load_finetuned
+
+__all__ = ["pack_bundle", "zip_bundle"]
+
+_SOURCE = "uniseg_finetune"
+# What a plan knows of patients and of this machine stays here.
+_PRIVATE = ("data", "fingerprint", "pretrained", "pretrained_license", "pretrained_sizes")
+_COPIED = (
+    "configs/logging.conf",
+    "configs/accurate.json",
+    "configs/deploy.json",
+    "configs/evaluate.json",
+    "configs/fast.json",
+    "configs/inference_openvino.json",
+    "configs/multi_gpu_train.json",
+    "configs/small.json",
+    "LICENSE",
+)
+_RUNS = ("runs", "eval")
+_VERSION = re.compile(r"\d+\.\d+\.\d+")
+
+
+def pack_bundle(
+    output: str | PathLike[str],
+    plan: str | PathLike[str],
+    weights: Sequence[str | PathLike[str]],
+    version: str = "1.0.0",
+) -> Path:
+    """Writes ``OUTPUT/NAME_vVERSION.zip``, NAME being the plan's task.
+
+    It holds configs with the plan merged in, metadata with its labels, the weights, their hashes and their licence; no
+    name of a case.
+
+    Args:
+        output: folder.
+        plan: what `uniseg plan` wrote.
+        weights: the training's ``model.pt``; several folds' make an ensemble.
+        version: of the packed bundle, three numbers.
+
+    Raises:
+        FileNotFoundError: no plan or no weights.
+        ValueError: a plan without a task, weights that do not fit it, or no such version number.
+    """
+    if not _VERSION.fullmatch(version):
+        raise ValueError(f"version is {version!r}, expected three numbers such as 1.0.0")
+    planned = read_json(Path(plan))
+    content = {key: value for key, value in planned.items() if key not in _PRIVATE}
+    if "task_entry" not in content:
+        raise ValueError(f"{plan} is no plan: it lacks task_entry; `uniseg plan` writes one")
+    terms = _terms(planned, weights)
+    task = TaskTable([content["task_entry"]]).tasks[0]
+    name = re.sub(r"\W+", "_", task.name).strip("_").lower()
+    source = bundle_folder(_SOURCE)
+    models = ["model.pt"] if len(weights) == 1 else [f"fold{index}.pt" for index in range(len(weights))]
+    found = [f"$@bundle_root + '/models/{model}'" for model in models]
+    inference = merged_config(source / "configs" / "inference.json", content, {"weights": found})
+    again: dict[str, Any] = {"pretrained": found[0], "new_tensors": [], "ckpt_dir": "$@bundle_root + '/models'"}
+    again["pretrained_license"] = terms
+    train = merged_config(source / "configs" / "train.json", content, again)
+    network = ConfigParser(inference).get_parsed_content("network_def")
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder) / name
+        for file, model in zip(weights, models):
+            save_weights(load_finetuned(network, file).state_dict(), root / "models" / model)
+            mark_terms(root / "models" / model, terms)
+        texts = {"configs/inference.json": inference, "configs/train.json": train}
+        texts["configs/metadata.json"] = _metadata(source, content, version, terms)
+        for place in _COPIED:
+            _write(root / place, (source / place).read_text(encoding="utf-8"))
+        if terms:
+            _write(root / terms, terms_text(terms))
+        for place, value in texts.items():
+            write_json(root / place, value)
+        _write(root / "docs" / "README.md", _readme(name, content, terms))
+        return zip_bundle(root, output)
+
+
+def _terms(plan: Mapping[str, Any], weights: Sequence[str | PathLike[str]]) -> str | None:
+    """The terms that bind the packed weights: the strictest of what the plan and the files say."""
+    # A plan made before plans named the licence may have started from the authors' weights.
+    planned = plan.get("pretrained_license", AUTHORS_TERMS if plan.get("pretrained") else None)
+    found = {planned, *(terms_of(file) for file in weights)}
+    return next((terms for terms in SUMMARIES if terms in found), None)
+
+
+def zip_bundle(bundle: str | PathLike[str], output: str | PathLike[str]) -> Path:
+    """Writes ``OUTPUT/NAME_vVERSION.zip`` of a bundle's folder, its version as in the metadata.
+
+    Runs and the bundle's own archives are left out.
+
+    Raises:
+        FileNotFoundError: no bundle.
+        ValueError: a link to a folder, or to what lies outside of the bundle.
+    """
+    bundle = Path(bundle)
+    if bundle.name in ("", ".."):  # as `.` has, whose folder has a name
+        bundle = bundle.resolve()
+    version = read_json(bundle / "configs" / "metadata.json")["version"]
+    target = Path(output) / f"{bundle.name}_v{version}.zip"
+    files = [path for path in _packed(bundle) if not path.match(f"{bundle.name}_v*.zip")]
+    with atomic_path(target) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in files:
+            archive.write(path, Path(bundle.name) / path.relative_to(bundle))
+    return target
+
+
+def _packed(bundle: Path) -> list[Path]:
+    """The files of a bundle's folder, runs left out."""
+    files = []
+    for path in sorted(bundle.rglob("*")):
+        parts = path.relative_to(bundle).parts
+        if parts[0] in _RUNS or "__pycache__" in parts:
+            continue
+        if path.is_symlink() and (path.is_dir() or not path.resolve().is_relative_to(bundle.resolve())):
+            raise ValueError(f"{path} is a link to {path.resolve()}: put the files themselves into the bundle")
+        if path.is_file():
+            files.append(path)
+    return files
+
+
+def _metadata(source: Path, plan: Mapping[str, Any], version: str, terms: str | None) -> dict[str, Any]:
+    metadata = read_json(source / "configs" / "metadata.json")
+    entry = plan["task_entry"]
+    metadata |= {
+        "version": version,
+        "changelog": {version: f"packed on {date.today().isoformat()} by uniseg-nets {__version__}"},
+        "name": entry["name"],
+        "task": f"Segmentation of {', '.join(entry['classes'])}",
+        "description": f"UniSeg's U-Net, trained to segment {', '.join(entry['classes'])}.",
+        "authors": "unnamed",
+        "copyright": "unnamed",
+        "data_source": "unnamed",
+        "weights_license": f"{SUMMARIES[terms]}, see {terms}" if terms else "unnamed",
+        "image_classes": ", ".join(entry["channels"]),
+    }
+    data = metadata["network_data_format"]
+    image, pred = data["inputs"]["image"], data["outputs"]["pred"]
+    image |= {"modality": entry["channels"][0], "num_channels": len(entry["channels"])}
+    image |= {"spatial_shape": plan["patch_size"], "axes": entry.get("axes", AXES[0])}
+    image["channel_def"] = {str(index): channel for index, channel in enumerate(entry["channels"])}
+    pred |= {"num_channels": len(entry["classes"]) + 1, "spatial_shape": plan["patch_size"]}
+    pred["channel_def"] = {"0": "background"} | {str(v): n for v, n in zip(entry["values"], entry["classes"])}
+    return metadata
+
+
+def _readme(name: str, plan: Mapping[str, Any], terms: str | None) -> str:
+    entry = plan["task_entry"]
+    words = (
+        f"The weights are {SUMMARIES[terms]}: see {terms}."
+        if terms
+        else "Say here under which licence the weights are."
+    )
+    labels = "\n".join(f"- {value}: {label}" for value, label in zip(entry["values"], entry["classes"]))
+    return f"""# {entry["name"]}
+
+UniSeg's U-Net, trained for these labels. Channels in order: {", ".join(entry["channels"])}. Labels:
+
+{labels}
+
+    pip install CHECKOUT_OR_WHEEL        # of UniSeg for MONAI, uniseg-nets {__version__} or newer
+    cd {name}
+    python -m monai.bundle run --config_file configs/inference.json --dataset_dir DIR --output_dir OUT
+
+Research only: not a medical device, not for diagnosis or treatment. Say here on which data it was trained and how good
+it is on which others. {words}
+"""
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")

@@ -1,0 +1,147 @@
+"""Our bundles from Python: where they lie, and what ``python -m monai.bundle run`` does, with errors a user can read.
+
+The one rule: nothing heavy is imported before it is needed, so that a wrong path is told at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from uniseg_nets.io.bundles import INFERENCE, bundle_folder
+from uniseg_nets.io.errors import root_error
+from uniseg_nets.io.files import atomic_path
+
+__all__ = ["merge_configs", "merged_config", "opened_bundle", "run_bundle"]
+
+
+@contextmanager
+def opened_bundle(bundle: str | PathLike[str]) -> Iterator[Path]:
+    """The folder of a bundle: a folder itself, a zip of one, or a name of this distribution.
+
+    A zip is unpacked to a temporary folder that lasts as long as the block. A bundle is a program, its configs name
+    what is run: open those alone whose source you trust.
+
+    Raises:
+        FileNotFoundError: no such bundle.
+        ValueError: the zip holds no bundle, or a file that would be written outside of its folder.
+    """
+    path = Path(bundle)
+    if path.is_file():
+        with tempfile.TemporaryDirectory() as folder:
+            yield _unpacked(path, Path(folder).resolve())
+    elif path.is_dir():
+        if not (path / INFERENCE).is_file():
+            raise FileNotFoundError(f"no bundle at {path}: expected {INFERENCE} in it")
+        yield path.resolve()
+    else:
+        yield bundle_folder(str(bundle))
+
+
+def _unpacked(file: Path, folder: Path) -> Path:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            outside = [name for name in archive.namelist() if not (folder / name).resolve().is_relative_to(folder)]
+            if outside:
+                raise ValueError(f"{file} holds {outside[0]!r}, which would leave its folder: nothing was unpacked")
+            archive.extractall(folder)
+    except zipfile.BadZipFile as error:
+        raise ValueError(f"{file} is no bundle: expected a folder, or a zip such as `uniseg pack` writes") from error
+    roots = [folder, *sorted(folder.iterdir())]
+    found = [root for root in roots if (root / INFERENCE).is_file()]
+    if not found:
+        raise ValueError(f"{file} holds no bundle: expected {INFERENCE} in it, or in its one folder")
+    return found[0]
+
+
+def merged_config(config: Path, *overlays: Mapping[str, Any]) -> dict[str, Any]:
+    """A config file with overlays laid over it one after the other, as ``monai.bundle run`` does."""
+    from monai.bundle import ConfigParser
+
+    parser = ConfigParser()
+    parser.read_config(str(config))
+    for overlay in overlays:
+        parser.update(dict(overlay))
+    return {key: value for key, value in parser.get().items() if key != "_meta_"}
+
+
+def merge_configs(
+    target: str | PathLike[str], files: Sequence[str | PathLike[str]], bundle: str | PathLike[str] | None = None
+) -> Path:
+    """Writes config files, laid one over the other by MONAI's own parser, as one; returns its path.
+
+    Args:
+        target: file to write, ``.json``, ``.yaml`` or ``.yml``.
+        files: in order; later ones replace values of earlier ones, ``a#b`` those inside of ``a``.
+        bundle: a folder or a name; a file that does not lie at its path is looked for in the bundle's ``configs``.
+
+    Raises:
+        FileNotFoundError: no such file or bundle.
+        ValueError: no files; one that is no config, or replaces a value inside of what is not there; a target of
+            another kind, or one that is there already.
+    """
+    from monai.bundle import ConfigParser
+
+    target = Path(target)
+    if target.suffix not in (".json", ".yaml", ".yml"):
+        raise ValueError(f"a config is written as .json, .yaml or .yml, not as {target.name}")
+    if target.exists():
+        raise ValueError(f"{target} exists already: choose another name, or delete it")
+    if not files:
+        raise ValueError("no configs to merge: name them in order, such as train.json plan.json")
+    merged: dict[str, Any] = {}
+    found: list[Path] = []
+    for file in files:
+        found.append(_config_file(Path(file), bundle))
+        try:
+            merged = ConfigParser.load_config_files(found)
+        except Exception as error:  # JSON and YAML, and values inside of what is not there, fail in many ways
+            raise ValueError(f"{found[-1]} cannot be merged as a config: {type(error).__name__}: {error}") from error
+    with atomic_path(target) as temporary:
+        ConfigParser.export_config_file(merged, temporary, target.suffix[1:], indent=4)
+    return target
+
+
+def _config_file(file: Path, bundle: str | PathLike[str] | None) -> Path:
+    places = [file]
+    if bundle is not None:
+        root = Path(bundle) if Path(bundle).is_dir() else bundle_folder(str(bundle))
+        places.append(root / "configs" / file)
+    for place in places:
+        if place.is_file():
+            return place
+    raise FileNotFoundError(f"no config {' or '.join(map(str, places))}")
+
+
+def run_bundle(bundle: str | Path, configs: Sequence[str] = ("inference.json",), **overrides: Any) -> None:
+    """Runs a bundle's configs, later ones laid over earlier ones, with some of their values replaced.
+
+    Args:
+        bundle: the name of one of this distribution, or a folder.
+        configs: names in its ``configs`` folder, or absolute paths.
+        overrides: values of the configs.
+
+    Raises:
+        Exception: whatever a part of the config raised, without MONAI's wrapping.
+    """
+    from monai.bundle import ConfigWorkflow
+
+    folder = bundle if isinstance(bundle, Path) else bundle_folder(bundle)
+    # Left as the caller has set it up, which MONAI would warn of.
+    logging.getLogger("monai.bundle.workflows").setLevel(logging.ERROR)
+    files = [str(folder / "configs" / config) for config in configs]
+    try:
+        workflow = ConfigWorkflow(
+            files, logging_file=False, workflow_type="inference", bundle_root=str(folder), **overrides
+        )
+        workflow.initialize()
+        workflow.run()
+        workflow.finalize()
+    except RuntimeError as error:
+        raise root_error(error) from None

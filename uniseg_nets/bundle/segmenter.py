@@ -1,0 +1,95 @@
+"""A bundle's inference from Python: the same config, the same pipeline, no files in between."""
+
+from __future__ import annotations
+
+from os import PathLike
+from typing import Any
+
+import numpy as np
+import torch
+from monai.bundle import ConfigParser
+from monai.data import MetaTensor
+from numpy.typing import ArrayLike
+
+from uniseg_nets.bundle.run import opened_bundle
+from uniseg_nets.io.errors import root_error
+from uniseg_nets.nets import PromptTunedUniSeg, UniSeg
+from uniseg_nets.results.label_map import LabelMap
+from uniseg_nets.transforms.export import label_names
+from uniseg_nets.weights.checkpoints import read_weights
+from uniseg_nets.weights.shipped import needed_by
+
+__all__ = ["Segmenter"]
+
+
+class Segmenter:
+    """Segments scans with a bundle, its network loaded once.
+
+        segmenter = Segmenter("uniseg_upstream", task="liver")
+        label_map = segmenter("scan.nii.gz")             # or a DICOM folder, a list of channel files, a nibabel image
+        label_map = segmenter(array, affine=affine)      # (x, y, z) or (channel, x, y, z), affine to RAS+ mm
+        label_map.save("labels.nii.gz")
+
+    Args:
+        bundle: a name, uniseg_upstream or unetr_prompt_tuning; or a bundle's folder or zip, as `uniseg pack` writes it.
+        overrides: values of its ``configs/inference.json``, such as ``task``, ``weights``, ``mirror`` or ``device``. A
+            task of the open weights takes these by itself.
+
+    Attributes:
+        labels: value in the label map -> name.
+
+    Raises:
+        FileNotFoundError: no such bundle, or no weights.
+        ValueError: no such task, or a zip that holds no bundle.
+    """
+
+    def __init__(self, bundle: str | PathLike[str], **overrides: Any) -> None:
+        with opened_bundle(bundle) as root:
+            self._parser = ConfigParser()
+            self._parser.read_config(str(root / "configs" / "inference.json"))
+            needed = needed_by(overrides.get("task"), self._parser.get(), overrides, root)
+            self._parser.update({"bundle_root": str(root), **needed, **overrides})
+            self._build()
+
+    def _build(self) -> None:
+        """Makes all parts and loads the weights: the bundle's folder may go then."""
+        tasks, task, values = (self._part(name) for name in ("tasks", "task", "label_values"))
+        self.labels = label_names(tasks, task, values)
+        network = self._part("network_def")
+        if isinstance(network, UniSeg) and not isinstance(network, PromptTunedUniSeg):  # a plan has that one's sizes
+            # Other weights than the official ones may have been trained on another patch.
+            self._parser.update(read_weights(self._part("weights")).overrides())
+        self._network = self._part("network").eval()
+        self._preprocess, self._inferer = self._part("preprocessing"), self._part("inferer")
+        self._to_label_map = self._part("postprocessing#transforms#0")
+        self._device = self._part("device")
+
+    @torch.no_grad()
+    def __call__(self, scan: Any, affine: ArrayLike | None = None) -> LabelMap:
+        """The label map on the scan's own grid, (x, y, z): an array that can be saved.
+
+        Args:
+            scan: a file, a DICOM folder, a list of channel files, a nibabel image, or an array.
+            affine: (4, 4) of an array, voxels (x, y, z) to RAS+ mm.
+
+        Raises:
+            FileNotFoundError, ValueError: a scan that cannot be read, an array without affine, a wrong channel count.
+        """
+        if isinstance(scan, (np.ndarray, torch.Tensor)) and not isinstance(scan, MetaTensor):
+            if affine is None:
+                raise ValueError("an array needs its affine (4 x 4, voxels to RAS+ mm): spacing follows from it")
+            scan = MetaTensor(torch.as_tensor(scan), affine=torch.as_tensor(np.asarray(affine, dtype=np.float64)))
+        try:
+            case = self._preprocess({"image": scan})
+            scores = self._inferer(case["image"][None].to(self._device), self._network)[0]
+            label: MetaTensor = self._to_label_map({**case, "pred": scores})["pred"]
+        except RuntimeError as error:
+            raise root_error(error) from None
+        source = str(label.meta["filename_or_obj"])
+        return LabelMap(label.as_tensor()[0].numpy(), np.asarray(label.affine), self.labels, source)
+
+    def _part(self, name: str) -> Any:
+        try:
+            return self._parser.get_parsed_content(name)
+        except RuntimeError as error:
+            raise root_error(error) from None

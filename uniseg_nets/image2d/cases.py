@@ -1,0 +1,105 @@
+"""Which 2D images a path holds, and of which modality each is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from uniseg_nets.data.cases import unique
+from uniseg_nets.data.datalist import first_section, load_datalist
+from uniseg_nets.image2d.load import PICTURE_ENDINGS
+from uniseg_nets.io.provenance import is_result
+
+__all__ = ["find_pictures", "load_pictures", "without_labels"]
+
+
+def find_pictures(
+    source: str | PathLike[str], modality: str = "auto", output_dir: str | PathLike[str] | None = None
+) -> list[dict[str, Any]]:
+    """The images at ``source``, each ``{"name", "image", "modality"}``, sorted by name.
+
+    Args:
+        source: an image, a folder that is searched with its sub-folders, or a MONAI datalist.
+        modality: of the images; those of a datalist that name their own keep it. ``auto`` lets the network see.
+        output_dir: where results go; what lies there is no image to segment, nor is what an earlier run wrote.
+
+    Raises:
+        FileNotFoundError: no such file or folder, or no image in it.
+        ValueError: two images of one name, or a file of an unknown kind.
+    """
+    source = Path(source).absolute()
+    if not source.exists():
+        raise FileNotFoundError(f"no file or folder {source}")
+    cases: list[dict[str, Any]]
+    if source.suffix.lower() == ".json":
+        cases = _listed(source, first_section(source), None)
+    else:
+        cases = [{"name": path.stem, "image": str(path)} for path in _files(source, output_dir)]
+    return unique([{"modality": modality, **case} for case in cases], "images")
+
+
+def load_pictures(
+    path: str | PathLike[str],
+    section: str,
+    modalities: Sequence[str],
+    base_dir: str | PathLike[str] | None = None,
+    optional: bool = False,
+) -> list[dict[str, Any]]:
+    """The images of one section of a MONAI datalist, each of a known ``modality``.
+
+    Args:
+        path, section, base_dir, optional: as for :func:`~uniseg_nets.data.load_datalist`.
+        modalities: those that the network has.
+
+    Raises:
+        FileNotFoundError: no such datalist.
+        ValueError: no such section, or an image of no or an unknown modality; the message names it.
+    """
+    cases = _listed(path, section, base_dir, optional)
+    for case in cases:
+        if case.get("modality") not in modalities:
+            raise ValueError(
+                f"datalist {path}: image {case['name']} is of modality {case.get('modality')!r}, "
+                f"expected one of {', '.join(modalities)}"
+            )
+    return cases
+
+
+def without_labels(cases: Sequence[dict[str, Any]], modality: str | None = None) -> list[dict[str, Any]]:
+    """The cases as a user gives them: without their masks and, where ``modality`` is given, all told to be of it."""
+    told = {} if modality is None else {"modality": modality}
+    return [{key: value for key, value in case.items() if key != "label"} | told for case in cases]
+
+
+def _listed(
+    path: str | PathLike[str], section: str, base_dir: str | PathLike[str] | None, optional: bool = False
+) -> list[dict[str, Any]]:
+    """A datalist's entries; images without a name get that of their file."""
+    cases = load_datalist(path, section, base_dir, optional)
+    return [case | {"name": _stem(case["name"])} for case in cases]
+
+
+def _stem(name: str) -> str:
+    ending = next((ending for ending in PICTURE_ENDINGS if name.lower().endswith(ending)), "")
+    return name[: len(name) - len(ending)]
+
+
+def _files(source: Path, output_dir: str | PathLike[str] | None) -> list[Path]:
+    if source.is_file():
+        if not _is_picture(source):
+            raise ValueError(f"{source} is of an unknown kind: images are {', '.join(PICTURE_ENDINGS)}")
+        return [source]
+    results = None if output_dir is None else Path(output_dir).resolve()
+    if results == source.resolve():
+        raise ValueError(f"the results would lie among the images in {source}: choose another output folder")
+    files = [path for path in source.rglob("*") if _is_picture(path) and results not in path.resolve().parents]
+    files = [path for path in files if not is_result(path)]
+    if not files:
+        raise FileNotFoundError(f"no image in {source}: expected {', '.join(PICTURE_ENDINGS)}")
+    return files
+
+
+def _is_picture(path: Path) -> bool:
+    return path.is_file() and not path.name.startswith(".") and path.suffix.lower() in PICTURE_ENDINGS

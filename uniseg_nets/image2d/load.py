@@ -1,0 +1,193 @@
+"""2D images from files: PNG, JPEG, TIFF, BMP and single DICOM images, of any depth, to three channels from 0 to 1.
+
+Not MONAI's ``PILReader`` and ``ITKReader``: they keep every depth and number of channels as it comes, transpose the
+image, and decode an image of any size before it can be refused.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Hashable, Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import itk
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.data import MetaTensor
+from monai.transforms import MapTransform
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from uniseg_nets.io.series.files import DICOM_ENDINGS, is_dicom
+
+__all__ = ["PICTURE_ENDINGS", "LoadMaskd", "LoadPictured", "check_sizes", "read_mask", "read_picture"]
+
+logger = logging.getLogger(__name__)
+
+PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", *DICOM_ENDINGS)
+_SMALLEST, _LARGEST = 32, 10_000
+# Of images deeper than eight bits: what lies outside is too rare to look at.
+_PERCENTILES = (0.5, 99.5)
+
+
+def read_picture(path: str | PathLike[str]) -> NDArray[np.float32]:
+    """An image file -> (3, H, W), red, green and blue from 0 to 1, as a viewer shows it.
+
+    Grey becomes three equal channels, an alpha channel is dropped, a camera's orientation is applied. Eight bits are
+    divided by 255; deeper images and DICOM are windowed to the percentiles 0.5 and 99.5 of their values. A pixel that
+    holds no number is shown as the darkest one, with a warning.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: no image, one of several frames, without any number, or a side of less than 32 or more than 10,000
+            pixels; the message names the file.
+    """
+    values, top = _read(Path(path))
+    array = values / top if top is not None else _windowed(values)
+    if array.ndim == 2:
+        array = np.stack([array] * 3, axis=-1)
+    return np.ascontiguousarray(array.transpose(2, 0, 1), dtype=np.float32)
+
+
+def read_mask(path: str | PathLike[str]) -> NDArray[np.uint8]:
+    """A mask's file -> (1, H, W), 1 where it is brighter than half its maximum (lossy masks have a rim between).
+
+    The values count as they are stored: a window would hide a mask that is foreground everywhere.
+
+    Raises:
+        FileNotFoundError, ValueError: as for :func:`read_picture`.
+    """
+    values, _ = _read(Path(path))
+    grey = values if values.ndim == 2 else values.max(axis=-1)
+    half = (min(grey.min(), 0) + grey.max()) / 2
+    return (grey > half).astype(np.uint8)[None]
+
+
+def check_sizes(
+    mask: NDArray[Any] | torch.Tensor,
+    mask_path: str | PathLike[str],
+    image: NDArray[Any] | torch.Tensor,
+    image_path: str | PathLike[str],
+) -> None:
+    """Two pictures (C, H, W) of one case have the same size.
+
+    Raises:
+        ValueError: they differ; the message names both files.
+    """
+    if mask.shape[-2:] != image.shape[-2:]:
+        (height, width), (own_height, own_width) = mask.shape[-2:], image.shape[-2:]
+        raise ValueError(
+            f"{mask_path} has {width} x {height} pixels, {image_path} {own_width} x {own_height}: "
+            "a mask has the size of its image; turn or export one of them anew"
+        )
+
+
+class LoadPictured(MapTransform):
+    """:func:`read_picture` under the keys; (3, H, W) float32, with ``filename_or_obj`` among its meta data."""
+
+    read: Callable[..., NDArray[Any]] = staticmethod(read_picture)
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        d = dict(data)
+        for key in self.key_iterator(d):
+            d[key] = MetaTensor(torch.from_numpy(self.read(d[key])), meta={"filename_or_obj": str(d[key])})
+        return d
+
+
+class LoadMaskd(LoadPictured):
+    """:func:`read_mask` under the keys; (1, H, W) uint8.
+
+    Args:
+        keys, allow_missing_keys: as in MONAI.
+        image_key: the image that was loaded before, whose size the mask must have.
+
+    Raises:
+        ValueError: the mask has another size than the image.
+    """
+
+    read = staticmethod(read_mask)
+
+    def __init__(self, keys: KeysCollection, image_key: str = "image", allow_missing_keys: bool = False) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.image_key = image_key
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        d = super().__call__(data)
+        image = d[self.image_key]
+        for key in self.key_iterator(d):
+            check_sizes(d[key], d[key].meta["filename_or_obj"], image, image.meta["filename_or_obj"])
+        return d
+
+
+def _read(path: Path) -> tuple[NDArray[np.float32], float | None]:
+    """The values (H, W) or (H, W, 3) of a file, all finite, and the one that is white; ``None`` where that is open."""
+    if not path.is_file():
+        raise FileNotFoundError(f"no file {path}")
+    return _read_dicom(path) if is_dicom(path) else _read_pil(path)
+
+
+def _read_pil(path: Path) -> tuple[NDArray[np.float32], float | None]:
+    try:
+        with Image.open(path) as opened:
+            _check_size(path, opened.width, opened.height)
+            frames = getattr(opened, "n_frames", 1)
+            # A phone's JPEG (MPO) begins with the image; previews and depth maps follow.
+            if frames > 1 and opened.format != "MPO":
+                raise ValueError(f"{path} holds {frames} frames: give each as an image of its own")
+            image = ImageOps.exif_transpose(opened)
+            if image.mode[0] in "IF":  # deeper than eight bits
+                return _finite(np.asarray(image, dtype=np.float32), path), None
+            return np.asarray(image.convert("RGB"), dtype=np.float32), 255.0
+    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError(f"cannot read {path} as an image: {error}") from error
+
+
+def _read_dicom(path: Path) -> tuple[NDArray[np.float32], float | None]:
+    reader = itk.GDCMImageIO.New()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+        sizes = [reader.GetDimensions(axis) for axis in range(reader.GetNumberOfDimensions())]
+        _check_size(path, sizes[0], sizes[1])
+        if len(sizes) > 2 and sizes[2] > 1:
+            raise ValueError(f"{path} holds {sizes[2]} frames: give each as an image of its own")
+        array = itk.array_from_image(itk.imread(str(path)))
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise ValueError(f"cannot read {path} as an image: {reason}") from error
+    colour = reader.GetNumberOfComponents() == 3
+    array = array.reshape(sizes[1], sizes[0], -1) if colour else array.reshape(sizes[1], sizes[0])
+    # ITK has turned MONOCHROME1, whose lowest value is white, already.
+    top = 255.0 if colour and array.dtype == np.uint8 else None
+    return _finite(array.astype(np.float32), path), top
+
+
+def _finite(values: NDArray[np.float32], path: Path) -> NDArray[np.float32]:
+    """The values; what is no number becomes the lowest one, what is infinite the lowest or the highest."""
+    finite = np.isfinite(values)
+    if finite.all():
+        return values
+    if not finite.any():
+        raise ValueError(f"{path} holds no finite value: export it anew")
+    low, high = values[finite].min(), values[finite].max()
+    logger.warning("%s: %d of %d pixels hold no finite value", path, (~finite).sum(), values.size)
+    return np.nan_to_num(values, nan=low, neginf=low, posinf=high)
+
+
+def _windowed(array: NDArray[np.float32]) -> NDArray[np.float32]:
+    low, high = np.percentile(array, _PERCENTILES)
+    if high <= low:
+        low, high = array.min(), max(array.max(), array.min() + 1)
+    return np.clip((array - low) / (high - low), 0, 1)
+
+
+def _check_size(path: Path, width: int, height: int) -> None:
+    if min(width, height) < _SMALLEST:
+        raise ValueError(f"{path} has {width} x {height} pixels, expected at least {_SMALLEST} a side")
+    if max(width, height) > _LARGEST:
+        raise ValueError(
+            f"{path} has {width} x {height} pixels, at most {_LARGEST:,} a side: cut it into tiles or shrink it"
+        )

@@ -1,0 +1,63 @@
+"""A mask in files: PNG of the image's own size, and a picture of it over the image."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from monai.visualize import blend_images
+from numpy.typing import NDArray
+from PIL import Image
+
+from uniseg_nets.image2d.load import read_picture
+from uniseg_nets.transforms.result import ResultSaver
+
+__all__ = ["SavePictured"]
+
+
+class SavePictured(ResultSaver):
+    """Writes ``OUTPUT_DIR/NAME_mask.png`` (0 and 255), ``NAME_overlay.png`` and last ``NAME.json``.
+
+    Takes masks (1, H, W) of 0 and 1 at the image's own size.
+
+    Args:
+        keys, output_dir, name_key, weights, about: see :class:`~uniseg_nets.transforms.result.ResultSaver`.
+
+    Raises:
+        ValueError: the result would overwrite the image it was made from.
+    """
+
+    def facts(self, case: Mapping[Any, Any]) -> dict[str, Any]:
+        asked = case.get("asked", case.get("modality"))
+        return {**({} if asked is None else {"asked": asked}), **super().facts(case)}
+
+    def targets(self, case: Mapping[Any, Any]) -> tuple[Path, ...]:
+        name = case[self.name_key]
+        return tuple(self.output_dir / f"{name}{ending}" for ending in ("_mask.png", ".json", "_overlay.png"))
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        d = dict(data)
+        for key in self.key_iterator(d):
+            source = str(d["image"].meta["filename_or_obj"])
+            mask = np.asarray(d[key], dtype=np.uint8)
+            found = {"mask": self.targets(d)[0].name, "modality": d["modality"]}
+            if "confidence" in d:
+                found["confidence"] = round(float(d["confidence"]), 4)
+            self.write(d, source, found, partial(_write, mask, source))
+        return d
+
+
+def _bytes(image: NDArray[Any]) -> NDArray[np.uint8]:
+    """(3, H, W) from 0 to 1 -> (H, W, 3)."""
+    return (np.clip(image, 0, 1) * 255).round().astype(np.uint8).transpose(1, 2, 0)
+
+
+def _write(mask: NDArray[np.uint8], source: str, target: Path, overlay: Path) -> None:
+    """A mask (1, H, W) and the picture of it over its image."""
+    Image.fromarray(mask[0] * 255).save(target)
+    layer = mask.astype(np.float32)
+    blended = blend_images(read_picture(source), layer, alpha=0.4, cmap="autumn", rescale_arrays=False)
+    Image.fromarray(_bytes(np.asarray(blended))).save(overlay)

@@ -1,0 +1,6 @@
+"""Sliding windows: for one task or several, for several networks, for a centre's own tensors."""
+
+from uniseg_nets.inferers.centre import CentreInferer, centre_sha256
+from uniseg_nets.inferers.sliding_window import EnsembleInferer, UniSegInferer
+
+__all__ = ["CentreInferer", "EnsembleInferer", "UniSegInferer", "centre_sha256"]

@@ -1,0 +1,88 @@
+"""A shared network and the small files with which centres adapt it.
+
+The one rule: the shared network is never changed. A centre's tensors stand in for its own during a call, and only then.
+"""
+
+from __future__ import annotations
+
+import re
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import torch
+from monai.inferers import SlidingWindowInferer
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from uniseg_nets.io.files import sha256_of
+from uniseg_nets.nets.prompt_unetr import PROMPTS
+from uniseg_nets.weights.checkpoints import read_state
+
+__all__ = ["CentreInferer", "centre_sha256", "read_centre"]
+
+_NAME = re.compile(r"[\w-]+")
+
+
+def read_centre(folder: str | PathLike[str], centre: str) -> dict[str, Tensor]:
+    """A centre's tensors, from ``FOLDER/CENTRE.pt``.
+
+    Raises:
+        ValueError: a name that is no plain word, or no such centre (those that are there are named).
+    """
+    return read_state(_centre_file(folder, centre))[0]
+
+
+def _centre_file(folder: str | PathLike[str], centre: str) -> Path:
+    folder = Path(folder)
+    known = sorted(path.stem for path in folder.glob("*.pt"))
+    if not _NAME.fullmatch(centre) or centre not in known:
+        raise ValueError(f"no centre {centre[:80]!r} in {folder}: there are {', '.join(known) or 'none'}")
+    return folder / f"{centre}.pt"
+
+
+def centre_sha256(centre: str | None, folder: str | PathLike[str]) -> str | None:
+    """The hash of a centre's file, for results made with it; of no centre (``None``, "none"), ``None``.
+
+    Raises:
+        ValueError: no such centre.
+    """
+    return None if centre in (None, "none") else sha256_of(_centre_file(folder, str(centre)))
+
+
+class CentreInferer(SlidingWindowInferer):
+    """MONAI's sliding window, with a centre's tensors in place of the shared network's own.
+
+    Called as ``inferer(inputs, network)``: (B, C, D, H, W) -> softmax scores (B, K, D, H, W).
+
+    Args:
+        centre: name of the centre; ``None`` (or "none") for the shared network as it is.
+        centres_dir: where the centres' files lie.
+        sliding: options of :class:`monai.inferers.SlidingWindowInferer`.
+
+    Raises:
+        ValueError: no such centre, or a file that does not fit the network.
+    """
+
+    def __init__(self, centre: str | None = None, centres_dir: str | PathLike[str] = "", **sliding: Any) -> None:
+        super().__init__(**sliding)
+        self.state = None if centre in (None, "none") else read_centre(centres_dir, str(centre))
+
+    def __call__(  # type: ignore[override]
+        self, inputs: Tensor, network: nn.Module, *args: Any, **kwargs: Any
+    ) -> Tensor:
+        if self.state is None:
+            scores = super().__call__(inputs, network)
+        else:
+            own = dict(network.named_parameters())
+            wrong = [
+                name
+                for name, tensor in self.state.items()
+                if name not in own or (tensor.shape != own[name].shape and name != PROMPTS)
+            ]
+            if wrong:
+                raise ValueError(f"the centre's tensors {wrong[:3]} do not fit the network: made for another base?")
+            state = {name: tensor.to(inputs.device) for name, tensor in self.state.items()}
+            scores = super().__call__(inputs, lambda window: functional_call(network, state, (window,)))
+        assert isinstance(scores, Tensor)
+        return torch.softmax(scores.float(), dim=1)

@@ -1,0 +1,251 @@
+"""Sliding-window inference that carries the task.
+
+Not MONAI's ``SlidingWindowInferer``: the official release spreads its windows evenly between the borders and averages
+softmax scores over flips, and several tasks can share one encoder pass a window.
+
+Letters: C channels, (D, H, W) the volume's size in (z, y, x), K output channels of a task.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from monai.data import MetaTensor
+from monai.inferers import Inferer
+from monai.utils.enums import MetaKeys
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from uniseg_nets.inferers.body import body_box
+from uniseg_nets.inferers.coarse_pass import Region, located, whole
+from uniseg_nets.inferers.windows import gaussian_window, pad_to, window_at
+from uniseg_nets.nets import UniSegBackbone
+from uniseg_nets.tasks import Task, TaskTable
+from uniseg_nets.transforms.grid import flipped, network_flips
+
+__all__ = ["EnsembleInferer", "UniSegInferer"]
+
+logger = logging.getLogger(__name__)
+
+
+class UniSegInferer(Inferer):
+    """Class scores of one task, or of several from one encoder pass a window.
+
+    Called as ``inferer(inputs, network)``: (B, C, D, H, W) -> softmax scores (B, K, D, H, W); for several tasks their
+    scores lie one after the other on the channel axis, each with its own background. Windows are weighted by a
+    Gaussian; smaller volumes are padded with zeros.
+
+    Args:
+        tasks: the task table.
+        task: name or id of a task, or of a merged one such as ``all_ct``; ``None`` where each call names its own.
+        roi_size: window (z, y, x), multiples of (16, 32, 32).
+        overlap: share of a window that its neighbour covers at least; the official step of 0.5 is an overlap of 0.5.
+        mirror: average over all flips of each window along the axes that the tasks allow, as the official prediction
+            does (8 times the work for three axes).
+        device: where scores are summed up; ``None`` for the inputs' own, or the CPU where they do not fit there.
+        body_only: compute only the box around the body; of effect for CT, where the air around it shows.
+        early_exit: leave out the last two decoder levels of a window in which the coarse head gives no voxel a
+            foreground probability of this much; ``None`` for never.
+        coarse_pass: look this many times coarser first and compute only the boxes of the tasks' structures, 1.5 for
+            instance; what the coarse look misses outside of them stays background. ``None`` for no such look.
+        progress: show a bar with the time left.
+
+    Raises:
+        ValueError: no such task, an overlap outside 0..1, or a ``coarse_pass`` below 1.
+    """
+
+    def __init__(
+        self,
+        tasks: TaskTable,
+        task: str | int | Sequence[str] | None = None,
+        roi_size: Sequence[int] = (64, 192, 192),
+        overlap: float = 0.5,
+        mirror: bool = False,
+        device: str | torch.device | None = None,
+        body_only: bool = False,
+        early_exit: float | None = None,
+        coarse_pass: float | None = None,
+        progress: bool = False,
+    ) -> None:
+        super().__init__()
+        if not 0 <= overlap < 1:
+            raise ValueError(f"overlap is {overlap}, expected a share of the window from 0 up to, not including, 1")
+        if coarse_pass is not None and coarse_pass < 1:
+            raise ValueError(f"coarse_pass is {coarse_pass}, expected how many times coarser to look first: 1 or more")
+        self.table = tasks
+        self.tasks = () if task is None else tasks.select(task)
+        self.roi_size = tuple(roi_size)
+        self.overlap = overlap
+        self.device = device
+        self.body_only = body_only
+        self.early_exit = early_exit
+        self.coarse_pass = coarse_pass
+        self._bar_off = None if progress else True  # None: only a terminal shows it
+        self.mirror = mirror
+        self._weight = torch.from_numpy(gaussian_window(self.roi_size))
+
+    @torch.no_grad()
+    def __call__(  # type: ignore[override]
+        self, inputs: Tensor, network: UniSegBackbone, task: str | int | Sequence[str] | None = None
+    ) -> Tensor:
+        tasks = self.tasks if task is None else self.table.select(task)
+        if not tasks:
+            raise ValueError("no task: name one for the inferer or for the call")
+        stored = _stored_flips(inputs, tasks[0].axes) if self.mirror else ()
+        inputs = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
+        return flipped(self._inside(flipped(inputs, stored), network, tasks), stored)
+
+    def _inside(self, inputs: Tensor, network: UniSegBackbone, tasks: Sequence[Task]) -> Tensor:
+        """Scores of a volume; with ``body_only``, background around the body."""
+        scaling = tasks[0].scaling[0]
+        if not (self.body_only and tasks[0].channels[0].upper() == "CT" and scaling.scheme != "z_score"):
+            return self._fitting(inputs, network, tasks)
+        box: Any = (..., *body_box(inputs[:, 0].amax(0), scaling))
+        inside = self._fitting(inputs[box], network, tasks)
+        scores = inside.new_zeros((*inside.shape[:2], *inputs.shape[2:]))
+        scores[:, _backgrounds(tasks)] = 1
+        scores[box] = inside
+        return scores
+
+    def _fitting(self, inputs: Tensor, network: UniSegBackbone, tasks: Sequence[Task]) -> Tensor:
+        """Scores of a volume, summed up on the CPU if a GPU's memory does not hold them beside the network."""
+        device = torch.device(self.device or inputs.device)
+        try:
+            return self._slide(inputs, network, tasks, device)
+        except torch.OutOfMemoryError:
+            if device.type == "cpu":
+                raise
+        logger.warning("%s has too little memory for the scores of %s: they go to the CPU", device, [*inputs.shape[2:]])
+        torch.cuda.empty_cache()
+        return self._slide(inputs, network, tasks, torch.device("cpu"))
+
+    def _slide(self, inputs: Tensor, network: UniSegBackbone, tasks: Sequence[Task], device: torch.device) -> Tensor:
+        """Scores of a volume on a device, smaller volumes padded to a window; background where nothing is computed."""
+        size = inputs.shape[2:]
+        padded = pad_to(inputs, self.roi_size)
+        firsts = _backgrounds(tasks)
+        scores = torch.zeros((inputs.shape[0], firsts[-1] + tasks[-1].num_outputs, *padded.shape[2:]), device=device)
+        scores[:, firsts] = 1
+        regions = self._regions(padded, network, tasks)
+        total = sum(len(region.starts) for region in regions)
+        with tqdm(total=total, desc="windows", unit="window", disable=self._bar_off, leave=False) as bar:
+            for region in regions:
+                hull: Any = (..., *region.hull)
+                parts = [scores[hull][:, firsts[i] : firsts[i] + tasks[i].num_outputs] for i in region.tasks]
+                members = [tasks[i] for i in region.tasks]
+                self._fill(parts, padded[hull], region.starts, network, members, bar)
+        inner = tuple(slice((p - n) // 2, (p - n) // 2 + n) for p, n in zip(padded.shape[2:], size))
+        return scores[(slice(None), slice(None), *inner)]
+
+    def _fill(
+        self,
+        parts: Sequence[Tensor],
+        volume: Tensor,
+        starts: Sequence[Sequence[int]],
+        network: UniSegBackbone,
+        tasks: Sequence[Task],
+        bar: Any,
+    ) -> None:
+        """Writes each task's scores of a volume to its part, all background so far; the windows cover the volume."""
+        for part in parts:
+            part[:, 0] = 0
+        device = parts[0].device
+        weight, weights = self._weight.to(device), torch.zeros(volume.shape[2:], device=device)
+        for start in starts:
+            box = window_at(start, self.roi_size)
+            found = self.predict_window(volume[box], network, tasks).to(device).mul_(weight)
+            for part, own in zip(parts, found.split([task.num_outputs for task in tasks], dim=1)):
+                part[box] += own
+            weights[box] += weight
+            bar.update()
+        for part in parts:
+            part /= weights
+
+    def _regions(self, volume: Tensor, network: UniSegBackbone, tasks: Sequence[Task]) -> list[Region]:
+        """What to compute of a volume, for which tasks."""
+        if self.coarse_pass is None:
+            return [whole(volume.shape[2:], len(tasks), self.roi_size, self.overlap)]
+        return located(volume, network, tasks, self.roi_size, self.overlap, self.coarse_pass)
+
+    def predict_window(self, window: Tensor, network: UniSegBackbone, tasks: Sequence[Task]) -> Tensor:
+        """Scores of one window, averaged over the flips: (B, C, d, h, w) -> (B, sum of K, d, h, w), float32."""
+        total: Tensor | None = None
+        flips = _flips(tasks) if self.mirror else [()]
+        for axes in flips:
+            features = network.encode(flipped(window, axes))
+            prompts = network.prompts(features)
+            parts = [self._task_scores(features, prompts, network, task, window.shape) for task in tasks]
+            scores = flipped(torch.cat(parts, dim=1), axes)
+            total = scores if total is None else total.add_(scores)
+        assert total is not None
+        return total.div_(len(flips))
+
+    def _task_scores(
+        self, features: list[Tensor], prompts: Tensor, network: UniSegBackbone, task: Task, size: Sequence[int]
+    ) -> Tensor:
+        """Softmax scores of one task; it runs over all channels before the cut, as the heads were trained to share."""
+        prompt = network.select(prompts, task.id)
+        if self.early_exit is None:
+            return _softmax(network.decode(features, prompt), task)
+        state, coarse = network.decode_coarse(features, prompt)
+        if float(_softmax(coarse, task)[:, 1:].amax()) < self.early_exit:
+            scores = coarse.new_zeros((size[0], task.num_outputs, *size[2:]), dtype=torch.float32)
+            scores[:, 0] = 1
+            return scores
+        return _softmax(network.decode_fine(features, state), task)
+
+
+class EnsembleInferer(Inferer):
+    """The mean of several networks' scores, such as those of the cross-validation folds.
+
+    Called as ``inferer(inputs, network)`` with one network or an ``nn.ModuleList`` of them.
+
+    Args:
+        inferer: what each network is run by.
+    """
+
+    def __init__(self, inferer: UniSegInferer) -> None:
+        super().__init__()
+        self.inferer = inferer
+
+    def __call__(  # type: ignore[override]
+        self, inputs: Tensor, network: nn.Module, *args: Any, **kwargs: Any
+    ) -> Tensor:
+        networks: list[Any] = list(network) if isinstance(network, nn.ModuleList) else [network]
+        scores = self.inferer(inputs, networks[0], *args, **kwargs)
+        for member in networks[1:]:
+            scores += self.inferer(inputs, member, *args, **kwargs)
+        return scores / len(networks)
+
+
+def _flips(tasks: Sequence[Task]) -> list[tuple[int, ...]]:
+    """Every combination of the axes along which all tasks may be mirrored, counted from the end; () comes first."""
+    allowed = [axis - 3 for axis in range(3) if all(axis in task.mirror_axes for task in tasks)]
+    return [axes for count in range(len(allowed) + 1) for axes in itertools.combinations(allowed, count)]
+
+
+def _stored_flips(inputs: Tensor, axes: str) -> tuple[int, ...]:
+    """Axes to flip so that the volume runs as its file does.
+
+    Mirroring covers every direction, so it only matters where windows, whose starts are rounded, and the Gaussian,
+    whose peak lies off the middle of an even window by half a voxel, come to lie: the official prediction lays them on
+    the stored volume.
+    """
+    affine = getattr(inputs, "meta", {}).get(MetaKeys.ORIGINAL_AFFINE)
+    if affine is None:
+        return ()
+    return network_flips(np.asarray(affine, dtype=np.float64).reshape(-1, 4, 4)[0], axes)
+
+
+def _softmax(logits: Tensor, task: Task) -> Tensor:
+    return torch.softmax(logits.float(), dim=1)[:, : task.num_outputs]
+
+
+def _backgrounds(tasks: Sequence[Task]) -> list[int]:
+    """The channels that are the tasks' backgrounds, where their scores lie one after the other."""
+    return list(itertools.accumulate((task.num_outputs for task in tasks[:-1]), initial=0))

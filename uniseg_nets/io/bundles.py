@@ -1,0 +1,27 @@
+"""Where the bundles of this distribution lie."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+__all__ = ["INFERENCE", "bundle_folder"]
+
+# What makes a folder a bundle that can segment.
+INFERENCE = "configs/inference.json"
+_PACKAGE = Path(__file__).parents[1]
+
+
+def bundle_folder(name: str) -> Path:
+    """Where a bundle of this distribution lies: inside the installed package, or beside it in a checkout.
+
+    Raises:
+        FileNotFoundError: no such bundle.
+    """
+    places = [_PACKAGE / "bundles", _PACKAGE.parent / "bundles"]
+    for place in places:
+        if (place / name / "configs").is_dir():
+            return place / name
+    known = sorted({path.parents[1].name for place in places for path in place.glob(f"*/{INFERENCE}")})
+    if not known:
+        raise FileNotFoundError(f"no bundle {name!r} at {' or '.join(map(str, places))}: install uniseg-nets anew")
+    raise FileNotFoundError(f"no bundle {name!r}: expected a bundle's folder or zip, or one of {', '.join(known)}")

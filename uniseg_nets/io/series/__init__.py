@@ -1,0 +1,23 @@
+"""DICOM series as scans: found, checked slice by slice in their headers, then read.
+
+The one rule: a series is read only if its slices make one regular stack; otherwise it is refused and the slices are
+named. Not ITK's series reader, which MONAI calls: it spreads the slices evenly over whatever gaps, doublets and tilts
+there are, takes the first slice's pixel type for all, and inverts MONOCHROME1.
+"""
+
+from uniseg_nets.io.series.files import is_dicom, is_dicom_folder
+from uniseg_nets.io.series.find import Series, dicom_modality, find_series
+from uniseg_nets.io.series.pixels import read_stack
+from uniseg_nets.io.series.stack import Stack, dicom_series, stack_of
+
+__all__ = [
+    "Series",
+    "Stack",
+    "dicom_modality",
+    "dicom_series",
+    "find_series",
+    "is_dicom",
+    "is_dicom_folder",
+    "read_stack",
+    "stack_of",
+]

@@ -1,0 +1,116 @@
+"""The series of a DICOM folder, and which of them a channel is read from."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+from uniseg_nets.io.series.files import dicom_files
+from uniseg_nets.io.series.frames import Frame, read_frames
+
+__all__ = ["Series", "all_series", "dicom_modality", "find_series"]
+
+logger = logging.getLogger(__name__)
+
+# A channel's modality, as tasks name it -> DICOM's word; any other name is a kind of MR.
+_DICOM_WORDS = {"CT": "CT", "CBCT": "CT", "PET": "PT", "PT": "PT", "US": "US", "NM": "NM"}
+# They have pixels, but are no scans.
+_NO_SCANS = ("SEG", "RTDOSE", "PR")
+
+
+def dicom_modality(name: str) -> str:
+    """DICOM's word for a channel's modality: CT, PT for PET; anything unknown is a kind of MR."""
+    return _DICOM_WORDS.get(name.upper(), "MR")
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """The images of one series, in no order.
+
+    Attributes:
+        folder: where it was found.
+        frames: its images, without localisers.
+        localisers: images that show where the others lie.
+    """
+
+    folder: Path
+    frames: tuple[Frame, ...]
+    localisers: tuple[Frame, ...] = ()
+
+    @property
+    def modality(self) -> str:
+        return str(self.frames[0].get("Modality") or "")
+
+    @property
+    def description(self) -> str:
+        return str(self.frames[0].get("SeriesDescription") or "")
+
+    @property
+    def uncorrected(self) -> bool:
+        """A PET without correction of attenuation, which scanners store beside the corrected one."""
+        corrections = self.frames[0].get("CorrectedImage")
+        return self.modality == "PT" and corrections is not None and "ATTN" not in corrections
+
+    def __str__(self) -> str:
+        return f"{self.modality} {self.description!r} of {len(self.frames)} slices"
+
+
+def all_series(folder: Path) -> list[Series]:
+    """The series of a folder, or of a disc, in the order of their numbers.
+
+    Raises:
+        ValueError: a DICOM file that cannot be parsed.
+    """
+    members: dict[tuple[str, ...], list[Frame]] = defaultdict(list)
+    for file in dicom_files(folder):
+        for frame in read_frames(file):
+            members[_series_key(frame)].append(frame)
+    found = []
+    for frames in members.values():
+        shown, localisers = (
+            tuple(frame for frame in frames if ("LOCALIZER" in (frame.get("ImageType") or ())) is localiser)
+            for localiser in (False, True)
+        )
+        if shown and str(shown[0].get("Modality")) not in _NO_SCANS:
+            found.append(Series(folder, shown, localisers))
+    return sorted(found, key=lambda series: int(series.frames[0].get("SeriesNumber") or 0))
+
+
+def find_series(folder: Path, modality: str | None = None) -> Series:
+    """The largest series of a folder that is of the modality; the log says which was taken of several.
+
+    Args:
+        folder: the folder, or a disc with its DICOMDIR.
+        modality: DICOM's word (CT, PT, MR); ``None`` takes any.
+
+    Raises:
+        ValueError: no series, none of the modality, or series of several patients.
+    """
+    series = all_series(folder)
+    if not series:
+        raise ValueError("folder without a DICOM series")
+    patients = {str(patient) for one in series if (patient := one.frames[0].get("PatientID"))}
+    if len(patients) > 1:
+        raise ValueError(f"holds DICOM series of {len(patients)} patients: give each patient a folder")
+    listing = ", ".join(map(str, series))
+    fitting = [one for one in series if modality in (None, one.modality)]
+    if not fitting:
+        raise ValueError(f"holds {listing}, but no {modality} series, which the task reads")
+    taken = max(fitting, key=lambda one: (not one.uncorrected, len(one.frames)))
+    if len(series) > 1:
+        logger.warning(
+            "%s has %d DICOM series (%s): took %s %r", folder, len(series), listing, taken.modality, taken.description
+        )
+    if taken.localisers:
+        logger.warning("%s: left out the localisers %s", folder, ", ".join(map(str, taken.localisers)))
+    return taken
+
+
+def _series_key(frame: Frame) -> tuple[str, ...]:
+    # De-identified files may have lost the series' UID: number and description tell them apart as well as they can.
+    keywords = ["Modality", "StudyInstanceUID", "SeriesInstanceUID"]
+    if frame.get("SeriesInstanceUID") is None:
+        keywords += ["SeriesNumber", "SeriesDescription"]
+    return tuple(str(frame.get(keyword)) for keyword in keywords)

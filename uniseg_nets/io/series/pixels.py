@@ -1,0 +1,110 @@
+"""The values of a stack: stored pixels of any transfer syntax, in the unit of the modality."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import itk
+import numpy as np
+import pydicom
+from numpy.typing import NDArray
+from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.uid import SecondaryCaptureImageStorage
+
+from uniseg_nets.io.series.frames import Frame
+from uniseg_nets.io.series.stack import Stack
+from uniseg_nets.io.series.suv import suv_factor
+
+__all__ = ["read_stack"]
+
+# What describes the stored pixels and nothing else.
+_LAYOUT = ("Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "NumberOfFrames")
+
+
+def read_stack(stack: Stack) -> NDArray[np.float32]:
+    """The values (x, y, z), x running fastest in memory: Hounsfield units of CT, SUV by body weight of PET.
+
+    Each frame has its own slope and intercept. MONOCHROME1 says how to show values, not what they are: they stay.
+
+    Raises:
+        ValueError: colours, a lookup table, a slope of 0, a PET that cannot be converted, pixels that cannot be
+            decoded; the message names the file. All but the last are known before pixels are read.
+    """
+    rescaling = [_rescaling(frame) for frame in stack.frames]
+    unit = suv_factor(stack) if stack.series.modality == "PT" else 1.0
+    rows, columns = (int(stack.frames[0].get(keyword)) for keyword in ("Rows", "Columns"))
+    volume = np.empty((len(stack.frames), rows, columns), dtype=np.float32)
+    for file, members in _by_file(stack):
+        stored = _stored(file)
+        for z, frame in members:
+            slope, intercept = rescaling[z]
+            volume[z] = (stored[frame.index] * slope + intercept) * unit
+    return volume.transpose()
+
+
+def _rescaling(frame: Frame) -> tuple[float, float]:
+    if (colours := int(frame.get("SamplesPerPixel") or 1)) != 1:
+        raise ValueError(f"{frame} has {colours} samples per pixel, expected 1: colours are no scan")
+    if frame.get("ModalityLUTSequence"):
+        raise ValueError(f"{frame} has a ModalityLUTSequence, expected RescaleSlope: export it anew")
+    slope, intercept = (frame.get(keyword) for keyword in ("RescaleSlope", "RescaleIntercept"))
+    slope, intercept = 1.0 if slope is None else float(slope), 0.0 if intercept is None else float(intercept)
+    if slope == 0 or not np.isfinite((slope, intercept)).all():
+        raise ValueError(f"{frame} has RescaleSlope {slope} and RescaleIntercept {intercept}: its values are lost")
+    return slope, intercept
+
+
+def _by_file(stack: Stack) -> Iterator[tuple[Path, list[tuple[int, Frame]]]]:
+    """Each file once, with its frames and their places in the stack."""
+    members: dict[Path, list[tuple[int, Frame]]] = {}
+    for z, frame in enumerate(stack.frames):
+        members.setdefault(frame.file, []).append((z, frame))
+    yield from members.items()
+
+
+def _stored(file: Path) -> NDArray[Any]:
+    """The stored pixels, (frame, row, column)."""
+    try:
+        data = pydicom.dcmread(file, force=True)
+        syntax = data.file_meta.get("TransferSyntaxUID")
+        pixels = _decoded(data) if syntax and syntax.is_encapsulated else _without_overlays(data)
+        return pixels.reshape(-1, data.Rows, data.Columns)
+    except Exception as error:  # a damaged file makes the parser stumble in any way
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+        raise ValueError(f"the pixels of {file.name} cannot be read: {reason}") from error
+
+
+def _decoded(data: pydicom.Dataset) -> NDArray[Any]:
+    """Compressed pixels, by ITK's decoders: pydicom alone has none for lossless JPEG.
+
+    ITK reads files and applies slopes by rules of its own, so that it is given a file with the stored pixels alone.
+    """
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
+    meta.MediaStorageSOPInstanceUID = pydicom.uid.generate_uid()
+    meta.TransferSyntaxUID = data.file_meta.TransferSyntaxUID
+    bare = FileDataset("", {}, b"\0" * 128, meta, is_implicit_VR=False, is_little_endian=True)
+    bare.SOPClassUID, bare.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
+    bare.SamplesPerPixel, bare.PhotometricInterpretation = 1, "MONOCHROME2"
+    for keyword in _LAYOUT:
+        if keyword in data:
+            setattr(bare, keyword, data[keyword].value)
+    bare.PixelData = data.PixelData
+    bare["PixelData"].VR = "OB"
+    bare["PixelData"].is_undefined_length = True
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder) / "pixels.dcm"
+        bare.save_as(place)
+        return np.array(itk.array_from_image(itk.imread(str(place))))  # a copy: ITK owns the original
+
+
+def _without_overlays(data: pydicom.Dataset) -> NDArray[Any]:
+    """Pixels as they are stored. Old scanners keep overlays in the bits beside the value, which are cut off."""
+    pixels: NDArray[Any] = data.pixel_array
+    bits = pixels.dtype.itemsize * 8
+    if pixels.dtype.kind == "f" or data.BitsStored == bits:
+        return pixels
+    return (pixels << (bits - 1 - data.HighBit)) >> (bits - data.BitsStored)  # its sign is restored

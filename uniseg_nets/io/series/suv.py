@@ -1,0 +1,115 @@
+"""Standardised uptake values of PET, from its headers.
+
+The formula is that of QIBA's profile "FDG-PET/CT as an Imaging Biomarker Measuring Response to Cancer Therapy",
+appendix on the computation of SUV, for scanners of all vendors.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from uniseg_nets.io.series.frames import Frame
+from uniseg_nets.io.series.stack import Stack
+
+__all__ = ["suv_factor"]
+
+_DAY = 24 * 3600.0
+# Of tracers that are imaged days after their injection: the time of the day alone does not tell the decay.
+_LONG_HALF_LIFE = _DAY / 2
+_MOST_HALF_LIVES = 20  # nothing is left to image
+_LEAST_DOSE = 1e5  # Bq; smaller numbers are in another unit
+
+
+def suv_factor(stack: Stack) -> float:
+    """What a PET's rescaled values are multiplied by to become SUV by body weight, in g/ml.
+
+    Body weight over the dose that is left at the moment to which the scanner corrected the decay.
+
+    Raises:
+        ValueError: values that are neither Bq/ml nor SUV by body weight, corrections that were not made, or what the
+            factor is computed from is missing or impossible; the message names the tag.
+    """
+    name = stack.frames[0].file.parent
+    units, decay, kind = (stack.says(keyword) for keyword in ("Units", "DecayCorrection", "SUVType"))
+    if units == "GML" and kind in ("", "BW"):
+        return 1.0
+    if units != "BQML" or decay not in ("START", "ADMIN"):
+        raise ValueError(
+            f"{name}: Units {units!r} and DecayCorrection {decay!r}, expected BQML and START or ADMIN, or GML by body "
+            "weight: SUV cannot be computed"
+        )
+    corrections = stack.frames[0].get("CorrectedImage")
+    if corrections is not None and not {"ATTN", "DECY"} <= set(corrections):
+        raise ValueError(f"{name}: CorrectedImage is {list(corrections)}, expected ATTN and DECY among them")
+    sequence = stack.frames[0].get("RadiopharmaceuticalInformationSequence")
+    if not sequence:
+        raise ValueError(f"{name} lacks what SUV is computed from: RadiopharmaceuticalInformationSequence")
+    tracer = Frame(stack.frames[0].file, sequence[0])
+    dose, half_life, weight = (
+        _number(keeper, keyword, name)
+        for keeper, keyword in (
+            (tracer, "RadionuclideTotalDose"),
+            (tracer, "RadionuclideHalfLife"),
+            (stack.frames[0], "PatientWeight"),
+        )
+    )
+    if dose < _LEAST_DOSE or half_life <= 0 or weight <= 0:
+        raise ValueError(
+            f"{name}: dose {dose:g} Bq, half-life {half_life:g} s, weight {weight:g} kg: expected a dose above "
+            f"{_LEAST_DOSE:g} Bq and numbers above 0"
+        )
+    elapsed = 0.0 if decay == "ADMIN" else _since_injection(stack, tracer, half_life, name)
+    if elapsed > _MOST_HALF_LIVES * half_life:
+        raise ValueError(f"{name}: {elapsed:g} s from injection to scan at a half-life of {half_life:g} s: wrong times")
+    return float(1000 * weight / (dose * 2 ** (-elapsed / half_life)))
+
+
+def _number(keeper: Frame, keyword: str, name: Any) -> float:
+    value = keeper.get(keyword)
+    if value is None:
+        raise ValueError(f"{name} lacks what SUV is computed from: {keyword}")
+    return float(value)
+
+
+def _since_injection(stack: Stack, tracer: Frame, half_life: float, name: Any) -> float:
+    """Seconds from the injection to the start of the scan."""
+    moment = tracer.get("RadiopharmaceuticalStartDateTime")
+    if moment is not None and (start := _scan_start(stack)) is not None:
+        injected = _seconds(str(moment)[:8], str(moment)[8:])
+        if start < injected:
+            raise ValueError(f"{name}: the scan begins before RadiopharmaceuticalStartDateTime {moment}")
+        return start - injected
+    if half_life > _LONG_HALF_LIFE:
+        raise ValueError(f"{name} lacks what SUV is computed from: RadiopharmaceuticalStartDateTime, and dates")
+    time = tracer.get("RadiopharmaceuticalStartTime") or (None if moment is None else str(moment)[8:])
+    start = _scan_start(stack, dated=False)
+    if time is None or start is None:
+        missing = "RadiopharmaceuticalStartTime" if time is None else "AcquisitionTime"
+        raise ValueError(f"{name} lacks what SUV is computed from: {missing}")
+    return (start - _seconds("", str(time))) % _DAY  # past midnight, too
+
+
+def _scan_start(stack: Stack, dated: bool = True) -> float | None:
+    """When the scan began, in seconds; ``None`` where the headers do not say.
+
+    The series' time, unless that is later than the first acquisition: then the series was made afterwards.
+    """
+    found = [_moment(frame, "Acquisition", dated) for frame in stack.frames]
+    acquired = [moment for moment in found if moment is not None]
+    series = _moment(stack.frames[0], "Series", dated)
+    return min(acquired + ([] if series is None else [series]), default=None)
+
+
+def _moment(frame: Frame, what: str, dated: bool) -> float | None:
+    date, time = (frame.get(what + part) for part in ("Date", "Time"))
+    if time is None or (dated and date is None):
+        return None
+    return _seconds(str(date) if dated else "", str(time))
+
+
+def _seconds(date: str, time: str) -> float:
+    """DICOM's YYYYMMDD, which may be left out, and HHMMSS.FFFFFF in seconds."""
+    time = time.replace(":", "").split("+")[0].split("-")[0]
+    days = datetime.strptime(date.replace(".", ""), "%Y%m%d").toordinal() if date else 0
+    return days * _DAY + int(time[:2]) * 3600 + int(time[2:4] or 0) * 60 + float(time[4:] or 0)

@@ -1,0 +1,76 @@
+"""Names of versions up to 0.8, which configs of packed bundles and MONAI Label apps have; to go in version 0.10.
+
+The one rule: an old name gives the same object as the new one, and a warning that says the new one.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+__all__ = ["accept_old_modules", "renamed_names"]
+
+_PACKAGE = __name__.rpartition(".")[0]
+# Modules of old -> those that have their names now.
+_MODULES = {
+    "centres": ("inferers.centre", "weights.base"),
+    "checkpoints": ("weights.checkpoints",),
+    "freezing": ("weights.freezing",),
+    "pictures": ("image2d",),
+    "seg_nrrd": ("results.seg_nrrd",),
+    "serve": ("bundle.label_app",),
+    "serve_scoring": ("bundle.label_scoring",),
+    "transfer": ("weights.transfer",),
+}
+
+
+class _OldModule(Loader):
+    def __init__(self, homes: Sequence[str]) -> None:
+        self.homes = homes
+
+    def exec_module(self, module: ModuleType) -> None:
+        new = " and ".join(f"{_PACKAGE}.{home}" for home in self.homes)
+        _warn(module.__name__, new)
+        for home in self.homes:
+            found = import_module(f"{_PACKAGE}.{home}")
+            module.__dict__.update({name: getattr(found, name) for name in found.__all__})
+
+
+class _OldModules(MetaPathFinder):
+    def find_spec(self, name: str, path: Any = None, target: ModuleType | None = None) -> ModuleSpec | None:
+        package, _, module = name.rpartition(".")
+        homes = _MODULES.get(module) if package == _PACKAGE else None
+        return None if homes is None else ModuleSpec(name, _OldModule(homes))
+
+
+def accept_old_modules() -> None:
+    """Lets modules that have moved be imported by their old names."""
+    sys.meta_path.append(_OldModules())
+
+
+def renamed_names(module: str, names: Mapping[str, str]) -> Callable[[str], Any]:
+    """A module's ``__getattr__`` for names that are called otherwise now, or stand elsewhere.
+
+    Args:
+        module: its ``__name__``.
+        names: old name -> new one, dotted from the package on.
+    """
+
+    def get(name: str) -> Any:
+        if name not in names:
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        home, _, new = names[name].rpartition(".")
+        _warn(f"{module}.{name}", f"{_PACKAGE}.{names[name]}")
+        return getattr(import_module(f"{_PACKAGE}.{home}"), new)
+
+    return get
+
+
+def _warn(old: str, new: str) -> None:
+    warnings.warn(f"{old} is {new} now: its old name goes in version 0.10", DeprecationWarning, stacklevel=3)

@@ -1,0 +1,5 @@
+"""The version of package and bundles."""
+
+__all__ = ["__version__"]
+
+__version__ = "0.8.0"

@@ -1,0 +1,19 @@
+"""Weights: read, checked, converted, carried over to other data, frozen; which there are and under which terms."""
+
+from uniseg_nets.io.lazy import lazy_names
+
+_HOMES = {
+    "TrainedPart": "freezing",
+    "fold_weights": "transfer",
+    "load_base": "base",
+    "load_finetuned": "transfer",
+    "load_network": "checkpoints",
+    "load_pretrained": "transfer",
+    "load_teacher": "esp_medsam",
+    "modalities_in": "esp_medsam",
+    "start_from": "esp_medsam",
+    "take_over": "esp_medsam",
+    "trainable": "freezing",
+}
+__all__ = list(_HOMES)
+__getattr__ = lazy_names(__name__, _HOMES)

@@ -1,0 +1,309 @@
+"""Weights: the official release's file and ours, without loss in either direction.
+
+Ours is a flat state dict, as PyTorch saves it or as ``.safetensors``. Neither can run code when it is read, and every
+name and shape must fit: anything missing, left over or of another shape is an error that names it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from uniseg_nets.io.files import atomic_path, sha256_of
+from uniseg_nets.io.messages import listing, no_weights
+from uniseg_nets.nets import UniSeg
+from uniseg_nets.nets.unet import TOTAL_STRIDE
+from uniseg_nets.weights.licence import mark_terms, terms_of
+from uniseg_nets.weights.safetensors_file import is_safetensors, load_safetensors, safetensors_library, save_safetensors
+
+__all__ = ["Weights", "convert", "load_network", "read_state", "read_weights", "save_weights", "state_faults"]
+
+logger = logging.getLogger(__name__)
+
+# Our name <-> the official one, up to the layer; "{}" is a number. The first row that fits counts.
+_LAYERS = (
+    ("task_prompts.universal", "intermedia_prompt"),
+    ("task_prompts.fuse.{}", "fusion_layer.blocks.{}"),
+    ("decoder.stages.{}.{}", "conv_blocks_localization.{}.{}.blocks.0"),
+    ("encoder.stem.convs.{}", "conv_blocks_context.0.blocks.0.conv_{}"),
+    ("encoder.stem", "conv_blocks_context.0.blocks.0"),
+    ("encoder.stages.0", "conv_blocks_context.0.blocks.1"),
+    ("encoder.stages.5.{}", "conv_blocks_context.5.{}.blocks.0"),
+    ("encoder.stages.{}.{}", "conv_blocks_context.{}.blocks.{}"),
+    ("decoder.upsamples.{}", "tu.{}"),
+    ("decoder.heads.{}", "seg_outputs.{}"),
+)
+# Order of the groups in an official file.
+_OFFICIAL_ORDER = (
+    "intermedia_prompt",
+    "fusion_layer",
+    "conv_blocks_localization",
+    "conv_blocks_context",
+    "tu",
+    "seg_outputs",
+)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A checked state dict in our names, and the network it belongs to.
+
+    Attributes:
+        state: our names -> tensors.
+        sizes: the keyword arguments of :class:`~uniseg_nets.UniSeg` that fit, read from the tensors.
+        official: the file had the official release's layout.
+    """
+
+    state: dict[str, Tensor]
+    sizes: dict[str, Any]
+    official: bool
+
+    def overrides(self) -> dict[str, Any]:
+        """The values of a bundle's config that these weights need: features and patch."""
+        features = {f"network_def#{name}": self.sizes[name] for name in ("base_features", "max_features")}
+        return {"patch_size": self.sizes["patch_size"], **features}
+
+    def __str__(self) -> str:
+        parameters = sum(tensor.numel() for tensor in self.state.values())
+        layout = "official" if self.official else "our"
+        sizes = ", ".join(f"{name}={value}" for name, value in self.sizes.items())
+        return f"{layout} layout, {len(self.state)} tensors, {parameters:,} parameters: {sizes}"
+
+
+def read_weights(path: str | PathLike[str]) -> Weights:
+    """Reads a UniSeg checkpoint: ours (a flat state dict, bare or under ``model``) or the official release's.
+
+    Raises:
+        FileNotFoundError: no such file; says how to get the weights.
+        ValueError: no checkpoint, or a tensor is missing, left over or of another shape (all named).
+    """
+    state, official = read_state(path)
+    return Weights(state, _check(state, Path(path), official), official)
+
+
+def read_state(path: str | PathLike[str]) -> tuple[dict[str, Tensor], bool]:
+    """A checkpoint's tensors under our names, in float32; and whether it is an official file.
+
+    Raises:
+        FileNotFoundError: no such file; says how to get the weights.
+        ValueError: no checkpoint with tensors; or a ``.safetensors`` file without its library.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(no_weights(path))
+    content = _load(path)
+    official = isinstance(content, Mapping) and "state_dict" in content
+    state = (
+        content["state_dict"] if official else content.get("model", content) if isinstance(content, Mapping) else None
+    )
+    if not isinstance(state, Mapping) or not state or not all(isinstance(t, Tensor) for t in state.values()):
+        raise ValueError(
+            f"{path} holds no UniSeg weights: expected a state dict of tensors, or an official checkpoint with "
+            f'"state_dict"; got {_outline(content)}'
+        )
+    if official:
+        # Data-parallel training puts "module." before every name.
+        state = {_rename(name.removeprefix("module."), to_official=False): t for name, t in state.items()}
+    return {name: t.float() if t.is_floating_point() else t for name, t in state.items()}, official
+
+
+def load_network(network: UniSeg, weights: str | PathLike[str] | None, device: str | torch.device = "cpu") -> UniSeg:
+    """The network with the weights of a file, on a device; without a file as it is, for weights that come later.
+
+    Where the file was trained with other features or another patch than ``network`` has, a network of the file's
+    sizes takes its place, with a warning.
+
+    Raises:
+        FileNotFoundError, ValueError: see :func:`read_weights`; or the file knows other tasks than ``network``.
+    """
+    if weights is None:
+        return network.to(device)
+    found = read_weights(weights)
+    logger.info("weights %s, of %d tasks", weights, found.sizes["num_tasks"])
+    if (found.sizes["num_tasks"], found.sizes["out_channels"]) != (network.num_tasks, network.out_channels):
+        raise ValueError(
+            f"{weights} was trained on {found.sizes['num_tasks']} tasks with {found.sizes['out_channels']} outputs, "
+            f"the task table has {network.num_tasks} tasks with {network.out_channels}: name the table of that "
+            "training with `tasks_file`"
+        )
+    if _shapes(network.state_dict()) != _shapes(found.state):
+        logger.warning("%s has other sizes than network_def; using the file's: %s", weights, found.sizes)
+        network = UniSeg(**found.sizes, deep_supervision=network.deep_supervision)
+    network.load_state_dict(found.state)
+    return network.to(device)
+
+
+def save_weights(state: Mapping[str, Tensor], path: str | PathLike[str], about: Mapping[str, str] | None = None) -> str:
+    """Writes a flat state dict atomically, its SHA-256 beside it (``sha256sum --check`` reads it); returns the hash.
+
+    Args:
+        state: name -> tensor.
+        path: the file; where it ends in ``.safetensors`` it becomes one.
+        about: strings for the header of a ``.safetensors`` file; PyTorch's files have none.
+    """
+    path = Path(path)
+    with atomic_path(path) as temporary:
+        if is_safetensors(path):
+            save_safetensors(state, temporary, about or {})
+        else:
+            torch.save(dict(state), temporary)
+        digest = sha256_of(temporary)
+    with atomic_path(path.with_name(path.name + ".sha256")) as temporary:
+        temporary.write_text(f"{digest}  {path.name}\n", encoding="utf-8")
+    return digest
+
+
+def convert(
+    source: str | PathLike[str], target: str | PathLike[str], to_official: bool = False, half: bool = False
+) -> Weights:
+    """Converts a checkpoint to our layout, or to the official one; returns what was found in ``source``.
+
+    The official layout is written without optimiser state: enough to predict and to start a training from. The licence
+    goes along, see :mod:`uniseg_nets.weights.licence`. The header of a ``.safetensors`` file has the network's sizes,
+    as JSON.
+
+    Args:
+        source: either layout.
+        target: file to write.
+        to_official: write the official layout.
+        half: write numbers of 16 bits, for half the size; they are read as 32 bits.
+
+    Raises:
+        FileNotFoundError, ValueError: see :func:`read_weights`; or the official layout as ``.safetensors``; or, with
+            ``half``, numbers above 65,504.
+    """
+    if is_safetensors(Path(target)):
+        safetensors_library()
+        if to_official:
+            raise ValueError(f"{target}: the official layout is a PyTorch file; name one that ends in .pt")
+    found = read_weights(source)
+    state = _halved(found.state, source) if half else found.state
+    if to_official:
+        _save_official(state, target)
+    else:
+        save_weights(state, target, {"sizes": json.dumps(found.sizes)})
+    mark_terms(target, terms_of(source, found.official))
+    return found
+
+
+def _halved(state: Mapping[str, Tensor], source: str | PathLike[str]) -> dict[str, Tensor]:
+    halved = {name: tensor.half() for name, tensor in state.items()}
+    large = [name for name, tensor in halved.items() if not tensor.isfinite().all()]
+    if large:
+        raise ValueError(f"{source}: {listing(large)} has numbers that 16 bits cannot hold: convert without half")
+    return halved
+
+
+def _save_official(ours: Mapping[str, Tensor], target: str | PathLike[str]) -> None:
+    state = {_rename(name, to_official=True): tensor for name, tensor in ours.items()}
+    ordered = sorted(state, key=lambda name: _OFFICIAL_ORDER.index(name.split(".")[0]))
+    checkpoint = {
+        "epoch": 0,
+        "state_dict": {name: state[name] for name in ordered},
+        "optimizer_state_dict": None,
+        "lr_scheduler_state_dict": None,
+        "plot_stuff": ([], [], [], []),
+    }
+    with atomic_path(target) as temporary:
+        torch.save(checkpoint, temporary)
+
+
+def _load(path: Path) -> Any:
+    try:
+        if is_safetensors(path):
+            return load_safetensors(path)
+        with torch.serialization.safe_globals(_numpy_types()):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a file of any other kind makes the unpickler stumble in any way
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        kind = "safetensors" if is_safetensors(path) else "PyTorch"
+        raise ValueError(f"{path} cannot be read as {kind} weights: {reason}") from error
+
+
+def _numpy_types() -> list[Any]:
+    """The few types behind the numpy scalars (losses, metrics) in an official file, under numpy 1's and 2's names."""
+    scalar = np.float64(0).__reduce__()[0]
+    dtypes = [type(np.dtype(kind)) for kind in ("float64", "float32", "int64", "int32", "bool")]
+    return [(scalar, "numpy.core.multiarray.scalar"), (scalar, "numpy._core.multiarray.scalar"), np.dtype, *dtypes]
+
+
+def _rename(name: str, to_official: bool) -> str:
+    for row in _LAYERS:
+        source, target = row if to_official else row[::-1]
+        found = re.fullmatch(re.escape(source).replace(r"\{\}", r"(\d+)") + r"(\..+)?", name)
+        if found:
+            *numbers, leaf = found.groups(default="")
+            leaf = leaf.replace(".norm.", ".instnorm.") if to_official else leaf.replace(".instnorm.", ".norm.")
+            return target.format(*numbers) + leaf
+    return name
+
+
+def _check(state: Mapping[str, Tensor], path: Path, official: bool) -> dict[str, Any]:
+    """The sizes a state dict was made with, after comparing every name and shape with a network of those sizes."""
+
+    def shown(name: str) -> str:
+        return _rename(name, to_official=True) if official else name
+
+    keys = {
+        "prompt": "task_prompts.universal",
+        "stem": "encoder.stem.norm.weight",
+        "bottleneck": "encoder.stages.5.1.norm.weight",
+        "head": "decoder.heads.4.weight",
+    }
+    lacking = [shown(key) for key in keys.values() if key not in state]
+    stems = sorted(int(m[1]) for m in (re.fullmatch(r"encoder\.stem\.convs\.(\d+)\.weight", n) for n in state) if m)
+    if lacking or not stems:
+        named = ", ".join(lacking) or shown("encoder.stem.convs.1.weight")
+        raise ValueError(f"{path} is no UniSeg checkpoint: it lacks {named}; it has {_outline(state)}")
+    prompt = state[keys["prompt"]].shape
+    if len(prompt) != 5:
+        raise ValueError(f"{path}: {shown(keys['prompt'])} has shape {tuple(prompt)}, expected (1, tasks, z, y, x)")
+    sizes: dict[str, Any] = {
+        "num_tasks": prompt[1],
+        "out_channels": state[keys["head"]].shape[0],
+        "in_channels": stems,
+        "base_features": state[keys["stem"]].shape[0],
+        "max_features": state[keys["bottleneck"]].shape[0],
+        "patch_size": [n * s for n, s in zip(prompt[2:], TOTAL_STRIDE)],
+    }
+    with torch.device("meta"):
+        faults = state_faults(state, UniSeg(**sizes).state_dict(), shown)
+    if faults:
+        raise ValueError(f"{path} does not fit UniSeg ({sizes}): " + "; ".join(faults))
+    return sizes
+
+
+def state_faults(
+    state: Mapping[str, Tensor], expected: Mapping[str, Tensor], shown: Callable[[str], str] = str
+) -> list[str]:
+    """What keeps a state dict from being loaded strictly: every tensor missing, unexpected or of another shape."""
+    got, wanted = _shapes(state), _shapes(expected)
+    faults = [f"missing {shown(name)}" for name in wanted if name not in got]
+    faults += [f"unexpected {shown(name)}" for name in got if name not in wanted]
+    faults += [
+        f"{shown(name)} has shape {got[name]}, expected {wanted[name]}"
+        for name in wanted
+        if name in got and got[name] != wanted[name]
+    ]
+    return faults
+
+
+def _shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(tensor.shape) for name, tensor in state.items()}
+
+
+def _outline(content: Any) -> str:
+    if not isinstance(content, Mapping):
+        return f"a {type(content).__name__}"
+    names = [str(name) for name in content]
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

@@ -1,0 +1,171 @@
+"""Weights of others for ESP-MedSAM: MobileSAM's encoder, SAM's two-way transformer; by name, strictly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from uniseg_nets.nets.esp_medsam.modalities import MODALITIES
+from uniseg_nets.nets.esp_medsam.model import ESPMedSAM
+from uniseg_nets.nets.esp_medsam.sam import SAMEncoder
+from uniseg_nets.weights.base import load_base
+from uniseg_nets.weights.checkpoints import read_state, state_faults
+
+__all__ = [
+    "check_state",
+    "load_mobile_sam",
+    "load_sam_transformer",
+    "load_teacher",
+    "modalities_in",
+    "start_from",
+    "take_over",
+]
+
+_ENCODER = "image_encoder."
+_TRANSFORMER = "mask_decoder.transformer."
+_POSITIONS = "prompt_encoder.pe_layer."
+# The classifier of TinyViT's pretraining, which MobileSAM's file still holds, and a table that follows from the window.
+_UNUSED = ("norm_head.", "head.")
+_TABLE = "attention_bias_idxs"
+
+
+def load_mobile_sam(network: ESPMedSAM, path: str | PathLike[str]) -> ESPMedSAM:
+    """The network with the image encoder of MobileSAM's file (``mobile_sam.pt``).
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: a tensor of the encoder is missing, left over or of another shape (named).
+    """
+    state = {
+        name: tensor
+        for name, tensor in _part(path, _ENCODER).items()
+        if not name.startswith(_UNUSED) and not name.endswith(_TABLE)
+    }
+    _load(network.image_encoder, state, path, "MobileSAM's image encoder")
+    return network
+
+
+def load_sam_transformer(network: ESPMedSAM, path: str | PathLike[str]) -> ESPMedSAM:
+    """The network with the decoder's two-way transformer of a SAM or MobileSAM file, and the positions it learnt with.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: a tensor of either is missing, left over or of another shape (named).
+    """
+    state = {f"transformer.{_in_monai(name)}": tensor for name, tensor in _part(path, _TRANSFORMER).items()}
+    state |= {f"positions.{name}": tensor for name, tensor in _part(path, _POSITIONS).items()}
+    decoder = network.decoder
+    own = nn.ModuleDict({"transformer": decoder.transformer, "positions": decoder.positions})
+    _load(own, state, path, "SAM's two-way transformer with its positions")
+    return network
+
+
+def _in_monai(name: str) -> str:
+    """MONAI's name of a tensor of SAM's two-way transformer."""
+    return name.replace("mlp.lin", "mlp.linear")
+
+
+def _part(path: str | PathLike[str], prefix: str) -> dict[str, Tensor]:
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"no file {path}: name a checkpoint of SAM or MobileSAM")
+    return {name.removeprefix(prefix): t for name, t in read_state(path)[0].items() if name.startswith(prefix)}
+
+
+def _load(module: nn.Module, state: dict[str, Tensor], path: str | PathLike[str], what: str) -> None:
+    check_state(state, module.state_dict(), path, what)
+    module.load_state_dict(state)
+
+
+def check_state(
+    state: Mapping[str, Tensor], expected: Mapping[str, Tensor], path: str | PathLike[str], what: str
+) -> None:
+    """A file holds exactly the expected tensors.
+
+    Raises:
+        ValueError: a tensor is missing, left over or of another shape (named).
+    """
+    faults = state_faults(state, expected)
+    if faults:
+        more = f" and {len(faults) - 5} more" if len(faults) > 5 else ""
+        raise ValueError(f"{Path(path)} does not hold {what} of these sizes: {'; '.join(faults[:5])}{more}")
+
+
+def modalities_in(path: str | PathLike[str] | None) -> list[str]:
+    """The modalities that an ESP-MedSAM's weights serve, in their order; the paper's six where no such file is yet."""
+    if path is None or not Path(path).is_file():
+        return list(MODALITIES)
+    names = [name.split(".")[1] for name in read_state(path)[0] if name.startswith("controllers.")]
+    return list(dict.fromkeys(names))
+
+
+def start_from(
+    network: ESPMedSAM,
+    weights: str | PathLike[str] | None = None,
+    mobile_sam: str | PathLike[str] | None = None,
+    trained: Sequence[str] = (),
+    strict: bool = True,
+) -> ESPMedSAM:
+    """The network as a training begins with it.
+
+    Args:
+        network: the network.
+        weights: of an ESP-MedSAM; ``None`` for none.
+        mobile_sam: MobileSAM's file, whose encoder and two-way transformer are taken first; ``None`` for none.
+        trained, strict: as for :func:`~uniseg_nets.weights.base.load_base`.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: a file that does not fit, or of the other layout.
+    """
+    if weights is not None:
+        _check_layout(network, weights)
+    if mobile_sam is not None:
+        load_sam_transformer(load_mobile_sam(network, mobile_sam), mobile_sam)
+    load_base(network, weights, tuple(trained), strict)
+    return network
+
+
+def _check_layout(network: ESPMedSAM, weights: str | PathLike[str]) -> None:
+    """Weights of the other layout would be taken in part where a training is not strict."""
+    decoder = [name for name in read_state(weights)[0] if name.startswith("decoder.queries")]
+    layout = "release" if decoder == ["decoder.queries"] else "paper"
+    if decoder and layout != network.layout:
+        raise ValueError(f"{weights} has layout {layout!r}, the network {network.layout!r}: set layout to {layout}")
+
+
+def load_teacher(teacher: ESPMedSAM, weights: str | PathLike[str] | None = None, common: bool = False) -> ESPMedSAM:
+    """The teacher of a distillation with its weights.
+
+    Args:
+        teacher: the network.
+        weights: of an ESP-MedSAM; ``None`` for SAM's encoder as it was published.
+        common: only the encoder's own embedding is asked for (MMDKD's first stage): SAM's needs no ``weights``.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: a file that does not fit, or no file where the teacher's parts would be random without one.
+    """
+    if weights is None and not (common and isinstance(teacher.image_encoder, SAMEncoder)):
+        raise ValueError(
+            "a teacher of random weights teaches nothing: name its file with teacher_weights "
+            "(SAM as published is a teacher of the first stage alone)"
+        )
+    return start_from(teacher, weights)
+
+
+def take_over(student: ESPMedSAM, teacher: ESPMedSAM) -> ESPMedSAM:
+    """The student with the teacher's decoder, prompt generator and recogniser, and its own encoder and controllers.
+
+    Raises:
+        ValueError: the two differ in modalities or in the embedding's size (what does not fit is named).
+    """
+    for name in ("decoder", "prompt_generator", "recogniser"):
+        state = getattr(teacher, name).state_dict()
+        faults = state_faults(state, getattr(student, name).state_dict())
+        if faults:
+            raise ValueError(f"the teacher's {name} does not fit the student: {'; '.join(faults[:5])}")
+        getattr(student, name).load_state_dict(state)
+    return student

@@ -1,0 +1,57 @@
+"""The authors' weights: downloaded from where their README says, or taken from a file, and converted."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from os import PathLike
+from pathlib import Path
+
+from uniseg_nets.weights.checkpoints import Weights, convert
+from uniseg_nets.weights.licence import AUTHORS_TERMS, mark_terms
+
+__all__ = ["fetch_weights"]
+
+logger = logging.getLogger(__name__)
+
+# Google Drive id in the README of the authors' repository.
+_DRIVE_ID = "1Ldgd5Ebc8VQrvGIpIgzUG2PTSDPUpEQJ"
+_ADDRESS = f"https://drive.google.com/file/d/{_DRIVE_ID}/view"
+_REMEDY = f"download {_ADDRESS} with a browser on any machine and run `uniseg fetch-weights --file DOWNLOADED`"
+
+
+def fetch_weights(target: str | PathLike[str], file: str | PathLike[str] | None = None) -> Weights:
+    """Writes the official weights in our layout to ``target``; their SHA-256 and their licence go beside it.
+
+    Args:
+        target: where to; appears whole or not at all.
+        file: a checkpoint that is here already; ``None`` downloads the authors' (a few hundred MB).
+
+    Raises:
+        ConnectionError: no download; says how to do it by hand.
+        FileNotFoundError, ValueError: see :func:`uniseg_nets.weights.checkpoints.read_weights`.
+    """
+    target = Path(target)
+    with tempfile.TemporaryDirectory() as folder:
+        if file is None:
+            file = Path(folder) / "official.pth"
+            _download(file)
+        found = convert(file, target)
+    mark_terms(target, AUTHORS_TERMS)
+    return found
+
+
+def _download(target: Path) -> None:
+    try:
+        import gdown
+    except ImportError as error:
+        raise ConnectionError(
+            f"downloading needs gdown, which is not installed: `pip install gdown`; or, without it, {_REMEDY}"
+        ) from error
+    logger.info("downloading %s", _ADDRESS)
+    try:
+        done = gdown.download(id=_DRIVE_ID, output=str(target))
+    except Exception as error:  # gdown raises errors of its own, of requests and of the operating system
+        raise ConnectionError(f"the download failed ({error}): behind a proxy or offline, {_REMEDY}") from error
+    if done is None or not target.is_file():
+        raise ConnectionError(f"the download failed: {_REMEDY}")

@@ -1,0 +1,201 @@
+"""From pretrained weights to a network for other data: what is taken over, what is adapted, what is new.
+
+The heads are new. A network with prompts keeps them and starts exactly from what one task of the weights, its slot,
+computes. A network without them loses the prompt's channel of the first up-sampling, as in Ye et al., MICCAI 2023,
+section 2.4 and the official release's downstream trainer; it starts as if the prompt were zero, which no task's is.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from uniseg_nets.nets import PromptTunedUniSeg, UniSeg, UniSegBackbone
+from uniseg_nets.weights.checkpoints import read_state, state_faults
+from uniseg_nets.weights.freezing import train_only
+
+__all__ = ["TransferReport", "fold_weights", "load_finetuned", "load_pretrained"]
+
+logger = logging.getLogger(__name__)
+
+_STEMS = "encoder.stem.convs."
+_FIRST_UPSAMPLE = "decoder.upsamples.0.weight"
+_PROMPT = "task_prompts.universal"
+_HEADS = "decoder.heads"
+
+
+@dataclass
+class TransferReport:
+    """What became of the tensors, by name.
+
+    Attributes:
+        loaded: taken over as they are.
+        adapted: taken over after a change of shape, with what was done.
+        new: left at their initial values.
+        unused: of the file, not taken over.
+        prompt: which task of the weights the network starts from.
+    """
+
+    loaded: list[str] = field(default_factory=list)
+    adapted: dict[str, str] = field(default_factory=dict)
+    new: list[str] = field(default_factory=list)
+    unused: list[str] = field(default_factory=list)
+    prompt: str = ""
+
+    def __str__(self) -> str:
+        adapted = "".join(f"\n  {name}: {what}" for name, what in self.adapted.items())
+        return (
+            f"{len(self.loaded)} tensors loaded, {len(self.adapted)} adapted, {len(self.new)} new, "
+            f"{len(self.unused)} of the file unused{adapted}\n  new: {_grouped(self.new)}"
+            f"\n  unused: {_grouped(self.unused)}\n  prompt: {self.prompt}"
+        )
+
+
+def load_pretrained(
+    network: UniSegBackbone,
+    weights: str | PathLike[str] | None,
+    new: Sequence[str] = (_HEADS,),
+    frozen: Sequence[str] = (),
+) -> UniSegBackbone:
+    """Starts a network from weights of the same family, official or ours, and logs a :class:`TransferReport`.
+
+    Adapted are: the first up-sampling of a network without prompt (its last input channel is cut off); the first
+    convolution for a channel count that the weights do not know (the mean over channels of the nearest known one,
+    repeated, at the same overall strength); the universal prompt of another patch size (interpolated).
+
+    Args:
+        network: what to start.
+        weights: the file; ``None`` leaves the network as it is initialised.
+        new: beginnings of the names of tensors that are not to be taken over.
+        frozen: beginnings of the names of parameters that are not to be trained.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: no weights of this family, or a tensor that can neither be loaded nor adapted (named).
+    """
+    if weights is not None:
+        state, _ = read_state(weights)
+        chosen, report = _fit(state, network.state_dict(), tuple(new), Path(weights))
+        network.load_state_dict(chosen)
+        report.prompt = _prompt(network)
+        logger.info("pretrained weights %s: %s", weights, report)
+    train_only(network, frozen=frozen)
+    return network
+
+
+def load_finetuned(
+    network: UniSegBackbone, weights: str | PathLike[str] | Sequence[str] | None, device: str | torch.device = "cpu"
+) -> nn.Module:
+    """The network with a training's weights; with several files, such as the folds', an ``nn.ModuleList`` of networks.
+
+    Without a file it is the network as it is, for weights that come later.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: a tensor is missing, left over or of another shape (all named).
+    """
+    if weights is None:
+        return network.to(device)
+    files = [weights] if isinstance(weights, (str, PathLike)) else list(weights)
+    networks = []
+    for file in files:
+        state, _ = read_state(file)
+        faults = state_faults(state, network.state_dict())
+        if faults:
+            raise ValueError(
+                f"{file} does not fit the network of this plan: {'; '.join(faults[:5])}"
+                f"{f' and {len(faults) - 5} more' if len(faults) > 5 else ''}; use the plan it was "
+                "trained with, `--plan PLAN` of `uniseg segment`"
+            )
+        member = copy.deepcopy(network)
+        member.load_state_dict(state)
+        networks.append(member.to(device))
+    return networks[0] if len(networks) == 1 else nn.ModuleList(networks)
+
+
+def fold_weights(folder: str | PathLike[str], folds: Sequence[int]) -> list[str]:
+    """Where the trainings of cross-validation folds keep their best weights, ``FOLDER/foldK/model.pt``."""
+    return [str(Path(folder) / f"fold{fold}" / "model.pt") for fold in folds]
+
+
+def _fit(
+    state: dict[str, Tensor], target: dict[str, Tensor], new: tuple[str, ...], path: Path
+) -> tuple[dict[str, Tensor], TransferReport]:
+    """The tensors for the network, and the report."""
+    stems = {int(name.split(".")[3]): name for name in state if name.startswith(_STEMS) and name.endswith("weight")}
+    if not stems or _FIRST_UPSAMPLE not in state:
+        raise ValueError(f"{path} holds no weights of UniSeg or its backbone: it has {', '.join(list(state)[:5])}")
+    report, chosen, faults, used = TransferReport(), {}, [], set()
+    for name, tensor in target.items():
+        chosen[name] = tensor
+        source, what = state.get(name), ""
+        if name.startswith(new):
+            report.new.append(name)
+            continue
+        if source is None and name.startswith(_STEMS):
+            channels = int(name.split(".")[3])
+            nearest = stems[min(stems, key=lambda known: abs(known - channels))]
+            key = nearest if name.endswith("weight") else nearest.replace("weight", "bias")
+            source, what = _channels(state[key], tensor), f"from {key}"
+            used.add(key)
+        elif source is not None and source.shape != tensor.shape:
+            source, what = _adapted(name, source, tensor)
+        if source is None or source.shape != tensor.shape:
+            got = "not there" if name not in state else f"of shape {tuple(state[name].shape)}"
+            faults.append(f"{name} is {got}, expected {tuple(tensor.shape)}")
+            continue
+        used.add(name)
+        chosen[name] = source
+        if what:
+            report.adapted[name] = what
+        else:
+            report.loaded.append(name)
+    if faults:
+        more = f" and {len(faults) - 5} more" if len(faults) > 5 else ""
+        raise ValueError(
+            f"{path} does not fit the network: {'; '.join(faults[:5])}{more}; set the features (and tasks) of "
+            "network_def to those of the file, `uniseg plan --weights FILE` does"
+        )
+    report.unused = [name for name in state if name not in used]
+    return chosen, report
+
+
+def _prompt(network: UniSegBackbone) -> str:
+    if isinstance(network, PromptTunedUniSeg):
+        return f"the decoder is told task {network.slot} of the weights, as in their training"
+    if isinstance(network, UniSeg):
+        return "the decoder is told each sample's own task"
+    return "cut off; the decoder's features differ from those of every task (`uniseg plan --slot` keeps one task's)"
+
+
+def _adapted(name: str, source: Tensor, target: Tensor) -> tuple[Tensor | None, str]:
+    if name == _FIRST_UPSAMPLE and source.shape[0] == target.shape[0] + 1 and source.shape[1:] == target.shape[1:]:
+        return source[:-1], f"{tuple(source.shape)} without the prompt's input channel"
+    if name == _PROMPT and source.shape[:2] == target.shape[:2]:
+        size = tuple(target.shape[2:])
+        return F.interpolate(source, size, mode="trilinear", align_corners=False), f"interpolated to {size}"
+    return None, ""
+
+
+def _channels(source: Tensor, target: Tensor) -> Tensor:
+    """A first convolution's weights for another number of input channels; a bias as it is."""
+    if source.ndim == 1:
+        return source
+    return (source.sum(dim=1, keepdim=True) / target.shape[1]).expand(-1, target.shape[1], -1, -1, -1).clone()
+
+
+def _grouped(names: Sequence[str]) -> str:
+    """Names by their first two parts, with counts."""
+    groups: dict[str, int] = {}
+    for name in names:
+        group = ".".join(name.split(".")[:2])
+        groups[group] = groups.get(group, 0) + 1
+    return ", ".join(f"{group} ({count})" for group, count in groups.items()) or "none"
