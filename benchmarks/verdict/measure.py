@@ -74,7 +74,7 @@ def main() -> None:
     logging.getLogger("uniseg_nets").setLevel(logging.ERROR)
     tasks = load_task_table("open")
     held = load_datalist(options.data / "datalist.json", "validation", options.data)
-    measurer = CaseMeasurer(options.weights, tasks)
+    measurer = CaseMeasurer.of_weights(options.weights, tasks)
     lines = options.rows.read_text().splitlines() if options.rows.exists() else []
     done = {tuple(json.loads(line)[key] for key in ("case", "told", "fault")) for line in lines}
     with options.rows.open("a") as file:

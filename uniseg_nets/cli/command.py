@@ -10,6 +10,7 @@ from typing import Any
 
 import fire
 
+from uniseg_nets.cli.fingerprint import fingerprint
 from uniseg_nets.cli.images_2d import convert_2d, demo_2d, phantom_2d, segment_2d
 from uniseg_nets.cli.share import merge_config, zip_bundle
 from uniseg_nets.cli.try_out import demo, phantom, phantom_studies
@@ -72,6 +73,9 @@ def segment(
     slicer_seg: bool = False,
     bundle: str | None = None,
     plan: str | None = None,
+    strict: bool = False,
+    force: bool = False,
+    check_flips: bool = False,
 ) -> None:
     """Segment a scan, or every scan of a folder.
 
@@ -97,6 +101,9 @@ def segment(
         slicer_seg: also write each label map as NAME.seg.nrrd, with names and colours, for 3D Slicer.
         bundle: another bundle than uniseg_upstream: a folder or a zip, such as `uniseg pack` writes.
         plan: what `uniseg plan` wrote, for weights that are fine-tuned and not packed.
+        strict: end with status 1 also where a case's verdict is "check".
+        force: compute cases that are refused all the same.
+        check_flips: compute each case mirrored as well and compare, for its verdict; twice the work.
     """
     if mode not in _MODES:
         raise ValueError(f"mode is {mode!r}, expected one of {', '.join(_MODES)}")
@@ -115,6 +122,9 @@ def segment(
         "report": bool(report) or None,
         "dicom_seg": bool(dicom_seg) or None,
         "slicer_seg": bool(slicer_seg) or None,
+        "strict": bool(strict) or None,
+        "force": bool(force) or None,
+        "check_flips": bool(check_flips) or None,
     }
     with opened_bundle(bundle or (_UPSTREAM if plan is None else _FINETUNE)) as root:
         files = None if weights is None else _listed(weights)
@@ -370,6 +380,7 @@ _VERBS = {
     "prepare": prepare,
     "plan": plan,
     "pack": pack,
+    "fingerprint": fingerprint,
     "zip-bundle": zip_bundle,
     "merge-config": merge_config,
     "label-app": label_app,

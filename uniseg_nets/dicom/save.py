@@ -60,12 +60,13 @@ class SaveDicomSegd(CaseExport):
     def make(self, case: Mapping[str, Any], fingerprint: str) -> None:
         target = self._target(case["name"])
         self.refuse_others(target, case["name"])
-        label, names, _ = read_label_map(self.saver.output_dir, case["name"])
+        label, names, facts = read_label_map(self.saver.output_dir, case["name"])
         if not bool(label.any()):
             logger.warning("%s: nothing was found, so there is no Segmentation object", case["name"])
             return
         series = dicom_series(_source(case), self.modality)
-        found = self._write(label[0].numpy(), label.affine.numpy(), series, names, target, marked(fingerprint))
+        mark, verdict = marked(fingerprint), facts.get("verdict", "")
+        found = self._write(label[0].numpy(), label.affine.numpy(), series, names, target, mark, verdict)
         logger.info("wrote %s: %s", target, ", ".join(found))
 
     def _target(self, name: str) -> Path:

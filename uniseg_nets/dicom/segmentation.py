@@ -34,6 +34,7 @@ def write_dicom_seg(
     names: Mapping[int, str],
     path: str | PathLike[str],
     mark: str = "",
+    verdict: str = "",
 ) -> list[str]:
     """Writes a binary Segmentation, one segment for each class that is there; returns their names.
 
@@ -44,6 +45,7 @@ def write_dicom_seg(
         names: value -> class, without the background.
         path: of the DICOM file.
         mark: for its ContentDescription, see :func:`~uniseg_nets.io.provenance.marked`.
+        verdict: on the case, for its SeriesDescription.
 
     Raises:
         ValueError: nothing was found, the label map does not lie on the series' grid, or the series has lost the
@@ -87,7 +89,7 @@ def write_dicom_seg(
         device_serial_number="0",
         content_label="SEGMENTATION",
         content_description=mark or None,
-        series_description=f"UniSeg: {', '.join(names[value] for value in present)}"[:64],
+        series_description=f"UniSeg{verdict and f' ({verdict})'}: {', '.join(names[value] for value in present)}"[:64],
     )
     with atomic_path(Path(path)) as temporary:
         segmentation.save_as(temporary)

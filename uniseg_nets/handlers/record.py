@@ -51,6 +51,7 @@ class RunRecord:
             "cases": self.total,
             "finished_before": self.total - len(engine.data_loader),
             "seconds_a_case": engine.seconds,
+            "verdicts": engine.verdicts,
             "failed": engine.failures,
             "made_by": self.saver.facts({}),
         }

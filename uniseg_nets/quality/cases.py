@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from typing import Any
 
 import numpy as np
+import torch
 from monai.data import MetaTensor
 from numpy.typing import NDArray
+from torch import nn
 
 from uniseg_nets import UniSeg
 from uniseg_nets.inferers.sliding_window import UniSegInferer
@@ -46,10 +48,7 @@ class Measured:
         return {
             "dice": self.dice,
             "seconds": round(self.seconds, 3),
-            "spacing": list(self.facts.spacing),
-            "extent": list(self.facts.extent),
-            "padding": list(self.facts.padding),
-            "quantiles": np.round(self.facts.quantiles, 4).tolist(),
+            **self.facts.as_json(),
             "numbers": self.measures.numbers,
             "features": np.round(self.measures.features, 5).tolist(),
             "found_features": np.round(self.measures.found_features, 5).tolist(),
@@ -58,9 +57,7 @@ class Measured:
     @staticmethod
     def from_json(row: Mapping[str, Any]) -> Measured:
         """The case that :meth:`as_json` wrote."""
-        facts = ScanFacts(
-            tuple(row["spacing"]), tuple(row["extent"]), np.asarray(row["quantiles"]), tuple(row["padding"])
-        )
+        facts = ScanFacts.from_json(row)
         measures = TaskMeasures(dict(row["numbers"]), np.asarray(row["features"]), np.asarray(row["found_features"]))
         return Measured(facts, measures, row["dice"], row["seconds"])
 
@@ -69,25 +66,33 @@ class CaseMeasurer:
     """Runs a network over loaded scans and measures them.
 
     Args:
-        weights: a UniSeg checkpoint.
+        network: a network of this family, or a runtime of one.
         tasks: its task table.
-        runtime, device: what computes, see :func:`~uniseg_nets.runtimes.with_runtime`.
+        patch_size: window (z, y, x).
         check_flips: see :class:`~uniseg_nets.quality.inferer.MeasuredInferer`.
     """
 
     def __init__(
-        self,
+        self, network: nn.Module, tasks: TaskTable, patch_size: Sequence[int], check_flips: bool = False
+    ) -> None:
+        self.tasks, self.network = tasks, network
+        self.device = next(network.parameters()).device
+        sliding = UniSegInferer(tasks, roi_size=patch_size)
+        self.inferer = MeasuredInferer(sliding, tasks, check_flips=check_flips)
+
+    @classmethod
+    def of_weights(
+        cls,
         weights: str | PathLike[str],
         tasks: TaskTable,
         runtime: str = "auto",
-        device: str = "cpu",
+        device: str | torch.device = "cpu",
         check_flips: bool = False,
-    ) -> None:
+    ) -> CaseMeasurer:
+        """For a UniSeg checkpoint; its sizes follow from the file."""
         sizes = read_weights(weights).sizes
-        self.tasks, self.device = tasks, device
-        self.network = with_runtime(load_network(UniSeg(**sizes), weights, device), runtime)
-        sliding = UniSegInferer(tasks, roi_size=sizes["patch_size"])
-        self.inferer = MeasuredInferer(sliding, tasks, check_flips=check_flips)
+        network = with_runtime(load_network(UniSeg(**sizes), weights, device), runtime)
+        return cls(network, tasks, sizes["patch_size"], check_flips)
 
     def __call__(self, loaded: Mapping[str, MetaTensor], task: str | int) -> Measured:
         """Measures a case: its loaded ``image`` (C, x, y, z) and, where there is one, ``label`` (1, x, y, z).

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from uniseg_nets.quality.ranges import Range
 
-__all__ = ["absent", "cut", "estimate", "features", "intensities", "label", "lengths", "network", "nothing"]
+__all__ = ["absent", "cut", "estimate", "features", "intensities", "label", "lengths", "network", "nothing", "second_look"]
 
 _PLACES = {"at_z": "along the body", "at_y": "from back to front", "at_x": "from left to right"}
 _AXES = {"width_z": "along the body", "width_y": "from back to front", "width_x": "from left to right"}
@@ -40,6 +40,13 @@ def network(name: str, value: float, usual: float) -> str:
     if name == "agreement":
         return f"The network's coarse and fine answers differ: they agree by {value:.2f}, usually above {usual:.2f}."
     return f"The network is unsure of what it outlined: certainty {value:.2f}, usually above {usual:.2f}."
+
+
+def second_look(name: str, value: float) -> str:
+    """Of the mirrored scan, or of an ensemble's members."""
+    if name == "flips":
+        return f"The mirrored scan gives another answer: the two agree by {value:.2f}."
+    return f"The networks of the ensemble disagree: their answers agree by {value:.2f}."
 
 
 def label(name: str, ending: str, value: float, low: float, high: float) -> str:

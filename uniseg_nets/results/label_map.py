@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from uniseg_nets.io.files import atomic_path
 from uniseg_nets.io.provenance import SEGMENTATION_ENDING
+from uniseg_nets.quality.verdict import Verdict
 from uniseg_nets.results.seg_nrrd import write_seg_nrrd
 from uniseg_nets.transforms.export import nifti_label_map
 
@@ -32,10 +33,13 @@ class LabelMap(np.ndarray):
 
     Attributes:
         affine, labels: as above; ``None`` for what was computed from a label map.
+        verdict: on the case: ``verdict.word`` is ok, check or refused, ``verdict.sentences`` say why; ``None`` where
+            none was given.
     """
 
     affine: NDArray[np.float64] | None
     labels: Mapping[int, str] | None
+    verdict: Verdict | None
 
     def __new__(
         cls, values: NDArray[np.uint8], affine: NDArray[np.float64], labels: Mapping[int, str], source: str = ""
@@ -45,7 +49,7 @@ class LabelMap(np.ndarray):
         return found
 
     def __array_finalize__(self, of: Any) -> None:
-        self.affine, self.labels, self._source = None, None, Path()
+        self.affine, self.labels, self.verdict, self._source = None, None, None, Path()
 
     def save(self, path: str | PathLike[str]) -> Path:
         """Writes it, whole or not at all: as NIfTI, or as a segmentation of 3D Slicer (``.seg.nrrd``).

@@ -115,7 +115,7 @@ class SaveLabelMapd(ResultSaver):
     Where each case brings its own task, results lie in ``OUTPUT_DIR/TASK/``.
 
     Not MONAI's writer: the header of a NIfTI input is kept field by field (sform, qform and their codes), and files
-    appear whole or not at all.
+    appear whole or not at all. A case's ``verdict``, where it has one, stands in the JSON.
 
     Args:
         keys: the label map's key.
@@ -177,7 +177,8 @@ class SaveLabelMapd(ResultSaver):
             label: MetaTensor = d[key]
             source = str(label.meta["filename_or_obj"])
             image = nifti_label_map(label.as_tensor()[0].numpy(), np.asarray(label.affine), Path(source))
-            self.write(d, source, {"label_map": self.targets(d)[0].name}, partial(nib.save, image))
+            verdict = d["verdict"].facts() if "verdict" in d else {}
+            self.write(d, source, {"label_map": self.targets(d)[0].name, **verdict}, partial(nib.save, image))
         return d
 
 

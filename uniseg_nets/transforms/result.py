@@ -27,12 +27,13 @@ from uniseg_nets.io.files import atomic_path, sha256_of, write_json
 from uniseg_nets.io.provenance import read_record, scan_identity
 from uniseg_nets.version import __version__
 
-__all__ = ["ResultSaver"]
+__all__ = ["OF_THE_VERDICT", "ResultSaver"]
 
 logger = logging.getLogger(__name__)
 
 # What a record says of the result itself; all else says where it comes from, and is compared whole.
-_OF_THE_RESULT = ("image", "label_map", "mask", "modality", "confidence", "sha256", "written")
+OF_THE_VERDICT = ("verdict", "reasons", "estimated_dice", "estimate_error")
+_OF_THE_RESULT = ("image", "label_map", "mask", "modality", "confidence", "sha256", "written", *OF_THE_VERDICT)
 _NAMED = 5  # of many results in the way
 
 
@@ -171,6 +172,20 @@ class ResultSaver(SaveImaged):
             for earlier in (beside, *self.exported(case)):
                 earlier.unlink(missing_ok=True)
         logger.info("wrote %s", target)
+
+    def refuse(self, case: Mapping[Any, Any], source: str, verdict: Mapping[str, Any]) -> None:
+        """Writes the record of a case that is not computed, and nothing else; it does not count as finished.
+
+        Args:
+            case: the case.
+            source: its image's file, the first channel's; empty for an array.
+            verdict: what the record says of it.
+        """
+        beside = self.targets(case)[1]
+        if self._look(case, self._scan(case)).in_the_way is None and not self.targets(case)[0].exists():
+            written = datetime.now(UTC).isoformat(timespec="seconds")
+            own = {**verdict, "image": Path(source).name, "written": written}
+            write_json(beside, own | self._provenance(case, self._scan(case)))
 
     def _scan(self, case: Mapping[Any, Any]) -> list[dict[str, Any]]:
         return self._scans.get(self.targets(case)[0]) or scan_identity(case["image"])
