@@ -75,7 +75,7 @@ class CaseMeasurer:
     def __init__(
         self, network: nn.Module, tasks: TaskTable, patch_size: Sequence[int], check_flips: bool = False
     ) -> None:
-        self.tasks, self.network = tasks, network
+        self.tasks, self.network, self.patch_size = tasks, network, tuple(patch_size)
         self.device = next(network.parameters()).device
         sliding = UniSegInferer(tasks, roi_size=patch_size)
         self.inferer = MeasuredInferer(sliding, tasks, check_flips=check_flips)

@@ -55,9 +55,7 @@ class FeatureSpace:
         points = np.asarray(features, dtype=np.float64)
         if len(points) < 4:
             raise ValueError(f"a feature space needs four cases at least, got {len(points)}")
-        left_out = [
-            _distance(points[i], *_analysed(np.delete(points, i, axis=0))) for i in range(len(points))
-        ]
+        left_out = [_distance(points[i], *_analysed(np.delete(points, i, axis=0))) for i in range(len(points))]
         return cls(*_analysed(points), Range.fitted(left_out, "ratio", "high"))
 
     def distance(self, features: ArrayLike) -> float:

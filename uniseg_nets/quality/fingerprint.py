@@ -19,7 +19,7 @@ from uniseg_nets.quality.training import TrainingRow
 from uniseg_nets.tasks import TaskTable
 from uniseg_nets.version import __version__
 
-__all__ = ["Fingerprint", "fingerprint_file", "read_fingerprint"]
+__all__ = ["Fingerprint", "carry_fingerprint", "fingerprint_file", "read_fingerprint"]
 
 logger = logging.getLogger(__name__)
 
@@ -109,6 +109,12 @@ def read_fingerprint(weights: str | PathLike[str]) -> Fingerprint | None:
         return Fingerprint.from_json(content)
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is no fingerprint ({error}): fit it anew with `uniseg fingerprint`") from error
+
+
+def carry_fingerprint(source: str | PathLike[str], target: str | PathLike[str]) -> Path | None:
+    """Puts the fingerprint of weights beside the same weights in another file; returns it, ``None`` without one."""
+    found = read_fingerprint(source)
+    return None if found is None else found.save(target)
 
 
 def _estimate(rows: list[TrainingRow], found: Mapping[str, TaskReference]) -> DiceEstimate | None:

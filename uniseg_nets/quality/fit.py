@@ -18,6 +18,7 @@ from uniseg_nets.quality.cases import CaseMeasurer
 from uniseg_nets.quality.fingerprint import Fingerprint
 from uniseg_nets.quality.training import measured_training
 from uniseg_nets.tasks import TaskTable, load_task_table, table_of
+from uniseg_nets.weights.checkpoints import read_state
 
 __all__ = ["FingerprintFile", "fit_fingerprint"]
 
@@ -61,13 +62,13 @@ def fit_fingerprint(
 
 
 class FingerprintFile:
-    """At the end of a training writes the fingerprint of its weights, the last ones or the best.
+    """At the end of a training writes the fingerprint of the weights that it leaves.
 
     Rank 0 alone measures. What goes wrong is logged and does not spoil the training.
 
     Args:
-        network: whose architecture the files belong to.
-        weights: files to write a fingerprint beside; each is loaded, measured and put back.
+        network: what was trained; it gets the file's weights while they are measured, and its own back.
+        weights: the file that the fingerprint goes with.
         cases: of the training, each with ``image``, ``label`` and ``task``.
         tasks: the task table.
         patch_size: window (z, y, x).
@@ -77,14 +78,14 @@ class FingerprintFile:
     def __init__(
         self,
         network: nn.Module,
-        weights: Sequence[str | PathLike[str]],
+        weights: str | PathLike[str],
         cases: Sequence[Mapping[str, Any]],
         tasks: TaskTable,
         patch_size: Sequence[int],
         limit: int = 20,
     ) -> None:
         self.network = network
-        self.weights = list(weights)
+        self.weights = Path(weights)
         self.cases = cases
         self.tasks = tasks
         self.patch_size = patch_size
@@ -100,11 +101,10 @@ class FingerprintFile:
         last = {name: tensor.clone() for name, tensor in network.state_dict().items()}
         training = network.training
         try:
-            for weights in self.weights:
-                network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
-                measurer = CaseMeasurer(network.eval(), self.tasks, self.patch_size)
-                rows = measured_training(self.cases, measurer, self.limit, self.limit // 2)
-                logger.info("fingerprint written to %s", Fingerprint.fitted(rows, self.tasks).save(weights))
+            network.load_state_dict(read_state(self.weights)[0])
+            measurer = CaseMeasurer(network.eval(), self.tasks, self.patch_size)
+            rows = measured_training(self.cases, measurer, self.limit, self.limit // 2)
+            logger.info("fingerprint written to %s", Fingerprint.fitted(rows, self.tasks).save(self.weights))
         except (ValueError, OSError) as error:
             logger.warning("no fingerprint: %s", error)
         finally:

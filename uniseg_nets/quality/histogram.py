@@ -44,9 +44,7 @@ class ChannelHistogram:
         """From the quantiles (case, level) and padding (case,) of good scans."""
         rows = np.stack([_comparable(row, modality) for row in np.asarray(quantiles, dtype=np.float64)])
         left_out = [_area(rows[i], np.delete(rows, i, axis=0).mean(axis=0)) for i in range(len(rows))]
-        return cls(
-            modality, rows.mean(axis=0), Range.fitted(padding, "place"), Range.fitted(left_out, "ratio", "high")
-        )
+        return cls(modality, rows.mean(axis=0), Range.fitted(padding, "place"), Range.fitted(left_out, "ratio", "high"))
 
     def distance(self, quantiles: ArrayLike) -> float:
         """How far the intensities of a scan, given by their quantiles (level,), lie from the training's."""

@@ -71,12 +71,13 @@ class Judge:
         facts = scan_facts(image, tasks[0])
         if len(facts.quantiles) != len(tasks[0].channels):  # preprocessing says so, and which are needed
             return Verdict(), ""
-        for one in tasks:
-            reasons += known_faults(facts, one)
+        return Verdict(tuple(self.scan_reasons(facts, tasks))), json.dumps(facts.as_json())
+
+    def scan_reasons(self, facts: ScanFacts, tasks: Sequence[Task]) -> list[Reason]:
+        """What is odd about a measured scan, for tasks that see scans alike."""
+        reasons = [reason for one in tasks for reason in known_faults(facts, one)]
         references = self._references(tasks)
-        if references:
-            reasons += references[0][1].before(facts)
-        return Verdict(tuple(reasons)), json.dumps(facts.as_json())
+        return reasons + (references[0][1].before(facts) if references else [])
 
     def after(
         self,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,15 +51,12 @@ def task_measures(watch: Watch, scores: Tensor, task: Task) -> TaskMeasures:
     return TaskMeasures(numbers, watch.pooled(), watch.pooled_where_found(task))
 
 
-
 def _box(label: Tensor) -> tuple[slice, ...]:
     """The box around what was found, a little larger."""
     found = bounding_box(label > 0)
     if found is None:
         return (slice(0, 1),) * 3
-    return tuple(
-        slice(max(start - _AROUND, 0), min(stop + _AROUND, n)) for start, stop, n in zip(*found, label.shape)
-    )
+    return tuple(slice(max(start - _AROUND, 0), min(stop + _AROUND, n)) for start, stop, n in zip(*found, label.shape))
 
 
 def label_of(scores: Tensor, task: Task) -> NDArray[np.uint8]:

@@ -40,7 +40,7 @@ def measured_training(
     """Measures cases of a datalist, each with ``image``, ``label`` and ``task``.
 
     Args:
-        cases: those that the network was trained on.
+        cases: those that the network was trained on; the task of a table of one need not be named.
         measurer: runs the network.
         limit: of cases per task, drawn by the seed.
         worse: of how many of them a worse version is measured too.
@@ -49,7 +49,8 @@ def measured_training(
     rng = np.random.default_rng(seed)
     by_task: dict[str, list[Mapping[str, Any]]] = {}
     for case in cases:
-        by_task.setdefault(measurer.tasks.one(case["task"]).name, []).append(case)
+        name = case["task"] if len(measurer.tasks) > 1 else measurer.tasks.tasks[0].name
+        by_task.setdefault(measurer.tasks.one(name).name, []).append(case)
     chosen = [
         (task, own[index], place < worse)
         for task, own in by_task.items()

@@ -6,7 +6,18 @@ from collections.abc import Sequence
 
 from uniseg_nets.quality.ranges import Range
 
-__all__ = ["absent", "cut", "estimate", "features", "intensities", "label", "lengths", "network", "nothing", "second_look"]
+__all__ = [
+    "absent",
+    "cut",
+    "estimate",
+    "features",
+    "intensities",
+    "label",
+    "lengths",
+    "network",
+    "nothing",
+    "second_look",
+]
 
 _PLACES = {"at_z": "along the body", "at_y": "from back to front", "at_x": "from left to right"}
 _AXES = {"width_z": "along the body", "width_y": "from back to front", "width_x": "from left to right"}
@@ -17,9 +28,13 @@ def lengths(what: str, found: Sequence[float], ranges: Sequence[Range]) -> str:
     seen = " x ".join(f"{mm:.3g}" for mm in found)
     expected = " x ".join(f"{one.low:.3g} to {one.high:.3g}" for one in ranges)
     if what == "extent":
-        return f"The scan covers {seen} mm (z, y, x), training scans covered {expected}: another part, or wrong spacing."
+        return (
+            f"The scan covers {seen} mm (z, y, x), training scans covered {expected}: another part, or wrong spacing."
+        )
     coarsest = " x ".join(f"{one.high:.3g}" for one in ranges)
-    return f"The voxels are {seen} mm (z, y, x), those of training scans at most {coarsest}: too coarse, or wrong spacing."
+    return (
+        f"The voxels are {seen} mm (z, y, x), those of training scans at most {coarsest}: too coarse, or wrong spacing."
+    )
 
 
 def intensities(modality: str) -> str:
@@ -32,7 +47,10 @@ def intensities(modality: str) -> str:
 
 def features(distance: float, usual: float) -> str:
     """Of the bottleneck's features."""
-    return f"To the network this scan looks unlike those it was trained on (distance {distance:.1f}, usually below {usual:.1f})."
+    return (
+        "To the network this scan looks unlike those it was trained on "
+        f"(distance {distance:.1f}, usually below {usual:.1f})."
+    )
 
 
 def network(name: str, value: float, usual: float) -> str:
