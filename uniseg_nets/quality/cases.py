@@ -51,14 +51,13 @@ class Measured:
             **self.facts.as_json(),
             "numbers": self.measures.numbers,
             "features": np.round(self.measures.features, 5).tolist(),
-            "found_features": np.round(self.measures.found_features, 5).tolist(),
         }
 
     @staticmethod
     def from_json(row: Mapping[str, Any]) -> Measured:
         """The case that :meth:`as_json` wrote."""
         facts = ScanFacts.from_json(row)
-        measures = TaskMeasures(dict(row["numbers"]), np.asarray(row["features"]), np.asarray(row["found_features"]))
+        measures = TaskMeasures(dict(row["numbers"]), np.asarray(row["features"]))
         return Measured(facts, measures, row["dice"], row["seconds"])
 
 

@@ -27,13 +27,11 @@ class TaskMeasures:
 
     Attributes:
         numbers: name -> number: ``agreement``, ``certainty`` and those of the label map.
-        features: (2 F,), pooled over the windows.
-        found_features: (2 F,), pooled over the windows, weighted by what was found in them.
+        features: (2 F,), pooled over the windows, see :meth:`~uniseg_nets.quality.network.Watch.pooled`.
     """
 
     numbers: dict[str, float]
     features: NDArray[np.float64] = field(repr=False)
-    found_features: NDArray[np.float64] = field(repr=False)
 
 
 def task_measures(watch: Watch, scores: Tensor, task: Task) -> TaskMeasures:
@@ -48,7 +46,7 @@ def task_measures(watch: Watch, scores: Tensor, task: Task) -> TaskMeasures:
     box: Any = _box(label)
     numbers = {"agreement": watch.agreement(task), "certainty": certainty(scores[(slice(None), *box)], label[box])}
     numbers |= label_measures(label.cpu().numpy(), task.spacing, task)
-    return TaskMeasures(numbers, watch.pooled(), watch.pooled_where_found(task))
+    return TaskMeasures(numbers, watch.pooled(task))
 
 
 def _box(label: Tensor) -> tuple[slice, ...]:

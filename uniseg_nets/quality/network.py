@@ -30,6 +30,8 @@ class Watch:
         given: voxels that the two give a class, added up.
         features: sum of the windows' pooled bottleneck features, (2 F,): means, then deviations.
         windows: number of windows.
+        found_features: by task, the same sum, each window weighted by how much of the task's classes it holds.
+        found: by task, sum of these weights.
     """
 
     def __init__(self) -> None:
@@ -60,19 +62,14 @@ class Watch:
         """Dice of the coarse and the fine head's classes, 0..1; NaN where both found nothing."""
         return self.shared[task.id] / self.given[task.id] if self.given[task.id] else float("nan")
 
-    def pooled(self) -> NDArray[np.float64]:
-        """(2 F,), the mean over the windows.
+    def pooled(self, task: Task) -> NDArray[np.float64]:
+        """(2 F,), the mean over the windows, weighted by how much each holds of what was found.
 
-        Raises:
-            ValueError: no window was decoded.
+        Where nothing was found all windows count alike; where none was decoded to its end there is no feature.
         """
-        if self.features is None:
-            raise ValueError("no window was decoded")
-        return self.features / self.windows
-
-    def pooled_where_found(self, task: Task) -> NDArray[np.float64]:
-        """(2 F,), the mean over the windows, weighted by how much each holds of the task's classes."""
-        return self.found_features[task.id] / self.found[task.id] if self.found[task.id] else self.pooled()
+        if self.found[task.id]:
+            return self.found_features[task.id] / self.found[task.id]
+        return np.zeros(0) if self.features is None else self.features / self.windows
 
 
 class WatchedNetwork:

@@ -112,7 +112,7 @@ class TaskReference:
 
     def after(self, measures: TaskMeasures, task: Task) -> list[Reason]:
         """What about the network's behaviour and the label map is not as in training."""
-        distance, expected = self.features.distance(measures.features), self.features.distances
+        distance, expected = self._feature_distance(measures), self.features.distances
         reasons = [] if expected.holds(distance) else [Reason("features", words.features(distance, expected.high))]
         reasons += [
             Reason("network", words.network(name, measures.numbers[name], self.numbers[name].low))
@@ -145,11 +145,15 @@ class TaskReference:
                 _bounded(channel.distances.distance(channel.distance(quantiles)))
                 for channel, quantiles in zip(self.channels, facts.quantiles)
             ),
-            "features": _bounded(self.features.distances.distance(self.features.distance(measures.features))),
+            "features": _bounded(self.features.distances.distance(self._feature_distance(measures))),
             "agreement": self._worst(["agreement"], numbers),
             "certainty": self._worst(["certainty"], numbers),
             "label": _FARTHEST if lost else self._worst(label, numbers),
         }
+
+    def _feature_distance(self, measures: TaskMeasures) -> float:
+        """How far the features lie from training's; NaN where no window was decoded to its end."""
+        return self.features.distance(measures.features) if measures.features.size else math.nan
 
     def _worst(self, names: Sequence[str], numbers: Mapping[str, float]) -> float:
         """The largest distance of some numbers, each towards the side that matters; of none as far as can be."""
