@@ -10,25 +10,21 @@ from uniseg_nets.quality import Judge, Verdict
 from uniseg_nets.quality.before import LEVELS, ScanFacts
 from uniseg_nets.quality.cases import Measured
 from uniseg_nets.quality.fingerprint import Fingerprint, carry_fingerprint, fingerprint_file, read_fingerprint
-from uniseg_nets.quality.measure import TaskMeasures
 from uniseg_nets.quality.training import TrainingRow
 from uniseg_nets.weights.checkpoints import convert
 
 LABEL = {"largest_share": 0.98, "at_z": 0.5, "at_y": 0.4, "at_x": 0.6, "width_z": 20, "width_y": 20, "width_x": 20}
-COLOURS = np.random.default_rng(1).normal(size=(5, 12))
 
 
 def row(rng, *, dice=0.9, agreement=0.9, volume=80.0, extent=300.0, worse=False):
     """A measured case of the left atrium."""
     near = lambda value, by=0.03: float(value * np.exp(rng.normal(0, by)))  # noqa: E731
-    facts = ScanFacts(
-        (2.0, 2.0, 2.0), (160.0, near(extent), near(extent)), np.quantile(rng.gamma(2, 40, (1, 4000)), LEVELS, axis=1).T,
-        (float(rng.uniform(0.1, 0.2)),),
-    )  # fmt: skip
+    intensities = np.quantile(rng.gamma(2, 40, (1, 4000)), LEVELS, axis=1).T
+    extents = (160.0, near(extent), near(extent))
+    facts = ScanFacts((2.0, 2.0, 2.0), extents, intensities, (float(rng.uniform(0.1, 0.2)),))
     numbers = {"agreement": near(agreement, 0.01), "certainty": near(0.93, 0.01), "left_atrium.volume_ml": near(volume)}
     numbers |= {f"left_atrium.{name}": near(value, 0.01) for name, value in LABEL.items()} | {"left_atrium.cut": 0.0}
-    features = rng.normal(size=5) @ COLOURS
-    return TrainingRow("left_atrium", worse, Measured(facts, TaskMeasures(numbers, features), dice, 1.0))
+    return TrainingRow("left_atrium", worse, Measured(facts, numbers, dice, 1.0))
 
 
 @pytest.fixture(scope="module")
@@ -84,8 +80,7 @@ def test_the_estimated_dice_falls_with_the_network_s_agreement(judge):
 
 
 def test_nothing_found_is_a_reason_to_look(judge):
-    empty = TaskMeasures({"agreement": float("nan"), "certainty": float("nan"), "left_atrium.volume_ml": 0.0},
-                         np.zeros(0))  # fmt: skip
+    empty = {"agreement": float("nan"), "certainty": float("nan"), "left_atrium.volume_ml": 0.0}  # fmt: skip
     facts = row(np.random.default_rng(0)).found.facts
     verdict = judge.after(Verdict(), json.dumps(facts.as_json()), {"left_atrium": empty})
     assert verdict.word == "check" and "left_atrium was not found." in verdict.sentences
@@ -95,7 +90,7 @@ def test_nothing_found_is_a_reason_to_look(judge):
 def test_a_fingerprint_holds_no_number_of_a_single_case(fitted, rows):
     text = json.dumps(fitted.as_json())
     for made in rows[:24]:
-        assert f"{made.found.measures.numbers['left_atrium.volume_ml']:.5g}" not in text
+        assert f"{made.found.measures['left_atrium.volume_ml']:.5g}" not in text
     assert len(text) < 40_000
 
 

@@ -20,17 +20,6 @@ def tasks():
     return TaskTable([{"name": name, "classes": [f"{name}_tissue"], **common} for name in ("one", "two")])
 
 
-class Features(BrightNetwork):
-    """A bright network with a bottleneck of numbers."""
-
-    def encode(self, x):
-        super().encode(x)
-        return [x, x.repeat(1, 3, 1, 1, 1)]
-
-    def prompts(self, features):
-        return features[0][:, :0]
-
-
 def volume(value=1.0, size=(24, 48, 48)):
     image = torch.zeros(1, 1, *size)
     image[..., 6:14, 10:30, 10:30] = value
@@ -39,50 +28,48 @@ def volume(value=1.0, size=(24, 48, 48)):
 
 def measured(tasks, task, image, **options):
     inferer = MeasuredInferer(UniSegInferer(tasks, task, ROI), tasks, task, **options)
-    scores = inferer(image, Features())
+    scores = inferer(image, BrightNetwork())
     return scores, inferer.measures
 
 
 def test_scores_are_those_of_the_inferer_inside(tasks):
-    plain = UniSegInferer(tasks, ["one", "two"], ROI)(volume(), Features())
+    plain = UniSegInferer(tasks, ["one", "two"], ROI)(volume(), BrightNetwork())
     scores, measures = measured(tasks, ["one", "two"], volume())
     assert torch.equal(scores, plain) and list(measures) == ["one", "two"]
 
 
 def test_each_task_is_measured_by_itself(tasks):
     _, measures = measured(tasks, ["one", "two"], volume())
-    one, two = measures["one"].numbers, measures["two"].numbers
+    one, two = measures["one"], measures["two"]
     assert one["one_tissue.volume_ml"] == pytest.approx(8 * 20 * 20 * 2 / 1000)
     assert one["agreement"] > 0.6 and one["certainty"] > 0.99
     assert two["two_tissue.volume_ml"] == 0 and np.isnan(two["agreement"]) and np.isnan(two["certainty"])
-    assert measures["one"].features.shape == (6,)
 
 
 def test_early_exit_leaves_windows_without_a_finding_out_of_what_is_measured(tasks):
     inferer = MeasuredInferer(UniSegInferer(tasks, "one", ROI, early_exit=0.2), tasks, "one")
-    inferer(volume(), Features())
-    assert inferer.measures["one"].numbers["agreement"] > 0.6
-    inferer(volume(0.0), Features())  # no window was decoded to its end
-    assert inferer.measures["one"].numbers["one_tissue.volume_ml"] == 0
-    assert inferer.measures["one"].features.size == 0
+    inferer(volume(), BrightNetwork())
+    assert inferer.measures["one"]["agreement"] > 0.6
+    inferer(volume(0.0), BrightNetwork())  # no window was decoded to its end
+    assert inferer.measures["one"]["one_tissue.volume_ml"] == 0
 
 
 def test_a_further_mirrored_pass_is_compared_where_it_is_asked_for(tasks):
     _, without = measured(tasks, "one", volume())
     _, measures = measured(tasks, "one", volume(), check_flips=True)
-    assert "flips" not in without["one"].numbers and measures["one"].numbers["flips"] == 1.0
+    assert "flips" not in without["one"] and measures["one"]["flips"] == 1.0
 
 
 def test_members_of_an_ensemble_are_averaged_and_compared(tasks):
-    class Blind(Features):
+    class Blind(BrightNetwork):
         def decode_fine(self, features, state):
             return torch.cat([state[:, :1] * 0 + 5, state[:, 1:] * 0 - 5], dim=1)
 
     inferer = MeasuredInferer(UniSegInferer(tasks, "one", ROI), tasks, "one")
-    scores = inferer(volume(), torch.nn.ModuleList([Features(), Features(), Blind()]))
-    single = UniSegInferer(tasks, "one", ROI)(volume(), Features())
+    scores = inferer(volume(), torch.nn.ModuleList([BrightNetwork(), BrightNetwork(), Blind()]))
+    single = UniSegInferer(tasks, "one", ROI)(volume(), BrightNetwork())
     assert scores[0, 1].max() == pytest.approx(2 / 3 * float(single[0, 1].max()), abs=1e-3)
-    assert inferer.measures["one"].numbers["members"] == pytest.approx(1 / 3)
+    assert inferer.measures["one"]["members"] == pytest.approx(1 / 3)
 
 
 def test_certainty_falls_with_the_scores():

@@ -1,4 +1,4 @@
-"""Verdicts, and what they are learnt from: ranges, feature spaces, histograms, estimates."""
+"""Verdicts, and what they are learnt from: ranges, histograms, estimates."""
 
 import json
 
@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from uniseg_nets.quality.estimate import SIGNS, DiceEstimate
-from uniseg_nets.quality.features import FeatureSpace
 from uniseg_nets.quality.histogram import ChannelHistogram
 from uniseg_nets.quality.ranges import Range
 from uniseg_nets.quality.verdict import Reason, Verdict
@@ -54,20 +53,6 @@ def test_a_range_comes_back_from_json():
     assert read.high == pytest.approx(made.high, rel=1e-3) and read.side == "high"
 
 
-def test_a_feature_space_knows_its_own_cases_and_notices_others():
-    mixing = RNG.normal(size=(5, 60))
-    draw = lambda count: RNG.normal(size=(count, 5)) @ mixing + 0.1 * RNG.normal(size=(count, 60))  # noqa: E731
-    space = FeatureSpace.fitted(draw(40))
-    known = [space.distances.holds(space.distance(point)) for point in draw(200)]
-    assert np.mean(known) > 0.97
-    aside = draw(20) + 1.0  # off the directions that the cases share
-    assert not any(space.distances.holds(space.distance(point)) for point in aside)
-    read = FeatureSpace.from_json(json.loads(json.dumps(space.as_json())))
-    assert read.distance(aside[0]) == pytest.approx(space.distance(aside[0]), rel=1e-2)
-    with pytest.raises(ValueError, match="four cases at least, got 3"):
-        FeatureSpace.fitted(draw(3))
-
-
 LEVELS = np.linspace(0.01, 0.99, 25)
 
 
@@ -93,7 +78,7 @@ def test_an_estimate_follows_the_signs_of_trouble_and_knows_its_error():
     signs = [dict(zip(SIGNS, RNG.uniform(-1, 6, len(SIGNS)))) for _ in range(200)]
     dice = [float(1 / (1 + np.exp(-(2 - 0.5 * one["agreement"] + RNG.normal(0, 0.2))))) for one in signs]
     estimate = DiceEstimate.fitted(signs, [0.88] * 200, dice)
-    assert estimate.weights["agreement"] < -0.4 and abs(estimate.weights["features"]) < 0.05
+    assert estimate.weights["agreement"] < -0.4 and abs(estimate.weights["label"]) < 0.05
     assert estimate.error < 0.1
     calm, trouble = (dict.fromkeys(SIGNS, 0.0) | {"agreement": value} for value in (0.0, 6.0))
     assert estimate.of(calm, 0.88) > 0.8 > 0.4 > estimate.of(trouble, 0.88)

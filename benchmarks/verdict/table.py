@@ -108,10 +108,10 @@ def print_faults(rows: list[Judged]) -> None:
 
 
 def print_layers(rows: list[Judged]) -> None:
-    """Each layer alone, each left out, and all together."""
+    """Each layer alone, each left out, and all together, of what went through the network."""
     right = [row for row in rows if row.own == row.told and not row.fault]
-    wrong = [row for row in rows if row.own != row.told]
-    spoilt = [row for row in rows if row.fault and not (row.dice is not None and row.dice >= GOOD)]
+    wrong = [row for row in rows if row.own != row.told and row.signs]
+    spoilt = [row for row in rows if row.fault and row.signs and not (row.dice is not None and row.dice >= GOOD)]
     every = [*LAYERS, "estimate"]
     sets: list[tuple[str, list[str]]] = [(f"{layer} alone", [layer]) for layer in every]
     sets += [(f"all without {layer}", [one for one in every if one != layer]) for layer in every]
@@ -130,7 +130,7 @@ def print_ranking(rows: list[Judged], tasks: TaskTable) -> None:
     """How well scores tell bad label maps from good ones, on held scans as they are, and with the spoilt ones."""
     scores: dict[str, Callable[[Judged], float]] = {
         name: (lambda row, name=name: row.signs[name])  # type: ignore[misc]
-        for name in ("intensities", "features", "agreement", "certainty", "label")
+        for name in ("intensities", "agreement", "certainty", "label")
     }
     scores["estimated Dice"] = lambda row: -float(row.verdict.estimated_dice or 0)
     held = [row for row in rows if row.own == row.told and not row.fault and row.dice is not None]
@@ -147,11 +147,11 @@ def print_ranking(rows: list[Judged], tasks: TaskTable) -> None:
             for task in tasks
             if len(own := [row for row in held if row.own == task.name]) > 5
         ]
-        print(
-            f"| {name} | {cells[0]:.2f} | {cells[1]:.2f} | {np.mean(inside):.2f} | {cells[2]:.2f} | {cells[3]:.2f} |"
-        )
+        print(f"| {name} | {cells[0]:.2f} | {cells[1]:.2f} | {np.mean(inside):.2f} | {cells[2]:.2f} | {cells[3]:.2f} |")
     errors = [abs(float(row.verdict.estimated_dice or 0) - float(row.dice or 0)) for row in held]
-    print(f"\nEstimated Dice on held scans: mean error {np.mean(errors):.3f}, nine of ten {np.quantile(errors, 0.9):.3f}.")
+    print(
+        f"\nEstimated Dice on held scans: mean error {np.mean(errors):.3f}, nine of ten {np.quantile(errors, 0.9):.3f}."
+    )
 
 
 def print_risk(rows: list[Judged]) -> None:

@@ -18,7 +18,7 @@ from uniseg_nets import UniSeg
 from uniseg_nets.inferers.sliding_window import UniSegInferer
 from uniseg_nets.quality.before import ScanFacts, scan_facts
 from uniseg_nets.quality.inferer import MeasuredInferer
-from uniseg_nets.quality.measure import TaskMeasures, label_of
+from uniseg_nets.quality.measure import Measures, label_of
 from uniseg_nets.runtimes import with_runtime
 from uniseg_nets.tasks import Task, TaskTable
 from uniseg_nets.transforms.preprocess import PreprocessCased
@@ -39,7 +39,7 @@ class Measured:
     """
 
     facts: ScanFacts
-    measures: TaskMeasures
+    measures: Measures
     dice: float | None
     seconds: float
 
@@ -49,16 +49,14 @@ class Measured:
             "dice": self.dice,
             "seconds": round(self.seconds, 3),
             **self.facts.as_json(),
-            "numbers": self.measures.numbers,
-            "features": np.round(self.measures.features, 5).tolist(),
+            "numbers": self.measures,
         }
 
     @staticmethod
     def from_json(row: Mapping[str, Any]) -> Measured:
         """The case that :meth:`as_json` wrote."""
         facts = ScanFacts.from_json(row)
-        measures = TaskMeasures(dict(row["numbers"]), np.asarray(row["features"]))
-        return Measured(facts, measures, row["dice"], row["seconds"])
+        return Measured(facts, dict(row["numbers"]), row["dice"], row["seconds"])
 
 
 class CaseMeasurer:
@@ -102,7 +100,8 @@ class CaseMeasurer:
         one, begun = self.tasks.one(task), time.perf_counter()
         facts = scan_facts(loaded["image"], one)
         keys = [key for key in ("image", "label") if key in loaded]
-        case: dict[Any, Any] = PreprocessCased(keys, self.tasks, one.name)(dict(loaded))
+        given: Mapping[Any, Any] = loaded
+        case = PreprocessCased(keys, self.tasks, one.name)(given)
         scores = self.inferer(case["image"].as_tensor()[None].to(self.device), self.network, one.name)
         seconds = time.perf_counter() - begun
         dice = None

@@ -47,18 +47,24 @@ def _contrast(image: Tensor, rng: np.random.Generator, seed: int) -> Any:
 
 def _resolution(image: Tensor, rng: np.random.Generator, seed: int) -> Any:
     zoom = float(rng.uniform(0.15, 0.6))
-    return RandSimulateLowResolution(prob=1.0, zoom_range=(zoom, zoom)).set_random_state(seed)(image)
+    return _drawn(RandSimulateLowResolution(prob=1.0, zoom_range=(zoom, zoom)), seed, image)
 
 
 def _missing(image: Tensor, rng: np.random.Generator, seed: int) -> Any:
     size = [max(2, int(n * rng.uniform(0.15, 0.4))) for n in image.shape[1:]]
     holes = RandCoarseDropout(holes=int(rng.integers(2, 7)), spatial_size=size, fill_value=float(image.min()), prob=1.0)
-    return holes.set_random_state(seed)(image)
+    return _drawn(holes, seed, image)
 
 
 def _ringing(image: Tensor, rng: np.random.Generator, seed: int) -> Any:
     alpha = float(rng.uniform(0.6, 0.95))
-    return RandGibbsNoise(prob=1.0, alpha=(alpha, alpha)).set_random_state(seed)(image)
+    return _drawn(RandGibbsNoise(prob=1.0, alpha=(alpha, alpha)), seed, image)
+
+
+def _drawn(transform: Any, seed: int, image: Tensor) -> Any:
+    """What a random transform makes of an image with a seed."""
+    transform.set_random_state(seed)
+    return transform(image)
 
 
 _KINDS: tuple[Callable[[Tensor, np.random.Generator, int], Any], ...] = (

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 __all__ = ["SIGNS", "DiceEstimate"]
 
 _Array = NDArray[np.float64]
-SIGNS = ("features", "agreement", "certainty", "label", "intensities")
+SIGNS = ("agreement", "certainty", "label")
 _PENALTY = 3.0
 _COVERED = 0.9
 _FEWEST = 20

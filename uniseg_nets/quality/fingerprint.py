@@ -1,6 +1,6 @@
 """A fingerprint: what the training's cases of each task were like, in a small file beside the weights.
 
-It holds means, deviations and directions over many cases; no voxel, no name and no number of a single case.
+It holds means and deviations over many cases; no voxel, no name and no number of a single case.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import torch
 from monai.inferers import Inferer
 from torch import Tensor
 
-from uniseg_nets.quality.measure import TaskMeasures, label_of, task_measures
+from uniseg_nets.quality.measure import Measures, label_of, task_measures
 from uniseg_nets.quality.network import Watch, WatchedNetwork, members_of, pairwise_dice
 from uniseg_nets.tasks import Task, TaskTable
 from uniseg_nets.transforms.grid import flipped
@@ -43,18 +43,22 @@ class MeasuredInferer(Inferer):
         self.table = tasks
         self.task = task
         self.check_flips = check_flips
-        self.measures: dict[str, TaskMeasures] = {}
+        self.measures: dict[str, Measures] = {}
 
     @torch.no_grad()
-    def __call__(self, inputs: Tensor, network: Any, *args: Any, **kwargs: Any) -> Tensor:  # type: ignore[override]
+    def __call__(self, inputs: Tensor, network: Any, *args: Any, **kwargs: Any) -> Tensor:
         """(1, C, z, y, x) -> scores (1, sum of K, z, y, x)."""
-        named = kwargs.get("task", args[0] if args else self.task)
-        tasks = self.table.select(self.task if named is None else named)
-        watch, members, scores = Watch(), members_of(network), []
+        named: Any = kwargs.get("task", args[0] if args else None)
+        named = self.task if named is None else named
+        if named is None:
+            raise ValueError("no task: name one for the inferer or for the call")
+        tasks = self.table.select(named)
+        watch, members = Watch(), members_of(network)
         labels: dict[str, list[Any]] = {task.name: [] for task in tasks}
         total: Tensor | None = None
         for member in members:
-            scores = self.inferer(inputs, WatchedNetwork(member, watch, tasks), *args, **kwargs)
+            watched: Any = WatchedNetwork(member, watch, tasks)
+            scores = self.inferer(inputs, watched, *args, **kwargs)
             for task, part in _parts(scores, tasks):
                 if len(members) > 1 or self.check_flips:
                     labels[task.name].append(label_of(part, task))
@@ -81,7 +85,7 @@ class MeasuredInferer(Inferer):
 
     def _note(self, name: str, labels: dict[str, list[Any]]) -> None:
         for task, own in labels.items():
-            self.measures[task].numbers[name] = pairwise_dice(own)
+            self.measures[task][name] = pairwise_dice(own)
 
 
 def _parts(scores: Tensor, tasks: Sequence[Task]) -> list[tuple[Task, Tensor]]:

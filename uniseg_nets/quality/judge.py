@@ -15,7 +15,7 @@ from monai.data import MetaTensor
 from uniseg_nets.quality import words
 from uniseg_nets.quality.before import ScanFacts, geometry_faults, known_faults, scan_facts
 from uniseg_nets.quality.fingerprint import Fingerprint, read_fingerprint
-from uniseg_nets.quality.measure import TaskMeasures
+from uniseg_nets.quality.measure import Measures
 from uniseg_nets.quality.verdict import Reason, Verdict
 from uniseg_nets.tasks import Task, TaskTable
 
@@ -83,7 +83,7 @@ class Judge:
         self,
         before: Verdict,
         facts: str,
-        measures: Mapping[str, TaskMeasures],
+        measures: Mapping[str, Measures],
         task: str | int | Sequence[str] | None = None,
     ) -> Verdict:
         """The verdict on a case.
@@ -130,9 +130,9 @@ class Judge:
         return [(one.name, known[one.name]) for one in tasks if one.name in known]
 
 
-def _second_looks(found: TaskMeasures) -> list[Reason]:
+def _second_looks(found: Measures) -> list[Reason]:
     """Where a further pass, or other networks, found something else."""
-    looks = [(name, found.numbers[name]) for name in ("flips", "members") if name in found.numbers]
+    looks = [(name, found[name]) for name in ("flips", "members") if name in found]
     return [
         Reason("network", words.second_look(name, value))
         for name, value in looks
@@ -140,6 +140,6 @@ def _second_looks(found: TaskMeasures) -> list[Reason]:
     ]
 
 
-def _nothing_found(found: TaskMeasures, task: Task) -> list[Reason]:
-    volume = sum(found.numbers.get(f"{name}.volume_ml", 0.0) for name in task.classes)
+def _nothing_found(found: Measures, task: Task) -> list[Reason]:
+    volume = sum(found.get(f"{name}.volume_ml", 0.0) for name in task.classes)
     return [] if volume else [Reason("after", words.nothing(task.name))]

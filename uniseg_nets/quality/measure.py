@@ -1,12 +1,10 @@
-"""Everything that is measured of a case, in one place: what a fingerprint is fitted on and a verdict rests on."""
+"""Everything that is measured of a case's scores: a fingerprint is fitted on it, and a verdict rests on it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -16,25 +14,15 @@ from uniseg_nets.tasks import Task
 from uniseg_nets.transforms.grid import bounding_box
 from uniseg_nets.transforms.resample import argmax_values
 
-__all__ = ["TaskMeasures", "task_measures"]
+__all__ = ["Measures", "label_of", "task_measures"]
+
+# Name -> number: ``agreement``, ``certainty``, and those of the label map.
+Measures = dict[str, float]
 
 _AROUND = 2  # voxels around what was found
 
 
-@dataclass(frozen=True, eq=False)
-class TaskMeasures:
-    """What is measured while and after a task's scores are computed.
-
-    Attributes:
-        numbers: name -> number: ``agreement``, ``certainty`` and those of the label map.
-        features: (2 F,), pooled over the windows, see :meth:`~uniseg_nets.quality.network.Watch.pooled`.
-    """
-
-    numbers: dict[str, float]
-    features: NDArray[np.float64] = field(repr=False)
-
-
-def task_measures(watch: Watch, scores: Tensor, task: Task) -> TaskMeasures:
+def task_measures(watch: Watch, scores: Tensor, task: Task) -> Measures:
     """Measures a task's part of a case.
 
     Args:
@@ -44,9 +32,14 @@ def task_measures(watch: Watch, scores: Tensor, task: Task) -> TaskMeasures:
     """
     label = argmax_values(scores, range(task.num_outputs))
     box: Any = _box(label)
-    numbers = {"agreement": watch.agreement(task), "certainty": certainty(scores[(slice(None), *box)], label[box])}
-    numbers |= label_measures(label.cpu().numpy(), task.spacing, task)
-    return TaskMeasures(numbers, watch.pooled(task))
+    measures = {"agreement": watch.agreement(task), "certainty": certainty(scores[(slice(None), *box)], label[box])}
+    return measures | label_measures(label.cpu().numpy(), task.spacing, task)
+
+
+def label_of(scores: Tensor, task: Task) -> NDArray[np.uint8]:
+    """(K, z, y, x) -> uint8 (z, y, x)."""
+    label: NDArray[np.uint8] = argmax_values(scores, range(task.num_outputs)).cpu().numpy()
+    return label
 
 
 def _box(label: Tensor) -> tuple[slice, ...]:
@@ -55,9 +48,3 @@ def _box(label: Tensor) -> tuple[slice, ...]:
     if found is None:
         return (slice(0, 1),) * 3
     return tuple(slice(max(start - _AROUND, 0), min(stop + _AROUND, n)) for start, stop, n in zip(*found, label.shape))
-
-
-def label_of(scores: Tensor, task: Task) -> NDArray[np.uint8]:
-    """(K, z, y, x) -> uint8 (z, y, x)."""
-    with torch.no_grad():
-        return argmax_values(scores, range(task.num_outputs)).cpu().numpy()

@@ -1,6 +1,6 @@
 """What the network's behaviour says, seen while it works: little is computed twice, nothing is run again.
 
-Letters: B batch, F bottleneck features, K output channels, (D, H, W) a window's size in (z, y, x).
+Letters: B batch, K output channels, (D, H, W) a window's size in (z, y, x).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from uniseg_nets.nets.unet import STRIDES
 from uniseg_nets.tasks import Task
 
-__all__ = ["Watch", "WatchedNetwork", "certainty", "pairwise_dice"]
+__all__ = ["Watch", "WatchedNetwork", "certainty", "members_of", "pairwise_dice"]
 
 # Voxels (z, y, x) to one of the coarse head.
 _STRIDE = tuple(int(step) for step in np.prod(STRIDES[:3], axis=0))
@@ -28,48 +28,24 @@ class Watch:
     Attributes:
         shared: voxels of the coarse grid that the coarse and the fine head give the same class, by task.
         given: voxels that the two give a class, added up.
-        features: sum of the windows' pooled bottleneck features, (2 F,): means, then deviations.
-        windows: number of windows.
-        found_features: by task, the same sum, each window weighted by how much of the task's classes it holds.
-        found: by task, sum of these weights.
     """
 
     def __init__(self) -> None:
         self.shared: dict[int, float] = defaultdict(float)
         self.given: dict[int, float] = defaultdict(float)
-        self.features: NDArray[np.float64] | None = None
-        self.found_features: dict[int, NDArray[np.float64]] = {}
-        self.found: dict[int, float] = defaultdict(float)
-        self.windows = 0
 
-    def see(self, task: Task, bottleneck: Tensor, coarse: Tensor, fine: Tensor) -> None:
-        """Takes down a decoded window: bottleneck (B, F, d, h, w), logits (B, K, D/2, H/4, W/4) and (B, K, D, H, W)."""
+    def see(self, task: Task, coarse: Tensor, fine: Tensor) -> None:
+        """Takes down a decoded window: logits (B, K, D/2, H/4, W/4) and (B, K, D, H, W)."""
         z, y, x = _STRIDE
         few = fine[..., z // 2 :: z, y // 2 :: y, x // 2 :: x]
         one, other = (logits[:, : task.num_outputs].argmax(1) for logits in (coarse, few))
         both = torch.stack(((one == other) & (one > 0), one > 0, other > 0)).flatten(1).sum(1).tolist()
         self.shared[task.id] += 2 * both[0]
         self.given[task.id] += both[1] + both[2]
-        std, mean = torch.std_mean(bottleneck.float(), dim=(0, 2, 3, 4), correction=0)
-        pooled = torch.cat((mean, std)).double().cpu().numpy()
-        self.features = pooled if self.features is None else self.features + pooled
-        self.windows += 1
-        if both[2]:
-            self.found_features[task.id] = self.found_features.get(task.id, 0.0) + pooled * both[2]
-            self.found[task.id] += both[2]
 
     def agreement(self, task: Task) -> float:
         """Dice of the coarse and the fine head's classes, 0..1; NaN where both found nothing."""
         return self.shared[task.id] / self.given[task.id] if self.given[task.id] else float("nan")
-
-    def pooled(self, task: Task) -> NDArray[np.float64]:
-        """(2 F,), the mean over the windows, weighted by how much each holds of what was found.
-
-        Where nothing was found all windows count alike; where none was decoded to its end there is no feature.
-        """
-        if self.found[task.id]:
-            return self.found_features[task.id] / self.found[task.id]
-        return np.zeros(0) if self.features is None else self.features / self.windows
 
 
 class WatchedNetwork:
@@ -111,7 +87,7 @@ class WatchedNetwork:
     def decode_fine(self, features: list[Any], x: Any) -> Tensor:
         fine: Tensor = self._network.decode_fine(features, x)
         assert self._coarse is not None
-        self._watch.see(self._told, features[-1], self._coarse, fine)
+        self._watch.see(self._told, self._coarse, fine)
         return fine
 
 

@@ -11,9 +11,8 @@ import numpy as np
 
 from uniseg_nets.quality import words
 from uniseg_nets.quality.before import ScanFacts
-from uniseg_nets.quality.features import FeatureSpace
 from uniseg_nets.quality.histogram import ChannelHistogram
-from uniseg_nets.quality.measure import TaskMeasures
+from uniseg_nets.quality.measure import Measures
 from uniseg_nets.quality.ranges import Range
 from uniseg_nets.quality.verdict import Reason
 from uniseg_nets.tasks import Task
@@ -21,7 +20,7 @@ from uniseg_nets.tasks import Task
 __all__ = ["LAYERS", "TaskReference"]
 
 # The layers of a verdict, each with what stands for it where layers are compared.
-LAYERS = ("before", "features", "network", "after")
+LAYERS = ("before", "network", "after")
 _FEWEST = 4  # cases that a reference needs
 # Names of numbers -> scale and the side that matters; a name's part after a class's name counts.
 _SCAN = {"extent": ("ratio", "both"), "spacing": ("ratio", "high")}
@@ -49,7 +48,6 @@ class TaskReference:
         cases: that were seen.
         numbers: name of a number -> where it lies.
         channels: intensities of each channel.
-        features: of the network's bottleneck.
         absent, cut: class -> share of the training scans in which it was not found, or reaches the border.
         dice: mean Dice of these cases; ``None`` where they had no reference.
     """
@@ -57,14 +55,13 @@ class TaskReference:
     cases: int
     numbers: dict[str, Range]
     channels: tuple[ChannelHistogram, ...]
-    features: FeatureSpace
     absent: dict[str, float] = field(default_factory=dict)
     cut: dict[str, float] = field(default_factory=dict)
     dice: float | None = None
 
     @classmethod
     def fitted(
-        cls, task: Task, facts: Sequence[ScanFacts], measures: Sequence[TaskMeasures], dice: Sequence[float] = ()
+        cls, task: Task, facts: Sequence[ScanFacts], measures: Sequence[Measures], dice: Sequence[float] = ()
     ) -> TaskReference:
         """From a task's good cases.
 
@@ -73,7 +70,7 @@ class TaskReference:
         """
         if len(facts) < _FEWEST:
             raise ValueError(f"task {task.name!r} has {len(facts)} measured cases: a fingerprint needs {_FEWEST}")
-        rows: list[Mapping[str, float]] = [one.measures() | two.numbers for one, two in zip(facts, measures)]
+        rows: list[Mapping[str, float]] = [one.measures() | two for one, two in zip(facts, measures)]
         numbers = {}
         for name in dict.fromkeys(key for row in rows for key in row):
             kind = _kind_of(name)
@@ -90,7 +87,6 @@ class TaskReference:
             len(facts),
             numbers,
             channels,
-            FeatureSpace.fitted([one.features for one in measures]),
             {name: _share(row.get(f"{name}.volume_ml", 0) == 0 for row in rows) for name in task.classes},
             {name: _share(row.get(f"{name}.cut", 0) > 0 for row in rows) for name in task.classes},
             float(np.mean(dice)) if len(dice) else None,
@@ -110,16 +106,14 @@ class TaskReference:
                 reasons.append(Reason("before", words.intensities(channel.modality)))
         return reasons
 
-    def after(self, measures: TaskMeasures, task: Task) -> list[Reason]:
+    def after(self, measures: Measures, task: Task) -> list[Reason]:
         """What about the network's behaviour and the label map is not as in training."""
-        distance, expected = self._feature_distance(measures), self.features.distances
-        reasons = [] if expected.holds(distance) else [Reason("features", words.features(distance, expected.high))]
-        reasons += [
-            Reason("network", words.network(name, measures.numbers[name], self.numbers[name].low))
+        reasons = [
+            Reason("network", words.network(name, measures[name], self.numbers[name].low))
             for name in _NETWORK
-            if name in self.numbers and not self.numbers[name].holds(measures.numbers[name])
+            if name in self.numbers and not self.numbers[name].holds(measures[name])
         ]
-        return reasons + [reason for name in task.classes for reason in self._of_class(name, measures.numbers)]
+        return reasons + [reason for name in task.classes for reason in self._of_class(name, measures)]
 
     def _of_class(self, name: str, numbers: Mapping[str, float]) -> list[Reason]:
         """What is odd about a class of the label map."""
@@ -134,9 +128,9 @@ class TaskReference:
             reasons.append(Reason("after", words.cut(name)))
         return reasons
 
-    def signs(self, facts: ScanFacts, measures: TaskMeasures) -> dict[str, float]:
+    def signs(self, facts: ScanFacts, measures: Measures) -> dict[str, float]:
         """How far a case lies from training's, in deviations, larger the worse: what an estimate is made from."""
-        numbers = facts.measures() | measures.numbers
+        numbers = facts.measures() | measures
         label = [name for name in self.numbers if "." in name and name in numbers]
         lost = [name for name, share in self.absent.items() if share <= _USUAL and not numbers.get(f"{name}.volume_ml")]
         return {
@@ -145,15 +139,10 @@ class TaskReference:
                 _bounded(channel.distances.distance(channel.distance(quantiles)))
                 for channel, quantiles in zip(self.channels, facts.quantiles)
             ),
-            "features": _bounded(self.features.distances.distance(self._feature_distance(measures))),
             "agreement": self._worst(["agreement"], numbers),
             "certainty": self._worst(["certainty"], numbers),
             "label": _FARTHEST if lost else self._worst(label, numbers),
         }
-
-    def _feature_distance(self, measures: TaskMeasures) -> float:
-        """How far the features lie from training's; NaN where no window was decoded to its end."""
-        return self.features.distance(measures.features) if measures.features.size else math.nan
 
     def _worst(self, names: Sequence[str], numbers: Mapping[str, float]) -> float:
         """The largest distance of some numbers, each towards the side that matters; of none as far as can be."""
@@ -175,7 +164,6 @@ class TaskReference:
             "cases": self.cases,
             "numbers": {name: one.as_json() for name, one in self.numbers.items()},
             "channels": [channel.as_json() for channel in self.channels],
-            "features": self.features.as_json(),
             "absent": self.absent,
             "cut": self.cut,
             "dice": self.dice,
@@ -187,7 +175,6 @@ class TaskReference:
             content["cases"],
             {name: Range(**one) for name, one in content["numbers"].items()},
             tuple(map(ChannelHistogram.from_json, content["channels"])),
-            FeatureSpace.from_json(content["features"]),
             dict(content["absent"]),
             dict(content["cut"]),
             content["dice"],

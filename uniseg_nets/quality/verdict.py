@@ -26,8 +26,8 @@ class Reason:
     """One reason to look at a case, or not to compute it.
 
     Attributes:
-        layer: what noticed it: ``before`` (the scan), ``features`` and ``network`` (what the network makes of it),
-            ``after`` (the label map) or ``estimate``.
+        layer: what noticed it: ``before`` (the scan), ``network`` (what it is unsure of), ``after`` (the label map) or
+            ``estimate``.
         text: a sentence.
         refused: the case should not be computed at all.
     """

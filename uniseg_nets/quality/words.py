@@ -10,7 +10,6 @@ __all__ = [
     "absent",
     "cut",
     "estimate",
-    "features",
     "intensities",
     "label",
     "lengths",
@@ -42,14 +41,6 @@ def intensities(modality: str) -> str:
     return (
         f"The grey values of the {modality} are distributed unlike those of training scans: another modality, another "
         "contrast, or a lost scale."
-    )
-
-
-def features(distance: float, usual: float) -> str:
-    """Of the bottleneck's features."""
-    return (
-        "To the network this scan looks unlike those it was trained on "
-        f"(distance {distance:.1f}, usually below {usual:.1f})."
     )
 
 
