@@ -95,6 +95,7 @@ class Task:
             ``training`` alone, as the authors did for brain MR.
         mirror_axes: axes (0 z, 1 y, 2 x) along which scans may be mirrored, in training and in prediction. Where
             classes are told apart by their side, the axis from left to right is left out by default.
+        max_pieces: of each class, how many connected pieces of it a label map keeps, the largest ones; 0 for all.
     """
 
     id: int
@@ -107,6 +108,7 @@ class Task:
     scaling: tuple[Scaling, ...]
     mask: str
     mirror_axes: tuple[int, ...]
+    max_pieces: tuple[int, ...]
 
     @property
     def num_outputs(self) -> int:
@@ -163,21 +165,35 @@ _OPEN: tuple[dict[str, Any], ...] = (
         "spacing": (1.0, 1.0, 1.0),
         "classes": ["anterior_hippocampus", "posterior_hippocampus"],
     },
-    {"name": "left_atrium", "channels": ["MR"], "spacing": (2.0, 2.0, 2.0), "classes": ["left_atrium"]},
+    {
+        "name": "left_atrium",
+        "channels": ["MR"],
+        "spacing": (2.0, 2.0, 2.0),
+        "classes": ["left_atrium"],
+        "max_pieces": {"left_atrium": 1},
+    },
     {
         "name": "left_ventricle",
         "channels": ["CINE"],
         "spacing": (8.0, 1.6, 1.6),
         "classes": ["left_ventricle"],
         "axes": "acquisition",
+        "max_pieces": {"left_ventricle": 1},
     },
     {
         "name": "head_neck",
         "channels": ["CT"],
         "spacing": (3.0, 4.0, 4.0),
         "classes": ["brainstem", "spinal_cord", "parotid_glands", "mandible"],
+        "max_pieces": {"brainstem": 1, "spinal_cord": 1, "parotid_glands": 2, "mandible": 1},
     },
-    {"name": "sarcoma", "channels": ["CT", "PET"], "spacing": (3.3, 2.0, 2.0), "classes": ["sarcoma"]},
+    {
+        "name": "sarcoma",
+        "channels": ["CT", "PET"],
+        "spacing": (3.3, 2.0, 2.0),
+        "classes": ["sarcoma"],
+        "max_pieces": {"sarcoma": 1},
+    },
 )
 _TABLES: Mapping[str, tuple[dict[str, Any], ...]] = {"uniseg": _OFFICIAL, "open": _OPEN}
 
@@ -188,7 +204,7 @@ class TaskTable:
     Args:
         entries: one mapping per task with ``name``, ``channels``, ``spacing`` (z, y, x mm) and ``classes``. Optional
             are ``values``, label values of its own (1..255, one per class); ``axes``, ``mask`` and ``mirror_axes`` as
-            in :class:`Task`; and ``scaling``, one mapping per channel with the fields of :class:`Scaling`; by default
+            in :class:`Task`; ``max_pieces``, class name -> number, for the classes that it limits; and ``scaling``, one mapping per channel with the fields of :class:`Scaling`; by default
             CT channels are scaled by the official Hounsfield window, all others to z-scores.
 
     Raises:
@@ -376,7 +392,7 @@ def chosen(menu: Any) -> Any:
     return menu[0] if isinstance(menu, (list, tuple)) and menu else menu
 
 
-_OPTIONAL = ("values", "axes", "scaling", "mask", "mirror_axes")
+_OPTIONAL = ("values", "axes", "scaling", "mask", "mirror_axes", "max_pieces")
 
 
 def _read_entry(entry: Mapping[str, Any], index: int, first_value: int) -> Task:
@@ -414,7 +430,18 @@ def _read_entry(entry: Mapping[str, Any], index: int, first_value: int) -> Task:
         _read_scaling(name, channels, entry.get("scaling")),
         mask,
         mirror_axes,
+        _read_max_pieces(name, classes, entry.get("max_pieces", {})),
     )
+
+
+def _read_max_pieces(name: str, classes: Sequence[str], given: Mapping[str, int]) -> tuple[int, ...]:
+    if not isinstance(given, Mapping) or not all(
+        key in classes and type(count) is int and count >= 0 for key, count in given.items()
+    ):
+        raise ValueError(
+            f"task {name!r} has max_pieces {given}: expected whole numbers for some of its classes {', '.join(classes)}"
+        )
+    return tuple(given.get(key, 0) for key in classes)
 
 
 def sided_classes(classes: Sequence[str]) -> list[str]:

@@ -25,6 +25,7 @@ from uniseg_nets.io.provenance import SEGMENTATION_ENDING, dicom_mark, nrrd_mark
 from uniseg_nets.tasks import Task, TaskTable
 from uniseg_nets.transforms.grid import flipped
 from uniseg_nets.transforms.labels import load_label_map
+from uniseg_nets.transforms.pieces import keep_largest_pieces
 from uniseg_nets.transforms.preprocess import grid_of
 from uniseg_nets.transforms.resample import argmax_values, resample_argmax
 from uniseg_nets.transforms.result import ResultSaver
@@ -84,12 +85,17 @@ class LabelMapd(MapTransform):
             if any(bool(channel.isnan().any()) for channel in scores):
                 raise ValueError(NO_NUMBERS)
             classes, values = self._classes(scores, tasks, grid.flips)
-            found = resample_argmax(classes, values, grid.crop_shape, grid.coarse_axis)
-            label = MetaTensor(grid.to_file(found)[None].cpu(), affine=torch.from_numpy(grid.file_affine))
+            prediction = resample_argmax(classes, values, grid.crop_shape, grid.coarse_axis)
+            prediction = keep_largest_pieces(prediction, self._max_pieces(tasks))
+            label = MetaTensor(grid.to_file(prediction)[None].cpu(), affine=torch.from_numpy(grid.file_affine))
             for name in ("filename_or_obj", MetaKeys.ORIGINAL_AFFINE, MetaKeys.SPATIAL_SHAPE):
                 label.meta[name] = image.meta[name]
             d[key] = label
         return d
+
+    def _max_pieces(self, tasks: Sequence[Task]) -> dict[int, int]:
+        values = [list(label_names(self.tasks, task.name, self.values))[1:] for task in tasks]
+        return {value: count for task, own in zip(tasks, values) for value, count in zip(own, task.max_pieces)}
 
     def _classes(self, scores: Tensor, tasks: Sequence[Task], flips: Sequence[int]) -> tuple[Tensor, list[int]]:
         """What to interpolate, (class, z, y, x) in the stored direction, and each class's label value.
