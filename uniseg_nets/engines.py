@@ -17,7 +17,7 @@ from monai.utils.enums import CommonKeys as Keys
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from uniseg_nets.data.guarded import ERROR
+from uniseg_nets.data.fault_tolerant import ERROR
 from uniseg_nets.io.errors import root_cause
 from uniseg_nets.nets.bfloat16 import SmallConvolutionsInFloat32
 from uniseg_nets.tasks import TaskTable
@@ -50,8 +50,8 @@ class PrepareTaskBatch(PrepareBatch):
         ids = torch.tensor([self.tasks.one(task).id for task in batchdata["task"]])
         image = batchdata["image"].to(device=device, non_blocking=non_blocking, **kwargs)
         label = batchdata["label"].to(device=device, non_blocking=non_blocking, **kwargs)
-        told = (ids.to(image.device),) if self.tell_network else ()
-        return image, {"label": label, "task": ids.to(label.device)}, told, {}
+        task_ids = (ids.to(image.device),) if self.tell_network else ()
+        return image, {"label": label, "task": ids.to(label.device)}, task_ids, {}
 
 
 class AutocastInferer(SimpleInferer):
@@ -104,10 +104,10 @@ def _make(exports: Sequence[Callable[[Any], Any]], case: Any) -> None:
 class CaseEvaluator(SupervisedEvaluator):
     """MONAI's evaluator for batches of one named case; what fails in one case does not end the run.
 
-    Reading (through :class:`~uniseg_nets.data.GuardedDataset`), prediction and export of a case may fail: it is logged
-    and the next one begins. While a case is exported (``postprocessing`` and ``exports``), on a thread of its own, the
-    next one is predicted; not where its scores are so large that the next one's had better not lie beside them. One
-    export runs at a time: at ``ITERATION_COMPLETED`` that of the case before is done, at ``EPOCH_COMPLETED`` all are.
+    Reading (through :class:`~uniseg_nets.data.FaultTolerantDataset`), prediction and export of a case may fail: the
+    failure is logged and the next case begins. A case is exported (``postprocessing`` and ``exports``) on a thread of
+    its own while the next case is predicted. Above 1 GiB of scores the export finishes first. One export runs at a
+    time: at ``ITERATION_COMPLETED`` the export of the case before is done, at ``EPOCH_COMPLETED`` all are.
 
     Args:
         exports: what else is done with a case after the postprocessing, each called with its dictionary. Those that

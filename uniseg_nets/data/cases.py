@@ -19,7 +19,7 @@ from uniseg_nets.io.provenance import SEGMENTATION_ENDING, is_result
 from uniseg_nets.io.series import is_dicom_folder
 from uniseg_nets.transforms.load import SCAN_ENDINGS, scan_name
 
-__all__ = ["find_cases", "own_share", "unique"]
+__all__ = ["find_cases", "rank_partition", "unique"]
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ def find_cases(source: str | PathLike[str], output_dir: str | PathLike[str] | No
     return cases
 
 
-def own_share(cases: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def rank_partition(cases: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The cases of this process, where several share a run: every N-th one, by the ranks that ``torchrun`` gives."""
     rank, world = (int(os.environ.get(name, default)) for name, default in (("RANK", "0"), ("WORLD_SIZE", "1")))
     return list(cases[rank::world])

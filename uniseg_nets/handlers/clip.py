@@ -10,7 +10,7 @@ from monai.engines import SupervisedTrainer
 from monai.engines.utils import IterationEvents
 from torch import nn
 
-from uniseg_nets.handlers.guard import place
+from uniseg_nets.handlers.guard import describe_batch
 
 __all__ = ["ClipGradients"]
 
@@ -51,8 +51,8 @@ class ClipGradients:
         self.dropped += 1
         if self.dropped > self.patience:
             raise FloatingPointError(
-                f"{self.dropped} steps in a row without finite gradients, the last in {place(engine)}. Lower the "
-                "learning rate, or train in float32 (bfloat16 and amp off); then --resume"
+                f"{self.dropped} steps in a row without finite gradients, the last in {describe_batch(engine)}. Lower "
+                "the learning rate, or train in float32 (bfloat16 and amp off); then --resume"
             )
-        logger.warning("gradients are no numbers in %s: step left out", place(engine))
+        logger.warning("gradients are no numbers in %s: step left out", describe_batch(engine))
         self.network.zero_grad(set_to_none=True)

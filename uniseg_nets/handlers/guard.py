@@ -26,7 +26,7 @@ class FiniteLossGuard:
     def __call__(self, engine: SupervisedTrainer) -> None:
         loss = torch.as_tensor(engine.state.output["loss"])
         fine = bool(torch.isfinite(loss).all())
-        reason = reasons_of_all_ranks(None if fine else f"loss is {loss.item()} in {place(engine)}")
+        reason = reasons_of_all_ranks(None if fine else f"loss is {loss.item()} in {describe_batch(engine)}")
         if reason:
             raise FloatingPointError(
                 f"{reason}. The weights are as before this iteration. Look at these cases (empty or extreme "
@@ -34,7 +34,7 @@ class FiniteLossGuard:
             )
 
 
-def place(engine: SupervisedTrainer) -> str:
+def describe_batch(engine: SupervisedTrainer) -> str:
     """Where a training stands: epoch, iteration, task or modality and cases of the batch."""
     state, batch = engine.state, engine.state.batch
     kind = "task" if "task" in batch else "modality"

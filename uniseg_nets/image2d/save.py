@@ -24,15 +24,15 @@ class SavePictured(ResultSaver):
     Takes masks (1, H, W) of 0 and 1 at the image's own size.
 
     Args:
-        keys, output_dir, name_key, weights, about: see :class:`~uniseg_nets.transforms.result.ResultSaver`.
+        keys, output_dir, name_key, weights, metadata: see :class:`~uniseg_nets.transforms.result.ResultSaver`.
 
     Raises:
         ValueError: the result would overwrite the image it was made from.
     """
 
-    def facts(self, case: Mapping[Any, Any]) -> dict[str, Any]:
-        asked = case.get("asked", case.get("modality"))
-        return {**({} if asked is None else {"asked": asked}), **super().facts(case)}
+    def provenance(self, case: Mapping[Any, Any]) -> dict[str, Any]:
+        requested = case.get("requested_modality", case.get("modality"))
+        return {**({} if requested is None else {"requested_modality": requested}), **super().provenance(case)}
 
     def targets(self, case: Mapping[Any, Any]) -> tuple[Path, ...]:
         name = case[self.name_key]

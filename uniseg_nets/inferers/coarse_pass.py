@@ -3,7 +3,7 @@
 The scan is scaled down and computed as far as the coarse head of deep supervision; each task gets the box around what
 that head takes for foreground, and boxes are joined where that saves work: tasks of one box share its encoder passes.
 
-Letters: B batch, C channels, (D, H, W) the volume's size in (z, y, x).
+Shapes: B batch, C channels, (D, H, W) the volume's size in (z, y, x).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from uniseg_nets.nets import UniSegBackbone
 from uniseg_nets.nets.unet import STRIDES
 from uniseg_nets.tasks import Task
 
-__all__ = ["Region", "find_boxes", "join_boxes", "located", "whole"]
+__all__ = ["Region", "find_boxes", "find_regions", "join_boxes", "whole_region"]
 
 logger = logging.getLogger(__name__)
 
@@ -61,12 +61,12 @@ class Region:
         return len(self.starts) * (_ENCODER + len(self.tasks))
 
 
-def whole(size: Sequence[int], tasks: int, roi_size: Sequence[int], overlap: float) -> Region:
+def whole_region(size: Sequence[int], tasks: int, roi_size: Sequence[int], overlap: float) -> Region:
     """The whole volume (D, H, W), at least as large as a window, for all tasks."""
     return _region(tuple(range(tasks)), tuple((0, n) for n in size), size, roi_size, overlap)
 
 
-def located(
+def find_regions(
     volume: Tensor,
     network: UniSegBackbone,
     tasks: Sequence[Task],
@@ -79,7 +79,7 @@ def located(
     Arguments as for :func:`find_boxes` and :func:`join_boxes`.
     """
     size, count = volume.shape[2:], len(tasks)
-    everything = whole(size, count, roi_size, overlap)
+    everything = whole_region(size, count, roi_size, overlap)
     looks = len(all_starts(_coarse_size(size, roi_size, scale), roi_size, _OVERLAP))
     if looks * (_ENCODER + _COARSE * count) + _ENCODER + count >= everything.cost:
         return [everything]

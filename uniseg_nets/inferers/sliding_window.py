@@ -3,7 +3,7 @@
 Not MONAI's ``SlidingWindowInferer``: the official release spreads its windows evenly between the borders and averages
 softmax scores over flips, and several tasks can share one encoder pass a window.
 
-Letters: C channels, (D, H, W) the volume's size in (z, y, x), K output channels of a task.
+Shapes: C channels, (D, H, W) the volume's size in (z, y, x), K output channels of a task.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from uniseg_nets.inferers.body import body_box
-from uniseg_nets.inferers.coarse_pass import Region, located, whole
+from uniseg_nets.inferers.coarse_pass import Region, find_regions, whole_region
 from uniseg_nets.inferers.windows import gaussian_window, pad_to, window_at
 from uniseg_nets.nets import UniSegBackbone
 from uniseg_nets.tasks import Task, TaskTable
@@ -169,8 +169,8 @@ class UniSegInferer(Inferer):
     def _regions(self, volume: Tensor, network: UniSegBackbone, tasks: Sequence[Task]) -> list[Region]:
         """What to compute of a volume, for which tasks."""
         if self.coarse_pass is None:
-            return [whole(volume.shape[2:], len(tasks), self.roi_size, self.overlap)]
-        return located(volume, network, tasks, self.roi_size, self.overlap, self.coarse_pass)
+            return [whole_region(volume.shape[2:], len(tasks), self.roi_size, self.overlap)]
+        return find_regions(volume, network, tasks, self.roi_size, self.overlap, self.coarse_pass)
 
     def predict_window(self, window: Tensor, network: UniSegBackbone, tasks: Sequence[Task]) -> Tensor:
         """Scores of one window, averaged over the flips: (B, C, d, h, w) -> (B, sum of K, d, h, w), float32."""

@@ -1,6 +1,6 @@
 """The strong representation learner: UniSeg's U-Net, which UniSeg adds its prompts to and fine-tuning does without.
 
-Ye et al., MICCAI 2023, section 2.4. Letters: B batch, C channels, F bottleneck features, P prompt channels, K output
+Ye et al., MICCAI 2023, section 2.4. Shapes: B batch, C channels, F bottleneck features, P prompt channels, K output
 channels, (D, H, W) size of the input in (z, y, x), (d, h, w) size of the bottleneck.
 """
 
@@ -95,10 +95,10 @@ class UniSegBackbone(nn.Module):
 
         More than half of a decoding's work is still to be done by :meth:`decode_fine`.
         """
-        x = self.decoder.climb(features, torch.cat((features[-1], prompt), dim=1), 0, 3)
+        x = self.decoder.decode_levels(features, torch.cat((features[-1], prompt), dim=1), 0, 3)
         return x, self.decoder.heads[2](x)
 
     @torch.jit.export
     def decode_fine(self, features: list[Tensor], x: Tensor) -> Tensor:
         """The last two levels, from what :meth:`decode_coarse` gave: logits (B, K, D, H, W)."""
-        return self.decoder.heads[4](self.decoder.climb(features, x, 3, 5))
+        return self.decoder.heads[4](self.decoder.decode_levels(features, x, 3, 5))

@@ -1,6 +1,6 @@
 """How UniSeg's decoder learns which task it serves: universal prompt, FUSE, task-specific prompts.
 
-Ye et al., MICCAI 2023, section 2.2. Letters: B batch, T tasks, F bottleneck features, (d, h, w) bottleneck size.
+Ye et al., MICCAI 2023, section 2.2. Shapes: B batch, T tasks, F bottleneck features, (d, h, w) bottleneck size.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class TaskPrompts(nn.Module):
             ConvBlock(hidden, num_tasks),
         )
 
-    def spread(self, highest: float = 4.0, noise: float = 0.3) -> None:
+    def make_distinct(self, highest: float = 4.0, noise: float = 0.3) -> None:
         """Gives each task's prompt a level of its own from the start.
 
         FUSE ends in an instance norm, which takes the mean out of every prompt, and a leaky ReLU, which flattens what

@@ -3,7 +3,7 @@
 Saeed et al.: "Prompt-Based Tuning of Transformer Models for Multi-Center Medical Image Segmentation of Head and Neck
 Cancer", Bioengineering 2023; prompts as in Visual Prompt Tuning (Jia et al., ECCV 2022).
 
-Letters: B batch, C channels, K output channels, N image tokens, P prompts, L prompted blocks, H hidden size,
+Shapes: B batch, C channels, K output channels, N image tokens, P prompts, L prompted blocks, H hidden size,
 (D, H, W) size of the input in (z, y, x).
 """
 

@@ -3,7 +3,7 @@
 A plain nnU-Net 3D U-Net of six resolutions (Isensee et al., Nature Methods 2021), as the official UniSeg release
 trained it: convolutions with bias, instance normalisation, leaky ReLU 0.01, strided down-sampling.
 
-Letters: B batch, C channels, F features of a stage, (D, H, W) size of the input in (z, y, x).
+Shapes: B batch, C channels, F features of a stage, (D, H, W) size of the input in (z, y, x).
 """
 
 from __future__ import annotations
@@ -195,7 +195,7 @@ class Decoder(nn.Module):
             skip -= 1
         return logits
 
-    def climb(self, features: list[Tensor], x: Tensor, start: int, stop: int) -> Tensor:
+    def decode_levels(self, features: list[Tensor], x: Tensor, start: int, stop: int) -> Tensor:
         """Features of level ``stop - 1`` from those below level ``start``, levels counted from the bottleneck up."""
         skip = len(features) - 2
         for upsample, stage in zip(self.upsamples, self.stages):

@@ -3,7 +3,7 @@
 Ye, Xie, Zhang, Chen, Xia: "UniSeg: A Prompt-driven Universal Segmentation Model as well as A Strong Representation
 Learner", MICCAI 2023. Compatible with the official release tensor by tensor (see ``uniseg_nets.weights.checkpoints``).
 
-Letters: B batch, T tasks, K output channels, F bottleneck features, (d, h, w) size of the bottleneck in (z, y, x).
+Shapes: B batch, T tasks, K output channels, F bottleneck features, (d, h, w) size of the bottleneck in (z, y, x).
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from torch import Tensor, nn
 from uniseg_nets.nets.backbone import UniSegBackbone
 from uniseg_nets.nets.prompt import TaskPrompts
 from uniseg_nets.nets.unet import check_size, initialise, stage_features
+from uniseg_nets.renamed import renamed_arguments
 
 __all__ = ["PromptTunedUniSeg", "UniSeg"]
 
-# How much louder than an image feature the prompt's one channel enters the decoder with ``spread_prompts``.
+# How much louder than an image feature the prompt's one channel enters the decoder with ``distinct_prompt_init``.
 _PROMPT_GAIN = 10.0
 
 
@@ -35,13 +36,14 @@ class UniSeg(UniSegBackbone):
         max_features: upper bound of a stage's features.
         patch_size: (z, y, x) of the training patch; sets the stored size of the universal prompt.
         deep_supervision: return the logits of all five levels in training.
-        spread_prompts: start with prompts that differ between the tasks and that the decoder hears, for trainings much
-            shorter than the paper's; an initialisation only, the network stays the same.
+        distinct_prompt_init: initialise the prompts so that they differ between the tasks and have an effect on the
+            decoder from the first step, for trainings much shorter than the paper's. The architecture stays the same.
 
     Raises:
         ValueError: ``patch_size`` is not a multiple of (16, 32, 32).
     """
 
+    @renamed_arguments(spread_prompts="distinct_prompt_init")
     def __init__(
         self,
         num_tasks: int = 11,
@@ -51,7 +53,7 @@ class UniSeg(UniSegBackbone):
         max_features: int = 320,
         patch_size: Sequence[int] = (64, 192, 192),
         deep_supervision: bool = True,
-        spread_prompts: bool = False,
+        distinct_prompt_init: bool = False,
     ):
         check_size(patch_size)
         super().__init__(in_channels, out_channels, base_features, max_features, deep_supervision, prompt_channels=1)
@@ -59,8 +61,8 @@ class UniSeg(UniSegBackbone):
         bottleneck = stage_features(base_features, max_features)[-1]
         self.task_prompts = TaskPrompts(bottleneck, num_tasks, patch_size)
         self.task_prompts.apply(initialise)
-        if spread_prompts:
-            self.task_prompts.spread()
+        if distinct_prompt_init:
+            self.task_prompts.make_distinct()
             with torch.no_grad():
                 cast(nn.ConvTranspose3d, self.decoder.upsamples[0]).weight[bottleneck:] *= _PROMPT_GAIN
 

@@ -1,6 +1,6 @@
 """The ways in which people keep labelled scans.
 
-The one rule: nothing is opened here but JSON; what the files hold is :mod:`uniseg_nets.plan.examine`'s subject.
+The one rule: nothing is opened here but JSON; what the files hold is :mod:`uniseg_nets.plan.fingerprint`'s subject.
 """
 
 from __future__ import annotations

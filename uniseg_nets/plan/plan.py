@@ -19,7 +19,7 @@ from uniseg_nets.io.files import atomic_path
 from uniseg_nets.io.messages import in_lines, listing
 from uniseg_nets.plan.axes import choose_axes, choose_mirror_axes
 from uniseg_nets.plan.choose import choose_patch, choose_spacing, looks_like_hounsfield
-from uniseg_nets.plan.examine import CaseFacts, examine
+from uniseg_nets.plan.fingerprint import CaseFingerprint, extract_fingerprint
 from uniseg_nets.plan.folds import by_patient, planned_cases
 from uniseg_nets.plan.layouts import DataSet, read_layout
 from uniseg_nets.plan.scaling import CT_SCALINGS, choose_mask, choose_scaling
@@ -91,57 +91,57 @@ def plan_dataset(
     data = by_patient(read_layout(source), options.group)
     if data.unpaired:
         logger.warning("image or label map alone, left out: %s", listing(data.unpaired))
-    facts, faults = _examine_all(data.cases)
-    channels = _channel_names(facts, options.channels or data.channels)
-    labels = dict(options.labels or data.labels or _found_labels(facts))
+    fingerprints, faults = _extract_all(data.cases)
+    channels = _channel_names(fingerprints, options.channels or data.channels)
+    labels = dict(options.labels or data.labels or _labels_in_use(fingerprints))
     refuse_ignored(labels, data.root)
-    faults |= _case_faults(facts, channels, labels)
-    faults |= {twin: f"holds the same image as {first}" for twin, first in _copies(facts).items()}
+    faults |= _case_faults(fingerprints, channels, labels)
+    faults |= {twin: f"holds the same image as {first}" for twin, first in _copies(fingerprints).items()}
     if faults and not options.leave_out_faulty:
         raise ValueError(_report_faults(faults, len(data.cases)))
     for name, fault in faults.items():
         logger.warning("left out %s: %s", name, fault)
-    kept = [case for case in facts if case.name not in faults]
-    _check_classes(kept, labels)
-    empty = [case.name for case in kept if not case.voxels]
+    usable = [case for case in fingerprints if case.name not in faults]
+    _check_classes(usable, labels)
+    empty = [case.name for case in usable if not case.voxels]
     if empty:
-        logger.warning("no foreground in %d of %d cases, kept as such: %s", len(empty), len(kept), listing(empty))
+        logger.warning("no foreground in %d of %d cases, kept as such: %s", len(empty), len(usable), listing(empty))
     if pretrained.get("slot") == NEAREST:
         pretrained["slot"] = nearest_slot(channels, list(labels.values()), pretrained["pretrained_sizes"]["tasks"])
-    plan = _plan(data, kept, channels, labels, pretrained, options)
+    plan = _plan(data, usable, channels, labels, pretrained, options)
     with atomic_path(output) as temporary:
         temporary.write_text(_pretty(plan), encoding="utf-8")
     return plan
 
 
-def _examine_all(cases: Sequence[Mapping[str, Any]]) -> tuple[list[CaseFacts], dict[str, str]]:
-    """The facts of readable cases, and what is wrong with the others."""
-    facts: list[CaseFacts] = []
+def _extract_all(cases: Sequence[Mapping[str, Any]]) -> tuple[list[CaseFingerprint], dict[str, str]]:
+    """The fingerprints of readable cases, and the faults of the others."""
+    fingerprints: list[CaseFingerprint] = []
     faults: dict[str, str] = {}
     for case in tqdm(cases, desc="examining", unit="case", disable=None):
         try:
-            facts.append(examine(case))
+            fingerprints.append(extract_fingerprint(case))
         except (ValueError, OSError) as error:
             faults[case["name"]] = str(error)
-    if not facts:
+    if not fingerprints:
         raise ValueError(_report_faults(faults, len(cases)))
-    return facts, faults
+    return fingerprints, faults
 
 
-def _channel_names(facts: Sequence[CaseFacts], named: Sequence[str] | None) -> tuple[str, ...]:
+def _channel_names(fingerprints: Sequence[CaseFingerprint], named: Sequence[str] | None) -> tuple[str, ...]:
     """The channels' modalities: as named, else CT where the values say so and MR elsewhere."""
-    usual = Counter(len(case.intensities) for case in facts).most_common(1)[0][0]
+    usual = Counter(len(case.intensities) for case in fingerprints).most_common(1)[0][0]
     if named is None:
         guessed = []
         for index in range(usual):
-            members = [case.intensities[index] for case in facts if len(case.intensities) == usual]
+            members = [case.intensities[index] for case in fingerprints if len(case.intensities) == usual]
             low, high = np.median([m[0] for m in members]), np.median([m[-1] for m in members])
             guessed.append("CT" if looks_like_hounsfield(low, high) else "MR")
         logger.info("channels taken for %s, by their values; `--channels` says otherwise", ", ".join(guessed))
         named = guessed
     names = tuple("CT" if str(name).upper() == "CT" else str(name) for name in named)
     for index, name in enumerate(names):
-        members = [case.intensities[index] for case in facts if len(case.intensities) > index]
+        members = [case.intensities[index] for case in fingerprints if len(case.intensities) > index]
         if members and name != "CT" and np.mean([looks_like_hounsfield(m[0], m[-1]) for m in members]) > 0.5:
             logger.warning(
                 "channel %d is named %r but looks like Hounsfield units: is it `CT`? (--channels)", index, name
@@ -149,16 +149,18 @@ def _channel_names(facts: Sequence[CaseFacts], named: Sequence[str] | None) -> t
     return names
 
 
-def _found_labels(facts: Sequence[CaseFacts]) -> dict[int, str]:
-    values = sorted({value for case in facts for value in case.voxels})
+def _labels_in_use(fingerprints: Sequence[CaseFingerprint]) -> dict[int, str]:
+    values = sorted({value for case in fingerprints for value in case.voxels})
     names = {value: f"class_{value}" for value in values}
     logger.info("the data set names no labels; taken: %s; `--labels` names them", names)
     return names
 
 
-def _case_faults(facts: Sequence[CaseFacts], channels: Sequence[str], labels: Mapping[int, str]) -> dict[str, str]:
+def _case_faults(
+    fingerprints: Sequence[CaseFingerprint], channels: Sequence[str], labels: Mapping[int, str]
+) -> dict[str, str]:
     faults = {}
-    for case in facts:
+    for case in fingerprints:
         unknown = sorted(set(case.voxels) - set(labels))
         if len(case.intensities) != len(channels):
             faults[case.name] = (
@@ -172,14 +174,16 @@ def _case_faults(facts: Sequence[CaseFacts], channels: Sequence[str], labels: Ma
     return faults
 
 
-def _copies(facts: Sequence[CaseFacts]) -> dict[str, str]:
+def _copies(fingerprints: Sequence[CaseFingerprint]) -> dict[str, str]:
     """Case -> the earlier case with the same image; in two folds they would flatter the validation."""
     first: dict[str, str] = {}
-    return {case.name: first[case.digest] for case in facts if first.setdefault(case.digest, case.name) != case.name}
+    return {
+        case.name: first[case.digest] for case in fingerprints if first.setdefault(case.digest, case.name) != case.name
+    }
 
 
-def _check_classes(facts: Sequence[CaseFacts], labels: Mapping[int, str]) -> None:
-    absent = {value: name for value, name in labels.items() if not any(case.voxels.get(value) for case in facts)}
+def _check_classes(fingerprints: Sequence[CaseFingerprint], labels: Mapping[int, str]) -> None:
+    absent = {value: name for value, name in labels.items() if not any(case.voxels.get(value) for case in fingerprints)}
     if not labels or len(absent) == len(labels):
         raise ValueError("no case has any foreground: nothing to learn")
     if absent:
@@ -192,23 +196,23 @@ def _check_classes(facts: Sequence[CaseFacts], labels: Mapping[int, str]) -> Non
 
 def _plan(
     data: DataSet,
-    facts: Sequence[CaseFacts],
+    fingerprints: Sequence[CaseFingerprint],
     channels: Sequence[str],
     labels: Mapping[int, str],
     sizes: Mapping[str, Any],
     options: PlanOptions,
 ) -> dict[str, Any]:
-    axes = _axes(facts, list(labels.values()), options.axes)
-    grids = [case.grid(axes) for case in facts]
+    axes = _axes(fingerprints, list(labels.values()), options.axes)
+    grids = [case.grid(axes) for case in fingerprints]
     mirror_axes, sided = choose_mirror_axes(grids, list(labels.values()))
     if sided:
         logger.info("%s", sided)
     spacing = choose_spacing([grid.spacing for grid in grids], [grid.stored_shape for grid in grids])
-    extents = [case.extent(axes) / spacing for case in facts]
+    extents = [case.extent(axes) / spacing for case in fingerprints]
     base_features = sizes.get("network_def#base_features", 32)
     patch = choose_patch(np.median(extents, axis=0).tolist(), options.memory_gib, base_features, options.batch_size)
     return {
-        "fingerprint": _fingerprint(facts, channels, labels, grids, extents),
+        "fingerprint": _data_fingerprint(fingerprints, channels, labels, grids, extents),
         "task_entry": {
             "name": options.name or data.root.resolve().name,
             "channels": list(channels),
@@ -216,14 +220,14 @@ def _plan(
             "classes": list(labels.values()),
             "values": list(labels),
             "axes": axes,
-            "scaling": choose_scaling(channels, [case.foreground for case in facts], options.ct_scaling),
-            "mask": choose_mask(channels, [case.crop_share for case in facts]),
+            "scaling": choose_scaling(channels, [case.foreground for case in fingerprints], options.ct_scaling),
+            "mask": choose_mask(channels, [case.crop_share for case in fingerprints]),
             "mirror_axes": list(mirror_axes),
         },
         "patch_size": list(patch),
         "batch_size": options.batch_size,
         **sizes,
-        "data": planned_cases(data, {case.name for case in facts}, options.folds, options.seed),
+        "data": planned_cases(data, {case.name for case in fingerprints}, options.folds, options.seed),
     }
 
 
@@ -235,12 +239,12 @@ def _pretrained_network(options: PlanOptions) -> dict[str, Any]:
     from uniseg_nets.weights.licence import terms_of
 
     found = read_weights(options.weights)
-    sizes, kept = found.sizes, found.overrides()
-    del kept["patch_size"]  # chosen for the data
+    sizes, overrides = found.sizes, found.overrides()
+    del overrides["patch_size"]  # chosen for the data
     pretrained = {"tasks": sizes["num_tasks"], "in_channels": sizes["in_channels"], "patch_size": sizes["patch_size"]}
     slot = check_slot(options.slot, sizes["num_tasks"])
     if slot != NO_SLOT:
-        kept |= {
+        overrides |= {
             "slot": slot,
             "network_def#_target_": "uniseg_nets.PromptTunedUniSeg",
             "network_def#slot": "@slot",
@@ -251,23 +255,23 @@ def _pretrained_network(options: PlanOptions) -> dict[str, Any]:
         "pretrained": str(Path(options.weights).resolve()),
         "pretrained_license": terms_of(options.weights, found.official),
         "pretrained_sizes": pretrained,
-        **kept,
+        **overrides,
     }
 
 
-def _axes(facts: Sequence[CaseFacts], classes: Sequence[str], asked: str | None) -> str:
+def _axes(fingerprints: Sequence[CaseFingerprint], classes: Sequence[str], requested: str | None) -> str:
     """The order of the axes; says why."""
-    if asked is not None:
-        return asked
-    axes, reason, doubt = choose_axes([case.grid("anatomical") for case in facts], classes)
+    if requested is not None:
+        return requested
+    axes, reason, doubt = choose_axes([case.grid("anatomical") for case in fingerprints], classes)
     logger.info("axes in %s order: %s; `--axes` says otherwise", axes, reason)
     if doubt:
         logger.warning("%s", doubt)
     return axes
 
 
-def _fingerprint(
-    facts: Sequence[CaseFacts],
+def _data_fingerprint(
+    fingerprints: Sequence[CaseFingerprint],
     channels: Sequence[str],
     labels: Mapping[int, str],
     grids: Sequence[Grid],
@@ -275,10 +279,10 @@ def _fingerprint(
 ) -> dict[str, Any]:
     """What a person wants to know of the data; no config reads it."""
     spacings = np.asarray([grid.spacing for grid in grids])
-    intensities = np.asarray([case.intensities for case in facts])  # (case, channel, percentile)
-    total = sum(float(np.prod(case.file_shape)) for case in facts)
+    intensities = np.asarray([case.intensities for case in fingerprints])  # (case, channel, percentile)
+    total = sum(float(np.prod(case.file_shape)) for case in fingerprints)
     return {
-        "cases": len(facts),
+        "cases": len(fingerprints),
         "spacing_mm_zyx": {key: _rounded(value) for key, value in _spread(spacings).items()},
         "size_at_plan_spacing_zyx": {key: _rounded(value, 0) for key, value in _spread(np.asarray(extents)).items()},
         "intensities": {
@@ -289,8 +293,8 @@ def _fingerprint(
         },
         "classes": {
             name: {
-                "cases": sum(1 for case in facts if case.voxels.get(value)),
-                "share_of_voxels": float(f"{sum(case.voxels.get(value, 0) for case in facts) / total:.3g}"),
+                "cases": sum(1 for case in fingerprints if case.voxels.get(value)),
+                "share_of_voxels": float(f"{sum(case.voxels.get(value, 0) for case in fingerprints) / total:.3g}"),
             }
             for value, name in labels.items()
         },

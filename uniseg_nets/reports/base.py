@@ -88,7 +88,7 @@ class CaseReport:
         """Writes the report on all cases that can be compared; returns the summary's rows."""
         raise NotImplementedError
 
-    def found(self, case: Mapping[str, Any]) -> Path:
+    def prediction(self, case: Mapping[str, Any]) -> Path:
         """Where a case's result lies."""
         raise NotImplementedError
 
@@ -104,12 +104,12 @@ class CaseReport:
         """
         rows: list[dict[str, Any]] = []
         self.faults = {}
-        twins = [str(file) for file, count in Counter(map(self.found, self.cases)).items() if count > 1]
+        twins = [str(file) for file, count in Counter(map(self.prediction, self.cases)).items() if count > 1]
         if twins:
             raise ValueError(f"several cases would be rated by the one result {twins[0]}: give them different names")
         for case in self.cases:
-            if not self.found(case).is_file():
-                logger.warning("no result %s: case left out of the report", self.found(case))
+            if not self.prediction(case).is_file():
+                logger.warning("no result %s: case left out of the report", self.prediction(case))
                 continue
             try:
                 rows += self.rows(case)

@@ -67,18 +67,18 @@ class Report(CaseReport):
         for row in summary:
             logger.info(
                 "%(task)s %(class)s: Dice %(dice).3f, NSD %(nsd).3f, HD95 %(hd95_mm).1f mm (of %(present)d cases; "
-                "%(missed)d missed and %(invented)d invented have none), %(cases)d cases",
+                "%(false_negative)d false negative and %(false_positive)d false positive have none), %(cases)d cases",
                 row,
             )
         return summary
 
-    def found(self, case: Mapping[str, Any]) -> Path:
+    def prediction(self, case: Mapping[str, Any]) -> Path:
         return self.results / self.tasks.one(case["task"]).name / f"{case['name']}.nii.gz"
 
     def rows(self, case: Mapping[str, Any]) -> list[dict[str, Any]]:
         task = self.tasks.one(case["task"])
         classes = {value: name for value, name in label_names(self.tasks, task.name, self.values).items() if value}
-        rows = file_rows(self.found(case), case["label"], classes, self.tolerance_mm)
+        rows = file_rows(self.prediction(case), case["label"], classes, self.tolerance_mm)
         return [{"task": task.name, "case": case["name"], **row} for row in rows]
 
     def _picture(self, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -93,7 +93,7 @@ class Report(CaseReport):
         for key in worst:
             case = by_key[key]
             title = f"{key[1]}, {key[0]}: Dice {np.mean(scores[key]):.2f}"
-            pictures.append(PreviewRow(title, case["image"], case["label"], str(self.found(case))))
+            pictures.append(PreviewRow(title, case["image"], case["label"], str(self.prediction(case))))
         try:
             if pictures:
                 save_preview(pictures, self.output_dir / "worst.png")

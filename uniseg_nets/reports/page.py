@@ -20,7 +20,7 @@ _COLUMNS = (
     ("volume_ml", "volume, ml"),
     ("voxels", "voxels"),
     ("mean", "mean"),
-    ("deviation", "deviation"),
+    ("std", "standard deviation"),
 )
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -38,7 +38,7 @@ th[aria-sort=ascending] button::after {{ content: " \\2191"; }}
 th[aria-sort=descending] button::after {{ content: " \\2193"; }}
 td.number {{ text-align: right; font-variant-numeric: tabular-nums; }}
 td:first-child {{ overflow-wrap: anywhere; }}
-.cut, .absent {{ color: #b45309; }}
+.truncated, .absent {{ color: #b45309; }}
 article {{ margin: 2rem 0; }}
 img {{ background: #000; max-width: 100%; vertical-align: top; }}
 .swatch {{ display: inline-block; width: .8em; height: .8em; margin-right: .4em; border-radius: 2px; }}

@@ -13,7 +13,7 @@ import numpy as np
 from ignite.engine import Events
 
 from uniseg_nets.engines import CaseEvaluator
-from uniseg_nets.handlers.record import refuse_others
+from uniseg_nets.handlers.run_log import refuse_others
 from uniseg_nets.io.files import write_csv, write_json
 from uniseg_nets.io.provenance import read_record
 from uniseg_nets.reports.page import write_page
@@ -87,7 +87,7 @@ def report_case(
             places.
     """
     folder = Path(folder)
-    found, names, facts = read_label_map(folder, name)
+    found, names, record = read_label_map(folder, name)
     affine = found.affine.numpy()
     label = found[0].numpy()
     scan = LoadCase(modalities)(image)
@@ -97,8 +97,8 @@ def report_case(
     picture, spacing = towards_ras(np.nan_to_num(shown), affine)
     views = Views(picture, towards_ras(label, affine)[0], spacing, names)
     write_preview(views, folder / "report" / f"{name}.png")
-    content = {"name": name, "task": facts["task"], "classes": rows, "slices": views.slices()}
-    content |= {key: facts[key] for key in ("written", "weights_sha256") if key in facts}
+    content = {"name": name, "task": record["task"], "classes": rows, "slices": views.slices()}
+    content |= {key: record[key] for key in ("written", "weights_sha256") if key in record}
     origin = {"made_of": made_of, "versions": {"uniseg_nets": __version__}}
     write_json(folder / "report" / f"{name}.json", content | origin)
     return rows
@@ -107,9 +107,10 @@ def report_case(
 def write_report(folder: str | PathLike[str]) -> Path | None:
     """Gathers what :func:`report_case` wrote into ``statistics.csv``, ``statistics.json`` and ``report.html``."""
     folder = Path(folder)
-    cases = [json.loads(path.read_text(encoding="utf-8")) for path in sorted((folder / "report").glob("*.json"))]
-    if not cases:
+    records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted((folder / "report").glob("*.json"))]
+    if not records:
         return None
+    cases = [record | {"classes": [_renamed(row) for row in record["classes"]]} for record in records]
     rows = [{"case": case["name"], "task": case["task"], **row} for case in cases for row in case["classes"]]
     write_json(folder / "statistics.json", rows)
     write_csv(folder / "statistics.csv", rows)
@@ -117,3 +118,9 @@ def write_report(folder: str | PathLike[str]) -> Path | None:
     write_page(cases, page)
     logger.info("wrote %s", page)
     return page
+
+
+def _renamed(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of statistics in today's words: versions up to 0.8 wrote ``deviation`` and the status ``cut``."""
+    row = {"std" if key == "deviation" else key: value for key, value in row.items()}
+    return row | {"status": "truncated"} if row["status"] == "cut" else row

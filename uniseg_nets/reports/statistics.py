@@ -14,11 +14,10 @@ __all__ = ["label_statistics", "touches_border", "voxel_edges", "voxel_millilitr
 def label_statistics(
     label: NDArray[Any], image: NDArray[Any], spacing: ArrayLike, names: Mapping[int, str]
 ) -> list[dict[str, Any]]:
-    """One row a class: how much of it there is, how it looks, and whether the scan cuts it off.
+    """One row per class: its volume, its intensities and its status.
 
-    Mean and deviation are those of the voxels that hold a finite number. ``status`` tells apart ``present``; ``cut``,
-    present but touching the border of the scan, so that its volume is a lower bound; and ``absent``, looked for and not
-    found.
+    Mean and standard deviation are taken over voxels with a finite value. ``status`` is ``present``; ``truncated``,
+    where the class touches the border of the scan, so that its volume is a lower bound; or ``absent``.
 
     Args:
         label: (x, y, z).
@@ -42,11 +41,11 @@ def label_statistics(
             {
                 "class": name,
                 "value": value,
-                "status": "absent" if not voxels else "cut" if touches_border(mask) else "present",
+                "status": "absent" if not voxels else "truncated" if touches_border(mask) else "present",
                 "voxels": voxels,
                 "volume_ml": round(voxels * millilitres, 3),
                 "mean": round(float(inside.mean()), 3) if len(inside) else None,
-                "deviation": round(float(inside.std()), 3) if len(inside) else None,
+                "std": round(float(inside.std()), 3) if len(inside) else None,
             }
         )
     return rows

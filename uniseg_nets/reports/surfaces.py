@@ -34,12 +34,12 @@ class SurfaceDistances:
 
     def surface_dice(self, tolerance_mm: float) -> float:
         """The share of both surfaces, by area, that lies within the tolerance of the other one."""
-        near = sum(areas[found <= tolerance_mm].sum() for found, areas in zip(self.distances, self.areas))
+        near = sum(areas[lengths <= tolerance_mm].sum() for lengths, areas in zip(self.distances, self.areas))
         return float(near / sum(areas.sum() for areas in self.areas))
 
     def hausdorff(self, share: float) -> float:
         """The larger of the two distances within which the share of a surface, by area, lies, in mm."""
-        return max(_percentile(found, areas, share) for found, areas in zip(self.distances, self.areas))
+        return max(_percentile(lengths, areas, share) for lengths, areas in zip(self.distances, self.areas))
 
 
 def surface_distances(ours: NDArray[np.bool_], theirs: NDArray[np.bool_], spacing: ArrayLike) -> SurfaceDistances:

@@ -62,13 +62,13 @@ class Runtime(nn.Module):
 _INNER = "network."
 
 
-def _with_own_names(runtime: nn.Module, state: dict[str, Any], prefix: str, *about: Any) -> None:
+def _with_own_names(runtime: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
     """Names a saved state's tensors as the network does, the runtime left out."""
     for name in [name for name in state if name.startswith(prefix + _INNER)]:
         state[prefix + name.removeprefix(prefix + _INNER)] = state.pop(name)
 
 
-def _with_inner_names(runtime: nn.Module, state: dict[str, Any], prefix: str, *about: Any) -> None:
+def _with_inner_names(runtime: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
     """Names a network's tensors as PyTorch finds them inside the runtime."""
     for name in [name for name in state if name.startswith(prefix)]:
         state[prefix + _INNER + name.removeprefix(prefix)] = state.pop(name)

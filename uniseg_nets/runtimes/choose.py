@@ -13,7 +13,7 @@ from torch import nn
 
 from uniseg_nets.runtimes.eager import EagerRuntime
 
-__all__ = ["in_bfloat16", "settle", "settled", "with_runtime"]
+__all__ = ["in_bfloat16", "resolve_runtime", "resolved_runtime", "with_runtime"]
 
 logger = logging.getLogger(__name__)
 
@@ -44,17 +44,17 @@ def with_runtime(
     if isinstance(network, nn.ModuleList):
         return nn.ModuleList(with_runtime(member, runtime, precision, cache_dir) for member in network)
     network.eval()
-    runtime, bfloat16 = settle(runtime, precision, next(network.parameters()).device)
+    runtime, bfloat16 = resolve_runtime(runtime, precision, next(network.parameters()).device)
     logger.info("runtime %s, %s", runtime, "bf16" if bfloat16 else "fp32")
     if runtime != "openvino":
         return EagerRuntime(network, bfloat16, runtime == "compile")
-    from uniseg_nets.runtimes.kept import user_cache
+    from uniseg_nets.runtimes.cached import user_cache
     from uniseg_nets.runtimes.openvino import OpenVINORuntime
 
     return OpenVINORuntime(network, bfloat16, user_cache() if cache_dir is None else cache_dir)
 
 
-def settle(runtime: str, precision: str, device: torch.device) -> tuple[str, bool]:
+def resolve_runtime(runtime: str, precision: str, device: torch.device) -> tuple[str, bool]:
     """The runtime that ``auto`` stands for on a device, and whether it computes in bfloat16.
 
     Raises:
@@ -78,13 +78,13 @@ def settle(runtime: str, precision: str, device: torch.device) -> tuple[str, boo
     return runtime, bfloat16
 
 
-def settled(runtime: str, precision: str, device: torch.device | str) -> dict[str, str]:
+def resolved_runtime(runtime: str, precision: str, device: torch.device | str) -> dict[str, str]:
     """What a result records of the runtime and precision that were asked for: what they became on a device.
 
     Raises:
         ValueError, ImportError: as for :func:`with_runtime`.
     """
-    runtime, bfloat16 = settle(runtime, precision, torch.device(device))
+    runtime, bfloat16 = resolve_runtime(runtime, precision, torch.device(device))
     return {"runtime": runtime, "precision": "bf16" if bfloat16 else "fp32"}
 
 

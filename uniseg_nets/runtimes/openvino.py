@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from uniseg_nets.nets import UniSegBackbone
 from uniseg_nets.nets.unet import TOTAL_STRIDE
 from uniseg_nets.runtimes.base import Runtime
-from uniseg_nets.runtimes.kept import kept_models
+from uniseg_nets.runtimes.cached import cached_models
 
 __all__ = ["OpenVINORuntime"]
 
@@ -39,7 +39,7 @@ class OpenVINORuntime(Runtime):
     Args:
         network: a :class:`~uniseg_nets.UniSeg` or :class:`~uniseg_nets.UniSegBackbone` on the CPU, in evaluation mode.
         bfloat16: compute in bfloat16 instead of float32.
-        cache_dir: where converted networks are kept, see :mod:`uniseg_nets.runtimes.kept`; ``None`` to keep none.
+        cache_dir: where converted networks are kept, see :mod:`uniseg_nets.runtimes.cached`; ``None`` to keep none.
     """
 
     def __init__(self, network: UniSegBackbone, bfloat16: bool = False, cache_dir: str | PathLike[str] | None = None):
@@ -58,7 +58,7 @@ class OpenVINORuntime(Runtime):
         size = tuple(x.shape)
         if size not in self._parts:
             batch, channels = size[:2]
-            models = kept_models(
+            models = cached_models(
                 self.network,
                 f"{batch} {channels}",
                 ("encoder", "coarse", "fine"),
@@ -125,7 +125,7 @@ class _Coarse(nn.Module):
         self.decoder = network.decoder
 
     def forward(self, bottom: Tensor, fourth: Tensor, third: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-        x = self.decoder.climb([bottom, bottom, second, third, fourth, bottom], bottom, 0, 3)
+        x = self.decoder.decode_levels([bottom, bottom, second, third, fourth, bottom], bottom, 0, 3)
         return x, self.decoder.heads[2](x)
 
 
@@ -137,7 +137,7 @@ class _Fine(nn.Module):
         self.decoder = network.decoder
 
     def forward(self, x: Tensor, first: Tensor, finest: Tensor) -> Tensor:
-        logits: Tensor = self.decoder.heads[4](self.decoder.climb([finest, first, x, x, x, x], x, 3, 5))
+        logits: Tensor = self.decoder.heads[4](self.decoder.decode_levels([finest, first, x, x, x, x], x, 3, 5))
         return logits
 
 

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from uniseg_nets.io.messages import NO_NUMBERS
 from uniseg_nets.io.provenance import SEGMENTATION_ENDING, dicom_mark, nrrd_mark, read_record
+from uniseg_nets.renamed import renamed_arguments
 from uniseg_nets.tasks import Task, TaskTable
 from uniseg_nets.transforms.grid import flipped
 from uniseg_nets.transforms.labels import load_label_map
@@ -127,12 +128,13 @@ class SaveLabelMapd(ResultSaver):
         keys: the label map's key.
         output_dir: folder for the results.
         tasks, task, values: as for :class:`LabelMapd`.
-        name_key, weights, about: see :class:`~uniseg_nets.transforms.result.ResultSaver`.
+        name_key, weights, metadata: see :class:`~uniseg_nets.transforms.result.ResultSaver`.
 
     Raises:
         ValueError: the result would overwrite the scan it was made from, or what is not this scan's and task's.
     """
 
+    @renamed_arguments(about="metadata")
     def __init__(
         self,
         keys: KeysCollection,
@@ -142,23 +144,23 @@ class SaveLabelMapd(ResultSaver):
         values: str = "global",
         name_key: str = "name",
         weights: str | PathLike[str] | Sequence[str] | None = None,
-        about: Mapping[str, Any] | None = None,
+        metadata: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(keys, output_dir, name_key, weights, about)
+        super().__init__(keys, output_dir, name_key, weights, metadata)
         self.tasks = tasks
         self.task = task
         self.values = values
 
-    def facts(self, case: Mapping[Any, Any]) -> dict[str, Any]:
+    def provenance(self, case: Mapping[Any, Any]) -> dict[str, Any]:
         task = case.get("task") if self.task is None else self.task
         if task is None:
-            return super().facts(case)
+            return super().provenance(case)
         selected = self.tasks.select(task)
         return {
             "task": self.tasks.word(task),
             "labels": {str(value): name for value, name in label_names(self.tasks, task, self.values).items()},
             "tasks": [asdict(one) for one in selected],
-            **super().facts(case),
+            **super().provenance(case),
         }
 
     def targets(self, case: Mapping[Any, Any]) -> tuple[Path, ...]:
@@ -194,9 +196,9 @@ def read_label_map(folder: str | PathLike[str], name: str) -> tuple[MetaTensor, 
         FileNotFoundError, ValueError: no such case, or files that cannot be read.
     """
     folder = Path(folder)
-    facts = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
-    names = {int(value): label for value, label in facts["labels"].items() if int(value)}
-    return load_label_map(folder / f"{name}.nii.gz"), names, facts
+    record = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    names = {int(value): label for value, label in record["labels"].items() if int(value)}
+    return load_label_map(folder / f"{name}.nii.gz"), names, record
 
 
 def label_names(tasks: TaskTable, task: str | int | Sequence[str], values: str) -> dict[int, str]:

@@ -3,7 +3,7 @@
 The release resizes with skimage's ``resize`` (spline, edges of voxels aligned, no anti-aliasing). A spline resize is
 linear and separable, so one small matrix an axis says it all; scipy makes that matrix, and torch multiplies with it.
 
-Letters: C channels, (D, H, W) old size in (z, y, x), (d, h, w) new size.
+Shapes: C channels, (D, H, W) old size in (z, y, x), (d, h, w) new size.
 """
 
 from __future__ import annotations

@@ -25,6 +25,7 @@ from monai.transforms import MapTransform, SaveImaged
 
 from uniseg_nets.io.files import atomic_path, sha256_of, write_json
 from uniseg_nets.io.provenance import read_record, scan_identity
+from uniseg_nets.renamed import renamed_arguments
 from uniseg_nets.version import __version__
 
 __all__ = ["ResultSaver"]
@@ -62,21 +63,22 @@ class ResultSaver(SaveImaged):
         output_dir: folder for the results; made absolute here, since ITK changes the working directory at times.
         name_key: key of the case's name.
         weights: the network's weights, or several networks'; their hash stands in the JSON.
-        about: more facts for the JSON, such as the inferer's settings.
+        metadata: more facts for the JSON, such as the inferer's settings.
     """
 
+    @renamed_arguments(about="metadata")
     def __init__(
         self,
         keys: KeysCollection,
         output_dir: str | PathLike[str],
         name_key: str = "name",
         weights: str | PathLike[str] | Sequence[str] | None = None,
-        about: Mapping[str, Any] | None = None,
+        metadata: Mapping[str, Any] | None = None,
     ) -> None:
         MapTransform.__init__(self, keys)
         self.output_dir = Path(output_dir).absolute()
         self.name_key = name_key
-        self.about = dict(about or {})
+        self.metadata = dict(metadata or {})
         self.weights = weights
         # As they were before anything was read: a scan that is replaced meanwhile is not the result's.
         self._scans: dict[Path, list[dict[str, Any]]] = {}
@@ -87,10 +89,10 @@ class ResultSaver(SaveImaged):
             return None if self.weights is None else sha256_of(self.weights)
         return [sha256_of(file) for file in self.weights]
 
-    def facts(self, case: Mapping[Any, Any]) -> dict[str, Any]:
+    def provenance(self, case: Mapping[Any, Any]) -> dict[str, Any]:
         """What the JSON beside a case's result says of how it was made; of no case, what holds for the whole run."""
         return {
-            **self.about,
+            **self.metadata,
             "weights_sha256": self._weights_sha256,
             "versions": {
                 "uniseg_nets": __version__,
@@ -153,7 +155,7 @@ class ResultSaver(SaveImaged):
         Raises:
             ValueError: the result would overwrite its own image, or something that is not this scan's and task's.
         """
-        target, beside, *others = self.targets(case)
+        target, sidecar, *others = self.targets(case)
         if source and target.exists() and Path(source).exists() and target.samefile(source):
             raise ValueError(f"result {target} would overwrite its own image: choose another output folder")
         scan = self._scans.get(target, [])
@@ -163,29 +165,29 @@ class ResultSaver(SaveImaged):
         if reason:
             raise ValueError(f"{reason}: choose another output folder, or move it away")
         with ExitStack() as files:
-            record, *results = (files.enter_context(atomic_path(path)) for path in (beside, target, *others))
+            record, *results = (files.enter_context(atomic_path(path)) for path in (sidecar, target, *others))
             save(*results)
             written = datetime.now(UTC).isoformat(timespec="seconds")
             own = {**found, "image": Path(source).name, "sha256": sha256_of(results[0]), "written": written}
-            write_json(record, own | self._provenance(case, scan))
-            for earlier in (beside, *self.exported(case)):
+            write_json(record, own | self._decisive(case, scan))
+            for earlier in (sidecar, *self.exported(case)):
                 earlier.unlink(missing_ok=True)
         logger.info("wrote %s", target)
 
     def _scan(self, case: Mapping[Any, Any]) -> list[dict[str, Any]]:
         return self._scans.get(self.targets(case)[0]) or scan_identity(case["image"])
 
-    def _provenance(self, case: Mapping[Any, Any], scan: list[dict[str, Any]]) -> dict[str, Any]:
+    def _decisive(self, case: Mapping[Any, Any], scan: list[dict[str, Any]]) -> dict[str, Any]:
         """All that decides about a case's result, as JSON gives it back."""
-        return dict(json.loads(json.dumps({**self.facts(case), "scan": scan})))
+        return dict(json.loads(json.dumps({**self.provenance(case), "scan": scan})))
 
     def _look(self, case: Mapping[Any, Any], scan: list[dict[str, Any]]) -> _Found:
         """What lies where a case's result goes."""
-        target, beside = self.targets(case)[:2]
+        target, sidecar = self.targets(case)[:2]
         there = [file for file in self.targets(case) if os.path.lexists(file)]
         if not there:
             return _Found()
-        record, wanted = read_record(beside), self._provenance(case, scan)
+        record, wanted = read_record(sidecar), self._decisive(case, scan)
         if record is None:
             return _Found(in_the_way=f"{there[0]}, of which no record of this package tells where it comes from")
         if "scan" not in record:

@@ -12,7 +12,7 @@ _HOMES = {
     "load_teacher": "esp_medsam",
     "modalities_in": "esp_medsam",
     "start_from": "esp_medsam",
-    "take_over": "esp_medsam",
+    "copy_from_teacher": "esp_medsam",
     "trainable": "freezing",
 }
 __all__ = list(_HOMES)

@@ -143,18 +143,20 @@ def load_network(network: UniSeg, weights: str | PathLike[str] | None, device: s
     return network.to(device)
 
 
-def save_weights(state: Mapping[str, Tensor], path: str | PathLike[str], about: Mapping[str, str] | None = None) -> str:
+def save_weights(
+    state: Mapping[str, Tensor], path: str | PathLike[str], metadata: Mapping[str, str] | None = None
+) -> str:
     """Writes a flat state dict atomically, its SHA-256 beside it (``sha256sum --check`` reads it); returns the hash.
 
     Args:
         state: name -> tensor.
         path: the file; where it ends in ``.safetensors`` it becomes one.
-        about: strings for the header of a ``.safetensors`` file; PyTorch's files have none.
+        metadata: strings for the header of a ``.safetensors`` file; PyTorch's files have none.
     """
     path = Path(path)
     with atomic_path(path) as temporary:
         if is_safetensors(path):
-            save_safetensors(state, temporary, about or {})
+            save_safetensors(state, temporary, metadata or {})
         else:
             torch.save(dict(state), temporary)
         digest = sha256_of(temporary)

@@ -16,12 +16,12 @@ from uniseg_nets.weights.checkpoints import read_state, state_faults
 
 __all__ = [
     "check_state",
+    "copy_from_teacher",
     "load_mobile_sam",
     "load_sam_transformer",
     "load_teacher",
     "modalities_in",
     "start_from",
-    "take_over",
 ]
 
 _ENCODER = "image_encoder."
@@ -156,7 +156,7 @@ def load_teacher(teacher: ESPMedSAM, weights: str | PathLike[str] | None = None,
     return start_from(teacher, weights)
 
 
-def take_over(student: ESPMedSAM, teacher: ESPMedSAM) -> ESPMedSAM:
+def copy_from_teacher(student: ESPMedSAM, teacher: ESPMedSAM) -> ESPMedSAM:
     """The student with the teacher's decoder, prompt generator and recogniser, and its own encoder and controllers.
 
     Raises:

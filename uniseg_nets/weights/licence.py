@@ -37,7 +37,7 @@ def terms_of(weights: str | PathLike[str], official: bool = False) -> str | None
         weights: the file.
         official: it has the layout of the authors' release, and is taken for theirs.
     """
-    mark = _beside(weights)
+    mark = _sidecar(weights)
     if mark.is_file():
         return OPEN_TERMS if mark.read_text(encoding="utf-8") == terms_text(OPEN_TERMS) else AUTHORS_TERMS
     return AUTHORS_TERMS if official else None
@@ -46,12 +46,12 @@ def terms_of(weights: str | PathLike[str], official: bool = False) -> str | None
 def mark_terms(weights: str | PathLike[str], terms: str | None) -> None:
     """Puts the terms beside a file just written, or takes away those of the file that it replaced."""
     if terms is None:
-        _beside(weights).unlink(missing_ok=True)
+        _sidecar(weights).unlink(missing_ok=True)
         return
-    with atomic_path(_beside(weights)) as temporary:
+    with atomic_path(_sidecar(weights)) as temporary:
         temporary.write_text(terms_text(terms), encoding="utf-8")
 
 
-def _beside(weights: str | PathLike[str]) -> Path:
+def _sidecar(weights: str | PathLike[str]) -> Path:
     path = Path(weights)
     return path.with_name(path.name + ".license")

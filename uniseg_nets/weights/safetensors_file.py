@@ -36,15 +36,15 @@ def load_safetensors(path: Path) -> dict[str, Tensor]:
     return dict(safetensors_library().load_file(path))
 
 
-def save_safetensors(state: Mapping[str, Tensor], path: Path, about: Mapping[str, str]) -> None:
+def save_safetensors(state: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str]) -> None:
     """Writes tensors with a header.
 
     Args:
         state: name -> tensor.
         path: the file.
-        about: further strings for the header, beside the format and our version.
+        metadata: further strings for the header, beside the format and our version.
     """
-    header = {"format": "pt", "uniseg_nets": __version__, **about}
+    header = {"format": "pt", "uniseg_nets": __version__, **metadata}
     tensors = {name: tensor.contiguous() for name, tensor in state.items()}
     # The library's own file could be read by its owner alone.
     path.write_bytes(safetensors_library().save(tensors, header))

@@ -1,6 +1,6 @@
 """The modality controller: what of the encoder belongs to one modality alone.
 
-Xu et al. 2024 (arXiv 2407.14153), section on the modality controller. Letters: B batch, N tokens, C channels, A heads.
+Xu et al. 2024 (arXiv 2407.14153), section on the modality controller. Shapes: B batch, N tokens, C channels, A heads.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Xu et al. 2024 (arXiv 2407.14153), section on QDMD and its figure; the two-way transformer is SAM's (Kirillov et al.
 2023), from MONAI. What the release computes instead is in :mod:`~uniseg_nets.nets.esp_medsam.release_decoder`.
-Letters: B batch, C channels, (h, w) size of the embedding.
+Shapes: B batch, C channels, (h, w) size of the embedding.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Two layouts: the paper's, with a query, a decoding channel and a mask MLP of its
 (xq141839/ESP-MedSAM), whose queries attend to each other and share one MLP. They differ in the decoder alone.
 
 Xu et al., "ESP-MedSAM: Efficient Self-Prompting SAM for Universal Domain-Generalized Medical Image Segmentation",
-arXiv 2407.14153. Letters: B batch, S side of the image.
+arXiv 2407.14153. Shapes: B batch, S side of the image.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """SPPG, the self-patch prompt generator: the network's own guess of where to look stands in for clicks and boxes.
 
-Xu et al. 2024 (arXiv 2407.14153), section on SPPG. Letters: B batch, C channels, (h, w) size of the embedding.
+Xu et al. 2024 (arXiv 2407.14153), section on SPPG. Shapes: B batch, C channels, (h, w) size of the embedding.
 """
 
 from __future__ import annotations

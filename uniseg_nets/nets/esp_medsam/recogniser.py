@@ -1,6 +1,6 @@
 """Which modality an image is of, from its colours and textures: so that nobody has to say it.
 
-Ours; the papers are told the modality. Letters: B batch, S side, F features, M modalities.
+Ours; the papers are told the modality. Shapes: B batch, S side, F features, M modalities.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _LEVELS = 5
 # Images of a modality lie at 1 on average; further off than this, an image is of none of those known, or looks too
 # different from those that the distribution was fitted to.
 _FARTHEST = 1.5
-_LEAST_DEVIATION = 0.02
+_MIN_STD = 0.02
 # Features are fewer than they seem, since neighbouring scales go together: so many independent ones are counted.
 _INDEPENDENT = 6.0
 
@@ -66,11 +66,11 @@ class ModalityRecogniser(nn.Module):
             cast(_Normal, self.known[modality]).fit(torch.stack(found))
 
     @torch.no_grad()
-    def recognise(self, image: Tensor, least: float = 0.8) -> tuple[str, float]:
+    def recognise(self, image: Tensor, min_confidence: float = 0.8) -> tuple[str, float]:
         """The modality of an image (3, S, S), as the network sees it, and the confidence in it (0 to 1).
 
         Raises:
-            ValueError: the image looks like none of the modalities, or the confidence is below ``least``.
+            ValueError: the image looks like none of the modalities, or the confidence is below ``min_confidence``.
         """
         features = describe(image[None].float().cpu())[0]
         normals = {name: cast(_Normal, normal) for name, normal in self.known.items()}
@@ -81,7 +81,7 @@ class ModalityRecogniser(nn.Module):
         shares = torch.softmax(torch.stack(likelihoods) * _INDEPENDENT, 0)
         best = int(shares.argmax())
         name, confidence = list(fitted)[best], float(shares[best])
-        if float(distances[best]) > _FARTHEST or confidence < least:
+        if float(distances[best]) > _FARTHEST or confidence < min_confidence:
             raise ValueError(
                 f"the image looks most like {name}, but not enough so (confidence {confidence:.2f}, distance "
                 f"{float(distances[best]):.1f}, at most {_FARTHEST:g}): name its modality, one of {', '.join(normals)}"
@@ -106,7 +106,7 @@ class _Normal(nn.Module):
 
     def fit(self, features: Tensor) -> None:
         self.mean.copy_(features.mean(0))
-        self.deviation.copy_(features.std(0, correction=0).clamp(min=_LEAST_DEVIATION))
+        self.deviation.copy_(features.std(0, correction=0).clamp(min=_MIN_STD))
         standard = (features - features.mean(0)) / self.deviation.to(features.device)
         correlation = (standard.T @ standard / len(standard) + torch.eye(len(self.mean))) / 2
         self.precision.copy_(torch.linalg.inv(correlation))

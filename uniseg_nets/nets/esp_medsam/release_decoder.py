@@ -1,6 +1,6 @@
 """QDMD as the release computes it: all queries together, the channel chosen afterwards, one mask MLP for all.
 
-Source: xq141839/ESP-MedSAM (commit 9c3ade6), ``model.py`` and ``SAM/modeling/mask_decoder.py``. Letters: B batch,
+Source: xq141839/ESP-MedSAM (commit 9c3ade6), ``model.py`` and ``SAM/modeling/mask_decoder.py``. Shapes: B batch,
 C channels, (h, w) size of the embedding.
 """
 

@@ -1,7 +1,7 @@
 """The light image encoder: TinyViT as MobileSAM has it, with room for a modality controller in every block.
 
 Wu et al., ECCV 2022 (TinyViT); Zhang et al. 2023 (MobileSAM), whose names of tensors are kept, so that its file loads
-strictly. Letters: B batch, C channels, (H, W) size of the feature map, A heads.
+strictly. Shapes: B batch, C channels, (H, W) size of the feature map, A heads.
 """
 
 from __future__ import annotations

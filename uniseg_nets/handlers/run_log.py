@@ -14,10 +14,13 @@ from uniseg_nets.engines import CaseEvaluator
 from uniseg_nets.io.files import write_json
 from uniseg_nets.transforms.result import ResultSaver
 
-__all__ = ["RunRecord", "refuse_others"]
+__all__ = ["RunLog", "refuse_others"]
+
+# Keys by which a run's file is known: today's, and that of versions up to 0.8.
+_PROVENANCE = ("provenance", "made_by")
 
 
-class RunRecord:
+class RunLog:
     """Writes ``OUTPUT_DIR/run.json`` after every case: when, with what, how long each case took, which failed and why.
 
     Failed cases stand in ``failures.json`` as well, name -> reason; there is none when all went well. Of several
@@ -50,9 +53,9 @@ class RunRecord:
             "seconds": round((now - self.started).total_seconds(), 1),
             "cases": self.total,
             "finished_before": self.total - len(engine.data_loader),
-            "seconds_a_case": engine.seconds,
+            "seconds_per_case": engine.seconds,
             "failed": engine.failures,
-            "made_by": self.saver.facts({}),
+            "provenance": self.saver.provenance({}),
         }
         write_json(_own_name(self.saver.output_dir / "run.json"), record)
         failures = _own_name(self.saver.output_dir / "failures.json")
@@ -74,7 +77,7 @@ def refuse_others(folder: Path, names: Sequence[str]) -> None:
 
 def _is_record(path: Path) -> bool:
     try:
-        return "made_by" in read_json(path)
+        return any(key in read_json(path) for key in _PROVENANCE)
     except ValueError:
         return False
 

@@ -21,7 +21,7 @@ from torch import nn
 
 from uniseg_nets.version import __version__
 
-__all__ = ["kept_models", "network_digest", "user_cache"]
+__all__ = ["cached_models", "network_digest", "user_cache"]
 
 logger = logging.getLogger(__name__)
 
@@ -38,8 +38,8 @@ def user_cache() -> Path | None:
         return None
 
 
-def kept_models(
-    network: nn.Module, about: str, names: Sequence[str], convert: Callable[[], list[Any]], cache_dir: Path | None
+def cached_models(
+    network: nn.Module, variant: str, names: Sequence[str], convert: Callable[[], list[Any]], cache_dir: Path | None
 ) -> list[Any]:
     """A network's OpenVINO models, read from the cache, or converted and written to it.
 
@@ -47,26 +47,26 @@ def kept_models(
 
     Args:
         network: whose weights they hold.
-        about: what else decides about the models, such as sizes.
+        variant: what else decides about the models, such as sizes.
         names: of the models' files.
         convert: makes them, in the order of the names.
         cache_dir: the cache; ``None`` keeps nothing.
     """
     if cache_dir is None:
         return convert()
-    folder = cache_dir / network_digest(network, about)
+    folder = cache_dir / network_digest(network, variant)
     files = [folder / f"{name}.xml" for name in names]
     if all(file.is_file() for file in files):
         return [ov.Core().read_model(file) for file in files]
     models = convert()
     try:
-        _keep(models, files)
+        _store(models, files)
     except (OSError, RuntimeError) as error:  # OpenVINO raises a RuntimeError for a full disk
         logger.warning("the converted network is not kept: %s; name a folder in XDG_CACHE_HOME", error)
     return models
 
 
-def _keep(models: Sequence[Any], files: Sequence[Path]) -> None:
+def _store(models: Sequence[Any], files: Sequence[Path]) -> None:
     folder = files[0].parent
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".writing-", dir=folder.parent) as temporary:
@@ -77,10 +77,10 @@ def _keep(models: Sequence[Any], files: Sequence[Path]) -> None:
             Path(temporary).mkdir()
 
 
-def network_digest(network: nn.Module, about: str) -> str:
-    """What tells a network from all that compute otherwise: versions, ``about``, parts with settings, weights."""
+def network_digest(network: nn.Module, variant: str) -> str:
+    """What tells a network from all that compute otherwise: versions, ``variant``, parts with settings, weights."""
     settings = {name: _settings(module) for name, module in network.named_modules()}
-    described = json.dumps([ov.__version__, __version__, about, repr(network), settings], sort_keys=True)
+    described = json.dumps([ov.__version__, __version__, variant, repr(network), settings], sort_keys=True)
     digest = hashlib.sha256(described.encode())
     for name, tensor in network.state_dict().items():
         digest.update(name.encode() + tensor.contiguous().numpy().tobytes())

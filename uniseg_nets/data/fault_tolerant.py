@@ -10,13 +10,13 @@ from monai.data import Dataset
 from uniseg_nets.data.itk_io import load_itk_io, needs_itk
 from uniseg_nets.io.errors import root_cause
 
-__all__ = ["ERROR", "GuardedDataset"]
+__all__ = ["ERROR", "FaultTolerantDataset"]
 
 # Key of a failed case's message.
 ERROR = "error"
 
 
-class GuardedDataset(Dataset):
+class FaultTolerantDataset(Dataset):
     """MONAI's ``Dataset``, but a case whose transforms fail becomes ``{"name": ..., "error": message}``.
 
     :class:`~uniseg_nets.engines.CaseEvaluator` collects those messages. Where cases need ITK, it is loaded here, before

@@ -15,14 +15,14 @@ from uniseg_nets.transforms.grid import Grid, bounding_box, same_grid
 from uniseg_nets.transforms.labels import load_label_map
 from uniseg_nets.transforms.load import LoadCase
 
-__all__ = ["CaseFacts", "examine"]
+__all__ = ["CaseFingerprint", "extract_fingerprint"]
 
 _PERCENTILES = (0, 1, 50, 99, 100)
 _FOREGROUND = 10_000  # voxels per case
 
 
 @dataclass(frozen=True, eq=False)
-class CaseFacts:
+class CaseFingerprint:
     """What a case holds.
 
     Attributes:
@@ -60,7 +60,7 @@ class CaseFacts:
         return float(np.prod(self.crop) / np.prod(self.file_shape))
 
 
-def examine(case: Mapping[str, Any]) -> CaseFacts:
+def extract_fingerprint(case: Mapping[str, Any]) -> CaseFingerprint:
     """Reads a case.
 
     Raises:
@@ -84,7 +84,7 @@ def examine(case: Mapping[str, Any]) -> CaseFacts:
     if box is None:
         raise ValueError(f"{case['image'][0]} holds nothing but zeros and what is no number")
     z, y, x = (stop - start for start, stop in zip(*box))
-    return CaseFacts(
+    return CaseFingerprint(
         case["name"],
         (shape[0], shape[1], shape[2]),
         affine,
