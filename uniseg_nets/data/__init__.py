@@ -1,4 +1,4 @@
-"""Cases on disk, and the order in which training sees them."""
+"""Cases on disk, and their order in training."""
 
 from uniseg_nets.data.cases import find_cases, rank_partition
 from uniseg_nets.data.datalist import load_datalist

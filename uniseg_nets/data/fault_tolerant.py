@@ -1,4 +1,4 @@
-"""A data set that hands on what went wrong with a case instead of ending the run."""
+"""A data set that returns the error of a faulty case instead of ending the run."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ ERROR = "error"
 class FaultTolerantDataset(Dataset):
     """MONAI's ``Dataset``, but a case whose transforms fail becomes ``{"name": ..., "error": message}``.
 
-    :class:`~uniseg_nets.engines.CaseEvaluator` collects those messages. Where cases need ITK, it is loaded here, before
+    :class:`~uniseg_nets.engines.CaseEvaluator` collects these messages. If cases need ITK, it is loaded here, before
     threads read them (:func:`~uniseg_nets.data.itk_io.load_itk_io`).
 
     Args:
         data: cases, each with ``name`` and ``image``.
-        transform: what reads a case.
+        transform: reads and preprocesses a case.
     """
 
     def __init__(self, data: Sequence[dict[str, Any]], transform: Callable[[Any], Any] | None = None) -> None:
