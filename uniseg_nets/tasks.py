@@ -204,8 +204,9 @@ class TaskTable:
     Args:
         entries: one mapping per task with ``name``, ``channels``, ``spacing`` (z, y, x mm) and ``classes``. Optional
             are ``values``, label values of its own (1..255, one per class); ``axes``, ``mask`` and ``mirror_axes`` as
-            in :class:`Task`; ``max_pieces``, class name -> number, for the classes that it limits; and ``scaling``, one mapping per channel with the fields of :class:`Scaling`; by default
-            CT channels are scaled by the official Hounsfield window, all others to z-scores.
+            in :class:`Task`; ``max_pieces``, class name -> number, for the classes that it limits; and ``scaling``,
+            one mapping per channel with the fields of :class:`Scaling`; by default CT channels are scaled by the
+            official Hounsfield window, all others to z-scores.
 
     Raises:
         ValueError: an entry lacks a field or has a wrong one; two tasks have one name or value, a task has one class
