@@ -5,6 +5,7 @@ from uniseg_nets.io.lazy import lazy_names
 _HOMES = {
     "TrainedPart": "freezing",
     "fold_weights": "transfer",
+    "initial_terms": "checkpoints",
     "load_base": "base",
     "load_finetuned": "transfer",
     "load_network": "checkpoints",

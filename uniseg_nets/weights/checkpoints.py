@@ -26,7 +26,16 @@ from uniseg_nets.nets.unet import TOTAL_STRIDE
 from uniseg_nets.weights.licence import mark_terms, terms_of
 from uniseg_nets.weights.safetensors_file import is_safetensors, load_safetensors, safetensors_library, save_safetensors
 
-__all__ = ["Weights", "convert", "load_network", "read_state", "read_weights", "save_weights", "state_faults"]
+__all__ = [
+    "Weights",
+    "convert",
+    "initial_terms",
+    "load_network",
+    "read_state",
+    "read_weights",
+    "save_weights",
+    "state_faults",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -141,6 +150,11 @@ def load_network(network: UniSeg, weights: str | PathLike[str] | None, device: s
         network = UniSeg(**found.sizes, deep_supervision=network.deep_supervision)
     network.load_state_dict(found.state)
     return network.to(device)
+
+
+def initial_terms(weights: str | PathLike[str] | None) -> str | None:
+    """The terms that bind what is trained from a weights file, see :func:`terms_of`; ``None`` without a file."""
+    return None if weights is None else terms_of(weights, read_weights(weights).official)
 
 
 def save_weights(
