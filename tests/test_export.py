@@ -113,7 +113,7 @@ def test_scores_that_are_no_numbers_are_no_background(table, write_scan, where):
     case = PreprocessCased("image", table, "spleen")(LoadCased("image")({"image": scan}))
     scores = torch.zeros(2, *case["image"].shape[1:])
     scores[where] = torch.nan
-    with pytest.raises(ValueError, match=r"scores are no numbers.*precision fp32"):
+    with pytest.raises(ValueError, match=r"scores are not finite.*precision fp32"):
         LabelMapd("pred", table, "spleen")({**case, "pred": scores})
 
 

@@ -328,5 +328,5 @@ def test_the_scale_of_an_augmentation_follows_its_seed():
 def test_probabilities_that_are_no_numbers_are_no_background():
     inferer = MaskInferer()
     assert inferer(torch.zeros(1, 3, 8, 8), lambda image, name: image[:, :1], ["xray"]).unique() == 0.5
-    with pytest.raises(ValueError, match="scores are no numbers"):
+    with pytest.raises(ValueError, match="scores are not finite"):
         inferer(torch.zeros(1, 3, 8, 8), lambda image, name: image[:, :1] / 0, ["xray"])

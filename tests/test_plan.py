@@ -324,7 +324,7 @@ def test_a_fault_is_named_and_nothing_written_or_the_case_left_out(patients, tmp
 
 
 def test_voxels_that_nnunet_ignores_are_no_class(patients, tmp_path):
-    with pytest.raises(ValueError, match=r"data: label 100 is 'ignore', nnU-Net's word"):
+    with pytest.raises(ValueError, match=r"data: label 100 is 'ignore', nnU-Net's name"):
         plan_dataset(patients, tmp_path / "plan.json", PlanOptions(labels={50: "organ", 100: "ignore"}))
     assert not (tmp_path / "plan.json").exists()
 

@@ -220,7 +220,7 @@ def test_a_cache_that_cannot_be_written_or_has_lost_a_file_leaves_the_models_in_
     models, _ = kept
     (tmp_path / "file").write_text("")  # no folder can be made below it
     assert len(models(Switched(), tmp_path / "file" / "cache")) == 1
-    assert "the converted network is not kept" in caplog.text
+    assert "the converted network is not cached" in caplog.text
     network = Switched()
     models(network, tmp_path / "cache")
     next((tmp_path / "cache").glob("*/network.xml")).unlink()

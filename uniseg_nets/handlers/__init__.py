@@ -1,4 +1,4 @@
-"""What MONAI's and ignite's handlers lack."""
+"""Handlers that MONAI and ignite do not have."""
 
 from uniseg_nets.handlers.clip import ClipGradients
 from uniseg_nets.handlers.guard import FiniteLossGuard

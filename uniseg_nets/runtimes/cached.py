@@ -1,7 +1,7 @@
-"""OpenVINO models that are converted once and kept on disk, by the network they were made of.
+"""A disk cache of OpenVINO models, keyed by the network that they were converted from.
 
-The one rule: kept models serve a network only if its weights, its parts with their settings, and the versions of
-OpenVINO and of this package are those they were converted from.
+The one rule: cached models are used for a network only if its weights, its modules with their settings, and the
+versions of OpenVINO and of this package are unchanged.
 """
 
 from __future__ import annotations
@@ -25,32 +25,35 @@ __all__ = ["cached_models", "network_digest", "user_cache"]
 
 logger = logging.getLogger(__name__)
 
-# What every module has, of which nothing decides about its computation.
+# Attributes of every module, which do not affect its computation.
 _OF_ANY_MODULE = frozenset(vars(nn.Module()))
 
 
 def user_cache() -> Path | None:
-    """Where this user's converted networks are kept; ``None``, with a warning, for a user without a home."""
+    """The user's cache folder for converted networks; ``None``, with a warning, for a user without a home."""
     try:
         return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "uniseg_nets" / "openvino"
     except RuntimeError as error:
-        logger.warning("converted networks are not kept: %s; name a folder in XDG_CACHE_HOME", error)
+        logger.warning("converted networks are not cached: %s; name a folder in XDG_CACHE_HOME", error)
         return None
 
 
 def cached_models(
     network: nn.Module, variant: str, names: Sequence[str], convert: Callable[[], list[Any]], cache_dir: Path | None
 ) -> list[Any]:
-    """A network's OpenVINO models, read from the cache, or converted and written to it.
+    """The OpenVINO models of a network, read from the cache, or converted and written to it.
 
-    Where the cache cannot be written, they are converted in memory, with a warning.
+    If the cache cannot be written, the models are used from memory, with a warning.
 
     Args:
-        network: whose weights they hold.
-        variant: what else decides about the models, such as sizes.
-        names: of the models' files.
-        convert: makes them, in the order of the names.
-        cache_dir: the cache; ``None`` keeps nothing.
+        network: the network.
+        variant: further properties of the models, such as sizes, as text.
+        names: names of the models' files.
+        convert: converts the network to models, in the order of the names.
+        cache_dir: folder of the cache; ``None`` for no cache.
+
+    Returns:
+        The models, in the order of the names.
     """
     if cache_dir is None:
         return convert()
@@ -62,7 +65,7 @@ def cached_models(
     try:
         _store(models, files)
     except (OSError, RuntimeError) as error:  # OpenVINO raises a RuntimeError for a full disk
-        logger.warning("the converted network is not kept: %s; name a folder in XDG_CACHE_HOME", error)
+        logger.warning("the converted network is not cached: %s; name a folder in XDG_CACHE_HOME", error)
     return models
 
 
@@ -78,7 +81,7 @@ def _store(models: Sequence[Any], files: Sequence[Path]) -> None:
 
 
 def network_digest(network: nn.Module, variant: str) -> str:
-    """What tells a network from all that compute otherwise: versions, ``variant``, parts with settings, weights."""
+    """A hash of all that affects a network's computation: versions, ``variant``, modules with settings, weights."""
     settings = {name: _settings(module) for name, module in network.named_modules()}
     described = json.dumps([ov.__version__, __version__, variant, repr(network), settings], sort_keys=True)
     digest = hashlib.sha256(described.encode())
@@ -88,7 +91,7 @@ def network_digest(network: nn.Module, variant: str) -> str:
 
 
 def _settings(module: nn.Module) -> dict[str, str]:
-    """The numbers, words and switches that a module was built with."""
+    """The numbers, texts and booleans among a module's attributes."""
     own = {name: value for name, value in vars(module).items() if name not in _OF_ANY_MODULE}
     return {name: repr(value) for name, value in own.items() if _is_plain(value)}
 

@@ -20,7 +20,7 @@ from monai.transforms import MapTransform
 from monai.utils.enums import MetaKeys
 from torch import Tensor
 
-from uniseg_nets.io.messages import NO_NUMBERS
+from uniseg_nets.io.messages import NOT_FINITE
 from uniseg_nets.io.provenance import SEGMENTATION_ENDING, dicom_mark, nrrd_mark, read_record
 from uniseg_nets.renamed import renamed_arguments
 from uniseg_nets.tasks import Task, TaskTable
@@ -84,7 +84,7 @@ class LabelMapd(MapTransform):
         for key in self.key_iterator(d):
             scores: Tensor = d[key].as_tensor() if isinstance(d[key], MetaTensor) else d[key]
             if any(bool(channel.isnan().any()) for channel in scores):
-                raise ValueError(NO_NUMBERS)
+                raise ValueError(NOT_FINITE)
             classes, values = self._classes(scores, tasks, grid.flips)
             prediction = resample_argmax(classes, values, grid.crop_shape, grid.coarse_axis)
             prediction = keep_largest_pieces(prediction, self._max_pieces(tasks))
