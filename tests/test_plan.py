@@ -339,7 +339,7 @@ def test_a_class_in_no_case_is_named(patients, tmp_path):
 def test_a_case_without_foreground_is_named_and_kept(patients, tmp_path, caplog):
     write_case(patients, "healthy", values=(0,), seed=9)
     plan = plan_dataset(patients, tmp_path / "plan.json")
-    assert "no foreground in 1 of 5 cases, kept as such: healthy" in caplog.text
+    assert "no foreground in 1 of 5 cases, which are kept: healthy" in caplog.text
     assert "healthy" in [case["name"] for case in plan["data"]]
 
 

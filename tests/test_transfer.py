@@ -61,7 +61,7 @@ def test_a_planned_network_starts_from_the_features_of_its_slot_for_all_slots(tm
         network = ConfigParser(config | {"slot": slot}).get_parsed_content("loaded_network")
         wanted = first_stage(known, x, slot)
         assert (first_stage(network, x) - wanted).norm() < 1e-5 * wanted.norm()
-        assert report(caplog).prompt.startswith(f"the decoder is told task {slot} of the weights")
+        assert report(caplog).prompt.startswith(f"the decoder gets the prompt of task {slot} of the weights")
         if slot > 2:  # without the prompt, the features of a task that has a loud one are lost
             assert (first_stage(backbone, x) - wanted).norm() > 0.5 * wanted.norm()
 
@@ -70,7 +70,7 @@ def test_without_a_slot_the_plan_s_network_has_no_prompt(tmp_path, pretrained, c
     config = planned(tmp_path, pretrained, slot="none")
     network = ConfigParser(config).get_parsed_content("loaded_network")
     assert type(network) is UniSegBackbone
-    assert report(caplog).prompt.startswith("cut off") and "decoder.upsamples.0.weight" in report(caplog).adapted
+    assert report(caplog).prompt.startswith("dropped") and "decoder.upsamples.0.weight" in report(caplog).adapted
 
 
 def test_a_released_file_starts_the_backbone_with_one_adapted_tensor(test_data, caplog):

@@ -12,10 +12,10 @@ NOT_FINITE = "the network's scores are not finite: check the weights file, or co
 _SHOWN = 10
 
 
-def listing(names: Sequence[str]) -> str:
+def listing(names: Sequence[str], separator: str = ", ") -> str:
     """The first ten names, ``a, b, c``, and the number of the others."""
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
+    return separator.join(names[:_SHOWN]) + more
 
 
 def in_lines(entries: Sequence[str]) -> str:

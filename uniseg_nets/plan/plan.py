@@ -1,4 +1,4 @@
-"""Checks a labelled data set whole and writes the plan: one overlay that the fine-tuning configs take."""
+"""Checks a labelled data set and writes the plan, an overlay for the fine-tuning configs."""
 
 from __future__ import annotations
 
@@ -34,23 +34,23 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class PlanOptions:
-    """What a user may decide; everything else follows from the data.
+    """The choices of a user. Everything else follows from the data.
 
     Attributes:
-        name: of the task; the folder's by default.
-        labels: value -> class name, in place of the data set's own or of ``class_VALUE``.
-        channels: modalities in order, in place of the data set's own; ``CT`` means Hounsfield units.
-        axes: order of the axes, ``anatomical`` or ``acquisition``; chosen by voxel sizes and headers by default.
+        name: name of the task; that of the folder by default.
+        labels: value -> class name, instead of the data set's own or of ``class_VALUE``.
+        channels: modalities in order, instead of the data set's own. ``CT`` means Hounsfield units.
+        axes: order of the axes, ``anatomical`` or ``acquisition``; by default chosen from voxel sizes and headers.
         ct_scaling: ``percentiles`` of the data set or the official Hounsfield ``window``, for channels named CT.
-        weights: pretrained weights, whose sizes the network takes.
-        slot: the task of the weights to start from: an id, an official name, ``nearest``, or ``none`` for a network
-            without prompt.
-        folds: number of cross-validation folds, where the data set brings none.
-        memory_gib: for a training step; the patch follows.
-        batch_size: patches a step.
-        seed: of the folds.
-        group: regular expression that finds a case's patient in its name: all cases of a patient get one fold.
-        leave_out_faulty: plan without the cases that have a fault, rather than not at all.
+        weights: pretrained weights, which determine the network's sizes.
+        slot: task of the weights to start from: an id, an official name, ``nearest``, or ``none`` for a network without
+            prompt.
+        folds: number of cross-validation folds, if the data set defines none.
+        memory_gib: memory of a training step in GiB, which determines the patch.
+        batch_size: patches per step.
+        seed: random seed of the folds.
+        group: regular expression that finds the patient in a case's name. All cases of a patient get the same fold.
+        leave_out_faulty: leave out faulty cases instead of refusing the data set.
     """
 
     name: str | None = None
@@ -79,12 +79,13 @@ class PlanOptions:
 def plan_dataset(
     source: str | PathLike[str], output: str | PathLike[str], options: PlanOptions | None = None
 ) -> dict[str, Any]:
-    """Examines every case and writes the plan; returns it.
+    """Extracts the fingerprint of every case and writes the plan; returns it.
 
     Raises:
-        FileNotFoundError: no such data set.
-        ValueError: no known layout; names without a patient, or a patient on two sides of the data set's own division;
-            a label of voxels to leave out; or faults, all named, with what to do; nothing is written then.
+        FileNotFoundError: if there is no such data set.
+        ValueError: if the layout is unknown, a name has no patient, a patient is on two sides of the data set's own
+            split, a label marks voxels to ignore, or cases are faulty. The message names all faults and says what to
+            do; nothing is written.
     """
     options = options or PlanOptions()
     pretrained = _pretrained_network(options)
@@ -105,7 +106,7 @@ def plan_dataset(
     _check_classes(usable, labels)
     empty = [case.name for case in usable if not case.voxels]
     if empty:
-        logger.warning("no foreground in %d of %d cases, kept as such: %s", len(empty), len(usable), listing(empty))
+        logger.warning("no foreground in %d of %d cases, which are kept: %s", len(empty), len(usable), listing(empty))
     if pretrained.get("slot") == NEAREST:
         pretrained["slot"] = nearest_slot(channels, list(labels.values()), pretrained["pretrained_sizes"]["tasks"])
     plan = _plan(data, usable, channels, labels, pretrained, options)
@@ -118,7 +119,7 @@ def _extract_all(cases: Sequence[Mapping[str, Any]]) -> tuple[list[CaseFingerpri
     """The fingerprints of readable cases, and the faults of the others."""
     fingerprints: list[CaseFingerprint] = []
     faults: dict[str, str] = {}
-    for case in tqdm(cases, desc="examining", unit="case", disable=None):
+    for case in tqdm(cases, desc="extracting fingerprints", unit="case", disable=None):
         try:
             fingerprints.append(extract_fingerprint(case))
         except (ValueError, OSError) as error:
@@ -129,7 +130,7 @@ def _extract_all(cases: Sequence[Mapping[str, Any]]) -> tuple[list[CaseFingerpri
 
 
 def _channel_names(fingerprints: Sequence[CaseFingerprint], named: Sequence[str] | None) -> tuple[str, ...]:
-    """The channels' modalities: as named, else CT where the values say so and MR elsewhere."""
+    """The modalities of the channels: as named, or CT or MR according to the intensities."""
     usual = Counter(len(case.intensities) for case in fingerprints).most_common(1)[0][0]
     if named is None:
         guessed = []
@@ -137,7 +138,7 @@ def _channel_names(fingerprints: Sequence[CaseFingerprint], named: Sequence[str]
             members = [case.intensities[index] for case in fingerprints if len(case.intensities) == usual]
             low, high = np.median([m[0] for m in members]), np.median([m[-1] for m in members])
             guessed.append("CT" if looks_like_hounsfield(low, high) else "MR")
-        logger.info("channels taken for %s, by their values; `--channels` says otherwise", ", ".join(guessed))
+        logger.info("channels taken as %s, from their intensities; `--channels` overrides this", ", ".join(guessed))
         named = guessed
     names = tuple("CT" if str(name).upper() == "CT" else str(name) for name in named)
     for index, name in enumerate(names):
@@ -152,7 +153,7 @@ def _channel_names(fingerprints: Sequence[CaseFingerprint], named: Sequence[str]
 def _labels_in_use(fingerprints: Sequence[CaseFingerprint]) -> dict[int, str]:
     values = sorted({value for case in fingerprints for value in case.voxels})
     names = {value: f"class_{value}" for value in values}
-    logger.info("the data set names no labels; taken: %s; `--labels` names them", names)
+    logger.info("the data set names no labels; names used: %s; `--labels` sets others", names)
     return names
 
 
@@ -175,7 +176,7 @@ def _case_faults(
 
 
 def _copies(fingerprints: Sequence[CaseFingerprint]) -> dict[str, str]:
-    """Case -> the earlier case with the same image; in two folds they would flatter the validation."""
+    """Case -> the earlier case with the same image. In two folds, copies would make the validation too good."""
     first: dict[str, str] = {}
     return {
         case.name: first[case.digest] for case in fingerprints if first.setdefault(case.digest, case.name) != case.name
@@ -232,15 +233,15 @@ def _plan(
 
 
 def _pretrained_network(options: PlanOptions) -> dict[str, Any]:
-    """What the configs need to make the network of the pretrained weights, told the task of its slot."""
+    """The config values for the network of the pretrained weights, with the prompt of its slot."""
     if options.weights is None:
         return {}
     from uniseg_nets.weights.checkpoints import read_weights
     from uniseg_nets.weights.licence import terms_of
 
-    found = read_weights(options.weights)
-    sizes, overrides = found.sizes, found.overrides()
-    del overrides["patch_size"]  # chosen for the data
+    weights = read_weights(options.weights)
+    sizes, overrides = weights.sizes, weights.overrides()
+    del overrides["patch_size"]  # chosen from the data
     pretrained = {"tasks": sizes["num_tasks"], "in_channels": sizes["in_channels"], "patch_size": sizes["patch_size"]}
     slot = check_slot(options.slot, sizes["num_tasks"])
     if slot != NO_SLOT:
@@ -253,18 +254,18 @@ def _pretrained_network(options: PlanOptions) -> dict[str, Any]:
         }
     return {
         "pretrained": str(Path(options.weights).resolve()),
-        "pretrained_license": terms_of(options.weights, found.official),
+        "pretrained_license": terms_of(options.weights, weights.official),
         "pretrained_sizes": pretrained,
         **overrides,
     }
 
 
 def _axes(fingerprints: Sequence[CaseFingerprint], classes: Sequence[str], requested: str | None) -> str:
-    """The order of the axes; says why."""
+    """The order of the axes; logs the reason."""
     if requested is not None:
         return requested
     axes, reason, doubt = choose_axes([case.grid("anatomical") for case in fingerprints], classes)
-    logger.info("axes in %s order: %s; `--axes` says otherwise", axes, reason)
+    logger.info("axes in %s order: %s; `--axes` overrides this", axes, reason)
     if doubt:
         logger.warning("%s", doubt)
     return axes
@@ -277,7 +278,7 @@ def _data_fingerprint(
     grids: Sequence[Grid],
     extents: Sequence[np.ndarray],
 ) -> dict[str, Any]:
-    """What a person wants to know of the data; no config reads it."""
+    """Statistics of the data set for people; no config reads them."""
     spacings = np.asarray([grid.spacing for grid in grids])
     intensities = np.asarray([case.intensities for case in fingerprints])  # (case, channel, percentile)
     total = sum(float(np.prod(case.file_shape)) for case in fingerprints)
@@ -313,12 +314,12 @@ def _report_faults(faults: Mapping[str, str], total: int) -> str:
     return (
         f"{len(faults)} of {total} cases have a fault, no plan written:\n"
         f"{in_lines([f'{name}: {fault}' for name, fault in faults.items()])}\n"
-        "mend them, or plan without them by `--leave_out_faulty`"
+        "correct them, or plan without them by `--leave_out_faulty`"
     )
 
 
 def _pretty(plan: Mapping[str, Any]) -> str:
-    """JSON that a person reads: short lists and cases on one line each."""
+    """JSON for people: short lists and cases on one line each."""
     lines = []
     for key, value in plan.items():
         if key == "data":

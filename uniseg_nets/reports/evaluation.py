@@ -1,6 +1,6 @@
-"""What an evaluation leaves behind: a row a case and class, a summary a task, and a picture of the worst cases.
+"""The report of an evaluation: one row per case and class, a summary per task, and a picture of the worst cases.
 
-It reads label maps from files: those of this run, of an earlier one, or of another method.
+It reads label maps from files, which may be of this run, of an earlier one, or of another method.
 """
 
 from __future__ import annotations
@@ -31,12 +31,13 @@ class Report(CaseReport):
 
     Args:
         cases: labelled cases, each with ``name``, ``task``, ``image`` and ``label``.
-        label_maps: folder of the found maps, ``TASK/NAME.nii.gz``.
-        output_dir: where to write.
+        label_maps: folder of the predictions, ``TASK/NAME.nii.gz``.
+        output_dir: folder for the report.
         tasks: the task table.
-        values: of both maps: ``task`` for the task's own 1, 2, ..., ``global`` for those of the table.
-        tolerance_mm: surface distance that the normalised surface Dice forgives.
-        worst: how many cases are pictured.
+        values: label values in predictions and references: ``task`` for the task's own 1, 2, ..., ``global`` for those
+            of the task table.
+        tolerance_mm: tolerance of the normalised surface Dice in mm.
+        worst: number of cases in the picture.
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class Report(CaseReport):
         return [{"task": task.name, "case": case["name"], **row} for row in rows]
 
     def _picture(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """The cases of lowest mean Dice."""
+        """Writes a picture of the cases with the lowest mean Dice."""
         scores: dict[tuple[str, str], list[float]] = {}
         for row in rows:
             if not math.isnan(row["dice"]):

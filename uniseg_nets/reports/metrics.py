@@ -1,7 +1,7 @@
-"""Per-case figures of a label map against a reference, with the special cases told apart.
+"""Metrics of a prediction against its reference, per case and class, with a status per row.
 
-Not MONAI's metric handlers, which mean over batches and drop why a figure is missing. Surface distances are those of
-:mod:`uniseg_nets.reports.surfaces`.
+Not MONAI's metric handlers, which average over batches and do not report why a value is missing. Surface distances are
+those of :mod:`uniseg_nets.reports.surfaces`.
 """
 
 from __future__ import annotations
@@ -29,11 +29,16 @@ def file_rows(
     classes: Mapping[int, str],
     tolerance_mm: float = 2.0,
 ) -> list[dict[str, Any]]:
-    """:func:`case_rows` of two files, which may store their axes in another order or direction.
+    """:func:`case_rows` of two files, which may store their axes in different order or direction.
+
+    Args:
+        prediction, reference: files of label maps.
+        classes, tolerance_mm: as for :func:`case_rows`.
 
     Raises:
-        FileNotFoundError, ValueError: a file that cannot be read; values that are no whole numbers from 0 to 255; maps
-            whose voxels lie at different places; and as of :func:`case_rows`. The message names the file.
+        FileNotFoundError, ValueError: as for :func:`case_rows`, or if a file cannot be read, has values that are not
+            whole numbers from 0 to 255, or the voxels of the two are at different positions. The message names the
+            file.
     """
     ours, theirs = load_label_map(prediction), load_label_map(reference)
     try:
@@ -60,12 +65,12 @@ def case_rows(
 
     Args:
         prediction, reference: label maps (x, y, z) of equal shape.
-        spacing: (x, y, z) mm; or (3, 3), whose columns are the voxel's edges in mm, as an affine has them.
+        spacing: (x, y, z) mm; or (3, 3), whose columns are the voxel edges in mm, as in an affine.
         classes: label value -> name, without the background.
-        tolerance_mm: surface distance that NSD forgives.
+        tolerance_mm: tolerance of the normalised surface Dice (NSD) in mm.
 
     Raises:
-        ValueError: maps of different shapes, or a value in the reference that no class has.
+        ValueError: if the shapes differ, or a value in the reference belongs to no class.
     """
     if prediction.shape != reference.shape:
         raise ValueError(f"label map has size {prediction.shape}, its reference {reference.shape}")
@@ -89,7 +94,7 @@ def case_rows(
 
 
 def summarise(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Mean figures of each task and class over the cases that have them, and how often each status came.
+    """Mean metrics per task and class over the cases that have them, and the number of cases per status.
 
     HD95 is undefined for false negatives and false positives, so that its mean is over ``present`` cases alone: read it
     together with their numbers.

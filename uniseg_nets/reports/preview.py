@@ -19,14 +19,14 @@ from uniseg_nets.transforms.load import LoadCase
 
 __all__ = ["PreviewRow", "save_preview"]
 
-_PANEL = 280  # pixels of a panel's longer side
-_LINE = 24  # pixels of a line of text
+_PANEL = 280  # pixels, longer side of a panel
+_LINE = 24  # pixels, height of a line of text
 _GAP = 8
 
 
 @dataclass(frozen=True)
 class PreviewRow:
-    """One row of a picture: files of one grid; of several channels the last is shown. A reference may be missing."""
+    """One row of a picture: files on one grid. Of several channels the last one is shown; the reference is optional."""
 
     title: str
     image: str | Sequence[str]
@@ -35,10 +35,10 @@ class PreviewRow:
 
 
 def save_preview(rows: Sequence[PreviewRow], path: str | PathLike[str]) -> None:
-    """Writes a PNG with one slice of each case: that which holds most of its reference, or else of its prediction.
+    """Writes a PNG with one slice per case: the one with most foreground in the reference, or else in the prediction.
 
-    Slices are axial; of a stack of thick slices, they are those of the stack. They are shown as radiologists see them,
-    as in a run's report: anterior up, the patient's right (R) on the left. One class has one colour in a row.
+    Slices are axial, or those of a stack with thick slices. They have radiological orientation, as in a run's report:
+    anterior up, the patient's right (R) on the left. Within a row a class has one colour.
     """
     font = ImageFont.load_default(15)
     pictures = []

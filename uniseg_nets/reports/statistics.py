@@ -1,4 +1,4 @@
-"""Volumes and intensities of what was found in a scan."""
+"""Volumes and intensities of the classes in a label map."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def label_statistics(
 
     Args:
         label: (x, y, z).
-        image: (x, y, z), the channel whose intensities count, in its own units.
-        spacing: (x, y, z) mm; or (3, 3), whose columns are the voxel's edges in mm, as an affine has them.
-        names: value -> class, the background left out.
+        image: (x, y, z), the channel to measure, in its own unit.
+        spacing: (x, y, z) mm; or (3, 3), whose columns are the voxel edges in mm, as in an affine.
+        names: value -> class, without the background.
 
     Raises:
-        ValueError: a label map and an image of different sizes.
+        ValueError: if label map and image have different sizes.
     """
     if label.shape != image.shape:
         raise ValueError(f"label map has size {label.shape}, its scan {image.shape}")
@@ -52,17 +52,17 @@ def label_statistics(
 
 
 def voxel_edges(spacing: ArrayLike) -> NDArray[np.float64]:
-    """(3, 3), whose columns are the voxel's edges in mm; of three lengths, those along the axes."""
+    """(3, 3), whose columns are the voxel edges in mm. Three lengths are those along the axes."""
     edges = np.asarray(spacing, dtype=np.float64)
     return np.diag(edges) if edges.ndim == 1 else edges
 
 
 def voxel_millilitres(spacing: ArrayLike) -> float:
-    """The volume of a voxel; of a sheared one it is less than the product of its edges' lengths."""
+    """The volume of a voxel in ml. In a sheared grid it is smaller than the product of the edge lengths."""
     return float(abs(np.linalg.det(voxel_edges(spacing)))) / 1000
 
 
 def touches_border(mask: NDArray[np.bool_]) -> bool:
-    """Whether the mask reaches a face of the scan; along an axis of one slice there is none."""
+    """Whether the mask reaches a face of the scan. Axes with a single slice have no faces."""
     axes = [axis for axis in range(3) if mask.shape[axis] > 1]
     return any(bool(np.moveaxis(mask, axis, 0)[side].any()) for axis in axes for side in (0, -1))

@@ -1,4 +1,4 @@
-"""Weights: read, checked, converted, carried over to other data, frozen; which there are and under which terms."""
+"""Weights: reading, checking, conversion, transfer, freezing; the shipped weights and their licence terms."""
 
 from uniseg_nets.io.lazy import lazy_names
 
