@@ -201,9 +201,9 @@ def test_sources_that_know_their_patients_say_so(tmp_path, table):
         (
             {"training": ["p0_ED"], "validation": ["p0_ED"]},
             None,
-            r"split.json: more than once stands p0_ED \(tr.*, va",
+            r"split.json: p0_ED \(tr.*, va.* occur more than once",
         ),
-        ({"training": ["p0_ED", "p0_ED"]}, None, r"more than once stands p0_ED \(training, training\)"),
+        ({"training": ["p0_ED", "p0_ED"]}, None, r"p0_ED \(training, training\) occur more than once"),
         ({"training": ["p9_ED"]}, None, "no case p9_ED"),
         (None, "patient", r"finds no patient in 10 of 10 case names \(p0_ED, "),
     ],

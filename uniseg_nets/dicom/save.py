@@ -62,7 +62,7 @@ class SaveDicomSegd(CaseExport):
         self.refuse_others(target, case["name"])
         label, names, _ = read_label_map(self.saver.output_dir, case["name"])
         if not bool(label.any()):
-            logger.warning("%s: nothing was found, so there is no Segmentation object", case["name"])
+            logger.warning("%s: the label map has no foreground, so there is no Segmentation object", case["name"])
             return
         series = dicom_series(_source(case), self.modality)
         segments = self._write(label[0].numpy(), label.affine.numpy(), series, names, target, marked(fingerprint))

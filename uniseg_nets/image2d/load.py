@@ -171,7 +171,7 @@ def _finite(values: NDArray[np.float32], path: Path) -> NDArray[np.float32]:
     if finite.all():
         return values
     if not finite.any():
-        raise ValueError(f"{path} holds no finite value: export it anew")
+        raise ValueError(f"{path} holds no finite value: export it again")
     low, high = values[finite].min(), values[finite].max()
     logger.warning("%s: %d of %d pixels hold no finite value", path, (~finite).sum(), values.size)
     return np.nan_to_num(values, nan=low, neginf=low, posinf=high)

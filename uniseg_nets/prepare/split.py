@@ -36,7 +36,7 @@ def read_split(path: str | PathLike[str], names: Sequence[str]) -> dict[str, lis
     twins = [name for name, count in Counter(listed).items() if count > 1]
     if twins:
         places = [f"{name} ({', '.join(s for s in SECTIONS for n in sections[s] if n == name)})" for name in twins]
-        raise ValueError(f"{path}: more than once stands {listing(places)}: keep each case in one place")
+        raise ValueError(f"{path}: {listing(places)} occur more than once: keep each case in one place")
     return sections
 
 

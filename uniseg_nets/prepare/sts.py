@@ -87,7 +87,7 @@ def _referenced_series(outline: _Series) -> str:
         study = outline.header.ReferencedFrameOfReferenceSequence[0].RTReferencedStudySequence[0]
         return str(study.RTReferencedSeriesSequence[0].SeriesInstanceUID)
     except (AttributeError, IndexError) as error:
-        raise ValueError(f"{outline.folder} does not say on which series it was drawn") from error
+        raise ValueError(f"{outline.folder} does not refer to a series") from error
 
 
 def _only(series: Sequence[_Series], modality: str, keyword: str, value: str, outline: _Series) -> _Series:

@@ -133,5 +133,5 @@ def read_frames(file: Path) -> list[Frame]:
         count = int(header.get("NumberOfFrames") or 1)
         has_image = bool(header.get("Rows") and header.get("Columns"))
     except Exception as error:  # a damaged file can raise any error
-        raise ValueError(f"{file} cannot be read as DICOM ({error}): remove it or copy it anew") from error
+        raise ValueError(f"{file} cannot be read as DICOM ({error}): remove it or copy it again") from error
     return [Frame(file, header, index) for index in range(count)] if has_image else []

@@ -49,7 +49,7 @@ def _rescaling(frame: Frame) -> tuple[float, float]:
     if (colours := int(frame.get("SamplesPerPixel") or 1)) != 1:
         raise ValueError(f"{frame} has {colours} samples per pixel, expected 1: colours are no scan")
     if frame.get("ModalityLUTSequence"):
-        raise ValueError(f"{frame} has a ModalityLUTSequence, expected RescaleSlope: export it anew")
+        raise ValueError(f"{frame} has a ModalityLUTSequence, expected RescaleSlope: export it again")
     slope, intercept = (frame.get(keyword) for keyword in ("RescaleSlope", "RescaleIntercept"))
     slope, intercept = 1.0 if slope is None else float(slope), 0.0 if intercept is None else float(intercept)
     if slope == 0 or not np.isfinite((slope, intercept)).all():

@@ -83,9 +83,7 @@ def stack_of(series: Series) -> Stack:
     """
     frames = series.frames
     if (unknown := next((frame for frame in frames if not frame.described), None)) is not None:
-        raise ValueError(
-            f"{unknown.file.name} holds {unknown.count} frames without positions of their own: they make no stack"
-        )
+        raise ValueError(f"{unknown.file.name} holds {unknown.count} frames without positions: they make no stack")
     for keyword in ("Rows", "Columns", "FrameOfReferenceUID"):
         _refuse_several(frames, keyword, [str(frame.get(keyword)) for frame in frames])
     spacings, orientations, positions = (
@@ -149,7 +147,7 @@ def _refuse_doublets(frames: Sequence[Frame], places: NDArray[np.float64]) -> No
         ):
             told = ", ".join(f"{value}: {n} slices" for value, n in sorted(count.items()))
             raise ValueError(
-                f"several images lie at {len(twice)} positions, told apart by {keyword} ({told}): keep those of one "
+                f"several images lie at {len(twice)} positions and differ in {keyword} ({told}): keep those of one "
                 "acquisition in the folder"
             )
     raise ValueError(
@@ -173,10 +171,10 @@ def _refuse_gaps(places: NDArray[np.float64], positions: NDArray[np.float64]) ->
         for i in np.flatnonzero(np.abs(steps - usual) > allowed)
     ]
     if not wrong:
-        raise ValueError(f"its slices from {places[0]:g} to {places[-1]:g} mm do not lie on one line at even distances")
+        raise ValueError(f"its slices from {places[0]:g} to {places[-1]:g} mm are not on one line at equal distances")
     raise ValueError(
         f"its slices are {usual:.4g} mm apart, but {listing(wrong)}: slices are missing or belong to another stack; "
-        "copy the series anew"
+        "copy the series again"
     )
 
 
@@ -196,6 +194,6 @@ def _step(
         return along / (len(frames) - 1)
     angle = np.degrees(np.arctan2(aside, np.linalg.norm(along)))
     logger.warning(
-        "%s: the gantry was tilted by %.1f degrees: the scan is sheared, as its affine says", series.folder, angle
+        "%s: the gantry was tilted by %.1f degrees: the scan is sheared, see its affine", series.folder, angle
     )
     return way / (len(frames) - 1)
