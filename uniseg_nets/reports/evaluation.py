@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from uniseg_nets.data.groups import group_of
 from uniseg_nets.io.files import write_csv, write_json
 from uniseg_nets.reports.base import CaseReport
 from uniseg_nets.reports.metrics import file_rows, summarise
@@ -79,7 +80,7 @@ class Report(CaseReport):
         task = self.tasks.one(case["task"])
         classes = {value: name for value, name in label_names(self.tasks, task.name, self.values).items() if value}
         rows = file_rows(self.found(case), case["label"], classes, self.tolerance_mm)
-        return [{"task": task.name, "case": case["name"], **row} for row in rows]
+        return [{"task": task.name, "case": case["name"], "patient": group_of(case), **row} for row in rows]
 
     def _picture(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """The cases of lowest mean Dice."""
