@@ -12,6 +12,7 @@ import fire
 
 from uniseg_nets.cli.images_2d import convert_2d, demo_2d, phantom_2d, segment_2d
 from uniseg_nets.cli.share import merge_config, zip_bundle
+from uniseg_nets.cli.study import compare, cv
 from uniseg_nets.cli.try_out import demo, phantom, phantom_studies
 from uniseg_nets.io.files import sha256_of
 from uniseg_nets.tasks import TaskTable, load_task_table
@@ -369,6 +370,8 @@ _VERBS = {
     "fetch-weights": fetch_weights,
     "prepare": prepare,
     "plan": plan,
+    "cv": cv,
+    "compare": compare,
     "pack": pack,
     "zip-bundle": zip_bundle,
     "merge-config": merge_config,
