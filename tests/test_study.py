@@ -129,10 +129,10 @@ def test_folds_are_trained_once_evaluated_and_pooled(tmp_path, monkeypatch):
     monkeypatch.setattr(cross_validation.subprocess, "run", run)
     plan = plan_of(tmp_path)
     with pytest.raises(RuntimeError, match="fold 1 ended with status 1"):
-        cross_validate(plan, tmp_path / "cv", overlays=["small.json"])
+        cross_validate(plan, tmp_path, tmp_path / "cv", overlays=["small.json"])
     (tmp_path / "cv" / "fold0" / "eval" / "cases.csv").unlink()
     (tmp_path / "cv" / "fold0" / "eval").rmdir()
-    pooled = cross_validate(plan, tmp_path / "cv", overlays=["small.json"])
+    pooled = cross_validate(plan, tmp_path, tmp_path / "cv", overlays=["small.json"])
     trained = [fold for fold, what in commands if what == "train"]
     assert trained == ["0", "1", "1", "2"]
     assert [(one["fold"], one["case"]) for one in csv.DictReader(pooled.open())] == [
@@ -145,9 +145,11 @@ def test_folds_are_trained_once_evaluated_and_pooled(tmp_path, monkeypatch):
 def test_a_fold_or_config_that_is_not_there_is_refused_before_anything_is_trained(tmp_path, monkeypatch):
     monkeypatch.setattr(cross_validation.subprocess, "run", None)
     with pytest.raises(ValueError, match=r"no fold 7 in .*: it has 0, 1, 2"):
-        cross_validate(plan_of(tmp_path), tmp_path / "cv", folds=[0, 7])
+        cross_validate(plan_of(tmp_path), tmp_path, tmp_path / "cv", folds=[0, 7])
+    with pytest.raises(FileNotFoundError, match="no data set at"):
+        cross_validate(plan_of(tmp_path), tmp_path / "nowhere", tmp_path / "cv")
     with pytest.raises(FileNotFoundError, match=r"no config tiny\.json"):
-        cross_validate(plan_of(tmp_path), tmp_path / "cv", overlays=["tiny.json"])
+        cross_validate(plan_of(tmp_path), tmp_path, tmp_path / "cv", overlays=["tiny.json"])
     assert not (tmp_path / "cv").exists()
 
 
@@ -161,7 +163,7 @@ def test_two_folds_of_real_scans_by_the_command(tmp_path, test_data):
     scans = test_data / "data" / "abdomen_mr"
     subprocess.run([*uniseg, "plan", scans, plan, "--folds", "2", "--memory_gib", "2"], check=True)
     for _ in range(2):  # the second finds all done
-        words = [*uniseg, "cv", plan, out, "--overlays", f"small.json,{short}"]
+        words = [*uniseg, "cv", plan, scans, out, "--overlays", f"small.json,{short}"]
         done = subprocess.run(words, check=True, capture_output=True, text=True)
     assert "(10)" in done.stdout and f"wrote {out / 'cases.csv'}" in done.stdout
     words = [*uniseg, "compare", out / "fold0" / "eval", out / "fold0" / "eval"]

@@ -5,13 +5,14 @@ from __future__ import annotations
 __all__ = ["compare", "cv"]
 
 
-def cv(plan: str, output: str, folds: str | None = None, overlays: str | None = None) -> None:
+def cv(plan: str, data: str, output: str = "cv", folds: str | None = None, overlays: str | None = None) -> None:
     """Cross-validate a fine-tuning: train and evaluate every fold, then print one table of all held cases.
 
     A stopped cross-validation goes on where it was, by the same command.
 
     Args:
         plan: what `uniseg plan` wrote.
+        data: the data set that was planned, its folder.
         output: folder; each fold gets one in it, and cases.csv has the figures of all.
         folds: which, as "0,2"; all of the plan by default.
         overlays: configs laid over the plan, as "small.json,mine.json": names of bundles/uniseg_finetune, or paths.
@@ -19,7 +20,7 @@ def cv(plan: str, output: str, folds: str | None = None, overlays: str | None = 
     from uniseg_nets.study.cross_validation import cross_validate, pooled_table
 
     chosen = None if folds is None else [int(fold) for fold in _listed(folds)]
-    cases = cross_validate(plan, output, chosen, [] if overlays is None else _listed(overlays))
+    cases = cross_validate(plan, data, output, chosen, [] if overlays is None else _listed(overlays))
     print(f"{pooled_table(cases)}\nwrote {cases}")
 
 

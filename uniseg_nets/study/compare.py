@@ -84,8 +84,9 @@ def compare(
         low, high = bootstrap_interval(difference)
         better, worse = (int((sign * way * difference > 0).sum()) for way in (1, -1))
         p = float(stats.wilcoxon(difference).pvalue) if difference.any() else 1.0
-        means = (float(values.mean()) for values in (a, b, difference))
-        rows.append(Comparison(task, name, len(difference), len(cases), *means, low, high, better, worse, p, p))
+        first_mean, second_mean, mean = (float(values.mean()) for values in (a, b, difference))
+        counts = (len(difference), len(cases))
+        rows.append(Comparison(task, name, *counts, first_mean, second_mean, mean, low, high, better, worse, p, p))
     adjusted = holm([row.p for row in rows])
     rows = [Comparison(**{**asdict(row), "p_holm": p}) for row, p in zip(rows, adjusted)]
     if output_dir is not None:

@@ -28,6 +28,7 @@ _BUNDLE = "uniseg_finetune"
 
 def cross_validate(
     plan: str | PathLike[str],
+    data: str | PathLike[str],
     output_dir: str | PathLike[str],
     folds: Sequence[int] | None = None,
     overlays: Sequence[str] = (),
@@ -36,6 +37,7 @@ def cross_validate(
 
     Args:
         plan: what ``uniseg plan`` wrote; its cases name their folds.
+        data: folder of the data set that was planned.
         output_dir: each fold gets a folder there: ``fold0/models``, ``fold0/runs``, ``fold0/eval``.
         folds: which; all of the plan by default.
         overlays: configs laid over the plan, names of the bundle's or paths, such as ``small.json``.
@@ -44,11 +46,13 @@ def cross_validate(
         The pooled file, of all folds that have been evaluated so far.
 
     Raises:
-        FileNotFoundError: no plan, or no such overlay.
+        FileNotFoundError: no plan, no data, or no such overlay.
         ValueError: the plan has no such fold.
         RuntimeError: a training or an evaluation failed; its own message stands above.
     """
-    plan, output = Path(plan).resolve(), Path(output_dir).resolve()
+    plan, data, output = (Path(path).resolve() for path in (plan, data, output_dir))
+    if not data.exists():
+        raise FileNotFoundError(f"no data set at {data}: name the folder that was planned")
     known = sorted({int(case["fold"]) for case in read_json(plan)["data"]})
     chosen = known if folds is None else list(folds)
     unknown = [fold for fold in chosen if fold not in known]
@@ -58,17 +62,13 @@ def cross_validate(
     configs = [root / "configs" / "train.json", plan, *(_config(root, name) for name in overlays)]
     for fold in chosen:
         folder = output / f"fold{fold}"
+        common = {"dataset_dir": data, "ckpt_dir": folder / "models"}
         if not (folder / "models" / "model_final.pt").is_file():
             logger.info("fold %d of %d: training", fold, len(known))
-            _run(
-                root,
-                configs,
-                folder,
-                fold,
-                {"output_dir": folder / "runs", "cache_dir": output / "cache", "resume": True},
-            )
+            places = {"output_dir": folder / "runs", "cache_dir": output / "cache"}
+            _run(root, configs, fold, common | places | {"resume": True})
         logger.info("fold %d of %d: evaluation", fold, len(known))
-        _run(root, [*configs, root / "configs" / "evaluate.json"], folder, fold, {"output_dir": folder / "eval"})
+        _run(root, [*configs, root / "configs" / "evaluate.json"], fold, common | {"output_dir": folder / "eval"})
     return _pool(output, known)
 
 
@@ -79,10 +79,10 @@ def _config(root: Path, name: str) -> Path:
     raise FileNotFoundError(f"no config {name}, neither there nor among those of {root.name}")
 
 
-def _run(root: Path, configs: Sequence[Path], folder: Path, fold: int, options: dict[str, Any]) -> None:
+def _run(root: Path, configs: Sequence[Path], fold: int, options: dict[str, Any]) -> None:
     """``python -m monai.bundle run``, as a user would type it: a fold is the same alone and among others."""
     files = "[" + ",".join(f"'{config}'" for config in configs) + "]"
-    options = {"bundle_root": root, "fold": fold, "ckpt_dir": folder / "models", **options}
+    options = {"bundle_root": root, "fold": fold, **options}
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     ended = subprocess.run([sys.executable, "-m", "monai.bundle", "run", "--config_file", files, *words], check=False)
     if ended.returncode:
