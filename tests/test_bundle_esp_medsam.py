@@ -53,7 +53,7 @@ def workflow(bundle, data, overlays, **options):
 def trained(bundle, data, overlays, **options):
     training = workflow(bundle, data, overlays, **SHORT, **options)
     training.initialize()
-    started, before = training.parser.get_parsed_content("started"), {}
+    started, before = training.parser.get_parsed_content("loaded_network"), {}
 
     def remember():
         before.update({name: tensor.clone() for name, tensor in started.state_dict().items()})
@@ -263,7 +263,11 @@ def test_the_demonstration_recognises_and_finds(tmp_path):
     assert [row["modality"] for row in rows] == KNOWN and all(float(row["dice"]) > 0.5 for row in rows)
     for path in (tmp_path / "masks").glob("*_*.json"):
         facts = json.loads(path.read_text())
-        assert facts["asked"] == "auto" and path.name.startswith(facts["modality"]) and facts["confidence"] > 0.9
+        assert (
+            facts["requested_modality"] == "auto"
+            and path.name.startswith(facts["modality"])
+            and facts["confidence"] > 0.9
+        )
 
 
 @pytest.mark.slow
@@ -336,5 +340,5 @@ def test_what_is_padded_is_0_to_the_network_as_in_sam(bundle, tmp_path, config):
     parser["chain"] = {"_target_": "Compose", "transforms": [entry for entry in entries[at:] if "network" not in entry]}
     image = parser.get_parsed_content("chain")(dict.fromkeys(("image", "label"), str(tmp_path / "white.png")))["image"]
     assert image.shape == (3, 64, 64) and bool((image[:, 48:] == 0).all())
-    white = (1 - torch.tensor(parser.get("pixel_mean"))) / torch.tensor(parser.get("pixel_deviation"))
+    white = (1 - torch.tensor(parser.get("pixel_mean"))) / torch.tensor(parser.get("pixel_std"))
     np.testing.assert_allclose(image[:, :48].mean((1, 2)), white, rtol=1e-5)

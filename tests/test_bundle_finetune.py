@@ -64,7 +64,7 @@ def test_without_a_plan_the_training_says_what_to_do(copy):
 def test_from_data_to_a_packed_bundle_that_segments_elsewhere(copy, tmp_path, planned):
     data = {"dataset_dir": tmp_path / "data"}
     log = run("run", copy, ["train.json", planned, "small.json"], **data, **SHORT)
-    assert "0 adapted, 5 new" in log and "the decoder is told task 10 of the weights" in log
+    assert "0 adapted, 5 new" in log and "the decoder gets the prompt of task 10 of the weights" in log
     model = copy / "models" / "fold0" / "model.pt"
     log = run("run", copy, ["train.json", planned, "small.json", "evaluate.json"], **data)
     rows = (copy / "eval" / "fold0" / "summary.csv").read_text().splitlines()

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from uniseg_nets.data import GuardedDataset, find_cases, load_datalist
+from uniseg_nets.data import FaultTolerantDataset, find_cases, load_datalist
 from uniseg_nets.phantom import write_phantom_tasks
 
 
@@ -212,7 +212,7 @@ def test_a_guarded_case_that_fails_becomes_its_message():
             raise ValueError("broken file")
         return case
 
-    dataset = GuardedDataset([{"name": "good"}, {"name": "bad"}], transform)
+    dataset = FaultTolerantDataset([{"name": "good"}, {"name": "bad"}], transform)
     assert dataset[0] == {"name": "good"}
     assert dataset[1] == {"name": "bad", "error": "broken file"}
 

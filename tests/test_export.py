@@ -113,7 +113,7 @@ def test_scores_that_are_no_numbers_are_no_background(table, write_scan, where):
     case = PreprocessCased("image", table, "spleen")(LoadCased("image")({"image": scan}))
     scores = torch.zeros(2, *case["image"].shape[1:])
     scores[where] = torch.nan
-    with pytest.raises(ValueError, match=r"scores are no numbers.*precision fp32"):
+    with pytest.raises(ValueError, match=r"scores are not finite.*precision fp32"):
         LabelMapd("pred", table, "spleen")({**case, "pred": scores})
 
 
@@ -136,7 +136,7 @@ def test_the_json_says_what_the_values_mean_and_what_made_them(table, prostate, 
     case = there_and_back(table, "prostate", scan, write_scan("l.nii.gz", prostate.label, prostate.affine))
     weights = tmp_path / "w.pt"
     weights.write_bytes(b"weights")
-    SaveLabelMapd("pred", tmp_path / "out", table, "prostate", weights=weights, about={"overlap": 0.5})(case)
+    SaveLabelMapd("pred", tmp_path / "out", table, "prostate", weights=weights, metadata={"overlap": 0.5})(case)
     facts = json.loads((tmp_path / "out" / "case.json").read_text())
     assert facts["labels"] == {"0": "background", "13": "prostate"}
     assert facts["task"] == "prostate" and facts["image"] == "a.nii.gz" and facts["overlap"] == 0.5
@@ -207,7 +207,7 @@ def test_only_results_of_the_same_run_count_as_finished(table, prostate, write_s
     assert left() == ["other"]
     with pytest.raises(ValueError, match="result for task prostate, not spleen"):
         left(task="spleen")
-    assert left(about={"mirror": True}) == ["case", "other"]
+    assert left(metadata={"mirror": True}) == ["case", "other"]
     later = (tmp_path / "out" / "case.json").stat().st_mtime + 10
     os.utime(scan, (later, later))
     assert left() == ["case", "other"]

@@ -57,8 +57,8 @@ def test_a_stopped_run_goes_on_and_names_what_failed(scans, demo_weights, tmp_pa
     assert set(failures) == bad and all(name in again.stderr for name in bad)
     record = json.loads((output / "run.json").read_text())
     assert record["cases"] == 12 and record["finished_before"] == len(before)
-    assert set(record["seconds_a_case"]) == set(after) - set(before)
-    assert record["made_by"]["task"] == "whole_body_tumour" and len(record["made_by"]["weights_sha256"]) == 64
+    assert set(record["seconds_per_case"]) == set(after) - set(before)
+    assert record["provenance"]["task"] == "whole_body_tumour" and len(record["provenance"]["weights_sha256"]) == 64
 
 
 def test_several_processes_share_a_run(scans, demo_weights, tmp_path):

@@ -328,7 +328,7 @@ def test_label_values_of_an_nnunet_folder_become_the_task_s_own(tmp_path, values
 
 def test_voxels_that_nnunet_ignores_are_no_class(tmp_path):
     root = labelled(tmp_path / "raw", {"background": 0, "core": 1, "rim": 2, "ignore": 3})
-    with pytest.raises(ValueError, match=r"dataset\.json: label 3 is 'ignore', nnU-Net's word"):
+    with pytest.raises(ValueError, match=r"dataset\.json: label 3 is 'ignore', nnU-Net's name"):
         prepare("nnunet", root, tmp_path / "out", tumours(), "tumours")
     assert not (tmp_path / "out").exists()
 

@@ -1,10 +1,11 @@
 """Names of versions up to 0.8, which configs of packed bundles and MONAI Label apps have; to go in version 0.10.
 
-The one rule: an old name gives the same object as the new one, and a warning that says the new one.
+The one rule: an old name means the same as the new one, and a warning names the new one.
 """
 
 from __future__ import annotations
 
+import functools
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -12,9 +13,11 @@ from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar, cast
 
-__all__ = ["accept_old_modules", "renamed_names"]
+__all__ = ["accept_old_modules", "renamed_arguments", "renamed_names"]
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 _PACKAGE = __name__.rpartition(".")[0]
 # Modules of old -> those that have their names now.
@@ -70,6 +73,28 @@ def renamed_names(module: str, names: Mapping[str, str]) -> Callable[[str], Any]
         return getattr(import_module(f"{_PACKAGE}.{home}"), new)
 
     return get
+
+
+def renamed_arguments(**names: str) -> Callable[[Function], Function]:
+    """A decorator: the function takes the old names of its arguments too.
+
+    Args:
+        names: old name -> new one.
+    """
+
+    def decorate(function: Function) -> Function:
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            for old in names.keys() & kwargs.keys():
+                if names[old] in kwargs:
+                    raise TypeError(f"{function.__qualname__} got both {names[old]} and {old}, its old name")
+                _warn(f"argument {old} of {function.__qualname__}", names[old])
+                kwargs[names[old]] = kwargs.pop(old)
+            return function(*args, **kwargs)
+
+        return cast(Function, call)
+
+    return decorate
 
 
 def _warn(old: str, new: str) -> None:

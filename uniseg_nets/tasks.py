@@ -1,6 +1,6 @@
-"""The task table: what each task reads, how its scans are brought to the network, and what it names.
+"""The task table: each task's channels, preprocessing and classes.
 
-The one rule: nothing else in the project spells a spacing, a modality or a class name. This module imports no torch.
+The one rule: spacings, modalities and class names are written here and nowhere else. This module imports no torch.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ __all__ = [
     "table_of",
 ]
 
-# How a file's axes become the network's (z, y, x), see ``Task.axes``.
+# How the axes of a file are mapped to the network's (z, y, x), see ``Task.axes``.
 AXES = ("anatomical", "acquisition")
 # Which voxels z-scores are computed from, see ``Task.mask``.
 MASKS = ("never", "training", "always")
-# Numbers that each scaling of intensities needs, see ``Scaling.scheme``.
+# Numbers that each intensity scaling needs, see ``Scaling.scheme``.
 SCHEMES: Mapping[str, tuple[str, ...]] = {
     "window": ("low", "high"),
     "percentiles": ("low", "high", "mean", "std"),
     "z_score": (),
 }
-# Above this ratio of largest to smallest voxel edge the coarse axis is a stack of slices (Isensee et al. 2021).
+# Above this ratio of largest to smallest voxel edge a scan is anisotropic (Isensee et al. 2021).
 ANISOTROPY = 3.0
-# The same for scans of a task that sees thick slices: there a scan's coarsest axis is its slices' for certain.
+# The same ratio for scans of a task with thick slices: its scans are known to be stacks.
 STACK = 1.5
 
 
@@ -49,10 +49,10 @@ class Scaling:
     """How the intensities of one channel are scaled.
 
     Attributes:
-        scheme: ``window`` maps ``low`` to ``high`` to 0..1 and clips what lies outside; ``percentiles`` clips to the
+        scheme: ``window`` clips to ``low`` and ``high`` and maps them to 0 and 1; ``percentiles`` clips to the
             training set's ``low`` and ``high``, subtracts its ``mean`` and divides by its ``std`` (nnU-Net's CT);
-            ``z_score`` takes mean and standard deviation from the case itself.
-        low, high, mean, std: the numbers of the scheme, in the scan's own unit.
+            ``z_score`` uses the mean and the standard deviation of the case itself.
+        low, high, mean, std: numbers of the scheme, in the unit of the scan.
     """
 
     scheme: str
@@ -62,13 +62,13 @@ class Scaling:
     std: float = 1.0
 
     def scaled(self, value: float) -> float:
-        """What an intensity becomes.
+        """The scaled value of an intensity.
 
         Raises:
-            ValueError: a z-score, which depends on the case.
+            ValueError: if the scheme is a z-score, which depends on the case.
         """
         if self.scheme == "z_score":
-            raise ValueError("what a z-score makes of an intensity depends on the case")
+            raise ValueError("the z-score of an intensity depends on the case")
         value = min(max(value, self.low), self.high)
         if self.scheme == "window":
             return (value - self.low) / (self.high - self.low)
@@ -81,21 +81,21 @@ class Task:
 
     Attributes:
         id: index of the task's prompt in the network.
-        name: how users call it.
+        name: name for users.
         channels: modality of each input channel, in the order of the files (``_0000``, ``_0001``, ...).
-        spacing: voxel size the network sees, in mm, axes (z, y, x).
-        classes: names of the foreground classes; the task's own label value of ``classes[i]`` is ``i + 1``.
-        values: the same classes' values in the union of all tasks.
-        axes: how a file's axes become the network's. ``anatomical``: towards superior, anterior, right, whatever the
-            file's orientation. ``acquisition``: the slices of a stack come first, the other axes stay as stored and
-            nothing is flipped. A scan is a stack where its largest voxel edge is more than 3 times its smallest one,
-            or more than 1.5 times for a task that itself sees thick slices.
-        scaling: of each channel's intensities.
-        mask: whether z-scores are those of the non-zero voxels, with 0 elsewhere: ``never``, ``always``, or in
+        spacing: voxel size of the network's input in mm, axes (z, y, x).
+        classes: names of the foreground classes. The task's own label value of ``classes[i]`` is ``i + 1``.
+        values: label values of the same classes in the union of all tasks.
+        axes: how the axes of a file are mapped to the network's. ``anatomical``: towards superior, anterior, right,
+            for every orientation of the file. ``acquisition``: the slice axis of a stack comes first, the other axes
+            stay as stored and nothing is flipped. A scan is a stack if its largest voxel edge is more than 3 times its
+            smallest one, or more than 1.5 times for a task with thick slices.
+        scaling: intensity scaling per channel.
+        mask: whether z-scores are computed from the non-zero voxels, with 0 elsewhere: ``never``, ``always``, or in
             ``training`` alone, as the authors did for brain MR.
-        mirror_axes: axes (0 z, 1 y, 2 x) along which scans may be mirrored, in training and in prediction. Where
-            classes are told apart by their side, the axis from left to right is left out by default.
-        max_pieces: of each class, how many connected pieces of it a label map keeps, the largest ones; 0 for all.
+        mirror_axes: axes (0 z, 1 y, 2 x) along which scans may be mirrored, in training and in prediction. By default
+            the left-right axis is left out for tasks whose classes differ by their side.
+        max_pieces: number of connected components that a label map keeps per class, the largest ones; 0 for all.
     """
 
     id: int
@@ -117,7 +117,7 @@ class Task:
 
     @property
     def anisotropic(self) -> bool:
-        """Whether the network sees voxels whose edges differ by more than 3 times."""
+        """Whether the largest voxel edge of the network's input is more than 3 times the smallest one."""
         return max(self.spacing) > ANISOTROPY * min(self.spacing)
 
 
@@ -125,8 +125,8 @@ class Task:
 _CT = {"scheme": "window", "low": -325.0, "high": 325.0}
 _Z_SCORE = {"scheme": "z_score"}
 # The official eleven (Ye et al., MICCAI 2023, table 1), in the order of their prompts.
-# VerSe: the authors' planner has 4, 2, 2 mm, their prediction example 3, 1.5, 1.5 mm; what predicts decides here,
-# and one spacing for all CT tasks lets them share an encoder pass.
+# VerSe: the authors' planner has 4, 2, 2 mm, their prediction example 3, 1.5, 1.5 mm. The example's spacing is used: it
+# is that of prediction, and with one spacing all CT tasks share an encoder pass.
 _BODY = (3.0, 1.5, 1.5)
 _OFFICIAL: tuple[dict[str, Any], ...] = (
     {"name": "liver", "channels": ["CT"], "spacing": _BODY, "classes": ["liver", "liver_tumour"]},
@@ -199,18 +199,18 @@ _TABLES: Mapping[str, tuple[dict[str, Any], ...]] = {"uniseg": _OFFICIAL, "open"
 
 
 class TaskTable:
-    """An ordered set of tasks; numbers of tasks, channels and classes follow from it.
+    """An ordered set of tasks. The numbers of tasks, channels and classes follow from it.
 
     Args:
         entries: one mapping per task with ``name``, ``channels``, ``spacing`` (z, y, x mm) and ``classes``. Optional
             are ``values``, label values of its own (1..255, one per class); ``axes``, ``mask`` and ``mirror_axes`` as
-            in :class:`Task`; ``max_pieces``, class name -> number, for the classes that it limits; and ``scaling``,
-            one mapping per channel with the fields of :class:`Scaling`; by default CT channels are scaled by the
-            official Hounsfield window, all others to z-scores.
+            in :class:`Task`; ``max_pieces``, class name -> number, for the classes that it limits; and ``scaling``, one
+            mapping per channel with the fields of :class:`Scaling`. By default CT channels are scaled by the official
+            Hounsfield window, all others to z-scores.
 
     Raises:
-        ValueError: an entry lacks a field or has a wrong one; two tasks have one name or value, a task has one class
-            twice, or a task's name is another one's id.
+        ValueError: if an entry lacks a field or has a wrong one, two tasks share a name or a value, a task has one
+            class twice, or a task's name is the id of another one.
     """
 
     def __init__(self, entries: Sequence[Mapping[str, Any]]) -> None:
@@ -238,12 +238,12 @@ class TaskTable:
 
     @property
     def in_channels(self) -> list[int]:
-        """The channel counts the network must accept, ascending."""
+        """Channel counts that the network must accept, ascending."""
         return sorted({len(task.channels) for task in self.tasks})
 
     @property
     def out_channels(self) -> int:
-        """Background and as many classes as the largest task has."""
+        """Output channels of the largest task, with the background."""
         return max(task.num_outputs for task in self.tasks)
 
     @property
@@ -254,7 +254,7 @@ class TaskTable:
 
     @property
     def groups(self) -> dict[str, tuple[Task, ...]]:
-        """Merged tasks: ``all_ct`` and the like, every set of two or more tasks that read the same channels."""
+        """Merged tasks such as ``all_ct``: each set of two or more tasks that read the same channels."""
         by_channels: dict[tuple[str, ...], list[Task]] = {}
         for task in self.tasks:
             by_channels.setdefault(task.channels, []).append(task)
@@ -270,14 +270,14 @@ class TaskTable:
         return [task.name for task in self.tasks] + list(self.groups)
 
     def select(self, task: str | int | Sequence[str | int]) -> tuple[Task, ...]:
-        """The tasks behind a user's word: one for a name or else an id, several for ``all_ct`` or for a list.
+        """The tasks of a name, an id, a merged name such as ``all_ct``, or a list.
 
         Several tasks share one pass, in the order in which they are named: ``["liver", "spleen"]`` or
-        ``"liver,spleen"``. What arrives is data, never evaluated.
+        ``"liver,spleen"``. The argument is never evaluated.
 
         Raises:
-            ValueError: no such task; one that is named twice; or tasks that see scans differently and cannot share one
-                pass.
+            ValueError: if there is no such task, a task is named twice, or the tasks need different preprocessing and
+                cannot share one pass.
         """
         if isinstance(task, str) and task not in self.choices:
             words: Sequence[Any] = [word.strip() for word in task.split(",")]
@@ -296,7 +296,7 @@ class TaskTable:
     def _named(self, word: Any) -> tuple[Task, ...]:
         """The task of a name or id, or those of a merged name."""
         if isinstance(word, int) and not isinstance(word, bool):
-            word = str(word)  # a number may be a name, and commands make a number of it
+            word = str(word)  # a command turns a name such as `1` into a number
         for known in self.tasks:
             if known.name == word:
                 return (known,)
@@ -311,16 +311,16 @@ class TaskTable:
         raise ValueError(f"unknown task {str(word)[:80]!r}: {hint}choose one of {self._listing()}")
 
     def word(self, task: str | int | Sequence[str]) -> str:
-        """The name of what :meth:`select` finds: a task's, a merged one's such as ``all_ct``, or ``liver+spleen``."""
+        """The name of a selection: a task's, a merged one such as ``all_ct``, or ``liver+spleen``."""
         selected = self.select(task)
         merged = next((name for name, members in self.groups.items() if members == selected), None)
         return merged or "+".join(member.name for member in selected)
 
     def one(self, task: str | int) -> Task:
-        """Like :meth:`select`, for places that need exactly one task.
+        """Like :meth:`select`, for exactly one task.
 
         Raises:
-            ValueError: no such task, or several.
+            ValueError: if there is no such task, or several.
         """
         selected = self.select(task)
         if len(selected) != 1:
@@ -332,7 +332,7 @@ class TaskTable:
 
 
 def load_task_table(path: str | PathLike[str] | None = None) -> TaskTable:
-    """The official eleven tasks, the five ``open`` ones, or those of a JSON file.
+    """Loads the eleven official tasks, the five ``open`` ones, or the tasks of a JSON file.
 
     The file holds ``{"extends": "uniseg", "tasks": [...]}``. With ``extends``, which names ``uniseg`` or ``open``, an
     entry with the name of one of its tasks replaces that task and others are appended; without it the table holds the
@@ -342,8 +342,8 @@ def load_task_table(path: str | PathLike[str] | None = None) -> TaskTable:
         path: the file, or the name of a table: ``uniseg`` (the default) or ``open``.
 
     Raises:
-        ValueError: the file is no JSON, or an entry is wrong; the message names the file.
-        FileNotFoundError: no such file.
+        ValueError: if the file is not JSON or an entry is wrong; the message names the file.
+        FileNotFoundError: if there is no such file.
     """
     if path is None or path in _TABLES:
         return TaskTable(_TABLES[str(path or "uniseg")])
@@ -365,30 +365,32 @@ def load_task_table(path: str | PathLike[str] | None = None) -> TaskTable:
 
 
 def table_of(task: Any) -> str:
-    """Name of the table of this distribution that has a task, or else the most similar name: ``uniseg`` before others.
+    """Name of the shipped table that has a task, or whose task has the most similar name; ``uniseg`` comes first.
 
     Args:
-        task: as :meth:`TaskTable.select` takes it; of several tasks the first counts.
+        task: as for :meth:`TaskTable.select`. Of several tasks the first decides.
     """
     word = task[0] if isinstance(task, (list, tuple)) and task else task
     if isinstance(word, str):
         word = word.partition(",")[0].strip()
     tables = {name: TaskTable(entries).choices for name, entries in _TABLES.items()}
     names = [choice for choices in tables.values() for choice in choices]
-    near = difflib.get_close_matches(word, names, n=1) if isinstance(word, str) else []  # itself, where it is one
+    near = (
+        difflib.get_close_matches(word, names, n=1) if isinstance(word, str) else []
+    )  # a known name is its own closest match
     return next((name for name, choices in tables.items() if near and near[0] in choices), next(iter(tables)))
 
 
 def shipped_table(task: Any) -> TaskTable:
-    """The table of this distribution that has a task, see :func:`table_of`."""
+    """The shipped table that has a task, see :func:`table_of`."""
     return load_task_table(table_of(task))
 
 
 def chosen(menu: Any) -> Any:
-    """What was chosen from a config's menu: its first entry where the menu arrives whole, else what stands there.
+    """The chosen entry of a config's menu: the first one of a list, any other value itself.
 
-    A config offers its choices as a list (MONAI Label's ``displayable_configs``) and a client's choice takes the list's
-    place. :meth:`TaskTable.select` takes a list for several tasks, so that the two must be told apart here.
+    A config offers its choices as a list (MONAI Label's ``displayable_configs``), which a client's choice replaces.
+    :meth:`TaskTable.select` reads a list as several tasks, so that a menu must be resolved here.
     """
     return menu[0] if isinstance(menu, (list, tuple)) and menu else menu
 
@@ -446,9 +448,9 @@ def _read_max_pieces(name: str, classes: Sequence[str], given: Mapping[str, int]
 
 
 def sided_classes(classes: Sequence[str]) -> list[str]:
-    """The classes that are told apart by their side, such as ``left_kidney``, ``LeftKidney`` or ``kidney_l``.
+    """The classes that differ by their side, such as ``left_kidney``, ``LeftKidney`` or ``kidney_l``.
 
-    Chambers of the heart are named after a side too, but differ in shape: they are none.
+    Chambers of the heart are named after a side but differ in shape: they are not included.
     """
     return [name for name in classes if _SIDES & set(_words(name)) and not _is_chamber(_words(name))]
 
@@ -466,7 +468,7 @@ def _is_chamber(words: Sequence[str]) -> bool:
 
 
 def _default_mirror_axes(classes: Sequence[str], axes: str) -> tuple[int, ...]:
-    """All; not the one from left to right where sides are classes, and none where that axis is not known."""
+    """All axes; without the left-right axis where classes differ by side; none where that axis is unknown."""
     if not sided_classes(classes):
         return (0, 1, 2)
     return (0, 1) if axes == "anatomical" else ()

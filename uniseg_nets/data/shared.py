@@ -1,4 +1,4 @@
-"""Validation cases divided among the processes of a training."""
+"""Divides validation cases among the processes of a training."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ __all__ = ["shared_sampler"]
 
 
 def shared_sampler(dataset: Dataset[Any]) -> DistributedSampler | None:
-    """A sampler that gives each process its own cases, every case once.
+    """A sampler that gives each process its own cases, every case once. The process group must be initialised.
 
-    ``None`` where there are fewer cases than processes, which MONAI's sampler refuses: each process then takes all
-    cases, and their mean is the same. For a process group that is initialised.
+    Returns:
+        ``None`` if there are fewer cases than processes, which MONAI's sampler refuses. Each process then validates all
+        cases, with the same mean.
     """
     if len(dataset) < distributed.get_world_size():  # type: ignore[arg-type]
         return None

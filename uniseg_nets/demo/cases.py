@@ -51,20 +51,20 @@ def segment_cases(
     )
     rows, pictures = [], []
     for name, case in zip(names, cases):
-        found = str(folder / f"{name}.nii.gz")
-        about = {"task": task.name, "case": case.name, "channels": "+".join(task.channels)}
-        rows += [about | row for row in _figures(found, case.reference, task)]
+        prediction = str(folder / f"{name}.nii.gz")
+        row_head = {"task": task.name, "case": case.name, "channels": "+".join(task.channels)}
+        rows += [row_head | row for row in _figures(prediction, case.reference, task)]
         title = f"{task.name}, {case.name} ({task.channels[-1]})"
-        pictures.append(PreviewRow(title, case.image, case.reference, found))
+        pictures.append(PreviewRow(title, case.image, case.reference, prediction))
     return rows, pictures
 
 
-def _figures(found: str, reference: str | None, task: Task) -> list[dict[str, Any]]:
+def _figures(prediction: str, reference: str | None, task: Task) -> list[dict[str, Any]]:
     """Volumes, and figures against a reference where there is one."""
     classes = dict(enumerate(task.classes, start=1))
     if reference is not None:
-        return file_rows(found, reference, classes)
-    label = load_label_map(found)
+        return file_rows(prediction, reference, classes)
+    label = load_label_map(prediction)
     millilitres = voxel_millilitres(label.affine.numpy()[:3, :3])
     voxels = np.bincount(label.numpy().ravel(), minlength=len(classes) + 1)
     return [{"class": name, "volume_ml": float(voxels[value]) * millilitres} for value, name in classes.items()]

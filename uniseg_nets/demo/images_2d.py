@@ -36,8 +36,8 @@ def run_demo(output: str | PathLike[str], count: int = 2) -> str:
     lines = [f"{'modality':<12} {'Dice':>6}  recognised as"]
     for row in PictureReport(cases, masks, output).write():
         own = [case["name"] for case in cases if case["modality"] == row["modality"]]
-        facts = [json.loads((masks / f"{name}.json").read_text(encoding="utf-8")) for name in own]
-        told = ", ".join(f"{fact['modality']} ({fact['confidence']:.2f})" for fact in facts)
-        lines.append(f"{row['modality']:<12} {row['dice']:>6.3f}  {told}")
+        records = [json.loads((masks / f"{name}.json").read_text(encoding="utf-8")) for name in own]
+        recognised = ", ".join(f"{record['modality']} ({record['confidence']:.2f})" for record in records)
+        lines.append(f"{row['modality']:<12} {row['dice']:>6.3f}  {recognised}")
     lines.append(f"Synthetic images, weights trained on synthetic images only. Files: {output}")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""What several processes of one training agree on."""
+"""Communication between the processes of a training."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ __all__ = ["from_all_ranks", "is_first_rank", "own_rank", "reasons_of_all_ranks"
 
 
 def own_rank() -> int:
-    """This process's rank; 0 where there is only one."""
+    """The rank of this process; 0 for a single process."""
     return distributed.get_rank() if _several() else 0
 
 
 def is_first_rank() -> bool:
-    """Whether this process is the one that writes files."""
+    """Whether this process has rank 0, which writes the files."""
     return own_rank() == 0
 
 
 def from_all_ranks(thing: Any) -> list[Any]:
-    """What every rank gives, in their order; all ranks must call this at the same place."""
+    """The values of all ranks, in their order. All ranks must call this at the same point."""
     if not _several():
         return [thing]
-    found: list[Any] = [None] * distributed.get_world_size()
-    distributed.all_gather_object(found, thing)
-    return found
+    gathered: list[Any] = [None] * distributed.get_world_size()
+    distributed.all_gather_object(gathered, thing)
+    return gathered
 
 
 def reasons_of_all_ranks(reason: str | None) -> str | None:
-    """Why any rank has to stop, so that all of them do; ``None`` where none has to.
+    """The reasons of all ranks that have to stop, in one text; ``None`` if no rank has to.
 
-    A rank that stops alone leaves the others waiting for its gradients. All ranks must call this at the same place.
+    A rank that stops alone leaves the others waiting for its gradients. All ranks must call this at the same point.
     """
     reasons = from_all_ranks(reason)
     if len(reasons) == 1:
@@ -41,7 +41,7 @@ def reasons_of_all_ranks(reason: str | None) -> str | None:
 
 
 def unwrapped(thing: Any) -> Any:
-    """A network without the wrapper of distributed training; anything else as it is."""
+    """A network without the wrapper of distributed training; any other object unchanged."""
     return thing.module if isinstance(thing, DistributedDataParallel) else thing
 
 

@@ -69,8 +69,8 @@ def load_pictures(
 
 def without_labels(cases: Sequence[dict[str, Any]], modality: str | None = None) -> list[dict[str, Any]]:
     """The cases as a user gives them: without their masks and, where ``modality`` is given, all told to be of it."""
-    told = {} if modality is None else {"modality": modality}
-    return [{key: value for key, value in case.items() if key != "label"} | told for case in cases]
+    named = {} if modality is None else {"modality": modality}
+    return [{key: value for key, value in case.items() if key != "label"} | named for case in cases]
 
 
 def _listed(

@@ -10,7 +10,7 @@ from monai.engines import PrepareBatch
 from monai.inferers import SimpleInferer
 from torch import Tensor, nn
 
-from uniseg_nets.io.messages import NO_NUMBERS
+from uniseg_nets.io.messages import NOT_FINITE
 from uniseg_nets.nets.esp_medsam import ESPMedSAM
 
 __all__ = ["EmbeddingNetwork", "MaskInferer", "PrepareDistillation", "PrepareModalityBatch"]
@@ -83,5 +83,5 @@ class MaskInferer(SimpleInferer):
         (name,) = modality
         scores = torch.sigmoid(network(inputs, name).float())
         if scores.isnan().any():
-            raise ValueError(NO_NUMBERS)
+            raise ValueError(NOT_FINITE)
         return scores

@@ -49,18 +49,18 @@ class PictureReport(CaseReport):
             logger.info("%(modality)s: Dice %(dice).3f, NSD %(nsd).3f, %(cases)d images", row)
         return summary
 
-    def found(self, case: Mapping[str, Any]) -> Path:
+    def prediction(self, case: Mapping[str, Any]) -> Path:
         return self.results / f"{case['name']}_mask.png"
 
     def rows(self, case: Mapping[str, Any]) -> list[dict[str, Any]]:
-        found, reference = read_mask(self.found(case)), read_mask(case["label"])
-        check_sizes(reference, case["label"], found, self.found(case))
-        rows = case_rows(found, reference, (1.0, 1.0, 1.0), {1: "foreground"}, self.tolerance)
+        prediction, reference = read_mask(self.prediction(case)), read_mask(case["label"])
+        check_sizes(reference, case["label"], prediction, self.prediction(case))
+        rows = case_rows(prediction, reference, (1.0, 1.0, 1.0), {1: "foreground"}, self.tolerance)
         return [{"task": case["modality"], "case": case["name"], **row} for row in rows]
 
 
 def _in_pixels(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row of volumes and millimetres as one of pixels and modalities."""
     names = {"task": "modality", "hd95_mm": "hd95_pixels"}
-    left_out = ("class", "volume_ml", "reference_ml", "cut")
+    left_out = ("class", "volume_ml", "reference_ml", "truncated")
     return {names.get(key, key): value for key, value in row.items() if key not in left_out}

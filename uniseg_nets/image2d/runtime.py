@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from uniseg_nets.nets.esp_medsam import ESPMedSAM
-from uniseg_nets.runtimes.choose import settle
+from uniseg_nets.runtimes.choose import resolve_runtime
 
 __all__ = ["with_picture_runtime"]
 
@@ -28,7 +28,7 @@ def with_picture_runtime(network: ESPMedSAM, runtime: str = "auto", precision: s
         ValueError, ImportError: as for :func:`uniseg_nets.runtimes.with_runtime`.
     """
     network.eval()
-    runtime, bfloat16 = settle(runtime, precision, next(network.parameters()).device)
+    runtime, bfloat16 = resolve_runtime(runtime, precision, next(network.parameters()).device)
     logger.info("runtime %s, %s", runtime, "bf16" if bfloat16 else "fp32")
     if runtime == "openvino":
         return _OpenVINO(network, bfloat16)
@@ -69,19 +69,19 @@ class _OpenVINO(nn.Module):
     def _compiled(self, image: Tensor, modality: str) -> Any:
         import openvino as ov
 
-        from uniseg_nets.runtimes.kept import kept_models, user_cache
+        from uniseg_nets.runtimes.cached import cached_models, user_cache
 
         def convert() -> list[Any]:
             with torch.no_grad(), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # tracing warns of every comparison of sizes, which are fixed here
-                return [ov.convert_model(_Told(self.network, modality), example_input=image, input=[image.shape])]
+                return [ov.convert_model(_OfModality(self.network, modality), example_input=image, input=[image.shape])]
 
-        about = f"{modality} {tuple(image.shape)}"
-        (model,) = kept_models(self.network, about, ["network"], convert, user_cache())
+        variant = f"{modality} {tuple(image.shape)}"
+        (model,) = cached_models(self.network, variant, ["network"], convert, user_cache())
         return ov.Core().compile_model(model, "CPU", self._options)
 
 
-class _Told(nn.Module):
+class _OfModality(nn.Module):
     """The network with its modality settled."""
 
     def __init__(self, network: ESPMedSAM, modality: str):

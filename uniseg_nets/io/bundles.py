@@ -1,4 +1,4 @@
-"""Where the bundles of this distribution lie."""
+"""The bundles of this distribution."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from pathlib import Path
 
 __all__ = ["INFERENCE", "bundle_folder"]
 
-# What makes a folder a bundle that can segment.
+# A folder with this file is a bundle that can segment.
 INFERENCE = "configs/inference.json"
 _PACKAGE = Path(__file__).parents[1]
 
 
 def bundle_folder(name: str) -> Path:
-    """Where a bundle of this distribution lies: inside the installed package, or beside it in a checkout.
+    """The folder of a bundle of this distribution: inside the installed package, or beside it in a checkout.
 
     Raises:
-        FileNotFoundError: no such bundle.
+        FileNotFoundError: if there is no such bundle.
     """
     places = [_PACKAGE / "bundles", _PACKAGE.parent / "bundles"]
     for place in places:

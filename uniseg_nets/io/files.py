@@ -15,16 +15,16 @@ from typing import Any
 
 __all__ = ["atomic_path", "read_json", "sha256_of", "write_csv", "write_json"]
 
-# What a spreadsheet takes for the beginning of a formula.
+# Characters with which a formula begins in a spreadsheet.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @contextmanager
 def atomic_path(path: str | PathLike[str]) -> Iterator[Path]:
-    """Gives a temporary name to write to; it takes the place of ``path`` when the block ends without an error.
+    """Yields a temporary path to write to, which replaces ``path`` when the block ends without an error.
 
-    The temporary file lies in a hidden folder beside ``path``, on the same file system, and keeps its name, so that
-    writers which choose a format by the ending work. After an error nothing is left and an older file stays.
+    The temporary file is in a hidden folder beside ``path``, on the same file system, and has the same name, so that
+    writers can choose a format by the ending. After an error nothing is left and an older file stays.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -38,8 +38,8 @@ def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: no JSON object; the message names the file.
+        FileNotFoundError: if there is no such file.
+        ValueError: if the file does not hold a JSON object; the message names the file.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -51,7 +51,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_json(path: str | PathLike[str], content: Any) -> None:
-    """Writes JSON for people and programs alike: indented, with a final newline, whole or not at all.
+    """Writes indented JSON with a final newline, whole or not at all.
 
     NaN and infinities, which JSON does not have, become ``null``.
     """
@@ -60,10 +60,10 @@ def write_json(path: str | PathLike[str], content: Any) -> None:
 
 
 def write_csv(path: str | PathLike[str], rows: Sequence[Mapping[str, Any]]) -> None:
-    """Writes rows of one kind as a table with their keys on top, floats to four digits; whole or not at all.
+    """Writes rows with the same keys as a table, floats with four digits; whole or not at all.
 
-    A text that a spreadsheet would compute, such as the name ``=1+1``, gets an apostrophe in front. Bytes of a file's
-    name that are no text are written as ``\\udcfc`` and the like.
+    A text that a spreadsheet would evaluate, such as the name ``=1+1``, gets an apostrophe in front. Undecodable bytes
+    in a file's name are written as ``\\udcfc`` and the like.
     """
     with (
         atomic_path(path) as temporary,

@@ -1,7 +1,7 @@
 """Synthetic 2D images of six modalities with masks: for trying out and for tests, drawn from a seed.
 
 They have the look of their modality and no more: what is learned from them says nothing about patients.
-Letters: S side of the image; images (S, S, 3) from 0 to 1, masks (S, S).
+Shapes: S side of the image; images (S, S, 3) from 0 to 1, masks (S, S).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One static page on a run: a table to sort, previews, and slices to leaf through; no server, nothing from outside."""
+"""One static page on a run: a sortable table, previews, and axial slices to browse, without server or network."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _COLUMNS = (
     ("volume_ml", "volume, ml"),
     ("voxels", "voxels"),
     ("mean", "mean"),
-    ("deviation", "deviation"),
+    ("std", "standard deviation"),
 )
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -38,7 +38,7 @@ th[aria-sort=ascending] button::after {{ content: " \\2191"; }}
 th[aria-sort=descending] button::after {{ content: " \\2193"; }}
 td.number {{ text-align: right; font-variant-numeric: tabular-nums; }}
 td:first-child {{ overflow-wrap: anywhere; }}
-.cut, .absent {{ color: #b45309; }}
+.truncated, .absent {{ color: #b45309; }}
 article {{ margin: 2rem 0; }}
 img {{ background: #000; max-width: 100%; vertical-align: top; }}
 .swatch {{ display: inline-block; width: .8em; height: .8em; margin-right: .4em; border-radius: 2px; }}
@@ -83,12 +83,12 @@ for (const range of document.querySelectorAll("input[type=range]")) {{
 
 
 def write_page(cases: Sequence[Mapping[str, Any]], path: str | PathLike[str]) -> None:
-    """Writes the page beside the folder ``report`` that holds the previews.
+    """Writes the page. The previews are in the folder ``report`` beside it.
 
     Args:
-        cases: each with ``name``, ``task``, ``classes`` (rows of statistics) and ``slices`` (addresses of pictures);
-            and of the label map ``written`` (when) and ``weights_sha256``, where these are known.
-        path: of the page.
+        cases: each with ``name``, ``task``, ``classes`` (rows of statistics) and ``slices`` (``data:`` URLs of
+            pictures); and, if known, ``written`` (time) and ``weights_sha256`` of the label map.
+        path: file of the page.
     """
     path = Path(path)
     heads = "".join(f"<th><button>{title}</button></th>" for title in ("case", "task", *(t for _, t in _COLUMNS)))
@@ -108,7 +108,7 @@ def _row(case: Mapping[str, Any], row: Mapping[str, Any]) -> str:
 
 
 def _task(case: Mapping[str, Any]) -> str:
-    """A case's task; of several their number, since the classes beside it say which."""
+    """The task of a case; for several tasks their number, since the classes are in the same row."""
     names = str(case["task"]).split("+")
     return names[0] if len(names) == 1 else f"{len(names)} tasks"
 
@@ -121,7 +121,7 @@ def _cell(value: Any, kind: str = "") -> str:
 
 
 def _origin(case: Mapping[str, Any]) -> str:
-    """When a case's label map was written, and by which weights."""
+    """Time and weights of a case's label map, in words."""
     weights = case.get("weights_sha256")
     hashes = [weights] if isinstance(weights, str) else list(weights or ())
     known = [f"written {case['written']}"] if case.get("written") else []

@@ -1,4 +1,4 @@
-"""A label map in memory that knows where it lies."""
+"""A label map in memory, with its affine."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ __all__ = ["LabelMap"]
 class LabelMap(np.ndarray):
     """A label map (x, y, z), uint8: a NumPy array that can be saved.
 
-    What is computed from it, slices and masks for instance, is an array without a place of its own.
+    Arrays computed from it, such as slices and masks, have no affine.
 
     Args:
-        values: the label map.
-        affine: (4, 4), voxels to RAS+ mm.
+        values: (x, y, z), uint8.
+        affine: (4, 4), voxel (x, y, z) -> RAS+ mm.
         labels: value -> name.
-        source: the scan's file, whose header gives the further fields of geometry; or nothing, for an array.
+        source: file of the scan, whose header has further fields of geometry; empty for an array.
 
     Attributes:
-        affine, labels: as above; ``None`` for what was computed from a label map.
+        affine, labels: as above; ``None`` for arrays computed from a label map.
     """
 
     affine: NDArray[np.float64] | None
@@ -40,20 +40,24 @@ class LabelMap(np.ndarray):
     def __new__(
         cls, values: NDArray[np.uint8], affine: NDArray[np.float64], labels: Mapping[int, str], source: str = ""
     ) -> LabelMap:
-        found = values.view(cls)
-        found.affine, found.labels, found._source = affine, dict(labels), Path(source)
-        return found
+        label_map = values.view(cls)
+        label_map.affine, label_map.labels, label_map._source = affine, dict(labels), Path(source)
+        return label_map
 
     def __array_finalize__(self, of: Any) -> None:
         self.affine, self.labels, self._source = None, None, Path()
 
     def save(self, path: str | PathLike[str]) -> Path:
-        """Writes it, whole or not at all: as NIfTI, or as a segmentation of 3D Slicer (``.seg.nrrd``).
+        """Writes the label map as NIfTI or as a segmentation for 3D Slicer (``.seg.nrrd``), whole or not at all.
 
-        NIfTI has the affine, sform and qform codes of the scan; a segmentation the names of the labels, with colours.
+        NIfTI has the affine and the sform and qform codes of the scan. A segmentation has the names of the labels, with
+        colours.
+
+        Returns:
+            The path.
 
         Raises:
-            ValueError: another kind of file; the scan's own file; or a part of a label map, which has no place.
+            ValueError: if the file type is unknown, the path is the scan itself, or the array has no affine.
         """
         path = Path(path)
         if self.affine is None:

@@ -1,6 +1,6 @@
-"""NIfTI files by nibabel, whose headers are taken at their word or refused.
+"""Opens NIfTI files with nibabel and checks their headers.
 
-nibabel alone reads a voxel edge of 0 as 1 mm, leaves metres as they are, and drops the imaginary part of a number.
+nibabel itself reads a voxel edge of 0 as 1 mm, ignores the unit metre, and drops the imaginary part of complex numbers.
 """
 
 from __future__ import annotations
@@ -14,18 +14,21 @@ from numpy.typing import NDArray
 
 __all__ = ["checked_affine", "open_nifti"]
 
-# Units of length by NIfTI's codes, in mm; other codes name none, and mean mm.
+# NIfTI's codes of length units other than mm, with their mm. Other codes are read as mm.
 _UNITS = {1: ("metres", 1000.0), 3: ("micrometres", 0.001)}
-# Voxel edges, mm, that a unit other than mm is believed for: some programs write one that they do not mean.
+# Range of plausible voxel edges in mm for units other than mm: some programs write a wrong unit.
 _SMALLEST, _LARGEST = 0.001, 100.0
 
 
 def open_nifti(file: str | PathLike[str]) -> tuple[nib.Nifti1Image, NDArray[np.float64]]:
-    """A NIfTI file, its voxels not read yet, and its affine (4, 4), voxel (x, y, z) -> RAS+ mm.
+    """Opens a NIfTI file without reading its voxels.
+
+    Returns:
+        The image, and its affine (4, 4), voxel (x, y, z) -> RAS+ mm.
 
     Raises:
-        Exception: whatever nibabel raises of a damaged file.
-        ValueError: as for :func:`checked_affine`; or a voxel edge that is not known.
+        Exception: any error of nibabel for a damaged file.
+        ValueError: as for :func:`checked_affine`, or if a voxel edge is unknown.
     """
     scan = cast(nib.Nifti1Image, nib.load(file))
     affine = checked_affine(scan)
@@ -34,10 +37,10 @@ def open_nifti(file: str | PathLike[str]) -> tuple[nib.Nifti1Image, NDArray[np.f
 
 
 def checked_affine(scan: nib.spatialimages.SpatialImage) -> NDArray[np.float64]:
-    """The affine (4, 4) of a NIfTI image, voxel (x, y, z) -> RAS+ mm, in mm whatever unit the header names.
+    """The affine (4, 4) of a NIfTI image, voxel (x, y, z) -> RAS+ mm, converted from the header's unit.
 
     Raises:
-        ValueError: no NIfTI image; colours, complex numbers, or a unit of length that cannot be meant.
+        ValueError: if the image is not NIfTI, has colours or complex numbers, or its unit of length is implausible.
     """
     if not isinstance(scan, nib.Nifti1Image):
         raise ValueError(f"it is a {type(scan).__name__}, expected a volume")
@@ -58,11 +61,11 @@ def checked_affine(scan: nib.spatialimages.SpatialImage) -> NDArray[np.float64]:
 
 
 def _refuse_unknown_edges(scan: nib.Nifti1Image) -> None:
-    """Refuses a header whose voxel edges have to be known, as it has no sform, and are 0."""
+    """Refuses a header without sform whose voxel edges are 0."""
     if scan.header["sform_code"] > 0:
         return
     with scan.file_map["image"].get_prepare_fileobj("rb") as file:
-        stored = type(scan.header).from_fileobj(file, check=False)  # with the check, 0 would have become 1
+        stored = type(scan.header).from_fileobj(file, check=False)  # the check would turn 0 into 1
     edges = stored["pixdim"][1 : 1 + min(3, int(stored["dim"][0]))]
     if not edges.all():
         raise ValueError(f"its header gives voxel edges of {edges.tolist()} mm: correct them (pixdim)")

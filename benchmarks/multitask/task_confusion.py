@@ -1,6 +1,6 @@
 """Does the network listen? The same held CT scans, told each organ in turn, against every organ's label map.
 
-    python -m benchmarks.multitask.told OUT WEIGHTS [--cases 4]
+    python -m benchmarks.multitask.task_confusion OUT WEIGHTS [--cases 4]
 
 Prints a Markdown table: rows are the task told, columns the organ compared with, cells the mean Dice.
 """

@@ -1,6 +1,6 @@
 """Does the network listen? Held scans of each task, told each task in turn.
 
-    python -m benchmarks.open_weights.told DATA WEIGHTS [--cases 6]
+    python -m benchmarks.open_weights.task_confusion DATA WEIGHTS [--cases 6]
 
 A scan is scaled and resampled as its own task's, and the prompt of the told task enters the decoder. Prints two
 Markdown tables: rows are the task told, columns the scans; cells are the mean Dice of all foreground against the scan's
