@@ -1,15 +1,22 @@
-"""What stands in several messages: lists of names, words for NaN, how to get weights."""
+"""What stands in several messages: lists of names, the nearest name, words for NaN, how to get weights."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 from os import PathLike
 
-__all__ = ["NO_NUMBERS", "in_lines", "listing", "no_weights"]
+__all__ = ["NO_NUMBERS", "did_you_mean", "in_lines", "listing", "no_weights"]
 
 # Of scores that are NaN, which a comparison would make background.
 NO_NUMBERS = "the network's scores are no numbers: are the weights whole? else compute in float32 (precision fp32)"
 _SHOWN = 10
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """``did you mean 'x'? `` for a word that is nearly one of those known; else nothing."""
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f"did you mean {near[0]!r}? " if near else ""
 
 
 def listing(names: Sequence[str]) -> str:

@@ -72,7 +72,7 @@ class LabelMapd(MapTransform):
         self.image_key = image_key
         self.values = values
         if task is not None:
-            label_names(tasks, task, values)  # a wrong name is known now, not after the first prediction
+            tasks.label_names(task, values)  # a wrong name is known now, not after the first prediction
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         d = dict(data)
@@ -97,7 +97,7 @@ class LabelMapd(MapTransform):
         One task: its scores. Several: the merged map's masks, since scores of different tasks cannot be compared; the
         official pipeline merges on the network's grid too.
         """
-        own_values = [list(label_names(self.tasks, task.name, self.values)) for task in tasks]
+        own_values = [list(self.tasks.label_names(task.name, self.values)) for task in tasks]
         if len(own_values) == 1:
             return flipped(scores, flips), own_values[0]
         merged = torch.zeros(scores.shape[1:], dtype=torch.uint8, device=scores.device)
@@ -150,7 +150,7 @@ class SaveLabelMapd(ResultSaver):
         selected = self.tasks.select(task)
         return {
             "task": self.tasks.word(task),
-            "labels": {str(value): name for value, name in label_names(self.tasks, task, self.values).items()},
+            "labels": {str(value): name for value, name in self.tasks.label_names(task, self.values).items()},
             "tasks": [asdict(one) for one in selected],
             **super().facts(case),
         }
@@ -191,22 +191,6 @@ def read_label_map(folder: str | PathLike[str], name: str) -> tuple[MetaTensor, 
     facts = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
     names = {int(value): label for value, label in facts["labels"].items() if int(value)}
     return load_label_map(folder / f"{name}.nii.gz"), names, facts
-
-
-def label_names(tasks: TaskTable, task: str | int | Sequence[str], values: str) -> dict[int, str]:
-    """Label value -> class name of what a task writes, 0 the background.
-
-    Raises:
-        ValueError: no such task or kind of values; a merged task with ``values="task"``.
-    """
-    selected = tasks.select(task)
-    if values == "global":
-        return {0: "background"} | {v: n for one in selected for v, n in zip(one.values, one.classes)}
-    if values != "task":
-        raise ValueError(f"values is {values!r}, expected 'global' or 'task'")
-    if len(selected) > 1:
-        raise ValueError(f"a merged map of {len(selected)} tasks has no values of one task: use values='global'")
-    return {0: "background"} | {i: name for i, name in enumerate(selected[0].classes, start=1)}
 
 
 def nifti_label_map(label: np.ndarray, affine: np.ndarray, source: Path) -> nib.Nifti1Image:
