@@ -20,7 +20,6 @@ from uniseg_nets.reports.base import CaseReport
 from uniseg_nets.reports.metrics import file_rows, summarise
 from uniseg_nets.reports.preview import PreviewRow, save_preview
 from uniseg_nets.tasks import TaskTable
-from uniseg_nets.transforms.export import label_names
 
 __all__ = ["Report"]
 
@@ -79,7 +78,7 @@ class Report(CaseReport):
 
     def rows(self, case: Mapping[str, Any]) -> list[dict[str, Any]]:
         task = self.tasks.one(case["task"])
-        classes = {value: name for value, name in label_names(self.tasks, task.name, self.values).items() if value}
+        classes = {value: name for value, name in self.tasks.label_names(task.name, self.values).items() if value}
         rows = file_rows(self.prediction(case), case["label"], classes, self.tolerance_mm)
         return [{"task": task.name, "case": case["name"], "patient": group_of(case), **row} for row in rows]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -10,6 +9,8 @@ from os import PathLike
 from pathlib import Path
 
 import numpy as np
+
+from uniseg_nets.io.files import read_csv
 
 __all__ = ["METRICS", "Figures", "bootstrap_interval", "patient_means", "read_figures", "read_rows"]
 
@@ -35,8 +36,7 @@ def read_rows(evaluation: str | PathLike[str]) -> list[dict[str, str]]:
     path = path / "cases.csv" if path.is_dir() else path
     if not path.is_file():
         raise FileNotFoundError(f"no figures at {path}: expected the cases.csv of an evaluation, or its folder")
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_csv(path)
     missing = sorted({"task", "case", "class", "status", *METRICS} - set(rows[0] if rows else ()))
     if missing:
         raise ValueError(f"{path} has no column {', '.join(missing)}: expected the cases.csv of an evaluation")
