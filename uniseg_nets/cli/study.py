@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from uniseg_nets.cli.values import listed
+from uniseg_nets.cli.values import existing_file, listed
 
 __all__ = ["compare", "cv"]
 
