@@ -28,7 +28,7 @@ def refuse_unknown(names: Iterable[str], config: Mapping[str, Any], bundle: str)
     known = {_first(name) for name in config}
     unknown = [name for name in names if _first(name) not in known]
     if unknown:
-        near = did_you_mean(unknown[0], sorted(known)) or "leave it out"
+        near = did_you_mean(_first(unknown[0]), sorted(known)) or "leave it out"
         raise ValueError(f"the inference of bundle {bundle} has no {', '.join(unknown)}: {near.strip()}")
 
 
@@ -67,8 +67,8 @@ def refuse_open_task(config: Mapping[str, Any], table: TaskTable | None, how: st
     Raises:
         ValueError: no task was chosen.
     """
-    task = config.get("task")
-    if isinstance(task, Mapping) and task.get("menu") == "@displayable_configs#task":
+    task = config.get("task", "")
+    if task is None or isinstance(task, Mapping):
         choices = f" (one of {', '.join(table.choices)})" if table else ""
         raise ValueError(f"say with {how} what to segment{choices}")
 
