@@ -189,7 +189,7 @@ def test_a_result_of_which_a_file_is_gone_is_not_finished(table, prostate, write
     assert saver.unfinished(cases) == cases
     (tmp_path / "out" / "case.nii.gz").write_bytes(content)
     (tmp_path / "out" / "case.json").unlink()
-    with pytest.raises(ValueError, match="of which no record of this package tells where it comes from"):
+    with pytest.raises(ValueError, match="which has no record of this package"):
         saver.unfinished(cases)
 
 

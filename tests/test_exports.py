@@ -214,14 +214,14 @@ def test_a_dicom_object_goes_with_the_label_map_it_was_made_of(saver, study, dic
 def test_nothing_found_is_no_failure_though_it_makes_no_dicom_object(saver, study, dicom_export, tmp_path, caplog):
     case = save_study(saver, study, value=0)
     run(saver, [dicom_export(case)])
-    assert "nothing was found" in caplog.text and not (tmp_path / "out" / "case1.dcm").exists()
+    assert "the label map has no foreground" in caplog.text and not (tmp_path / "out" / "case1.dcm").exists()
 
 
 def test_a_dicom_file_of_others_in_the_way_stays_and_the_run_says_so(saver, study, dicom_export, tmp_path):
     case = save_study(saver, study)
     theirs = tmp_path / "out" / "case1.dcm"
     theirs.write_bytes(next(study.iterdir()).read_bytes())
-    with pytest.raises(CasesFailedError, match=r"no DICOM Segmentation: .*case1.dcm is in the way"):
+    with pytest.raises(CasesFailedError, match=r"no DICOM Segmentation: .*case1.dcm exists and was not written by"):
         run(saver, [dicom_export(case)])
     assert theirs.read_bytes() == next(study.iterdir()).read_bytes()
 

@@ -176,7 +176,7 @@ def test_folders_and_datalists(tmp_path, colours):
     cases = find_pictures(tmp_path / "list.json")
     assert [(case["name"], case["modality"]) for case in cases] == [("a", "auto"), ("b", "xray")]
     written(tmp_path / "in" / "a.png", colours)
-    with pytest.raises(ValueError, match="'a' stands for several images"):
+    with pytest.raises(ValueError, match="'a' belongs to several images"):
         find_pictures(tmp_path / "in")
     with pytest.raises(ValueError, match="unknown kind"):
         find_pictures(tmp_path / "in" / "notes.txt")

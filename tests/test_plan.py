@@ -371,9 +371,9 @@ def test_weights_of_the_open_tasks_have_slots_of_their_own(caplog):
 def test_a_slot_is_named_by_task_or_id_and_wrong_ones_are_refused(table, patients, tmp_path, demo_weights):
     assert check_slot("spleen", 11) == check_slot("6", 11) == check_slot(6, 11) == 6
     assert check_slot(0, 7) == 0 and check_slot(None, 7) == "none"
-    with pytest.raises(ValueError, match="slot is 7, the weights know tasks 0 to 6"):
+    with pytest.raises(ValueError, match="slot is 7, the weights have tasks 0 to 6"):
         check_slot(7, 7)
-    with pytest.raises(ValueError, match="slot is 'spleen', but the weights know 7 tasks, as no table of this"):
+    with pytest.raises(ValueError, match="slot is 'spleen', but the weights have 7 tasks, unlike every table"):
         check_slot("spleen", 7)
     with pytest.raises(ValueError, match="did you mean 'liver'"):
         plan_dataset(patients, tmp_path / "plan.json", PlanOptions(weights=str(demo_weights), slot="livr"))

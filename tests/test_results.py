@@ -132,7 +132,7 @@ def test_a_file_of_others_in_the_way_is_refused_and_stays(saver, scan, tmp_path,
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / name).write_text('{"reference": true}')
     case = case_of(scan("case1.nii"))
-    with pytest.raises(ValueError, match=f"out/{name}, of which no record of this package tells where it comes from"):
+    with pytest.raises(ValueError, match=f"out/{name}, which has no record of this package"):
         run(saver(), case)
     with pytest.raises(ValueError, match="no record of this package"):
         save(saver(), case)

@@ -291,7 +291,7 @@ class TaskTable:
             ways = "; ".join(f"{one.name} {'+'.join(one.channels)} {one.spacing} mm {one.axes}" for one in members)
             raise ValueError(
                 f"{task!r} needs one spacing, order of axes and scaling, and the same channels, for all its tasks, got "
-                f"{ways}: run them one by one, each into a folder of its own"
+                f"{ways}: run them one by one, each into its own folder"
             )
         return members
 
@@ -344,7 +344,7 @@ class TaskTable:
         """
         selected = self.select(task)
         if len(selected) != 1:
-            raise ValueError(f"{task!r} stands for {len(selected)} tasks where one is needed: {self._listing()}")
+            raise ValueError(f"{task!r} means {len(selected)} tasks where one is needed: {self._listing()}")
         return selected[0]
 
     def _listing(self) -> str:
@@ -518,4 +518,4 @@ def _field(entry: Mapping[str, Any], name: str) -> Any:
 def _refuse_twins(what: str, names: Sequence[str]) -> None:
     twins = sorted({name for name in names if names.count(name) > 1})
     if twins:
-        raise ValueError(f"{what} {', '.join(twins)} stands more than once")
+        raise ValueError(f"{what} {', '.join(twins)} occurs more than once")

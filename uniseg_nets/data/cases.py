@@ -102,7 +102,7 @@ def _add(channels: dict[int | None, str], channel: int | None, file: Path) -> No
     if channels and (channel is None or None in channels or channel in channels):
         other = channels.get(channel, next(iter(channels.values())))
         name = scan_name(file)[0] if file.is_file() else file.name
-        raise ValueError(f"case name {name!r} stands for several scans ({other}, {file}): rename one")
+        raise ValueError(f"case name {name!r} belongs to several scans ({other}, {file}): rename one")
     channels[channel] = str(file)
 
 
@@ -162,5 +162,5 @@ def unique(cases: Sequence[dict[str, Any]], what: str = "scans") -> list[dict[st
     twins = [name for name, count in Counter(case["name"] for case in cases).items() if count > 1]
     if twins:
         files = [file for case in cases if case["name"] == twins[0] for file in image_files(case)]
-        raise ValueError(f"case name {twins[0]!r} stands for several {what} ({', '.join(files)}): rename one")
+        raise ValueError(f"case name {twins[0]!r} belongs to several {what} ({', '.join(files)}): rename one")
     return sorted(cases, key=lambda case: [int(t) if t.isdecimal() else t for t in re.split(r"(\d+)", case["name"])])

@@ -1,6 +1,6 @@
-"""The demonstration of the 2D network: it recognises and segments synthetic images of six modalities.
+"""The demonstration of the 2D network, which recognises and segments synthetic images of six modalities.
 
-It runs the real bundle on files; only the images and the weights are synthetic.
+It runs the bundle on files. The images, and those that its weights were trained on, are synthetic.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from uniseg_nets.phantom import write_phantom_pictures
 
 __all__ = ["run_demo"]
 
-# Images that the demo weights never saw: their training used seeds from 1000.
+# The training of the demo weights used seeds from 1000.
 _SEED = 7
 
 

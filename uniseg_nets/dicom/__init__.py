@@ -1,4 +1,4 @@
-"""Results as DICOM objects, for viewers and archives that take nothing else."""
+"""Results as DICOM objects, for viewers and archives that read only DICOM."""
 
 from uniseg_nets.dicom.save import SaveDicomSegd
 

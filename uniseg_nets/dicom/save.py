@@ -1,4 +1,4 @@
-"""Beside every label map of a DICOM case its Segmentation object."""
+"""Writes a DICOM Segmentation beside the label map of a DICOM case."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ logger = logging.getLogger(__name__)
 
 
 class SaveDicomSegd(CaseExport):
-    """Writes ``OUTPUT_DIR/NAME.dcm`` beside the saved label map of a case that came as DICOM; needs highdicom.
+    """Writes ``OUTPUT_DIR/NAME.dcm`` beside the saved label map of a DICOM case, with highdicom.
 
-    Of a label map without foreground there is none, with a warning: it would have no frame.
+    A label map without foreground gets none, with a warning: the object would have no frame.
 
     Args:
         saver, cases: see :class:`~uniseg_nets.transforms.derived.CaseExport`.
-        modalities: of the task's channels; the object refers to the series of the first.
+        modalities: modalities of the task's channels. The object refers to the series of the first one.
 
     Raises:
-        ImportError: no highdicom; says how to get it.
-        ValueError: scans have lost the identifiers that an object refers to; they are named, before any work is done.
+        ImportError: if highdicom is not installed; the message says how to install it.
+        ValueError: if scans lack identifiers that the object must refer to. They are named before any work is done.
     """
 
     what = "DICOM Segmentation"
@@ -62,17 +62,17 @@ class SaveDicomSegd(CaseExport):
         self.refuse_others(target, case["name"])
         label, names, _ = read_label_map(self.saver.output_dir, case["name"])
         if not bool(label.any()):
-            logger.warning("%s: nothing was found, so there is no Segmentation object", case["name"])
+            logger.warning("%s: the label map has no foreground, so there is no Segmentation object", case["name"])
             return
         series = dicom_series(_source(case), self.modality)
-        found = self._write(label[0].numpy(), label.affine.numpy(), series, names, target, marked(fingerprint))
-        logger.info("wrote %s: %s", target, ", ".join(found))
+        segments = self._write(label[0].numpy(), label.affine.numpy(), series, names, target, marked(fingerprint))
+        logger.info("wrote %s: %s", target, ", ".join(segments))
 
     def _target(self, name: str) -> Path:
         return self.saver.output_dir / f"{name}.dcm"
 
 
 def _source(case: Mapping[str, Any]) -> Path:
-    """What a case's first channel came in."""
+    """The path of a case's first channel."""
     image = case["image"]
     return Path(image if isinstance(image, str) else image[0])

@@ -1,4 +1,4 @@
-"""A label map as a DICOM Segmentation that refers to the series it was made from."""
+"""Writes a label map as a DICOM Segmentation that refers to its series."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from uniseg_nets.version import __version__
 
 __all__ = ["missing_identifiers", "write_dicom_seg"]
 
-# RAS+ (ours) and LPS+ (DICOM's) differ in the sign of x and y.
+# From RAS+ (ours) to LPS+ (DICOM's): x and y change their sign.
 _LPS = np.array([-1, -1, 1])
 _OFF_GRID = 0.01  # voxels
 _IDENTIFIERS = ("StudyInstanceUID", "SeriesInstanceUID")
@@ -35,19 +35,19 @@ def write_dicom_seg(
     path: str | PathLike[str],
     mark: str = "",
 ) -> list[str]:
-    """Writes a binary Segmentation, one segment for each class that is there; returns their names.
+    """Writes a binary Segmentation, with one segment per class in the label map; returns their names.
 
     Args:
-        label: (x, y, z) on the series' grid.
-        affine: (4, 4), voxels to RAS+ mm.
-        series: the slices' files, in any order.
+        label: (x, y, z) on the grid of the series.
+        affine: (4, 4), voxel (x, y, z) -> RAS+ mm.
+        series: files of the slices, in any order.
         names: value -> class, without the background.
-        path: of the DICOM file.
-        mark: for its ContentDescription, see :func:`~uniseg_nets.io.provenance.marked`.
+        path: file to write.
+        mark: ContentDescription, see :func:`~uniseg_nets.io.provenance.marked`.
 
     Raises:
-        ValueError: nothing was found, the label map does not lie on the series' grid, or the series has lost the
-            identifiers that a Segmentation refers to.
+        ValueError: if the label map has no foreground or another grid than the series, or the series lacks identifiers
+            that a Segmentation must refer to.
     """
     slices = [_read(file) for file in series]
     frames = np.stack([_frame(label, affine, slice_) for slice_ in slices])
@@ -96,7 +96,7 @@ def write_dicom_seg(
 
 def _read(file: str | PathLike[str]) -> pydicom.Dataset:
     slice_ = pydicom.dcmread(file)
-    # De-identified files may keep these in the file's preamble alone.
+    # De-identified files may have these in the file meta information alone.
     slice_.SOPClassUID = slice_.get("SOPClassUID") or slice_.file_meta.MediaStorageSOPClassUID
     slice_.SOPInstanceUID = slice_.get("SOPInstanceUID") or slice_.file_meta.MediaStorageSOPInstanceUID
     missing = [name for name in _IDENTIFIERS if not slice_.get(name)]
@@ -106,7 +106,7 @@ def _read(file: str | PathLike[str]) -> pydicom.Dataset:
 
 
 def missing_identifiers(folder: Path) -> str | None:
-    """What the first DICOM file of a folder lacks that a Segmentation refers to, in words; ``None`` for nothing."""
+    """Identifiers for a Segmentation that the first DICOM file of a folder lacks, in words; ``None`` for none."""
     for file in sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")):
         try:
             header = pydicom.dcmread(file, specific_tags=list(_IDENTIFIERS), stop_before_pixels=True)
@@ -118,7 +118,7 @@ def missing_identifiers(folder: Path) -> str | None:
 
 
 def _frame(label: NDArray[np.uint8], affine: NDArray[np.float64], slice_: pydicom.Dataset) -> NDArray[np.uint8]:
-    """The label map's voxels under one slice's pixels, (rows, columns)."""
+    """The label values at the pixels of a slice, (rows, columns)."""
     corner = np.asarray(slice_.ImagePositionPatient, dtype=float)
     row_direction, column_direction = np.asarray(slice_.ImageOrientationPatient, dtype=float).reshape(2, 3)
     down, across = (float(mm) for mm in slice_.PixelSpacing)

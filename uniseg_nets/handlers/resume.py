@@ -143,7 +143,7 @@ class ResumableCheckpoint:
                 except (KeyError, RuntimeError, ValueError) as error:
                     raise ValueError(
                         f"{path} does not fit this training, {name}: {root_cause(error)}. Resume with the network and "
-                        "the optimiser that it was trained with, or start anew with another --ckpt_dir"
+                        "the optimiser that it was trained with, or start again with another --ckpt_dir"
                     ) from error
         if self.validator is not None and "best" in state:
             self.validator.state.best_metric, self.validator.state.best_metric_epoch = state["best"]

@@ -70,8 +70,8 @@ def refuse_others(folder: Path, names: Sequence[str]) -> None:
     there = [folder / name for name in names if (folder / name).exists()]
     if there and not any(_is_record(path) for path in folder.glob("run*.json")):
         raise ValueError(
-            f"{', '.join(map(str, there))} would be overwritten, and no record of this package tells where it comes "
-            "from: choose another output folder"
+            f"{', '.join(map(str, there))} would be overwritten, and no record shows that this package wrote it: "
+            "choose another output folder"
         )
 
 

@@ -1,4 +1,4 @@
-"""The modality of an image where nobody named it."""
+"""Recognises the modality of an image that is not given."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ __all__ = ["RecogniseModalityd"]
 
 
 class RecogniseModalityd(Transform):
-    """Settles a case's ``modality``: what was asked for, or, for ``auto``, what the image looks like.
+    """Sets a case's ``modality``: the requested one or, for ``auto``, the recognised one.
 
-    Adds ``requested_modality``, and where the modality was recognised its ``confidence`` (0 to 1).
+    Adds ``requested_modality`` and, if the modality was recognised, its ``confidence`` (0 to 1).
 
     Args:
-        network: knows the modalities.
-        min_confidence: confidence below which an image is refused.
+        network: network with the modalities and the recogniser.
+        min_confidence: minimum confidence; below it the image is refused.
 
     Raises:
-        ValueError: a modality that the network does not have, or an image that is not recognised.
+        ValueError: if the network does not have the modality, or the image is not recognised.
     """
 
     @renamed_arguments(least="min_confidence")

@@ -25,7 +25,7 @@ def bundle_folder(name: str) -> Path:
             return place / name
     known = sorted({path.parents[1].name for place in places for path in place.glob(f"*/{INFERENCE}")})
     if not known:
-        raise FileNotFoundError(f"no bundle {name!r} at {' or '.join(map(str, places))}: install uniseg-nets anew")
+        raise FileNotFoundError(f"no bundle {name!r} at {' or '.join(map(str, places))}: install uniseg-nets again")
     raise FileNotFoundError(f"no bundle {name!r}: expected a bundle's folder or zip, or one of {', '.join(known)}")
 
 

@@ -95,7 +95,7 @@ def _from_json(path: Path) -> DataSet:
     if len(set(names)) < len(names):
         names = [str(case["name"]) for case in labelled]
     if len(set(names)) < len(names):
-        raise ValueError(f"{path}: several cases have one name: give every entry a `name` of its own")
+        raise ValueError(f"{path}: several cases have one name: give every entry its own `name`")
     cases = []
     for name, case in sorted(zip(names, labelled), key=lambda pair: pair[0]):
         image = case["image"] if isinstance(case["image"], list) else _channel_files(Path(case["image"]))

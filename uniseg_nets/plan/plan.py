@@ -91,7 +91,7 @@ def plan_dataset(
     pretrained = _pretrained_network(options)
     data = by_patient(read_layout(source), options.group)
     if data.unpaired:
-        logger.warning("image or label map alone, left out: %s", listing(data.unpaired))
+        logger.warning("images without label map, or label maps without image, left out: %s", listing(data.unpaired))
     fingerprints, faults = _extract_all(data.cases)
     channels = _channel_names(fingerprints, options.channels or data.channels)
     labels = dict(options.labels or data.labels or _labels_in_use(fingerprints))

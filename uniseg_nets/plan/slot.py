@@ -33,12 +33,12 @@ def check_slot(wanted: str | int | None, num_tasks: int) -> str | int:
         table = _table(num_tasks)
         if table is None:
             raise ValueError(
-                f"slot is {wanted!r}, but the weights know {num_tasks} tasks, as no table of this project does: "
+                f"slot is {wanted!r}, but the weights have {num_tasks} tasks, unlike every table of this project: "
                 f"give the task's id, 0 to {num_tasks - 1}"
             )
         return table.one(wanted).id
     if not 0 <= int(wanted) < num_tasks:
-        raise ValueError(f"slot is {wanted}, the weights know tasks 0 to {num_tasks - 1}: give one of these ids")
+        raise ValueError(f"slot is {wanted}, the weights have tasks 0 to {num_tasks - 1}: give one of these ids")
     return int(wanted)
 
 
@@ -70,7 +70,7 @@ def _table(num_tasks: int) -> TaskTable | None:
         table = load_task_table(name)
         if len(table) == num_tasks:
             logger.info(
-                "the weights know %d tasks and are taken for those of table %r; if they are of another table, give the "
+                "the weights have %d tasks and are taken for those of table %r; if they are of another table, give the "
                 "slot's id (--slot)",
                 num_tasks,
                 name,

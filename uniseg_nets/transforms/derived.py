@@ -50,7 +50,7 @@ class CaseExport(Transform):
     def refuse_others(self, target: Path, name: str) -> None:
         """Raises ``ValueError`` if an export would replace a file that this package did not write."""
         if target.exists() and self.made_of(name) is None:
-            raise ValueError(f"{target} is in the way, which this package did not write: move it away")
+            raise ValueError(f"{target} exists and was not written by this package: move it away")
 
     def made_of(self, name: str) -> str | None:
         """The fingerprint of the label map that a case's export was made from; ``None`` if there is no export."""

@@ -218,7 +218,7 @@ def _named(file: Path) -> Iterator[None]:
         yield
     except Exception as error:  # a damaged file can raise any error
         reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
-        remedy = "" if isinstance(error, ValueError) else "; if the file is damaged, copy or export it anew"
+        remedy = "" if isinstance(error, ValueError) else "; if the file is damaged, copy or export it again"
         raise ValueError(f"cannot read {file} as a scan: {reason}{remedy}") from error
 
 
@@ -230,7 +230,7 @@ def _refuse_strangers(stacks: Sequence[tuple[Path, Stack]]) -> None:
             if own and first and own != first:
                 raise ValueError(
                     f"{stacks[0][0]} ({stacks[0][1].series}) and {file} ({stack.series}) differ in {keyword}: channels "
-                    "of one case lie in one space; register them and save them as NIfTI"
+                    "of one case must share one space; register them and save them as NIfTI"
                 )
 
 

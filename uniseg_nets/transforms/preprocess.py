@@ -170,7 +170,7 @@ def _warn_unless_hounsfield(volume: Tensor, task: Task, name: str) -> None:
         low, high = float(channel.min()), float(channel.max())
         if modality.upper() == "CT" and (low >= 0 or high - low < 10):
             logger.warning(
-                "%s: the CT channel spans %g..%g: these are hardly Hounsfield units (air -1000, water 0); "
+                "%s: the CT channel spans %g..%g: these are not Hounsfield units (air -1000, water 0); "
                 "results will be wrong unless the values are converted",
                 name,
                 low,

@@ -127,7 +127,7 @@ class ResultSaver(SaveImaged):
         reasons = [one.in_the_way for one in existing if one.in_the_way]
         if reasons:
             raise ValueError(
-                f"{len(reasons)} of {len(cases)} results would take the place of what is not theirs; choose another "
+                f"{len(reasons)} of {len(cases)} results would replace other files; choose another "
                 f"output folder, or move away or delete:\n{in_lines(reasons)}"
             )
         for case, one in zip(cases, existing):
@@ -190,7 +190,7 @@ class ResultSaver(SaveImaged):
             return _Existing()
         record, wanted = read_record(sidecar), self._provenance_with_scan(case, scan)
         if record is None:
-            return _Existing(in_the_way=f"{there[0]}, of which no record of this package tells where it comes from")
+            return _Existing(in_the_way=f"{there[0]}, which has no record of this package")
         if "scan" not in record:
             version = record["versions"]["uniseg_nets"]
             return _Existing(in_the_way=f"{there[0]}, of which version {version} did not record the scan")
