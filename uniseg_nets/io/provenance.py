@@ -21,7 +21,9 @@ from pydicom.errors import InvalidDicomError
 __all__ = [
     "MANUFACTURER",
     "NRRD_MARK",
+    "REPORT_ENDING",
     "SEGMENTATION_ENDING",
+    "STRUCTURES_ENDING",
     "dicom_mark",
     "is_result",
     "marked",
@@ -42,11 +44,16 @@ _MARK = "label map "
 NRRD_MARK = "UniSeg_LabelMap"
 # How segmentations of 3D Slicer end; whoever wrote them, they are no scans.
 SEGMENTATION_ENDING = ".seg.nrrd"
+# How our RT Structure Sets and Structured Reports end.
+STRUCTURES_ENDING = ".rtstruct.dcm"
+REPORT_ENDING = ".sr.dcm"
 # How names of our files end, and the key of the record beside them that tells them from a user's.
 _RESULTS = {
     ".nii.gz": "label_map",
     ".dcm": "label_map",
     SEGMENTATION_ENDING: "label_map",
+    STRUCTURES_ENDING: "label_map",
+    REPORT_ENDING: "label_map",
     "_mask.png": "mask",
     "_overlay.png": "mask",
     ".png": "classes",  # a report's picture
@@ -138,19 +145,25 @@ def is_result(path: Path) -> bool:
 
 
 def marked(fingerprint: str) -> str:
-    """What a DICOM object's ContentDescription (64 characters) says of the label map that it was made of."""
+    """What a DICOM object says, in 64 characters, of the label map that it was made of.
+
+    It stands in the ContentDescription, or where the object has none, in the ContributionDescription of this package.
+    """
     return _MARK + fingerprint
 
 
 def dicom_mark(path: str | PathLike[str]) -> str | None:
     """The fingerprint of the label map that a DICOM object of ours was made of; ``None`` where none of ours is."""
+    tags = ["Manufacturer", "ContentDescription", "ContributingEquipmentSequence"]
     try:
-        found = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["Manufacturer", "ContentDescription"])
+        found = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(tags))
     except (OSError, InvalidDicomError):
         return None
     if found.get("Manufacturer") != MANUFACTURER:
         return None
-    return str(found.get("ContentDescription", "")).removeprefix(_MARK)
+    said = [item.get("ContributionDescription") for item in found.get("ContributingEquipmentSequence") or []]
+    marks = [str(text) for text in (found.get("ContentDescription"), *said) if str(text).startswith(_MARK)]
+    return marks[0].removeprefix(_MARK) if marks else ""
 
 
 def nrrd_mark(path: str | PathLike[str]) -> str | None:
