@@ -74,7 +74,10 @@ def write_measurements(
     content = hd.sr.MeasurementReport(
         observation_context=hd.sr.ObservationContext(hd.sr.ObserverContext(codes.DCM.Device, device)),
         procedure_reported=_PROCEDURES.get(str(slices[0].get("Modality")), _IMAGING),
-        imaging_measurements=[_measured(segments, number, volumes) for number in range(1, len(labels) + 1)],
+        imaging_measurements=[
+            _measured(segments, number, volumes[name], slices[0].SeriesInstanceUID)
+            for number, name in enumerate(labels, start=1)
+        ],
     )
     report = hd.sr.EnhancedSR(
         evidence=[segments, *slices],
@@ -110,13 +113,20 @@ def refers_to(report: str | PathLike[str], segmentation: str | PathLike[str]) ->
 
 
 def _measured(
-    segments: hd.seg.Segmentation, number: int, volumes: Mapping[str, float]
+    segments: hd.seg.Segmentation, number: int, millilitres: float, series: str
 ) -> hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations:
     segment = segments.get_segment_description(number)
-    volume = hd.sr.Measurement(name=codes.SCT.Volume, value=volumes[segment.segment_label], unit=_MILLILITRE)
+    volume = hd.sr.Measurement(name=codes.SCT.Volume, value=millilitres, unit=_MILLILITRE)
+    # Not highdicom's from_segmentation: it misses where a Segmentation of one segment names it.
+    reference = hd.sr.ReferencedSegment(
+        sop_class_uid=segments.SOPClassUID,
+        sop_instance_uid=segments.SOPInstanceUID,
+        segment_number=number,
+        source_series=hd.sr.SourceSeriesForSegmentation(series),
+    )
     return hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=hd.sr.TrackingIdentifier(segment.tracking_uid, segment.tracking_id),
-        referenced_segment=hd.sr.ReferencedSegment.from_segmentation(segments, number),
+        referenced_segment=reference,
         finding_category=segment.segmented_property_category,
         finding_type=segment.segmented_property_type,
         algorithm_id=hd.sr.AlgorithmIdentification("UniSeg", __version__),
