@@ -58,6 +58,8 @@ def segment(
     device: str | None = None,
     report: bool = False,
     dicom_seg: bool = False,
+    dicom_sr: bool = False,
+    rtstruct: bool = False,
     slicer_seg: bool = False,
     bundle: str | None = None,
     plan: str | None = None,
@@ -84,6 +86,8 @@ def segment(
         device: such as "cpu" or "cuda:1"; a GPU where there is one by default.
         report: also write statistics, previews and report.html into the output folder.
         dicom_seg: also write a DICOM Segmentation of each case that came as DICOM.
+        dicom_sr: also write its volumes as a DICOM Structured Report, with the Segmentation that it refers to.
+        rtstruct: also write an RT Structure Set of each case that came as DICOM.
         slicer_seg: also write each label map as NAME.seg.nrrd, with names and colours, for 3D Slicer.
         bundle: another bundle than uniseg_upstream: a folder or a zip, such as `uniseg pack` writes.
         plan: what `uniseg plan` wrote, for weights that are fine-tuned and not packed.
@@ -104,6 +108,8 @@ def segment(
         "tasks_file": tasks_file,
         "report": report or None,
         "dicom_seg": dicom_seg or None,
+        "dicom_sr": dicom_sr or None,
+        "rtstruct": rtstruct or None,
         "slicer_seg": slicer_seg or None,
     }
     with opened_bundle(bundle or (_UPSTREAM if plan is None else _FINETUNE)) as root:

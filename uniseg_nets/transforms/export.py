@@ -21,7 +21,14 @@ from monai.utils.enums import MetaKeys
 from torch import Tensor
 
 from uniseg_nets.io.messages import NOT_FINITE
-from uniseg_nets.io.provenance import SEGMENTATION_ENDING, dicom_mark, nrrd_mark, read_record
+from uniseg_nets.io.provenance import (
+    REPORT_ENDING,
+    SEGMENTATION_ENDING,
+    STRUCTURES_ENDING,
+    dicom_mark,
+    nrrd_mark,
+    read_record,
+)
 from uniseg_nets.renamed import renamed_arguments
 from uniseg_nets.tasks import Task, TaskTable
 from uniseg_nets.transforms.grid import flipped
@@ -172,11 +179,12 @@ class SaveLabelMapd(ResultSaver):
 
     def exported(self, case: Mapping[Any, Any]) -> list[Path]:
         target, name = self.targets(case)[0], case[self.name_key]
-        report, segmentation = target.parent / "report" / f"{name}.json", target.with_name(f"{name}.dcm")
+        report = target.parent / "report" / f"{name}.json"
+        objects = [target.with_name(f"{name}{ending}") for ending in (".dcm", STRUCTURES_ENDING, REPORT_ENDING)]
         for_slicer = target.with_name(f"{name}{SEGMENTATION_ENDING}")
         pages = [target.with_name(page) for page in REPORT_PAGES]
         files = [] if read_record(report) is None else [report, report.with_name(f"{name}.png"), *pages]
-        files += [] if dicom_mark(segmentation) is None else [segmentation]
+        files += [one for one in objects if dicom_mark(one) is not None]
         return files if nrrd_mark(for_slicer) is None else [*files, for_slicer]
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
