@@ -72,7 +72,7 @@ def test_from_data_to_a_packed_bundle_that_segments_elsewhere(copy, tmp_path, pl
     run("run", copy, ["inference.json", planned], output_dir=tmp_path / "out", dataset_dir=_scans(tmp_path))
     _check_label_map(tmp_path / "out", "new")
 
-    command = [sys.executable, "-m", "uniseg_nets", "pack", "packed", "--plan", "plan.json", "--weights", str(model)]
+    command = [sys.executable, "-m", "uniseg_nets", "pack", "plan.json", str(model), "packed"]
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
     archive = tmp_path / "packed" / "two_values_v1.0.0.zip"
     with zipfile.ZipFile(archive) as content:

@@ -11,7 +11,6 @@ from nibabel.orientations import apply_orientation, axcodes2ornt, inv_ornt_aff, 
 from scipy.spatial.transform import Rotation
 
 from uniseg_nets.transforms import LabelMapd, LoadCased, PreprocessCased, SaveLabelMapd
-from uniseg_nets.transforms.export import label_names
 
 
 def there_and_back(table, task, image, label, values="task"):
@@ -215,6 +214,6 @@ def test_only_results_of_the_same_run_count_as_finished(table, prostate, write_s
 
 def test_label_names_refuses_values_that_a_merged_map_has_not(table):
     with pytest.raises(ValueError, match="use values='global'"):
-        label_names(table, "all_ct", "task")
+        table.label_names("all_ct", "task")
     with pytest.raises(ValueError, match="expected 'global' or 'task'"):
-        label_names(table, "liver", "own")
+        table.label_names("liver", "own")

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from uniseg_nets.data.fault_tolerant import ERROR
-from uniseg_nets.io.errors import root_cause
+from uniseg_nets.io.errors import CasesFailedError, root_cause
 from uniseg_nets.nets.bfloat16 import SmallConvolutionsInFloat32
 from uniseg_nets.tasks import TaskTable
 
@@ -70,19 +70,6 @@ class AutocastInferer(SimpleInferer):
     ) -> Any:
         with SmallConvolutionsInFloat32(), torch.autocast(inputs.device.type, torch.bfloat16, enabled=self.bfloat16):
             return super().__call__(inputs, network, *args, **kwargs)
-
-
-class CasesFailedError(ValueError):
-    """Some cases of a finished run failed; the message names each with its reason.
-
-    Attributes:
-        failures: case name -> reason.
-    """
-
-    def __init__(self, failures: Mapping[str, str], total: int) -> None:
-        self.failures = dict(failures)
-        listing = "\n".join(f"  {name}: {reason}" for name, reason in self.failures.items())
-        super().__init__(f"{len(self.failures)} of {total} cases failed, the others are done:\n{listing}")
 
 
 def _unchanged(case: Any) -> Any:

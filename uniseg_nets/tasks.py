@@ -14,6 +14,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from uniseg_nets.io.messages import did_you_mean
+
 __all__ = [
     "AXES",
     "MASKS",
@@ -306,15 +308,33 @@ class TaskTable:
             raise ValueError(f"task id {word} does not exist: ids run from 0 to {len(self) - 1} ({self._listing()})")
         if isinstance(word, str) and word in self.groups:
             return self.groups[word]
-        near = difflib.get_close_matches(str(word), self.choices, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise ValueError(f"unknown task {str(word)[:80]!r}: {hint}choose one of {self._listing()}")
+        near = did_you_mean(str(word), self.choices)
+        raise ValueError(f"unknown task {str(word)[:80]!r}: {near}choose one of {self._listing()}")
 
     def word(self, task: str | int | Sequence[str]) -> str:
         """The name of a selection: a task's, a merged one such as ``all_ct``, or ``liver+spleen``."""
         selected = self.select(task)
         merged = next((name for name, members in self.groups.items() if members == selected), None)
         return merged or "+".join(member.name for member in selected)
+
+    def label_names(self, task: str | int | Sequence[str], values: str = "global") -> dict[int, str]:
+        """Label value -> class name of what a task writes, 0 the background.
+
+        Args:
+            task: as :meth:`select` takes it.
+            values: ``global`` for the values of the union of all tasks, ``task`` for a single task's own 1, 2, ...
+
+        Raises:
+            ValueError: no such task or kind of values; a merged task with ``values="task"``.
+        """
+        selected = self.select(task)
+        if values == "global":
+            return {0: "background"} | {v: n for one in selected for v, n in zip(one.values, one.classes)}
+        if values != "task":
+            raise ValueError(f"values is {values!r}, expected 'global' or 'task'")
+        if len(selected) > 1:
+            raise ValueError(f"a merged map of {len(selected)} tasks has no values of one task: use values='global'")
+        return {0: "background"} | {i: name for i, name in enumerate(selected[0].classes, start=1)}
 
     def one(self, task: str | int) -> Task:
         """Like :meth:`select`, for exactly one task.

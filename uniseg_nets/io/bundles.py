@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["INFERENCE", "bundle_folder"]
+__all__ = ["INFERENCE", "MODEL", "bundle_folder", "model_file"]
 
 # A folder with this file is a bundle that can segment.
 INFERENCE = "configs/inference.json"
+# What the weights of a network are called; a bundle's own lie in its folder ``models``.
+MODEL = "model.pt"
 _PACKAGE = Path(__file__).parents[1]
 
 
@@ -25,3 +27,8 @@ def bundle_folder(name: str) -> Path:
     if not known:
         raise FileNotFoundError(f"no bundle {name!r} at {' or '.join(map(str, places))}: install uniseg-nets again")
     raise FileNotFoundError(f"no bundle {name!r}: expected a bundle's folder or zip, or one of {', '.join(known)}")
+
+
+def model_file(bundle: Path, name: str = MODEL) -> Path:
+    """Where a bundle's weights lie: ``models/model.pt``, or another file beside it."""
+    return bundle / "models" / name

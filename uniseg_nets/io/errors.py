@@ -1,8 +1,23 @@
-"""Errors without MONAI's wrapping."""
+"""Errors without MONAI's wrapping, and the error of a run in which some cases failed."""
 
 from __future__ import annotations
 
-__all__ = ["root_cause", "root_error"]
+from collections.abc import Mapping
+
+__all__ = ["CasesFailedError", "root_cause", "root_error"]
+
+
+class CasesFailedError(ValueError):
+    """Some cases of a finished run failed; the message names each with its reason.
+
+    Attributes:
+        failures: case name -> reason.
+    """
+
+    def __init__(self, failures: Mapping[str, str], total: int) -> None:
+        self.failures = dict(failures)
+        listing = "\n".join(f"  {name}: {reason}" for name, reason in self.failures.items())
+        super().__init__(f"{len(self.failures)} of {total} cases failed, the others are done:\n{listing}")
 
 
 def root_error(error: BaseException) -> BaseException:

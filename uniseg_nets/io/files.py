@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and their hashes."""
+"""Files written whole or not at all, tables, and the hashes of files."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-__all__ = ["atomic_path", "read_json", "sha256_of", "write_csv", "write_json"]
+__all__ = ["atomic_path", "read_csv", "read_json", "sha256_of", "write_csv", "write_json"]
 
-# Characters with which a formula begins in a spreadsheet.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# Characters with which a formula begins in a spreadsheet, and the apostrophe that marks such a text.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
 
 
 @contextmanager
@@ -62,16 +62,27 @@ def write_json(path: str | PathLike[str], content: Any) -> None:
 def write_csv(path: str | PathLike[str], rows: Sequence[Mapping[str, Any]]) -> None:
     """Writes rows with the same keys as a table, floats with four digits; whole or not at all.
 
-    A text that a spreadsheet would evaluate, such as the name ``=1+1``, gets an apostrophe in front. Undecodable bytes
-    in a file's name are written as ``\\udcfc`` and the like.
+    A text that a spreadsheet would evaluate, such as the name ``=1+1``, gets an apostrophe in front, and so does one
+    that begins with an apostrophe; :func:`read_csv` removes it. Undecodable bytes in a file's name are written as
+    ``\\udcfc`` and the like.
     """
     with (
         atomic_path(path) as temporary,
         temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
     ):
-        writer = csv.DictWriter(file, list(rows[0]))
+        writer = csv.DictWriter(file, [_cell(key) for key in rows[0]])
         writer.writeheader()
-        writer.writerows({key: _cell(value) for key, value in row.items()} for row in rows)
+        writer.writerows({_cell(key): _cell(value) for key, value in row.items()} for row in rows)
+
+
+def read_csv(path: str | PathLike[str]) -> list[dict[str, str]]:
+    """The rows of a table of :func:`write_csv`, all cells as text, names as they were given to it.
+
+    Raises:
+        FileNotFoundError: no such file.
+    """
+    with Path(path).open(newline="", encoding="utf-8") as file:
+        return [{_text(key): _text(value) for key, value in row.items()} for row in csv.DictReader(file)]
 
 
 def _finite(content: Any) -> Any:
@@ -86,6 +97,10 @@ def _cell(value: Any) -> Any:
     if isinstance(value, str) and value.startswith(_FORMULA):
         return f"'{value}"
     return round(value, 4) if isinstance(value, float) else value
+
+
+def _text(cell: str) -> str:
+    return cell[1:] if cell.startswith("'") and cell[1:].startswith(_FORMULA) else cell
 
 
 def sha256_of(path: str | PathLike[str]) -> str:

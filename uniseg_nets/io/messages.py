@@ -1,15 +1,22 @@
-"""Texts that several messages share: lists of names, non-finite scores, how to get weights."""
+"""Texts that several messages share: lists of names, the nearest name, non-finite scores, how to get weights."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 from os import PathLike
 
-__all__ = ["NOT_FINITE", "in_lines", "listing", "no_weights"]
+__all__ = ["NOT_FINITE", "did_you_mean", "in_lines", "listing", "no_weights"]
 
 # For NaN scores, which a comparison would turn into background.
 NOT_FINITE = "the network's scores are not finite: check the weights file, or compute in float32 (precision fp32)"
 _SHOWN = 10
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """``did you mean 'x'? `` if a known word is similar; else an empty text."""
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f"did you mean {near[0]!r}? " if near else ""
 
 
 def listing(names: Sequence[str], separator: str = ", ") -> str:

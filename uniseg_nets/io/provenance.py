@@ -21,7 +21,9 @@ from pydicom.errors import InvalidDicomError
 __all__ = [
     "MANUFACTURER",
     "NRRD_MARK",
+    "REPORT_ENDING",
     "SEGMENTATION_ENDING",
+    "STRUCTURES_ENDING",
     "dicom_mark",
     "is_result",
     "marked",
@@ -42,11 +44,16 @@ _MARK = "label map "
 NRRD_MARK = "UniSeg_LabelMap"
 # File ending of 3D Slicer's segmentations, which are not scans.
 SEGMENTATION_ENDING = ".seg.nrrd"
+# File endings of our RT Structure Sets and Structured Reports.
+STRUCTURES_ENDING = ".rtstruct.dcm"
+REPORT_ENDING = ".sr.dcm"
 # File endings of results, and the key in the record beside them that identifies them.
 _RESULTS = {
     ".nii.gz": "label_map",
     ".dcm": "label_map",
     SEGMENTATION_ENDING: "label_map",
+    STRUCTURES_ENDING: "label_map",
+    REPORT_ENDING: "label_map",
     "_mask.png": "mask",
     "_overlay.png": "mask",
     ".png": "classes",  # picture of a report
@@ -138,19 +145,26 @@ def is_result(path: Path) -> bool:
 
 
 def marked(fingerprint: str) -> str:
-    """The ContentDescription (up to 64 characters) of a DICOM object, with the fingerprint of its label map."""
+    """The text of a DICOM object (up to 64 characters) that holds the fingerprint of its label map.
+
+    It is the ContentDescription, or in objects without one the ContributionDescription of this package.
+    """
     return _MARK + fingerprint
 
 
 def dicom_mark(path: str | PathLike[str]) -> str | None:
     """The fingerprint of the label map in a DICOM object; ``None`` if the file is not an object of this package."""
+    tags = ["Manufacturer", "ContentDescription", "ContributingEquipmentSequence"]
     try:
-        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["Manufacturer", "ContentDescription"])
+        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(tags))
     except (OSError, InvalidDicomError):
         return None
     if header.get("Manufacturer") != MANUFACTURER:
         return None
-    return str(header.get("ContentDescription", "")).removeprefix(_MARK)
+    contributions = [item.get("ContributionDescription") for item in header.get("ContributingEquipmentSequence") or []]
+    texts = map(str, (header.get("ContentDescription"), *contributions))
+    marks = [text for text in texts if text.startswith(_MARK)]
+    return marks[0].removeprefix(_MARK) if marks else ""
 
 
 def nrrd_mark(path: str | PathLike[str]) -> str | None:

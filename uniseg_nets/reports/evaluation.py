@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from uniseg_nets.data.groups import group_of
 from uniseg_nets.io.files import write_csv, write_json
 from uniseg_nets.reports.base import CaseReport
 from uniseg_nets.reports.metrics import file_rows, summarise
 from uniseg_nets.reports.preview import PreviewRow, save_preview
 from uniseg_nets.tasks import TaskTable
-from uniseg_nets.transforms.export import label_names
 
 __all__ = ["Report"]
 
@@ -78,9 +78,9 @@ class Report(CaseReport):
 
     def rows(self, case: Mapping[str, Any]) -> list[dict[str, Any]]:
         task = self.tasks.one(case["task"])
-        classes = {value: name for value, name in label_names(self.tasks, task.name, self.values).items() if value}
+        classes = {value: name for value, name in self.tasks.label_names(task.name, self.values).items() if value}
         rows = file_rows(self.prediction(case), case["label"], classes, self.tolerance_mm)
-        return [{"task": task.name, "case": case["name"], **row} for row in rows]
+        return [{"task": task.name, "case": case["name"], "patient": group_of(case), **row} for row in rows]
 
     def _picture(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Writes a picture of the cases with the lowest mean Dice."""

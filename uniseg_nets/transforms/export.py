@@ -21,7 +21,14 @@ from monai.utils.enums import MetaKeys
 from torch import Tensor
 
 from uniseg_nets.io.messages import NOT_FINITE
-from uniseg_nets.io.provenance import SEGMENTATION_ENDING, dicom_mark, nrrd_mark, read_record
+from uniseg_nets.io.provenance import (
+    REPORT_ENDING,
+    SEGMENTATION_ENDING,
+    STRUCTURES_ENDING,
+    dicom_mark,
+    nrrd_mark,
+    read_record,
+)
 from uniseg_nets.renamed import renamed_arguments
 from uniseg_nets.tasks import Task, TaskTable
 from uniseg_nets.transforms.grid import flipped
@@ -74,7 +81,7 @@ class LabelMapd(MapTransform):
         self.image_key = image_key
         self.values = values
         if task is not None:
-            label_names(tasks, task, values)  # a wrong name is reported now, not after the first prediction
+            tasks.label_names(task, values)  # a wrong name is reported now, not after the first prediction
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         d = dict(data)
@@ -95,7 +102,7 @@ class LabelMapd(MapTransform):
         return d
 
     def _max_pieces(self, tasks: Sequence[Task]) -> dict[int, int]:
-        values = [list(label_names(self.tasks, task.name, self.values))[1:] for task in tasks]
+        values = [list(self.tasks.label_names(task.name, self.values))[1:] for task in tasks]
         return {value: count for task, own in zip(tasks, values) for value, count in zip(own, task.max_pieces)}
 
     def _classes(self, scores: Tensor, tasks: Sequence[Task], flips: Sequence[int]) -> tuple[Tensor, list[int]]:
@@ -104,7 +111,7 @@ class LabelMapd(MapTransform):
         For one task these are its scores. For several they are the masks of the merged map, since scores of different
         tasks cannot be compared; the official pipeline merges on the network's grid too.
         """
-        own_values = [list(label_names(self.tasks, task.name, self.values)) for task in tasks]
+        own_values = [list(self.tasks.label_names(task.name, self.values)) for task in tasks]
         if len(own_values) == 1:
             return flipped(scores, flips), own_values[0]
         merged = torch.zeros(scores.shape[1:], dtype=torch.uint8, device=scores.device)
@@ -158,7 +165,7 @@ class SaveLabelMapd(ResultSaver):
         selected = self.tasks.select(task)
         return {
             "task": self.tasks.word(task),
-            "labels": {str(value): name for value, name in label_names(self.tasks, task, self.values).items()},
+            "labels": {str(value): name for value, name in self.tasks.label_names(task, self.values).items()},
             "tasks": [asdict(one) for one in selected],
             **super().provenance(case),
         }
@@ -172,11 +179,12 @@ class SaveLabelMapd(ResultSaver):
 
     def exported(self, case: Mapping[Any, Any]) -> list[Path]:
         target, name = self.targets(case)[0], case[self.name_key]
-        report, segmentation = target.parent / "report" / f"{name}.json", target.with_name(f"{name}.dcm")
+        report = target.parent / "report" / f"{name}.json"
+        objects = [target.with_name(f"{name}{ending}") for ending in (".dcm", STRUCTURES_ENDING, REPORT_ENDING)]
         for_slicer = target.with_name(f"{name}{SEGMENTATION_ENDING}")
         pages = [target.with_name(page) for page in REPORT_PAGES]
         files = [] if read_record(report) is None else [report, report.with_name(f"{name}.png"), *pages]
-        files += [] if dicom_mark(segmentation) is None else [segmentation]
+        files += [one for one in objects if dicom_mark(one) is not None]
         return files if nrrd_mark(for_slicer) is None else [*files, for_slicer]
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
@@ -202,22 +210,6 @@ def read_label_map(folder: str | PathLike[str], name: str) -> tuple[MetaTensor, 
     record = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
     names = {int(value): label for value, label in record["labels"].items() if int(value)}
     return load_label_map(folder / f"{name}.nii.gz"), names, record
-
-
-def label_names(tasks: TaskTable, task: str | int | Sequence[str], values: str) -> dict[int, str]:
-    """Label value -> class name in a task's label maps; 0 is the background.
-
-    Raises:
-        ValueError: if there is no such task or kind of values, or a merged task has ``values="task"``.
-    """
-    selected = tasks.select(task)
-    if values == "global":
-        return {0: "background"} | {v: n for one in selected for v, n in zip(one.values, one.classes)}
-    if values != "task":
-        raise ValueError(f"values is {values!r}, expected 'global' or 'task'")
-    if len(selected) > 1:
-        raise ValueError(f"a merged map of {len(selected)} tasks has no values of one task: use values='global'")
-    return {0: "background"} | {i: name for i, name in enumerate(selected[0].classes, start=1)}
 
 
 def nifti_label_map(label: np.ndarray, affine: np.ndarray, source: Path) -> nib.Nifti1Image:

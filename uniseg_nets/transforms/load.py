@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from uniseg_nets.io.series import Stack, dicom_modality, find_series, read_stack, stack_of
 from uniseg_nets.transforms.grid import same_grid
-from uniseg_nets.transforms.nifti import checked_affine, open_nifti
+from uniseg_nets.transforms.nifti import checked_affine, open_nifti, read_voxels
 
 __all__ = ["SCAN_ENDINGS", "LoadCase", "LoadCased", "scan_name", "scan_stem"]
 
@@ -34,6 +34,8 @@ logger = logging.getLogger(__name__)
 
 SCAN_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
 _CHANNEL = re.compile(r"_(\d{4})$")
+# What ITK says of an edge of 0.
+_ITK_SPACING = re.compile(r"Refusing to change spacing from .* to \[(.*)\]")
 
 
 def scan_name(path: str | PathLike[str]) -> tuple[str, int | None]:
@@ -238,7 +240,7 @@ def _read_nifti(file: Path) -> MetaTensor:
 
 
 def _from_nibabel(scan: nib.Nifti1Image, affine: NDArray[np.float64]) -> MetaTensor:
-    array = np.asarray(scan.dataobj, dtype=np.float32)
+    array = read_voxels(scan)
     while array.ndim > 4 and 1 in array.shape[3:]:  # vector images: (x, y, z, 1, channel)
         array = array.squeeze(3 + array.shape[3:].index(1))
     return _channel_first(array, affine)
@@ -247,7 +249,13 @@ def _from_nibabel(scan: nib.Nifti1Image, affine: NDArray[np.float64]) -> MetaTen
 def _read_itk(file: Path) -> MetaTensor:
     if not file.name.lower().endswith(SCAN_ENDINGS):
         raise ValueError(f"unknown kind of file; scans are {', '.join(SCAN_ENDINGS)} or a folder with a DICOM series")
-    image = itk.imread(str(file))
+    try:
+        image = itk.imread(str(file))
+    except RuntimeError as error:
+        spacing = _ITK_SPACING.search(str(error))
+        if spacing is None:
+            raise
+        raise ValueError(f"its header gives voxels edges of {spacing[1]} mm (x, y, z): correct them") from error
     array, meta = ITKReader().get_data(image)
     array = np.array(array, dtype=np.float32)  # a copy: ITK owns the original
     affine = np.asarray(meta[MetaKeys.AFFINE])

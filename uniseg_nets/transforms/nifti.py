@@ -5,19 +5,23 @@ nibabel itself reads a voxel edge of 0 as 1 mm, ignores the unit metre, and drop
 
 from __future__ import annotations
 
+import zlib
 from os import PathLike
 from typing import cast
 
 import nibabel as nib
 import numpy as np
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
-__all__ = ["checked_affine", "open_nifti"]
+__all__ = ["checked_affine", "open_nifti", "read_voxels"]
 
 # NIfTI's codes of length units other than mm, with their mm. Other codes are read as mm.
 _UNITS = {1: ("metres", 1000.0), 3: ("micrometres", 0.001)}
 # Range of plausible voxel edges in mm for units other than mm: some programs write a wrong unit.
 _SMALLEST, _LARGEST = 0.001, 100.0
+_REMEDY = "copy or export it anew"
 
 
 def open_nifti(file: str | PathLike[str]) -> tuple[nib.Nifti1Image, NDArray[np.float64]]:
@@ -27,20 +31,41 @@ def open_nifti(file: str | PathLike[str]) -> tuple[nib.Nifti1Image, NDArray[np.f
         The image, and its affine (4, 4), voxel (x, y, z) -> RAS+ mm.
 
     Raises:
-        Exception: any error of nibabel for a damaged file.
-        ValueError: as for :func:`checked_affine`, or if a voxel edge is unknown.
+        FileNotFoundError: if there is no such file.
+        ValueError: if the file is damaged or a voxel edge is unknown, or as for :func:`checked_affine`.
     """
-    scan = cast(nib.Nifti1Image, nib.load(file))
+    try:
+        scan = cast(nib.Nifti1Image, nib.load(file))
+    except FileNotFoundError:
+        raise
+    except (ImageFileError, OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"it is no NIfTI file, or a part of one: {_REMEDY}") from error
+    except (HeaderDataError, ArithmeticError, ValueError) as error:
+        raise ValueError(f"its NIfTI header is damaged: {_REMEDY}") from error
     affine = checked_affine(scan)
     _refuse_unknown_edges(scan)
     return scan, affine
+
+
+def read_voxels(scan: nib.Nifti1Image) -> NDArray[np.float32]:
+    """The voxels of a NIfTI image, (x, y, z, ...), scaled as its header says.
+
+    Raises:
+        ValueError: the file ends before them, is damaged, or its header gives a size that no memory holds.
+    """
+    try:
+        return np.asarray(scan.dataobj, dtype=np.float32)
+    except (OSError, EOFError, zlib.error, ArithmeticError, ValueError, MemoryError) as error:
+        size = " x ".join(map(str, scan.shape))
+        raise ValueError(f"its {size} voxels cannot be read, the file is damaged: {_REMEDY}") from error
 
 
 def checked_affine(scan: nib.spatialimages.SpatialImage) -> NDArray[np.float64]:
     """The affine (4, 4) of a NIfTI image, voxel (x, y, z) -> RAS+ mm, converted from the header's unit.
 
     Raises:
-        ValueError: if the image is not NIfTI, has colours or complex numbers, or its unit of length is implausible.
+        ValueError: if the image is not NIfTI, has colours or complex numbers, has a voxel edge of zero, or its unit of
+            length is implausible.
     """
     if not isinstance(scan, nib.Nifti1Image):
         raise ValueError(f"it is a {type(scan).__name__}, expected a volume")
@@ -52,6 +77,7 @@ def checked_affine(scan: nib.spatialimages.SpatialImage) -> NDArray[np.float64]:
     affine = np.asarray(scan.affine, dtype=np.float64).copy()
     affine[:3] *= factor
     edges = np.linalg.norm(affine[:3, :3], axis=0)
+    _refuse_no_size(edges[: len(scan.shape)], "sform or qform")
     if factor != 1.0 and (edges.min() < _SMALLEST or edges.max() > _LARGEST):
         raise ValueError(
             f"its header's unit of length is {unit}, so that voxels have edges of "
@@ -65,7 +91,17 @@ def _refuse_unknown_edges(scan: nib.Nifti1Image) -> None:
     if scan.header["sform_code"] > 0:
         return
     with scan.file_map["image"].get_prepare_fileobj("rb") as file:
-        stored = type(scan.header).from_fileobj(file, check=False)  # the check would turn 0 into 1
-    edges = stored["pixdim"][1 : 1 + min(3, int(stored["dim"][0]))]
-    if not edges.all():
-        raise ValueError(f"its header gives voxel edges of {edges.tolist()} mm: correct them (pixdim)")
+        stored = type(scan.header).from_fileobj(file, check=False)  # with the check, 0 would have become 1
+    _refuse_no_size(stored["pixdim"][1 : 1 + min(3, int(stored["dim"][0]))], "pixdim")
+
+
+def _refuse_no_size(edges: NDArray[np.floating], field: str) -> None:
+    """Refuses voxel edges that are 0 or no finite number.
+
+    Args:
+        edges: of the file's axes x, y, z, or of fewer; in any unit.
+        field: of the header that gives them.
+    """
+    for axis, edge in zip("xyz", edges):
+        if not np.isfinite(edge) or edge == 0:
+            raise ValueError(f"its header gives voxels an edge of {edge:g} mm along axis {axis}: correct it ({field})")

@@ -67,15 +67,22 @@ _OFFICIAL_ORDER = (
 class Weights:
     """A checked state dict with our names, and the sizes of its network.
 
+    It stands for its file wherever a path does, so that a config may take it as ``weights`` and the file is read once.
+
     Attributes:
+        path: the file.
         state: our names -> tensors.
         sizes: matching keyword arguments of :class:`~uniseg_nets.UniSeg`, read from the tensors.
         official: whether the file has the layout of the official release.
     """
 
+    path: Path
     state: dict[str, Tensor]
     sizes: dict[str, Any]
     official: bool
+
+    def __fspath__(self) -> str:
+        return str(self.path)
 
     def overrides(self) -> dict[str, Any]:
         """The config values that these weights need: features and patch."""
@@ -92,13 +99,17 @@ class Weights:
 def read_weights(path: str | PathLike[str]) -> Weights:
     """Reads a UniSeg checkpoint: ours (a flat state dict, optionally under ``model``) or the official release's.
 
+    A :class:`Weights` that is already read is returned as it is.
+
     Raises:
         FileNotFoundError: if there is no such file; the message says how to get the weights.
         ValueError: if the file is not a checkpoint, or tensors are missing, unexpected or of another shape (all
             named).
     """
+    if isinstance(path, Weights):
+        return path
     state, official = read_state(path)
-    return Weights(state, _check(state, Path(path), official), official)
+    return Weights(Path(path), state, _check(state, Path(path), official), official)
 
 
 def read_state(path: str | PathLike[str]) -> tuple[dict[str, Tensor], bool]:
@@ -147,17 +158,17 @@ def load_network(network: UniSeg, weights: str | PathLike[str] | None, device: s
     if weights is None:
         return network.to(device)
     loaded = read_weights(weights)
-    logger.info("weights %s, of %d tasks", weights, loaded.sizes["num_tasks"])
+    logger.info("weights %s, of %d tasks", loaded.path, loaded.sizes["num_tasks"])
     if (loaded.sizes["num_tasks"], loaded.sizes["out_channels"]) != (network.num_tasks, network.out_channels):
         raise ValueError(
-            f"{weights} was trained on {loaded.sizes['num_tasks']} tasks with {loaded.sizes['out_channels']} outputs, "
-            f"the task table has {network.num_tasks} tasks with {network.out_channels}: name the table of that "
-            "training with `tasks_file`"
+            f"{loaded.path} was trained on {loaded.sizes['num_tasks']} tasks with {loaded.sizes['out_channels']} "
+            f"outputs, the task table has {network.num_tasks} tasks with {network.out_channels}: name the table of "
+            "that training with `tasks_file`"
         )
     if _shapes(network.state_dict()) != _shapes(loaded.state):
-        logger.warning("%s has other sizes than network_def; using the file's: %s", weights, loaded.sizes)
+        logger.warning("%s has other sizes than network_def; using the file's: %s", loaded.path, loaded.sizes)
         network = UniSeg(**loaded.sizes, deep_supervision=network.deep_supervision)
-    network.load_state_dict(loaded.state)
+    network.load_state_dict(loaded.state, assign=True)  # otherwise the weights would be in memory twice
     return network.to(device)
 
 
@@ -256,9 +267,23 @@ def _load(path: Path) -> Any:
         with torch.serialization.safe_globals(_numpy_types()):
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a file of another kind can raise any error
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        if is_safetensors(path) or isinstance(error, OSError):
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        else:
+            reason = _reason(error)
         kind = "safetensors" if is_safetensors(path) else "PyTorch"
         raise ValueError(f"{path} cannot be read as {kind} weights: {reason}") from error
+
+
+def _reason(error: Exception) -> str:
+    """Why PyTorch did not read a file; its own words advise to load the file without protection."""
+    code = re.search(r"GLOBAL (\w[\w.]*\.[\w.]+)", str(error))
+    if code:
+        return (
+            f"it holds code or objects ({code[1]}), not tensors alone, and is not loaded, since code in a file can do "
+            "anything: get its tensors (a state dict) from where it comes from"
+        )
+    return "it is no PyTorch checkpoint, or a damaged one: copy or download it anew"
 
 
 def _numpy_types() -> list[Any]:

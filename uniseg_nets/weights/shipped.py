@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from uniseg_nets.io.bundles import MODEL, model_file
 from uniseg_nets.tasks import table_of
 
 __all__ = ["DEMO", "OFFICIAL", "OPEN", "SHIPPED", "ShippedWeights", "files_by_name", "needed_by"]
@@ -35,7 +36,7 @@ class ShippedWeights:
 
 
 OFFICIAL = ShippedWeights(
-    "official", "uniseg", "model.pt", None, "the authors', non-commercial: get them with `uniseg fetch-weights`"
+    "official", "uniseg", MODEL, None, "the authors', non-commercial: get them with `uniseg fetch-weights`"
 )
 OPEN = ShippedWeights("open", "open", "open.pt", "open.json", "in this package, CC BY-SA 4.0")
 DEMO = ShippedWeights("demo", "uniseg", "demo.pt", "demo.json", "in this package, from synthetic patients, for trials")
@@ -44,7 +45,7 @@ SHIPPED = (OFFICIAL, OPEN, DEMO)
 
 def files_by_name(root: Path) -> dict[str, str]:
     """Name of shipped weights -> their file in the bundle folder ``root``."""
-    return {one.name: str(root / "models" / one.file) for one in SHIPPED}
+    return {one.name: str(model_file(root, one.file)) for one in SHIPPED}
 
 
 def needed_by(task: Any, config: Mapping[str, Any], chosen: Mapping[str, Any], root: Path) -> dict[str, Any]:
@@ -61,5 +62,5 @@ def needed_by(task: Any, config: Mapping[str, Any], chosen: Mapping[str, Any], r
         return {}
     values: dict[str, Any] = {"tasks_file": table}
     if chosen.get("weights") is None:
-        values["weights"] = next(str(root / "models" / one.file) for one in SHIPPED if one.table == table)
+        values["weights"] = next(str(model_file(root, one.file)) for one in SHIPPED if one.table == table)
     return values

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from uniseg_nets.io.bundles import MODEL
 from uniseg_nets.io.messages import listing
 from uniseg_nets.nets import PromptTunedUniSeg, UniSeg, UniSegBackbone
 from uniseg_nets.weights.checkpoints import read_state, state_faults
@@ -130,7 +131,7 @@ def load_finetuned(
 
 def fold_weights(folder: str | PathLike[str], folds: Sequence[int]) -> list[str]:
     """The best weights of the trainings of cross-validation folds, ``FOLDER/foldK/model.pt``."""
-    return [str(Path(folder) / f"fold{fold}" / "model.pt") for fold in folds]
+    return [str(Path(folder) / f"fold{fold}" / MODEL) for fold in folds]
 
 
 def _fit(

@@ -1,0 +1,61 @@
+"""Masks as closed outlines, as radiotherapy systems take structures.
+
+The one rule: an outline runs half-way between the centres of pixels inside and outside, so that whoever fills it by
+pixel centres gets the very mask back. Libraries that trace the outermost pixels' centres lose half a pixel all around.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+import numpy as np
+from contourpy import FillType, contour_generator
+from numpy.typing import NDArray
+from scipy.spatial import KDTree
+
+__all__ = ["outlines"]
+
+
+def outlines(mask: NDArray[np.bool_]) -> list[NDArray[np.float64]]:
+    """The outlines of a mask's pieces, each (n, 2) as (row, column), whole numbers at a pixel's centre.
+
+    The last point is joined to the first. A hole is cut out through a keyhole, a channel of no width that leads from
+    the outer outline around the hole and back (DICOM PS3.3, C.8.8.6.3), which every reader understands.
+
+    Args:
+        mask: (row, column).
+    """
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    if not len(rows):
+        return []
+    first = rows[0], columns[0]
+    part = np.pad(mask[first[0] : rows[-1] + 1, first[1] : columns[-1] + 1], 1)
+    generator = contour_generator(z=part.astype(float), fill_type=FillType.OuterOffset)
+    # contourpy's points are (x, y); the pad moved the first pixel by one.
+    return [points[:, ::-1] + np.subtract(first, 1) for points in _pieces(*generator.filled(0.5, 2))]
+
+
+def _pieces(polygons: list[NDArray[np.float64]], offsets: list[NDArray[np.uint32]]) -> Iterator[NDArray[np.float64]]:
+    """Each piece with its holes cut out; of a polygon's outlines the outer one comes first."""
+    for points, ends in zip(polygons, offsets):
+        # Each of contourpy's outlines repeats its first point at the end.
+        outer, *holes = (_corners(points[begin : end - 1]) for begin, end in pairwise(ends))
+        for hole in holes:
+            outer = _keyhole(outer, hole)
+        yield outer
+
+
+def _corners(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A closed outline without the points in the middle of a straight line."""
+    before, after = points - np.roll(points, 1, axis=0), np.roll(points, -1, axis=0) - points
+    return points[before[:, 0] * after[:, 1] != before[:, 1] * after[:, 0]]
+
+
+def _keyhole(outer: NDArray[np.float64], hole: NDArray[np.float64]) -> NDArray[np.float64]:
+    """One outline that goes along the outer one, at its nearest point to the hole around that, and on."""
+    distances, nearest = KDTree(outer).query(hole)
+    there = int(np.argmin(distances))
+    here = int(nearest[there])
+    around = np.roll(hole, -there, axis=0)
+    return np.concatenate((outer[: here + 1], around, around[:1], outer[here:]))
