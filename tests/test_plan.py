@@ -365,7 +365,7 @@ def test_weights_of_the_open_tasks_have_slots_of_their_own(caplog):
     assert nearest_slot(["CT"], ["mandible"], len(tasks)) == tasks.one("head_neck").id == check_slot("head_neck", 5)
     assert nearest_slot(["CT", "PET"], ["lesion"], len(tasks)) == tasks.one("sarcoma").id
     assert nearest_slot(["cine"], ["myocardium"], len(tasks)) == tasks.one("left_ventricle").id
-    assert "know 5 tasks and are taken for those of table 'open'; if they are of another" in caplog.text
+    assert "have 5 tasks and are taken for those of table 'open'; if they are of another" in caplog.text
 
 
 def test_a_slot_is_named_by_task_or_id_and_wrong_ones_are_refused(table, patients, tmp_path, demo_weights):

@@ -19,16 +19,16 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f"did you mean {near[0]!r}? " if near else ""
 
 
-def listing(names: Sequence[str], separator: str = ", ") -> str:
-    """The first ten names, ``a, b, c``, and the number of the others."""
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return separator.join(names[:_SHOWN]) + more
+def listing(names: Sequence[str], separator: str = ", ", shown: int = _SHOWN) -> str:
+    """The first names, ten by default, ``a, b, c``, and the number of the others."""
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return separator.join(names[:shown]) + more
 
 
-def in_lines(entries: Sequence[str]) -> str:
-    """The first ten entries, each on an indented line, and the number of the others."""
-    more = [f"and {len(entries) - _SHOWN} more"] if len(entries) > _SHOWN else []
-    return "\n".join(f"  {entry}" for entry in [*entries[:_SHOWN], *more])
+def in_lines(entries: Sequence[str], shown: int = _SHOWN) -> str:
+    """The first entries, ten by default, each on an indented line, and the number of the others."""
+    more = [f"and {len(entries) - shown} more"] if len(entries) > shown else []
+    return "\n".join(f"  {entry}" for entry in [*entries[:shown], *more])
 
 
 def no_weights(path: str | PathLike[str]) -> str:

@@ -128,7 +128,7 @@ class ResultSaver(SaveImaged):
         if reasons:
             raise ValueError(
                 f"{len(reasons)} of {len(cases)} results would replace other files; choose another "
-                f"output folder, or move away or delete:\n{in_lines(reasons)}"
+                f"output folder, or move away or delete:\n{in_lines(reasons, 5)}"
             )
         for case, one in zip(cases, existing):
             if one.edited:

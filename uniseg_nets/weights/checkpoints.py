@@ -362,4 +362,4 @@ def _outline(content: Any) -> str:
     if not isinstance(content, Mapping):
         return f"a {type(content).__name__}"
     names = [str(name) for name in content]
-    return listing(names)
+    return listing(names, shown=5)

@@ -90,7 +90,7 @@ def check_state(
     """
     faults = state_faults(state, expected)
     if faults:
-        raise ValueError(f"{Path(path)} does not hold {what} of these sizes: {listing(faults, '; ')}")
+        raise ValueError(f"{Path(path)} does not hold {what} of these sizes: {listing(faults, '; ', 5)}")
 
 
 def modalities_in(path: str | PathLike[str] | None) -> list[str]:
@@ -167,6 +167,6 @@ def copy_from_teacher(student: ESPMedSAM, teacher: ESPMedSAM) -> ESPMedSAM:
         state = getattr(teacher, name).state_dict()
         faults = state_faults(state, getattr(student, name).state_dict())
         if faults:
-            raise ValueError(f"the teacher's {name} does not fit the student: {listing(faults, '; ')}")
+            raise ValueError(f"the teacher's {name} does not fit the student: {listing(faults, '; ', 5)}")
         getattr(student, name).load_state_dict(state)
     return student

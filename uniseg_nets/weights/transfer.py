@@ -120,7 +120,7 @@ def load_finetuned(
         faults = state_faults(state, network.state_dict())
         if faults:
             raise ValueError(
-                f"{file} does not fit the network of this plan: {listing(faults, '; ')}; use the plan it was "
+                f"{file} does not fit the network of this plan: {listing(faults, '; ', 5)}; use the plan it was "
                 "trained with, `--plan PLAN` of `uniseg segment`"
             )
         member = copy.deepcopy(network)
@@ -168,7 +168,7 @@ def _fit(
             report.loaded.append(name)
     if faults:
         raise ValueError(
-            f"{path} does not fit the network: {listing(faults, '; ')}; set the features (and tasks) of "
+            f"{path} does not fit the network: {listing(faults, '; ', 5)}; set the features (and tasks) of "
             "network_def to those of the file, as `uniseg plan --weights FILE` does"
         )
     report.unused = [name for name in state if name not in used]
