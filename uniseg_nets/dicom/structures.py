@@ -37,6 +37,7 @@ def write_rtstruct(
     names: Mapping[int, str],
     path: str | PathLike[str],
     mark: str = "",
+    verdict: str = "",
 ) -> list[str]:
     """Writes a structure set, one region of interest for each class that is there; returns their names.
 
@@ -47,6 +48,7 @@ def write_rtstruct(
         names: value -> class, without the background.
         path: of the DICOM file.
         mark: of the label map, see :func:`~uniseg_nets.io.provenance.marked`.
+        verdict: the verdict on the case, for the SeriesDescription.
 
     Raises:
         ValueError: nothing was found, the label map does not lie on the series' grid, or the series has lost the
@@ -58,7 +60,8 @@ def write_rtstruct(
     if not present:
         raise ValueError("a label map without foreground makes no structure set: it would have no outline")
     structures = _empty(slices, mark)
-    structures.SeriesDescription = f"UniSeg: {', '.join(names[value] for value in present)}"[:64]
+    classes = ", ".join(names[value] for value in present)
+    structures.SeriesDescription = f"UniSeg{verdict and f' ({verdict})'}: {classes}"[:64]
     for number, value in enumerate(present, start=1):
         structures.StructureSetROISequence.append(_region(number, names[value], slices[0].FrameOfReferenceUID))
         structures.ROIContourSequence.append(_outlined(number, list(names).index(value), frames == value, slices))
