@@ -18,7 +18,6 @@ from typing import Any
 
 import torch
 
-from uniseg_nets.bundle.overrides import plain_data
 from uniseg_nets.bundle.pack import refuse_links
 from uniseg_nets.bundle.run import merged_config
 from uniseg_nets.data.datalist import read_json
@@ -26,6 +25,7 @@ from uniseg_nets.io.bundles import model_file
 from uniseg_nets.io.errors import root_cause, root_error
 from uniseg_nets.io.files import write_json
 from uniseg_nets.io.messages import in_lines
+from uniseg_nets.io.plain import plain_data
 from uniseg_nets.quality.fingerprint import carry_fingerprint
 from uniseg_nets.tasks import chosen
 from uniseg_nets.weights.checkpoints import read_state, save_weights

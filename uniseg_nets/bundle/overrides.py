@@ -1,8 +1,4 @@
-"""Values that replace those of a bundle's config: their names are known, and they are data.
-
-The one rule: what arrives from outside is never evaluated. The config's parser runs strings that begin with ``$`` as
-Python, wherever they stand in lists and dictionaries.
-"""
+"""Values that replace those of a bundle's config: their names are known, and a task is chosen."""
 
 from __future__ import annotations
 
@@ -13,10 +9,7 @@ from typing import Any
 from uniseg_nets.io.messages import did_you_mean
 from uniseg_nets.tasks import TaskTable, load_task_table
 
-__all__ = ["known_table", "plain_data", "refuse_open_task", "refuse_unknown"]
-
-# How strings begin that the config parser takes for expressions, references and macros.
-_MARKS = ("$", "@", "%")
+__all__ = ["known_table", "refuse_open_task", "refuse_unknown"]
 
 
 def refuse_unknown(names: Iterable[str], config: Mapping[str, Any], bundle: str) -> None:
@@ -34,26 +27,6 @@ def refuse_unknown(names: Iterable[str], config: Mapping[str, Any], bundle: str)
 
 def _first(name: str) -> str:
     return re.split("#|::", name)[0]
-
-
-def plain_data(value: Any) -> Any:
-    """A value itself, after every string and key in it was looked at.
-
-    Raises:
-        ValueError: a string that begins with ``$``, ``@`` or ``%``, or a key that begins with ``_``, at any depth.
-    """
-    if isinstance(value, str) and value.lstrip().startswith(_MARKS):
-        raise ValueError(f"refused: {value[:40]!r} begins with one of {' '.join(_MARKS)}; a value must be plain data")
-    if isinstance(value, Mapping):
-        bad = [str(key) for key in value if str(key).startswith("_")]
-        if bad:
-            raise ValueError(f"refused: keys {bad[:3]} begin with _; a value must be plain data")
-        for item in value.values():
-            plain_data(item)
-    if isinstance(value, (list, tuple)):
-        for item in value:
-            plain_data(item)
-    return value
 
 
 def refuse_open_task(config: Mapping[str, Any], table: TaskTable | None, how: str) -> None:

@@ -14,10 +14,11 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from uniseg_nets.bundle.overrides import known_table, plain_data, refuse_open_task, refuse_unknown
+from uniseg_nets.bundle.overrides import known_table, refuse_open_task, refuse_unknown
 from uniseg_nets.io.bundles import INFERENCE, bundle_folder
 from uniseg_nets.io.errors import root_error
 from uniseg_nets.io.files import atomic_path
+from uniseg_nets.io.plain import plain_data
 
 __all__ = ["merge_configs", "merged_config", "opened_bundle", "run_bundle"]
 

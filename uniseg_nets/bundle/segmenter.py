@@ -11,10 +11,11 @@ from monai.bundle import ConfigParser
 from monai.data import MetaTensor
 from numpy.typing import ArrayLike
 
-from uniseg_nets.bundle.overrides import known_table, plain_data, refuse_open_task, refuse_unknown
+from uniseg_nets.bundle.overrides import known_table, refuse_open_task, refuse_unknown
 from uniseg_nets.bundle.run import opened_bundle
 from uniseg_nets.io.bundles import INFERENCE
 from uniseg_nets.io.errors import root_error
+from uniseg_nets.io.plain import plain_data
 from uniseg_nets.nets import PromptTunedUniSeg, UniSeg
 from uniseg_nets.results.label_map import LabelMap
 from uniseg_nets.transforms.export import LabelMapd
