@@ -223,7 +223,7 @@ def test_a_picture_of_others_under_an_overlay_s_name_stays_and_results_are_no_im
     before = theirs.read_bytes()
     saver = SavePictured("pred", theirs.parent)
     for attempt in (lambda: saver.unfinished([case]), lambda: saver(predicted)):
-        with pytest.raises(ValueError, match=r"eye_overlay\.png, of which no record"):
+        with pytest.raises(ValueError, match=r"eye_overlay\.png, which has no record"):
             attempt()
     assert theirs.read_bytes() == before and len(list(theirs.parent.iterdir())) == 1
     theirs.unlink()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import tests.properties  # noqa: F401  (the profile)
 from uniseg_nets.data import find_cases, load_datalist
 from uniseg_nets.data.datalist import image_entry, image_files
-from uniseg_nets.transforms.load import SCAN_ENDINGS, scan_name, scan_stem
+from uniseg_nets.io.names import SCAN_ENDINGS, scan_name, scan_stem
 
 # What a file system takes, with the pieces that the rules for names look at.
 _PIECES = ["a", "B", "7", "0000", "_0000", "_0001", "_", "-", ".", " ", "nii", ".nii", "\u00fc", "\u3000", "=", "sub-1"]

@@ -93,7 +93,9 @@ class _Seed:
     def run(self) -> None:
         teacher = {"teacher_weights": str(self.folder / "teacher" / "last.pt")}
         stage1 = {"base_weights": str(self.folder / "stage1" / "last.pt"), **teacher}
-        first, second = ([*STUDENT, f"distill_stage{stage}.json", "small_teacher.json"] for stage in (1, 2))
+        first, second = (
+            [*STUDENT, "distill.json", f"distill_stage{stage}.json", "small_teacher.json"] for stage in (1, 2)
+        )
         short, tuned = self.distil_epochs, {"base_weights": str(self.folder / "student" / "last.pt")}
         self._variant("teacher", TEACHER, self.epochs)
         self._train("stage1", first, short, **teacher)

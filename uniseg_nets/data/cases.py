@@ -6,7 +6,6 @@ The one rule: a case's name depends on its files alone, so that a second run rec
 from __future__ import annotations
 
 import logging
-import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -15,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from uniseg_nets.data.datalist import first_section, image_files, load_datalist
-from uniseg_nets.io.provenance import SEGMENTATION_ENDING, is_result
+from uniseg_nets.io.names import SCAN_ENDINGS, SEGMENTATION_ENDING, scan_name
+from uniseg_nets.io.provenance import is_result
 from uniseg_nets.io.series import is_dicom_folder
-from uniseg_nets.transforms.load import SCAN_ENDINGS, scan_name
+from uniseg_nets.ranks import launched_rank
 
 __all__ = ["find_cases", "rank_partition", "unique"]
 
@@ -73,7 +73,7 @@ def find_cases(source: str | PathLike[str], output_dir: str | PathLike[str] | No
 
 def rank_partition(cases: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The cases of this process in a run of N processes: every N-th one, by the rank that ``torchrun`` sets."""
-    rank, world = (int(os.environ.get(name, default)) for name, default in (("RANK", "0"), ("WORLD_SIZE", "1")))
+    rank, world = launched_rank()
     return list(cases[rank::world])
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from uniseg_nets.io.files import read_json
 from uniseg_nets.io.messages import listing
-from uniseg_nets.transforms.load import scan_name
+from uniseg_nets.io.names import scan_name
 
 __all__ = ["first_section", "image_entry", "image_files", "load_datalist", "read_json", "with_task"]
 

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import itk
 
+from uniseg_nets.io.names import ITK_ENDINGS
+
 __all__ = ["load_itk_io", "needs_itk"]
 
-_ENDINGS = (".nrrd", ".mha", ".mhd", ".dcm", ".ima")
 # Each loads a group of modules: file readers, DICOM, numpy arrays.
 _NAMES = ("ImageFileReader", "GDCMImageIO", "PyBuffer")
 
@@ -23,7 +24,7 @@ _NAMES = ("ImageFileReader", "GDCMImageIO", "PyBuffer")
 def needs_itk(image: str | PathLike[str] | Sequence[str | PathLike[str]]) -> bool:
     """Whether ITK reads a file of the case. It reads neither NIfTI nor images such as PNG."""
     files = [image] if isinstance(image, (str, PathLike)) else image
-    return any(str(file).lower().endswith(_ENDINGS) or Path(file).is_dir() for file in files)
+    return any(str(file).lower().endswith(ITK_ENDINGS) or Path(file).is_dir() for file in files)
 
 
 def load_itk_io() -> None:

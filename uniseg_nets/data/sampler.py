@@ -6,9 +6,9 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from torch import distributed
 from torch.utils.data import Sampler
 
+from uniseg_nets.ranks import own_rank, rank_count
 from uniseg_nets.tasks import TaskTable
 
 __all__ = ["GroupBatchSampler", "Sample", "TaskBatchSampler"]
@@ -86,7 +86,7 @@ class GroupBatchSampler(Sampler[list[int]]):
     def __iter__(self) -> Iterator[list[Sample]]:  # type: ignore[override]
         rng = np.random.default_rng([self.seed, self.epoch])
         self.epoch += 1
-        rank, ranks = _rank()
+        rank, ranks = own_rank(), rank_count()
         waiting: dict[Hashable, list[int]] = {group: [] for group in self.members}
         for number, batch in enumerate(self._batches(rng, self.batch_size * ranks)):
             indices = [self._draw(group, waiting, rng) for group in batch]  # the same on every rank
@@ -168,10 +168,3 @@ class TaskBatchSampler(GroupBatchSampler):
     def _pools(self) -> list[list[Hashable]]:
         counts = sorted(set(self.channels.values()))
         return [[task for task in self.channels if self.channels[task] == count] for count in counts]
-
-
-def _rank() -> tuple[int, int]:
-    """The rank of this process, and the number of ranks."""
-    if distributed.is_available() and distributed.is_initialized():
-        return distributed.get_rank(), distributed.get_world_size()
-    return 0, 1

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from monai.data import DistributedSampler
-from torch import distributed
 from torch.utils.data import Dataset
+
+from uniseg_nets.ranks import rank_count
 
 __all__ = ["shared_sampler"]
 
@@ -18,6 +19,6 @@ def shared_sampler(dataset: Dataset[Any]) -> DistributedSampler | None:
         ``None`` if there are fewer cases than processes, which MONAI's sampler refuses. Each process then validates all
         cases, with the same mean.
     """
-    if len(dataset) < distributed.get_world_size():  # type: ignore[arg-type]
+    if len(dataset) < rank_count():  # type: ignore[arg-type]
         return None
     return DistributedSampler(dataset, even_divisible=False, shuffle=False)

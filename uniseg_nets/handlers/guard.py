@@ -6,7 +6,7 @@ import torch
 from monai.engines import SupervisedTrainer
 from monai.engines.utils import IterationEvents
 
-from uniseg_nets.handlers.ranks import reasons_of_all_ranks
+from uniseg_nets.ranks import reasons_of_all_ranks
 
 __all__ = ["FiniteLossGuard"]
 

@@ -14,9 +14,9 @@ from monai.engines import Evaluator
 from torch.optim import Optimizer
 
 from uniseg_nets.handlers.random_state import random_state, set_random_state
-from uniseg_nets.handlers.ranks import from_all_ranks, is_first_rank, own_rank, unwrapped
 from uniseg_nets.io.errors import root_cause
 from uniseg_nets.io.files import atomic_path
+from uniseg_nets.ranks import from_all_ranks, is_first_rank, own_rank, unwrapped
 
 __all__ = ["ResumableCheckpoint", "claim_folder"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +11,7 @@ from ignite.engine import Events
 from uniseg_nets.data.datalist import read_json
 from uniseg_nets.engines import CaseEvaluator
 from uniseg_nets.io.files import write_json
+from uniseg_nets.ranks import launched_rank
 from uniseg_nets.transforms.result import ResultSaver
 
 __all__ = ["RunLog", "refuse_others"]
@@ -84,5 +84,5 @@ def _is_record(path: Path) -> bool:
 
 
 def _own_name(path: Path) -> Path:
-    rank = int(os.environ.get("RANK", "0"))
+    rank, _ = launched_rank()
     return path.with_stem(f"{path.stem}_{rank}") if rank else path

@@ -10,7 +10,7 @@ from typing import Any
 from ignite.engine import Engine, Events
 from monai.engines import Evaluator
 
-from uniseg_nets.handlers.ranks import is_first_rank, unwrapped
+from uniseg_nets.ranks import is_first_rank, unwrapped
 from uniseg_nets.weights.checkpoints import save_weights
 from uniseg_nets.weights.licence import mark_terms
 

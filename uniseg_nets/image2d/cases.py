@@ -9,7 +9,7 @@ from typing import Any
 
 from uniseg_nets.data.cases import unique
 from uniseg_nets.data.datalist import first_section, load_datalist
-from uniseg_nets.image2d.load import PICTURE_ENDINGS
+from uniseg_nets.io.names import PICTURE_ENDINGS, without_ending
 from uniseg_nets.io.provenance import is_result
 
 __all__ = ["find_pictures", "load_pictures", "without_labels"]
@@ -78,12 +78,7 @@ def _listed(
 ) -> list[dict[str, Any]]:
     """The entries of a datalist. Images without a name get that of their file."""
     cases = load_datalist(path, section, base_dir, optional)
-    return [case | {"name": _stem(case["name"])} for case in cases]
-
-
-def _stem(name: str) -> str:
-    ending = next((ending for ending in PICTURE_ENDINGS if name.lower().endswith(ending)), "")
-    return name[: len(name) - len(ending)]
+    return [case | {"name": without_ending(case["name"], PICTURE_ENDINGS)} for case in cases]
 
 
 def _files(source: Path, output_dir: str | PathLike[str] | None) -> list[Path]:

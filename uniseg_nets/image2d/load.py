@@ -21,13 +21,12 @@ from monai.transforms import MapTransform
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from uniseg_nets.io.series.files import DICOM_ENDINGS, is_dicom
+from uniseg_nets.io.series.files import is_dicom
 
-__all__ = ["PICTURE_ENDINGS", "LoadMaskd", "LoadPictured", "check_sizes", "read_mask", "read_picture"]
+__all__ = ["LoadMaskd", "LoadPictured", "check_sizes", "read_mask", "read_picture"]
 
 logger = logging.getLogger(__name__)
 
-PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", *DICOM_ENDINGS)
 _SMALLEST, _LARGEST = 32, 10_000
 # Intensity window of images with more than eight bits: values outside are rare.
 _PERCENTILES = (0.5, 99.5)

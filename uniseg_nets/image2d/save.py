@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from monai.visualize import blend_images
 from numpy.typing import NDArray
 from PIL import Image
 
 from uniseg_nets.image2d.load import read_picture
+from uniseg_nets.results.overlay import with_overlay
 from uniseg_nets.transforms.result import ResultSaver
 
 __all__ = ["SavePictured"]
@@ -50,14 +50,8 @@ class SavePictured(ResultSaver):
         return d
 
 
-def _bytes(image: NDArray[Any]) -> NDArray[np.uint8]:
-    """(3, H, W) from 0 to 1 -> (H, W, 3)."""
-    return (np.clip(image, 0, 1) * 255).round().astype(np.uint8).transpose(1, 2, 0)
-
-
 def _write(mask: NDArray[np.uint8], source: str, target: Path, overlay: Path) -> None:
     """Writes a mask (1, H, W) and the overlay on its image."""
     Image.fromarray(mask[0] * 255).save(target)
-    layer = mask.astype(np.float32)
-    blended = blend_images(read_picture(source), layer, alpha=0.4, cmap="autumn", rescale_arrays=False)
-    Image.fromarray(_bytes(np.asarray(blended))).save(overlay)
+    colours = with_overlay(read_picture(source).transpose(1, 2, 0), mask[0], [1])
+    Image.fromarray(colours).save(overlay)

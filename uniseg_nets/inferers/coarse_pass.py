@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from uniseg_nets.inferers.windows import all_starts, pad_to, window_at
-from uniseg_nets.nets import UniSegBackbone
+from uniseg_nets.nets.steps import NetworkSteps
 from uniseg_nets.nets.unet import STRIDES
 from uniseg_nets.tasks import Task
 
@@ -68,7 +68,7 @@ def whole_region(size: Sequence[int], tasks: int, roi_size: Sequence[int], overl
 
 def find_regions(
     volume: Tensor,
-    network: UniSegBackbone,
+    network: NetworkSteps,
     tasks: Sequence[Task],
     roi_size: Sequence[int],
     overlap: float,
@@ -99,7 +99,7 @@ def _coarse_size(size: Sequence[int], roi_size: Sequence[int], scale: float) -> 
 
 def find_boxes(
     volume: Tensor,
-    network: UniSegBackbone,
+    network: NetworkSteps,
     tasks: Sequence[Task],
     roi_size: Sequence[int],
     scale: float,

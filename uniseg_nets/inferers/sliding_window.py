@@ -24,7 +24,7 @@ from tqdm import tqdm
 from uniseg_nets.inferers.body import body_box
 from uniseg_nets.inferers.coarse_pass import Region, find_regions, whole_region
 from uniseg_nets.inferers.windows import gaussian_window, pad_to, window_at
-from uniseg_nets.nets import UniSegBackbone
+from uniseg_nets.nets.steps import NetworkSteps
 from uniseg_nets.tasks import Task, TaskTable
 from uniseg_nets.transforms.grid import flipped, network_flips
 
@@ -105,7 +105,7 @@ class UniSegInferer(Inferer):
 
     @torch.no_grad()
     def __call__(  # type: ignore[override]
-        self, inputs: Tensor, network: UniSegBackbone, task: str | int | Sequence[str] | None = None
+        self, inputs: Tensor, network: NetworkSteps, task: str | int | Sequence[str] | None = None
     ) -> Tensor:
         tasks = self.tasks if task is None else self.table.select(task)
         if not tasks:
@@ -114,7 +114,7 @@ class UniSegInferer(Inferer):
         inputs = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
         return flipped(self._inside(flipped(inputs, stored), network, tasks), stored)
 
-    def _inside(self, inputs: Tensor, network: UniSegBackbone, tasks: Sequence[Task]) -> Tensor:
+    def _inside(self, inputs: Tensor, network: NetworkSteps, tasks: Sequence[Task]) -> Tensor:
         """Scores of a volume. With ``body_only`` everything outside the body's box is background."""
         scaling = tasks[0].scaling[0]
         if not (self.body_only and tasks[0].channels[0].upper() == "CT" and scaling.scheme != "z_score"):
@@ -126,7 +126,7 @@ class UniSegInferer(Inferer):
         scores[box] = inside
         return scores
 
-    def _fitting(self, inputs: Tensor, network: UniSegBackbone, tasks: Sequence[Task]) -> Tensor:
+    def _fitting(self, inputs: Tensor, network: NetworkSteps, tasks: Sequence[Task]) -> Tensor:
         """Scores of a volume, summed on the CPU if the GPU's memory is too small for them."""
         device = torch.device(self.device or inputs.device)
         try:
@@ -138,7 +138,7 @@ class UniSegInferer(Inferer):
         torch.cuda.empty_cache()
         return self._slide(inputs, network, tasks, torch.device("cpu"))
 
-    def _slide(self, inputs: Tensor, network: UniSegBackbone, tasks: Sequence[Task], device: torch.device) -> Tensor:
+    def _slide(self, inputs: Tensor, network: NetworkSteps, tasks: Sequence[Task], device: torch.device) -> Tensor:
         """Scores of a volume on a device. Smaller volumes are padded to a window; the rest is background."""
         size = inputs.shape[2:]
         padded = pad_to(inputs, self.roi_size)
@@ -161,7 +161,7 @@ class UniSegInferer(Inferer):
         parts: Sequence[Tensor],
         volume: Tensor,
         starts: Sequence[Sequence[int]],
-        network: UniSegBackbone,
+        network: NetworkSteps,
         tasks: Sequence[Task],
         bar: Any,
     ) -> None:
@@ -180,13 +180,13 @@ class UniSegInferer(Inferer):
         for part in parts:
             part /= weights
 
-    def _regions(self, volume: Tensor, network: UniSegBackbone, tasks: Sequence[Task]) -> list[Region]:
+    def _regions(self, volume: Tensor, network: NetworkSteps, tasks: Sequence[Task]) -> list[Region]:
         """The regions of a volume to compute, with their tasks."""
         if self.coarse_pass is None:
             return [whole_region(volume.shape[2:], len(tasks), self.roi_size, self.overlap)]
         return find_regions(volume, network, tasks, self.roi_size, self.overlap, self.coarse_pass)
 
-    def predict_window(self, window: Tensor, network: UniSegBackbone, tasks: Sequence[Task]) -> Tensor:
+    def predict_window(self, window: Tensor, network: NetworkSteps, tasks: Sequence[Task]) -> Tensor:
         """Scores of one window, averaged over the flips: (B, C, d, h, w) -> (B, sum of K, d, h, w), float32."""
         total: Tensor | None = None
         flips = _flips(tasks) if self.mirror else [()]
@@ -200,7 +200,7 @@ class UniSegInferer(Inferer):
         return total.div_(len(flips))
 
     def _task_scores(
-        self, features: list[Tensor], prompts: Tensor, network: UniSegBackbone, task: Task, size: Sequence[int]
+        self, features: list[Tensor], prompts: Tensor, network: NetworkSteps, task: Task, size: Sequence[int]
     ) -> Tensor:
         """Softmax scores of one task. Softmax runs over all channels of the shared heads, as in training."""
         prompt = network.select(prompts, task.id)

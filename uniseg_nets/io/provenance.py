@@ -18,11 +18,12 @@ from typing import Any
 import pydicom
 from pydicom.errors import InvalidDicomError
 
+from uniseg_nets.io.names import SEGMENTATION_ENDING
+
 __all__ = [
     "MANUFACTURER",
     "NRRD_MARK",
     "REPORT_ENDING",
-    "SEGMENTATION_ENDING",
     "STRUCTURES_ENDING",
     "dicom_mark",
     "is_result",
@@ -42,8 +43,6 @@ MANUFACTURER = "UniSeg for MONAI"
 _MARK = "label map "
 # The same in the header of a segmentation for 3D Slicer.
 NRRD_MARK = "UniSeg_LabelMap"
-# File ending of 3D Slicer's segmentations, which are not scans.
-SEGMENTATION_ENDING = ".seg.nrrd"
 # File endings of our RT Structure Sets and Structured Reports.
 STRUCTURES_ENDING = ".rtstruct.dcm"
 REPORT_ENDING = ".sr.dcm"

@@ -14,7 +14,7 @@ from typing import Any
 
 from uniseg_nets.data.datalist import load_datalist, read_json
 from uniseg_nets.data.dataset_json import labels_of
-from uniseg_nets.transforms.load import SCAN_ENDINGS, scan_name, scan_stem
+from uniseg_nets.io.names import SCAN_ENDINGS, scan_name, scan_stem
 
 __all__ = ["DataSet", "read_layout"]
 

@@ -9,12 +9,11 @@ from pathlib import Path
 
 from uniseg_nets.data.datalist import read_json
 from uniseg_nets.data.dataset_json import labels_of, refuse_ignored
+from uniseg_nets.io.names import NIFTI_ENDINGS
 from uniseg_nets.prepare.sources import Source
 from uniseg_nets.tasks import Task
 
 __all__ = ["Case", "find_labelled", "nnunet_source", "nnunet_values"]
-
-_ENDINGS = (".nii.gz", ".nii")
 
 
 @dataclass(frozen=True)
@@ -96,11 +95,11 @@ def _nifti_files(raw: Path) -> Iterator[tuple[Path, str]]:
     """Files and their paths relative to the root, without ending and without hidden files."""
     for path in sorted(raw.rglob("*.nii*")):
         relative = path.relative_to(raw)
-        ending = next((ending for ending in _ENDINGS if path.name.endswith(ending)), None)
+        ending = next((ending for ending in NIFTI_ENDINGS if path.name.endswith(ending)), None)
         if ending and not any(part.startswith(".") for part in relative.parts):
             yield path, relative.as_posix().removesuffix(ending)
 
 
 def _with_ending(raw: Path, stem: str) -> Path:
-    places = [raw / (stem + ending) for ending in _ENDINGS]
+    places = [raw / (stem + ending) for ending in NIFTI_ENDINGS]
     return next((place for place in places if place.is_file()), places[0])

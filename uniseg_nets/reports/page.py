@@ -7,6 +7,7 @@ import html
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
+from string import Template
 from typing import Any
 
 from uniseg_nets.io.files import atomic_path
@@ -23,69 +24,8 @@ _COLUMNS = (
     ("mean", "mean"),
     ("std", "standard deviation"),
 )
-_PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>UniSeg report</title>
-<style>
-:root {{ color-scheme: light dark; font: 15px/1.45 system-ui, sans-serif; }}
-body {{ margin: 2rem auto; max-width: 70rem; padding: 0 1rem; }}
-table {{ border-collapse: collapse; width: 100%; }}
-th, td {{ padding: .3rem .6rem; text-align: left; border-bottom: 1px solid #8885; }}
-th button {{ all: unset; cursor: pointer; font-weight: 600; }}
-th[aria-sort=ascending] button::after {{ content: " \\2191"; }}
-th[aria-sort=descending] button::after {{ content: " \\2193"; }}
-td.number {{ text-align: right; font-variant-numeric: tabular-nums; }}
-td:first-child {{ overflow-wrap: anywhere; }}
-.truncated, .absent, .check {{ color: #b45309; }}
-.refused {{ color: #b91c1c; }}
-.ok {{ color: #15803d; }}
-.check, .refused, .ok {{ font-weight: 600; }}
-#worklist ul {{ margin: 0; padding-left: 1.1em; }}
-article {{ margin: 2rem 0; }}
-img {{ background: #000; max-width: 100%; vertical-align: top; }}
-.swatch {{ display: inline-block; width: .8em; height: .8em; margin-right: .4em; border-radius: 2px; }}
-input[type=range] {{ width: 220px; display: block; }}
-figure {{ margin: 0; }}
-.side {{ display: flex; gap: 1rem; flex-wrap: wrap; }}
-</style>
-</head>
-<body>
-<h1>UniSeg report</h1>
-<p>{summary} Research only: not a medical device, not for diagnosis or treatment.</p>
-{worklist}
-<table id="table">
-<thead><tr>{heads}</tr></thead>
-<tbody>
-{rows}
-</tbody>
-</table>
-{articles}
-<script>
-const table = document.getElementById("table"), body = table.tBodies[0];
-table.tHead.addEventListener("click", event => {{
-  const head = event.target.closest("th");
-  if (!head) return;
-  const index = head.cellIndex, up = head.getAttribute("aria-sort") !== "ascending";
-  for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
-  head.setAttribute("aria-sort", up ? "ascending" : "descending");
-  const value = row => row.cells[index].dataset.value;
-  const order = (a, b) => (isNaN(value(a)) || isNaN(value(b)) || value(a) === "" || value(b) === "")
-    ? value(a).localeCompare(value(b)) : value(a) - value(b);
-  [...body.rows].sort((a, b) => up ? order(a, b) : order(b, a)).forEach(row => body.append(row));
-}});
-for (const range of document.querySelectorAll("input[type=range]")) {{
-  const images = range.parentElement.querySelectorAll("img");
-  const show = () => images.forEach((image, i) => image.hidden = i != range.value);
-  range.addEventListener("input", show);
-  show();
-}}
-</script>
-</body>
-</html>
-"""
+# Placeholders: $summary, $worklist, $heads, $rows, $articles.
+_TEMPLATE = Path(__file__).with_name("page.html")
 
 
 def write_page(cases: Sequence[Mapping[str, Any]], path: str | PathLike[str]) -> None:
@@ -104,8 +44,10 @@ def write_page(cases: Sequence[Mapping[str, Any]], path: str | PathLike[str]) ->
     articles = "\n".join(_article(case, path.parent / "report" / f"{case['name']}.png") for case in cases)
     summary = f"{len(cases)} case{'s' if len(cases) > 1 else ''}{_counts(cases)}."
     with atomic_path(path) as temporary:
-        worklist = _worklist(cases)
-        page = _PAGE.format(summary=summary, worklist=worklist, heads=heads, rows=rows, articles=articles)
+        template = Template(_TEMPLATE.read_text(encoding="utf-8"))
+        page = template.substitute(
+            summary=summary, worklist=_worklist(cases), heads=heads, rows=rows, articles=articles
+        )
         temporary.write_text(page, encoding="utf-8", errors="backslashreplace")
 
 

@@ -11,18 +11,18 @@ from os import PathLike
 from typing import Any
 
 import numpy as np
+from nibabel.affines import voxel_sizes
 from nibabel.orientations import apply_orientation, io_orientation
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from uniseg_nets.io.files import atomic_path
-from uniseg_nets.results.colours import rgb
+from uniseg_nets.results.overlay import with_overlay
 
 __all__ = ["Views", "towards_ras", "write_preview"]
 
 _WIDTH = 220  # pixels, width of a slice on the page
 _SLICES = 24  # slices on the page, evenly spread over the foreground
-_OPACITY = 0.5
 # Patient directions on the left and on the right of a plane across x, y or z.
 _SIDES = (("P", "A"), ("R", "L"), ("R", "L"))
 _GRID = 64  # minimum number of voxels per axis for the grey window, if the volume has as many
@@ -31,7 +31,7 @@ _GRID = 64  # minimum number of voxels per axis for the grey window, if the volu
 def towards_ras(volume: NDArray[Any], affine: NDArray[Any]) -> tuple[NDArray[Any], list[float]]:
     """A volume turned to axes (x, y, z) towards right, anterior, superior; and its spacing (x, y, z) in mm."""
     turn = io_orientation(affine)
-    spacing = np.linalg.norm(affine[:3, :3], axis=0)[np.argsort(turn[:, 0])]
+    spacing = voxel_sizes(affine)[np.argsort(turn[:, 0])]
     return np.asarray(apply_orientation(volume, turn)), [float(mm) for mm in spacing]
 
 
@@ -66,11 +66,8 @@ class Views:
         low, high = self._window
         # `moveaxis` gives a view; NumPy's `take` would copy the whole volume for some memory layouts.
         image, label = (np.moveaxis(volume, axis, 0)[index] for volume in (self.image, self.label))
-        grey = np.clip((image - low) / max(high - low, 1e-6), 0, 1)
-        colours = np.repeat(grey[..., None], 3, axis=-1) * 255
-        for number, value in enumerate(self.names):
-            colours[label == value] = (1 - _OPACITY) * colours[label == value] + _OPACITY * np.asarray(rgb(number))
-        rows = colours.astype(np.uint8).transpose(1, 0, 2)[::-1]  # the second axis upwards
+        colours = with_overlay((image - low) / max(high - low, 1e-6), label, list(self.names))
+        rows = colours.transpose(1, 0, 2)[::-1]  # the second axis upwards
         if axis != 0:
             rows = rows[:, ::-1]  # the patient's right on the left
         across, up = (self.spacing[other] for other in range(3) if other != axis)

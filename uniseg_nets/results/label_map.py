@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uniseg_nets.io.files import atomic_path
-from uniseg_nets.io.provenance import SEGMENTATION_ENDING
+from uniseg_nets.io.names import NIFTI_ENDINGS, SEGMENTATION_ENDING
 from uniseg_nets.quality.verdict import Verdict
 from uniseg_nets.results.seg_nrrd import write_seg_nrrd
 from uniseg_nets.transforms.export import nifti_label_map
@@ -66,7 +66,7 @@ class LabelMap(np.ndarray):
         path = Path(path)
         if self.affine is None:
             raise ValueError("this array was computed from a label map and has no affine: save the label map itself")
-        if not path.name.endswith((".nii.gz", ".nii", SEGMENTATION_ENDING)):
+        if not path.name.endswith((*NIFTI_ENDINGS, SEGMENTATION_ENDING)):
             raise ValueError(f"a label map is saved as .nii.gz, .nii or {SEGMENTATION_ENDING}, not as {path.name}")
         if path.exists() and self._source.is_file() and path.samefile(self._source):
             raise ValueError(f"{path} is the scan itself: choose another name")

@@ -13,11 +13,13 @@ from typing import Any
 
 import itk
 import numpy as np
+from nibabel.affines import voxel_sizes
 from numpy.typing import NDArray
 from scipy.ndimage import find_objects
 
 from uniseg_nets.io.files import atomic_path
-from uniseg_nets.io.provenance import NRRD_MARK, SEGMENTATION_ENDING, nrrd_mark
+from uniseg_nets.io.names import SEGMENTATION_ENDING
+from uniseg_nets.io.provenance import NRRD_MARK, nrrd_mark
 from uniseg_nets.results.colours import rgb
 from uniseg_nets.transforms.derived import CaseExport
 from uniseg_nets.transforms.export import read_label_map
@@ -71,7 +73,7 @@ def write_seg_nrrd(
     """
     image = itk.image_from_array(np.ascontiguousarray(label.T))  # ITK's arrays are (z, y, x)
     lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
-    spacing = np.linalg.norm(lps[:3, :3], axis=0)
+    spacing = voxel_sizes(lps)
     image.SetSpacing(spacing.tolist())
     image.SetDirection(itk.matrix_from_array(lps[:3, :3] / spacing))
     image.SetOrigin(lps[:3, 3].tolist())

@@ -21,9 +21,9 @@ from monai.utils.enums import MetaKeys
 from torch import Tensor
 
 from uniseg_nets.io.messages import NOT_FINITE
+from uniseg_nets.io.names import NIFTI_ENDINGS, SEGMENTATION_ENDING
 from uniseg_nets.io.provenance import (
     REPORT_ENDING,
-    SEGMENTATION_ENDING,
     STRUCTURES_ENDING,
     dicom_mark,
     nrrd_mark,
@@ -216,7 +216,7 @@ def read_label_map(folder: str | PathLike[str], name: str) -> tuple[MetaTensor, 
 def nifti_label_map(label: np.ndarray, affine: np.ndarray, source: Path) -> nib.Nifti1Image:
     """A label map as NIfTI, with the geometry fields of its scan's header if the scan is NIfTI."""
     header = None
-    if source.name.lower().endswith((".nii", ".nii.gz")) and source.is_file():
+    if source.name.lower().endswith(NIFTI_ENDINGS) and source.is_file():
         header = nib.load(source).header
     if not isinstance(header, nib.Nifti1Header):
         image = nib.Nifti1Image(label, affine)

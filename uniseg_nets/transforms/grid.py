@@ -16,7 +16,7 @@ from itertools import product
 
 import numpy as np
 import torch
-from nibabel.affines import apply_affine
+from nibabel.affines import apply_affine, voxel_sizes
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
@@ -171,7 +171,7 @@ def coarse_axis(spacing: NDArray[np.float64], ratio: float = ANISOTROPY) -> int 
 
 def _edges(affine: NDArray[np.float64]) -> NDArray[np.float64]:
     """Voxel edges in mm, rounded: float32 headers have noise in the seventh digit."""
-    return np.round(np.linalg.norm(affine[:3, :3], axis=0), 6)
+    return np.round(voxel_sizes(affine), 6)
 
 
 def _orientation(affine: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -206,7 +206,7 @@ def same_grid(one: ArrayLike, other: ArrayLike, shape: Sequence[int]) -> bool:
         return False
     corners = np.array(list(product(*((0, n - 1) for n in shape))))
     apart = np.linalg.norm(apply_affine(one, corners) - apply_affine(other, corners), axis=1)
-    return bool(apart.max() <= _ROUNDING * np.linalg.norm(other[:3, :3], axis=0).min())
+    return bool(apart.max() <= _ROUNDING * voxel_sizes(other).min())
 
 
 def on_grid_of(volume: Tensor, affine: ArrayLike, shape: Sequence[int], other: ArrayLike) -> Tensor:

@@ -24,32 +24,17 @@ from monai.transforms import MapTransform, ResampleToMatch
 from monai.utils.enums import MetaKeys
 from numpy.typing import NDArray
 
+from uniseg_nets.io.names import NIFTI_ENDINGS, SCAN_ENDINGS, scan_name
 from uniseg_nets.io.series import Stack, dicom_modality, find_series, read_stack, stack_of
 from uniseg_nets.transforms.grid import same_grid
 from uniseg_nets.transforms.nifti import checked_affine, open_nifti, read_voxels
 
-__all__ = ["SCAN_ENDINGS", "LoadCase", "LoadCased", "scan_name", "scan_stem"]
+__all__ = ["LoadCase", "LoadCased"]
 
 logger = logging.getLogger(__name__)
 
-SCAN_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
-_CHANNEL = re.compile(r"_(\d{4})$")
 # What ITK says of an edge of 0.
 _ITK_SPACING = re.compile(r"Refusing to change spacing from .* to \[(.*)\]")
-
-
-def scan_name(path: str | PathLike[str]) -> tuple[str, int | None]:
-    """The case name of a scan, and its channel if the name ends in ``_0000`` and the like."""
-    name = scan_stem(path)
-    channel = _CHANNEL.search(name)
-    return (name[: channel.start()], int(channel[1])) if channel else (name, None)
-
-
-def scan_stem(path: str | PathLike[str]) -> str:
-    """The name of a scan without its ending, but with the channel number."""
-    name = Path(path).name
-    ending = next((ending for ending in SCAN_ENDINGS if name.lower().endswith(ending)), "")
-    return name[: len(name) - len(ending)]
 
 
 class LoadCase:
@@ -206,7 +191,7 @@ def _read(file: Path, source: Path | Stack) -> MetaTensor:
     with _named(file):
         if isinstance(source, Stack):
             return _channel_first(read_stack(source), source.affine)
-        if file.name.lower().endswith((".nii", ".nii.gz")):
+        if file.name.lower().endswith(NIFTI_ENDINGS):
             return _read_nifti(file)
         return _read_itk(file)
 

@@ -11,6 +11,7 @@ from typing import cast
 
 import nibabel as nib
 import numpy as np
+from nibabel.affines import voxel_sizes
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
@@ -76,7 +77,7 @@ def checked_affine(scan: nib.spatialimages.SpatialImage) -> NDArray[np.float64]:
     unit, factor = _UNITS.get(int(scan.header["xyzt_units"]) & 7, ("mm", 1.0))
     affine = np.asarray(scan.affine, dtype=np.float64).copy()
     affine[:3] *= factor
-    edges = np.linalg.norm(affine[:3, :3], axis=0)
+    edges = voxel_sizes(affine)
     _refuse_no_size(edges[: len(scan.shape)], "sform or qform")
     if factor != 1.0 and (edges.min() < _SMALLEST or edges.max() > _LARGEST):
         raise ValueError(

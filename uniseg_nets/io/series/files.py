@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["DICOM_ENDINGS", "dicom_files", "is_dicom", "is_dicom_folder"]
+from uniseg_nets.io.names import DICOM_ENDINGS
 
-DICOM_ENDINGS = (".dcm", ".ima")
+__all__ = ["dicom_files", "is_dicom", "is_dicom_folder"]
+
 _DISC_INDEX = "DICOMDIR"
 
 
