@@ -5,6 +5,7 @@ It holds means, deviations and directions over many cases; no voxel, no name and
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from uniseg_nets.io.files import read_json, sha256_of, write_json
+from uniseg_nets.io.files import atomic_path, read_json, sha256_of
 from uniseg_nets.quality.estimate import DiceEstimate
 from uniseg_nets.quality.reference import TaskReference
 from uniseg_nets.quality.training import TrainingRow
@@ -80,7 +81,8 @@ class Fingerprint:
         """Writes it beside its weights; returns the file."""
         path = fingerprint_file(weights)
         about = {"format": _FORMAT, "weights_sha256": sha256_of(weights), "versions": {"uniseg_nets": __version__}}
-        write_json(path, about | self.as_json())
+        with atomic_path(path) as temporary:  # on one line: thousands of numbers
+            temporary.write_text(json.dumps(about | self.as_json()) + "\n", encoding="utf-8")
         return path
 
 
