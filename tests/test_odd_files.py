@@ -110,8 +110,8 @@ def test_a_voxel_edge_of_zero_does_not_matter_beside_an_sform(tmp_path):
         ([(42, "hhh", 32000, 32000, 32000)], "its 32000 x 32000 x 32000 voxels cannot be read"),
         ([(42, "h", -4)], "its -4 x 4 x 3 voxels cannot be read"),
         ([(344, "4s", b"xxxx")], "it is no NIfTI file, or a part of one"),
-        ([(280, "f", float("nan"))], "an edge of nan mm along axis x"),
-        ([(300, "f", 0.0)], "an edge of 0 mm along axis y"),
+        ([(280, "f", float("nan"))], "its header gives voxels an edge of nan mm along axis x"),
+        ([(300, "f", 0.0)], "its header gives voxels an edge of 0 mm along axis y"),
     ],
 )
 def test_a_damaged_header_is_told_in_our_words_with_the_file_s_name(tmp_path, edits, message):

@@ -22,26 +22,26 @@ def refuse_unknown(names: Iterable[str], config: Mapping[str, Any], bundle: str)
     unknown = [name for name in names if _first(name) not in known]
     if unknown:
         near = did_you_mean(_first(unknown[0]), sorted(known)) or "leave it out"
-        raise ValueError(f"the inference of bundle {bundle} has no {', '.join(unknown)}: {near.strip()}")
+        raise ValueError(f"bundle {bundle} has no {', '.join(unknown)}: {near.strip()}")
 
 
 def _first(name: str) -> str:
     return re.split("#|::", name)[0]
 
 
-def refuse_open_task(config: Mapping[str, Any], table: TaskTable | None, how: str) -> None:
+def refuse_open_task(config: Mapping[str, Any], how: str) -> None:
     """Refuses a config whose task nobody has chosen: it is still the menu, of which a run takes the first entry.
 
     Args:
         config: with everything laid over it that was chosen.
-        table: the task table, where it is known; the message lists its tasks.
         how: how a task is named, such as ``task=...``.
 
     Raises:
-        ValueError: no task was chosen.
+        ValueError: no task was chosen; the message lists those of the table, where it is known.
     """
     task = config.get("task", "")
     if task is None or isinstance(task, Mapping):
+        table = known_table(config)
         choices = f" (one of {', '.join(table.choices)})" if table else ""
         raise ValueError(f"say with {how} what to segment{choices}")
 
@@ -55,4 +55,4 @@ def known_table(config: Mapping[str, Any]) -> TaskTable | None:
     if "task_entry" in config:
         return TaskTable([config["task_entry"]])
     file = config.get("tasks_file")
-    return None if isinstance(file, str) and file.startswith("$") else load_task_table(file)
+    return None if isinstance(file, str) and file.startswith(("$", "@", "%")) else load_task_table(file)

@@ -11,7 +11,7 @@ from monai.bundle import ConfigParser
 from monai.data import MetaTensor
 from numpy.typing import ArrayLike
 
-from uniseg_nets.bundle.overrides import known_table, refuse_open_task, refuse_unknown
+from uniseg_nets.bundle.overrides import refuse_open_task, refuse_unknown
 from uniseg_nets.bundle.run import opened_bundle
 from uniseg_nets.io.bundles import INFERENCE
 from uniseg_nets.io.errors import root_error
@@ -55,8 +55,7 @@ class Segmenter:
             refuse_unknown(overrides, config, root.name)
             plain_data(overrides)
             needed = needed_by(overrides.get("task"), config, overrides, root)
-            laid = {**config, **needed, **overrides}
-            refuse_open_task(laid, known_table(laid), "task=...")
+            refuse_open_task({**config, **needed, **overrides}, "task=...")
             self._parser.update({"bundle_root": str(root), **needed, **overrides})
             self._build()
 
