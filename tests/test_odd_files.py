@@ -116,7 +116,7 @@ def test_a_voxel_edge_of_zero_does_not_matter_beside_an_sform(tmp_path):
 )
 def test_a_damaged_header_is_told_in_our_words_with_the_file_s_name(tmp_path, edits, message):
     with pytest.raises(
-        ValueError, match=rf"cannot read .*a\.nii as a scan: {message}.*: (copy or export it anew|correct it)"
+        ValueError, match=rf"cannot read .*a\.nii as a scan: {message}.*: (copy or export it again|correct it)"
     ):
         LoadCase()(damaged(tmp_path, edits))
 
