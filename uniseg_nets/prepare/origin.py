@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from uniseg_nets.data.datalist import image_entry, image_files
 from uniseg_nets.data.groups import group_of
+from uniseg_nets.io.paths import portable_path
 
 __all__ = ["NNUNET", "Origin", "free_names", "relative"]
 
@@ -95,4 +95,4 @@ def free_names(names: Sequence[str], taken: set[str], prefixes: Sequence[str]) -
 
 def relative(file: Path, output: Path) -> str:
     """A file's path as a datalist in ``output`` names it."""
-    return Path(os.path.relpath(file.resolve(), output.resolve())).as_posix()
+    return portable_path(file, output)
