@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -116,7 +115,7 @@ def test_a_training_killed_in_mid_epoch_goes_on(copy, tmp_path, data):
             assert process.poll() is None
             time.sleep(0.1)
         time.sleep(1)
-        process.send_signal(signal.SIGKILL)
+        process.kill()
     assert not (tmp_path / "w" / "checkpoint_epoch=3.pt").exists()
     log = run("run", copy, TRAIN, resume=True, **options)
     assert re.search(r"resuming after epoch [12] from", log) and "epoch 1/3" not in log

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.test_plan import write_case
 from uniseg_nets import Segmenter
 from uniseg_nets.bundle import run as bundle_run
 from uniseg_nets.bundle.label_app import make_label_app
@@ -276,6 +277,17 @@ def test_a_file_s_name_is_never_run(uniseg, small_weights, write_scan, tmp_path,
     assert "\n'=1+1," in text and "\n'@task," in text and "\n=1+1" not in text
     cases = {row["case"] for row in io_files.read_csv(tmp_path / "$out" / "statistics.csv")}
     assert cases == {"$open('pwned','w')", "@task", "%x", "=1+1"}
+
+
+@pytest.mark.parametrize("where", ["case", "label"])
+def test_a_data_set_s_names_become_no_code_in_a_plan(uniseg, tmp_path, monkeypatch, caplog, where):
+    monkeypatch.chdir(tmp_path)
+    code = "$__import__('pathlib').Path('pwned').touch()"
+    for index, name in enumerate(["one", code if where == "case" else "two"]):
+        write_case(tmp_path / "data", name, seed=index)
+    assert uniseg("plan", "data", *(["--labels", f"50={code},100=b"] if where == "label" else [])) == 1
+    assert "must be plain data: rename the case" in caplog.text
+    assert not (tmp_path / "pwned").exists() and not (tmp_path / "plan.json").exists()
 
 
 def test_weights_are_read_once_and_hashed_once(uniseg, small_weights, write_scan, tmp_path, monkeypatch):

@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -43,7 +42,7 @@ def test_a_stopped_run_goes_on_and_names_what_failed(scans, demo_weights, tmp_pa
         while not output.is_dir() or len(finished(output)) < 4:
             assert process.poll() is None
             time.sleep(0.05)
-        process.send_signal(signal.SIGKILL)
+        process.kill()
     before = finished(output)
     assert 4 <= len(before) < 9
     again = subprocess.run(command(demo_weights, folder, output), capture_output=True, text=True, check=False)

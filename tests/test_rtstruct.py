@@ -51,18 +51,19 @@ def dice(one, other):
     return 2 * (one & other).sum() / (one.sum() + other.sum())
 
 
-def test_a_pixel_is_a_square_on_its_corner_of_half_its_area():
+def test_a_pixel_is_a_square_on_its_corner_of_nearly_half_its_area():
     mask = np.zeros((5, 7), bool)
     mask[2, 3] = True
     (points,) = outlines(mask)
-    assert sorted(map(tuple, points)) == [(1.5, 3), (2, 2.5), (2, 3.5), (2.5, 3)]
-    assert area(points) == 0.5
+    expected = [(1.51, 3), (2, 2.51), (2, 3.49), (2.49, 3)]
+    np.testing.assert_allclose(sorted(points.round(6).tolist()), expected)
+    assert area(points) == pytest.approx(2 * 0.49**2)
 
 
 def test_an_outline_at_the_edge_of_the_picture_is_closed_and_has_no_points_along_a_line():
     (points,) = outlines(np.ones((3, 4), bool))
-    assert len(points) == 8 and points.min() == -0.5 and points.max() == 3.5
-    assert area(points) == 3 * 4 - 0.5  # the corners are cut off
+    assert len(points) == 8 and points.min() == pytest.approx(-0.49) and points.max() == pytest.approx(3.49)
+    assert area(points) == pytest.approx(2.98 * 3.98 - 4 * 0.49**2 / 2)  # the corners are cut off
 
 
 def test_an_empty_mask_has_no_outline():
@@ -79,11 +80,17 @@ def test_pieces_and_holes_within_holes_are_filled_to_the_same_mask(seed):
     assert np.array_equal(filled_again(outlines(mask), mask.shape), mask)
 
 
+def test_an_outline_rounded_to_pixels_runs_through_pixels_of_the_mask_alone():
+    mask = np.random.default_rng(0).random((30, 30)) < 0.7
+    rows, columns = np.rint(np.concatenate(outlines(mask))).astype(int).T
+    assert mask[rows, columns].all()
+
+
 def test_a_hole_is_cut_out_of_one_outline_through_a_channel_without_width():
     mask = np.ones((9, 9), bool)
     mask[3:6, 3:6] = mask[1, 7] = False
     (points,) = outlines(mask)
-    assert area(points) == 81 - 9 - 1 - 0.5 + 0.5 + 0.5
+    assert area(points) == pytest.approx(81 - 9 - 1 - 0.5 + 0.5 + 0.5, rel=0.01)
     assert np.array_equal(filled_again([points], mask.shape), mask)
 
 

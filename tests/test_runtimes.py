@@ -1,4 +1,5 @@
 import copy
+import os
 
 import pytest
 import torch
@@ -227,6 +228,7 @@ def test_a_cache_that_cannot_be_written_or_has_lost_a_file_leaves_the_models_in_
     assert len(models(network, tmp_path / "cache")) == 1
 
 
+@pytest.mark.skipif(os.name == "nt", reason="on Windows every user has a home")
 def test_a_user_without_a_home_keeps_no_networks_and_is_told(monkeypatch, caplog):
     pytest.importorskip("openvino")
     from uniseg_nets.runtimes.cached import user_cache

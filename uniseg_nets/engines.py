@@ -99,11 +99,13 @@ class CaseEvaluator(SupervisedEvaluator):
     Args:
         exports: further steps after the postprocessing, each called with the case's dictionary. Exports that finished
             cases lack (:meth:`~uniseg_nets.transforms.derived.CaseExport.pending`) are made first.
+        review: called at the end of every run; returns further cases that count as failed, name -> reason.
         settings: arguments of MONAI's evaluator.
 
     Attributes:
         failures: case name -> reason, of the last run.
         seconds: case name -> seconds of prediction and export, of the last run.
+        verdicts: case name -> what its record says of its verdict, of the last run.
 
     Raises:
         CasesFailedError: from ``run``, after the last case.
@@ -112,14 +114,21 @@ class CaseEvaluator(SupervisedEvaluator):
 
     data_loader: DataLoader
 
-    def __init__(self, exports: Sequence[Callable[[Any], Any]] = (), **settings: Any) -> None:
+    def __init__(
+        self,
+        exports: Sequence[Callable[[Any], Any]] = (),
+        review: Callable[[], Mapping[str, str]] | None = None,
+        **settings: Any,
+    ) -> None:
         self._postprocessing: Callable[[Any], Any] = _unchanged
         super().__init__(**settings | {"val_handlers": settings.get("val_handlers") or ()})
         self.exports = exports
+        self.review = review
 
     def run(self, global_epoch: int = 1) -> None:  # type: ignore[override]
         self.failures: dict[str, str] = {}
         self.seconds: dict[str, float] = {}
+        self.verdicts: dict[str, dict[str, Any]] = {}
         self._exporting: tuple[str, Future[float]] | None = None
         exported = self._export_pending()
         self._failed_before = len(self.failures)
@@ -130,8 +139,11 @@ class CaseEvaluator(SupervisedEvaluator):
             self.fire_event(Events.COMPLETED)
         else:
             logger.info("no case is left to do")
+        further = {} if self.review is None else self.review()
+        total = self._total + len(exported) + len(set(further) - set(self.failures) - set(self.seconds))
+        self.failures = {**further, **self.failures}
         if self.failures:
-            raise CasesFailedError(self.failures, self._total + len(exported))
+            raise CasesFailedError(self.failures, total)
 
     def _predict(self, global_epoch: int) -> None:
         self._begun = time.perf_counter()
@@ -176,6 +188,8 @@ class CaseEvaluator(SupervisedEvaluator):
             return {}
         self._end_export()
         output = engine.state.output
+        for case in engine.state.batch:
+            case["measures"] = getattr(self.inferer, "measures", None)
         self._exporting = name, self._exporter.submit(self._export, begun, engine.state.batch, output)
         if sum(scores[Keys.PRED].nbytes for scores in output) > _LARGE:
             self._end_export()
@@ -185,6 +199,8 @@ class CaseEvaluator(SupervisedEvaluator):
     def _export(self, begun: float, batch: list[dict[str, Any]], output: list[dict[str, Any]]) -> float:
         for case, scores in zip(batch, output):
             exported = self._postprocessing(case | scores)
+            if "verdict" in exported:
+                self.verdicts[exported["name"]] = exported["verdict"].facts()
             _make(self.exports, exported)
         return round(time.perf_counter() - begun, 1)
 

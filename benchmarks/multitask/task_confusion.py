@@ -1,4 +1,4 @@
-"""Does the network use its prompt? Held-out CT scans with each organ's prompt, against every organ's label map.
+"""Does the network use its prompt? The same held CT scans with each prompt, against every organ's label map.
 
     python -m benchmarks.multitask.task_confusion OUT WEIGHTS [--cases 4]
 

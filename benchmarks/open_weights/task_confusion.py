@@ -2,9 +2,9 @@
 
     python -m benchmarks.open_weights.task_confusion DATA WEIGHTS [--cases 6]
 
-A scan is scaled and resampled for its own task, and the decoder gets the prompt of another one. Prints two
-Markdown tables: rows are the prompt's task, columns the scans; cells are the mean Dice of all foreground against the
-scan's own reference, and the mean predicted volume relative to the reference's.
+A scan is scaled and resampled for its own task, and the decoder gets the prompt of another one. Prints two Markdown
+tables: rows are the task of the prompt, columns the scans; cells are the mean Dice of all foreground against the
+reference, and the mean predicted volume as a share of the reference volume.
 """
 
 from __future__ import annotations

@@ -78,10 +78,12 @@ class ChosenInference:
         return {key: value for file in files for key, value in read_json(file).items()}
 
     def _check_task(self, task: Any) -> None:
-        table = known_table(self._config | self._options)
+        config = self._config | self._options
         if task is None:
-            refuse_open_task(self._config, table, "`--task`")
-        elif table is not None:
+            refuse_open_task(config, "`--task`")
+            return
+        table = known_table(config)
+        if table is not None:
             table.select(task)
 
     def _found(self, weights: Sequence[str] | None, default: str) -> list[str]:

@@ -18,7 +18,6 @@ from typing import Any
 
 import torch
 
-from uniseg_nets.bundle.overrides import plain_data
 from uniseg_nets.bundle.pack import refuse_links
 from uniseg_nets.bundle.run import merged_config
 from uniseg_nets.data.datalist import read_json
@@ -26,6 +25,8 @@ from uniseg_nets.io.bundles import model_file
 from uniseg_nets.io.errors import root_cause, root_error
 from uniseg_nets.io.files import write_json
 from uniseg_nets.io.messages import in_lines
+from uniseg_nets.io.plain import plain_data
+from uniseg_nets.quality.fingerprint import carry_fingerprint
 from uniseg_nets.tasks import chosen
 from uniseg_nets.weights.checkpoints import read_state, save_weights
 
@@ -40,7 +41,13 @@ _WEIGHTS = ("*.pt", "*.sha256", "*.license")
 _IN_BATCH = ("_id", "_image_id")
 # "global": the values that the server shows and clients submit; val_interval 1: clients train for few epochs. Every
 # training starts from the weights of the one before and takes its place: nothing to resume, no folder to be refused.
-_SERVED = {"label_values": "global", "val_interval": 1, "checkpoint_interval": 0, "resume": True}
+_SERVED = {
+    "label_values": "global",
+    "val_interval": 1,
+    "checkpoint_interval": 0,
+    "resume": True,
+    "fingerprint_cases": 0,
+}
 _MAIN = '''"""The app that the server starts; its parts are MONAI Label's (bundle_app.py) and uniseg_nets'."""
 
 import bundle_app
@@ -171,6 +178,7 @@ def make_label_app(
     copy = app / "model" / bundle.name
     shutil.copytree(bundle, copy, ignore=shutil.ignore_patterns("runs", "eval", *_WEIGHTS))
     save_weights(state, model_file(copy))
+    carry_fingerprint(weights, model_file(copy))
     laid = [read_json(bundle / "configs" / overlay) for overlay in overlays]
     for overlay in laid:
         overlay.pop("weights", None)  # the copy has its own

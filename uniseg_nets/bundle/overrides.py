@@ -1,8 +1,4 @@
-"""Values that replace those of a bundle's config: their names are known, and they are data.
-
-The one rule: what arrives from outside is never evaluated. The config's parser runs strings that begin with ``$`` as
-Python, wherever they stand in lists and dictionaries.
-"""
+"""Values that replace those of a bundle's config: their names are known, and a task is chosen."""
 
 from __future__ import annotations
 
@@ -13,10 +9,7 @@ from typing import Any
 from uniseg_nets.io.messages import did_you_mean
 from uniseg_nets.tasks import TaskTable, load_task_table
 
-__all__ = ["known_table", "plain_data", "refuse_open_task", "refuse_unknown"]
-
-# How strings begin that the config parser takes for expressions, references and macros.
-_MARKS = ("$", "@", "%")
+__all__ = ["known_table", "refuse_open_task", "refuse_unknown"]
 
 
 def refuse_unknown(names: Iterable[str], config: Mapping[str, Any], bundle: str) -> None:
@@ -29,46 +22,26 @@ def refuse_unknown(names: Iterable[str], config: Mapping[str, Any], bundle: str)
     unknown = [name for name in names if _first(name) not in known]
     if unknown:
         near = did_you_mean(_first(unknown[0]), sorted(known)) or "leave it out"
-        raise ValueError(f"the inference of bundle {bundle} has no {', '.join(unknown)}: {near.strip()}")
+        raise ValueError(f"bundle {bundle} has no {', '.join(unknown)}: {near.strip()}")
 
 
 def _first(name: str) -> str:
     return re.split("#|::", name)[0]
 
 
-def plain_data(value: Any) -> Any:
-    """A value itself, after every string and key in it was looked at.
-
-    Raises:
-        ValueError: a string that begins with ``$``, ``@`` or ``%``, or a key that begins with ``_``, at any depth.
-    """
-    if isinstance(value, str) and value.lstrip().startswith(_MARKS):
-        raise ValueError(f"refused: {value[:40]!r} begins with one of {' '.join(_MARKS)}; a value must be plain data")
-    if isinstance(value, Mapping):
-        bad = [str(key) for key in value if str(key).startswith("_")]
-        if bad:
-            raise ValueError(f"refused: keys {bad[:3]} begin with _; a value must be plain data")
-        for item in value.values():
-            plain_data(item)
-    if isinstance(value, (list, tuple)):
-        for item in value:
-            plain_data(item)
-    return value
-
-
-def refuse_open_task(config: Mapping[str, Any], table: TaskTable | None, how: str) -> None:
+def refuse_open_task(config: Mapping[str, Any], how: str) -> None:
     """Refuses a config whose task nobody has chosen: it is still the menu, of which a run takes the first entry.
 
     Args:
         config: with everything laid over it that was chosen.
-        table: the task table, where it is known; the message lists its tasks.
         how: how a task is named, such as ``task=...``.
 
     Raises:
-        ValueError: no task was chosen.
+        ValueError: no task was chosen; the message lists those of the table, where it is known.
     """
     task = config.get("task", "")
     if task is None or isinstance(task, Mapping):
+        table = known_table(config)
         choices = f" (one of {', '.join(table.choices)})" if table else ""
         raise ValueError(f"say with {how} what to segment{choices}")
 
@@ -82,4 +55,4 @@ def known_table(config: Mapping[str, Any]) -> TaskTable | None:
     if "task_entry" in config:
         return TaskTable([config["task_entry"]])
     file = config.get("tasks_file")
-    return None if isinstance(file, str) and file.startswith("$") else load_task_table(file)
+    return None if isinstance(file, str) and file.startswith(("$", "@", "%")) else load_task_table(file)

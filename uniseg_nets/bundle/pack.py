@@ -17,6 +17,7 @@ from uniseg_nets.bundle.run import merged_config
 from uniseg_nets.data.datalist import read_json
 from uniseg_nets.io.bundles import MODEL, bundle_folder, model_file
 from uniseg_nets.io.files import atomic_path, write_json
+from uniseg_nets.quality.fingerprint import carry_fingerprint
 from uniseg_nets.tasks import AXES, TaskTable
 from uniseg_nets.version import __version__
 from uniseg_nets.weights.checkpoints import save_weights
@@ -86,6 +87,7 @@ def pack_bundle(
         for file, model in zip(weights, models):
             save_weights(load_finetuned(network, file).state_dict(), model_file(root, model))
             mark_terms(model_file(root, model), terms)
+            carry_fingerprint(file, model_file(root, model))
         texts = {"configs/inference.json": inference, "configs/train.json": train}
         texts["configs/metadata.json"] = _metadata(source, content, version, terms)
         for place in _COPIED:

@@ -14,10 +14,11 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from uniseg_nets.bundle.overrides import known_table, plain_data, refuse_open_task, refuse_unknown
+from uniseg_nets.bundle.overrides import refuse_open_task, refuse_unknown
 from uniseg_nets.io.bundles import INFERENCE, bundle_folder
 from uniseg_nets.io.errors import root_error
 from uniseg_nets.io.files import atomic_path
+from uniseg_nets.io.plain import plain_data
 
 __all__ = ["merge_configs", "merged_config", "opened_bundle", "run_bundle"]
 
@@ -147,7 +148,7 @@ def run_bundle(
     config = ConfigParser.load_config_files(files)
     refuse_unknown(overrides, config, folder.name)
     plain_data(overrides)
-    refuse_open_task(config | overrides, known_table(config | overrides), "`task`")
+    refuse_open_task(config | overrides, "`task`")
     if cases is not None:
         # A tuple: the parser would look into a list, and run a file's name that begins with "$".
         overrides["cases"] = tuple(cases)

@@ -11,10 +11,11 @@ from monai.bundle import ConfigParser
 from monai.data import MetaTensor
 from numpy.typing import ArrayLike
 
-from uniseg_nets.bundle.overrides import known_table, plain_data, refuse_open_task, refuse_unknown
+from uniseg_nets.bundle.overrides import refuse_open_task, refuse_unknown
 from uniseg_nets.bundle.run import opened_bundle
 from uniseg_nets.io.bundles import INFERENCE
 from uniseg_nets.io.errors import root_error
+from uniseg_nets.io.plain import plain_data
 from uniseg_nets.nets import PromptTunedUniSeg, UniSeg
 from uniseg_nets.results.label_map import LabelMap
 from uniseg_nets.transforms.export import LabelMapd
@@ -54,8 +55,7 @@ class Segmenter:
             refuse_unknown(overrides, config, root.name)
             plain_data(overrides)
             needed = needed_by(overrides.get("task"), config, overrides, root)
-            laid = {**config, **needed, **overrides}
-            refuse_open_task(laid, known_table(laid), "task=...")
+            refuse_open_task({**config, **needed, **overrides}, "task=...")
             self._parser.update({"bundle_root": str(root), **needed, **overrides})
             self._build()
 
@@ -71,6 +71,7 @@ class Segmenter:
         self._network = self._part("network").eval()
         self._preprocess, self._inferer = self._part("preprocessing"), self._part("inferer")
         self._to_label_map = self._label_map_transform()
+        self._judged = self._part("judged") if "judged" in self._parser else None
         self._device = self._part("device")
         self._parser = ConfigParser()  # the read weights are not kept twice
 
@@ -82,14 +83,15 @@ class Segmenter:
 
     @torch.no_grad()
     def __call__(self, scan: Any, affine: ArrayLike | None = None) -> LabelMap:
-        """The label map on the scan's own grid, (x, y, z): an array that can be saved.
+        """The label map on the scan's own grid, (x, y, z): an array that can be saved; its ``verdict`` says to look.
 
         Args:
             scan: a file, a DICOM folder, a list of channel files, a nibabel image, or an array.
             affine: (4, 4) of an array, voxels (x, y, z) to RAS+ mm.
 
         Raises:
-            FileNotFoundError, ValueError: a scan that cannot be read, an array without affine, a wrong channel count.
+            FileNotFoundError, ValueError: a scan that cannot be read, an array without affine, a wrong channel count;
+                or a scan that is refused, which the override ``force=True`` computes all the same.
         """
         if isinstance(scan, (np.ndarray, torch.Tensor)) and not isinstance(scan, MetaTensor):
             if affine is None:
@@ -99,10 +101,13 @@ class Segmenter:
             case = self._preprocess({"image": scan})
             scores = self._inferer(case["image"][None].to(self._device), self._network)[0]
             label: MetaTensor = self._to_label_map({**case, "pred": scores})["pred"]
+            verdict = None if self._judged is None else self._judged(case)["verdict"]
         except RuntimeError as error:
             raise root_error(error) from None
         source = str(label.meta["filename_or_obj"])
-        return LabelMap(label.as_tensor()[0].numpy(), np.asarray(label.affine), self.labels, source)
+        found = LabelMap(label.as_tensor()[0].numpy(), np.asarray(label.affine), self.labels, source)
+        found.verdict = verdict
+        return found
 
     def _part(self, name: str) -> Any:
         try:

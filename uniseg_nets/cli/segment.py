@@ -63,6 +63,9 @@ def segment(
     slicer_seg: bool = False,
     bundle: str | None = None,
     plan: str | None = None,
+    strict: bool = False,
+    force: bool = False,
+    check_flips: bool = False,
 ) -> None:
     """Segment a scan, or every scan of a folder.
 
@@ -91,6 +94,9 @@ def segment(
         slicer_seg: also write each label map as NAME.seg.nrrd, with names and colours, for 3D Slicer.
         bundle: another bundle than uniseg_upstream: a folder or a zip, such as `uniseg pack` writes.
         plan: what `uniseg plan` wrote, for weights that are fine-tuned and not packed.
+        strict: count a case whose verdict is "check" as failed.
+        force: compute cases that are refused all the same.
+        check_flips: compute each case mirrored as well and compare, for its verdict; twice the work.
     """
     from uniseg_nets.bundle.choose import ChosenInference
     from uniseg_nets.bundle.run import opened_bundle, run_bundle
@@ -111,6 +117,9 @@ def segment(
         "dicom_sr": dicom_sr or None,
         "rtstruct": rtstruct or None,
         "slicer_seg": slicer_seg or None,
+        "strict": strict or None,
+        "force": force or None,
+        "check_flips": check_flips or None,
     }
     with opened_bundle(bundle or (_UPSTREAM if plan is None else _FINETUNE)) as root:
         files = None if weights is None else listed(weights)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from uniseg_nets.cli.arguments import NotUnderstoodError
+from uniseg_nets.cli.fingerprint import fingerprint
 from uniseg_nets.cli.images_2d import convert_2d, segment_2d
 from uniseg_nets.cli.segment import segment, tasks
 from uniseg_nets.cli.share import label_app, merge_config, pack, zip_bundle
@@ -27,7 +28,7 @@ GROUPS: Mapping[str, Mapping[str, Verb]] = {
         "convert": convert,
         "convert-2d": convert_2d,
     },
-    "train": {"prepare": prepare, "plan": plan, "cv": cv, "compare": compare},
+    "train": {"prepare": prepare, "plan": plan, "cv": cv, "compare": compare, "fingerprint": fingerprint},
     "share": {"pack": pack, "zip-bundle": zip_bundle, "merge-config": merge_config, "label-app": label_app},
     "try out": {
         "demo": demo,

@@ -40,6 +40,7 @@ def write_measurements(
     segmentation: str | PathLike[str],
     path: str | PathLike[str],
     mark: str = "",
+    verdict: str = "",
 ) -> dict[str, float]:
     """Writes a report of one volume per segment, and returns the volumes in ml by class.
 
@@ -51,6 +52,7 @@ def write_measurements(
         segmentation: file of the Segmentation whose segments are measured; the report refers to it.
         path: of the DICOM file.
         mark: of the label map, see :func:`~uniseg_nets.io.provenance.marked`.
+        verdict: the verdict on the case, for the SeriesDescription.
 
     Raises:
         OSError: no Segmentation there.
@@ -89,7 +91,7 @@ def write_measurements(
         manufacturer=MANUFACTURER,
         manufacturer_model_name="uniseg-nets",
         software_versions=__version__,
-        series_description=f"UniSeg, volumes: {', '.join(found)}"[:64],
+        series_description=f"UniSeg{verdict and f' ({verdict})'}, volumes: {', '.join(found)}"[:64],
         contributing_equipment=[contribution(mark)],
         is_complete=True,
         specific_character_set="ISO_IR 192",

@@ -1,7 +1,9 @@
 """Masks as closed outlines, as radiotherapy systems take structures.
 
-The one rule: an outline runs half-way between the centres of pixels inside and outside, so that whoever fills it by
-pixel centres gets the very mask back. Libraries that trace the outermost pixels' centres lose half a pixel all around.
+The one rule: whoever fills an outline gets the same mask back. Some readers take the pixels whose centre lies inside,
+others round the outline to pixels and include these. Both get the mask if the outline runs half-way between the centres
+inside and outside, and by a hair on the inner side. Libraries that trace the centres of the outermost pixels lose half
+a pixel all around.
 """
 
 from __future__ import annotations
@@ -15,6 +17,9 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
 __all__ = ["outlines"]
+
+_LEVEL = 0.51  # between 0 outside and 1 inside: a hundredth of a pixel from half-way
+_STRAIGHT = 1e-9  # square pixels
 
 
 def outlines(mask: NDArray[np.bool_]) -> list[NDArray[np.float64]]:
@@ -33,7 +38,7 @@ def outlines(mask: NDArray[np.bool_]) -> list[NDArray[np.float64]]:
     part = np.pad(mask[first[0] : rows[-1] + 1, first[1] : columns[-1] + 1], 1)
     generator = contour_generator(z=part.astype(float), fill_type=FillType.OuterOffset)
     # contourpy's points are (x, y); the pad moved the first pixel by one.
-    return [points[:, ::-1] + np.subtract(first, 1) for points in _pieces(*generator.filled(0.5, 2))]
+    return [points[:, ::-1] + np.subtract(first, 1) for points in _pieces(*generator.filled(_LEVEL, 2))]
 
 
 def _pieces(polygons: list[NDArray[np.float64]], offsets: list[NDArray[np.uint32]]) -> Iterator[NDArray[np.float64]]:
@@ -49,7 +54,7 @@ def _pieces(polygons: list[NDArray[np.float64]], offsets: list[NDArray[np.uint32
 def _corners(points: NDArray[np.float64]) -> NDArray[np.float64]:
     """A closed outline without the points in the middle of a straight line."""
     before, after = points - np.roll(points, 1, axis=0), np.roll(points, -1, axis=0) - points
-    return points[before[:, 0] * after[:, 1] != before[:, 1] * after[:, 0]]
+    return points[np.abs(before[:, 0] * after[:, 1] - before[:, 1] * after[:, 0]) > _STRAIGHT]
 
 
 def _keyhole(outer: NDArray[np.float64], hole: NDArray[np.float64]) -> NDArray[np.float64]:

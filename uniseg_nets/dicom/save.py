@@ -65,19 +65,20 @@ class DicomExport(CaseExport):
     def make(self, case: Mapping[str, Any], fingerprint: str) -> None:
         target = self._target(case["name"])
         self.refuse_others(target, case["name"])
-        label, names, _ = read_label_map(self.saver.output_dir, case["name"])
+        label, names, record = read_label_map(self.saver.output_dir, case["name"])
         if not bool(label.any()):
             logger.warning("%s: the label map has no foreground, so there is no %s", case["name"], self.what)
             return
         series = dicom_series(_source(case), self.modality)
-        segments = self._write(label[0].numpy(), label.affine.numpy(), series, names, target, marked(fingerprint))
+        mark, verdict = marked(fingerprint), record.get("verdict", "")
+        segments = self._write(label[0].numpy(), label.affine.numpy(), series, names, target, mark, verdict)
         logger.info("wrote %s: %s", target, ", ".join(segments))
 
     def _target(self, name: str) -> Path:
         return self.saver.output_dir / f"{name}{self.ending}"
 
     def _loaded(self) -> tuple[Callable[..., Iterable[str]], Sequence[str]]:
-        """What writes the object (label, affine, series, names, path, mark), and the identifiers a series needs.
+        """The function that writes the object, and the identifiers that a series needs for it.
 
         Raises:
             ImportError: a library is missing.
@@ -142,9 +143,9 @@ class SaveDicomSrd(DicomExport):
 
         self._refers_to = refers_to
 
-        def write(label: Any, affine: Any, series: Any, names: Any, target: Path, mark: str) -> list[str]:
+        def write(label: Any, affine: Any, series: Any, names: Any, target: Path, *texts: str) -> list[str]:
             segmentation = self._segmentation(target.name.removesuffix(self.ending))
-            volumes = write_measurements(label, affine, series, names, segmentation, target, mark)
+            volumes = write_measurements(label, affine, series, names, segmentation, target, *texts)
             return [f"{name} {volume} ml" for name, volume in volumes.items()]
 
         return write, IDENTIFIERS

@@ -28,6 +28,7 @@ def write_dicom_seg(
     names: Mapping[int, str],
     path: str | PathLike[str],
     mark: str = "",
+    verdict: str = "",
 ) -> list[str]:
     """Writes a binary Segmentation, with one segment per class in the label map; returns their names.
 
@@ -38,6 +39,7 @@ def write_dicom_seg(
         names: value -> class, without the background.
         path: file to write.
         mark: ContentDescription, see :func:`~uniseg_nets.io.provenance.marked`.
+        verdict: the verdict on the case, for the SeriesDescription.
 
     Raises:
         ValueError: if the label map has no foreground or another grid than the series, or the series lacks identifiers
@@ -81,7 +83,7 @@ def write_dicom_seg(
         device_serial_number="0",
         content_label="SEGMENTATION",
         content_description=mark or None,
-        series_description=f"UniSeg: {', '.join(names[value] for value in present)}"[:64],
+        series_description=f"UniSeg{verdict and f' ({verdict})'}: {', '.join(names[value] for value in present)}"[:64],
     )
     with atomic_path(Path(path)) as temporary:
         segmentation.save_as(temporary)

@@ -10,7 +10,9 @@ import highdicom as hd
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
+from pydicom.dataelem import RawDataElement
 from pydicom.sr.codedict import codes
+from pydicom.tag import BaseTag
 from pydicom.uid import ExplicitVRLittleEndian, RTStructureSetStorage
 
 from uniseg_nets.dicom.codes import category_and_type
@@ -27,7 +29,8 @@ __all__ = ["STRUCTURE_IDENTIFIERS", "write_rtstruct"]
 STRUCTURE_IDENTIFIERS = (*IDENTIFIERS, "FrameOfReferenceUID")
 # Of a study as such; retired, and still what the reference to a study asks for.
 _STUDY = "1.2.840.10008.3.1.2.3.1"
-_DIGITS = 3  # of mm; DICOM's decimal strings hold 16 characters
+_DIGITS = 4  # of mm; DICOM's decimal strings hold 16 characters
+_CONTOUR_DATA = BaseTag(0x30060050)
 
 
 def write_rtstruct(
@@ -37,6 +40,7 @@ def write_rtstruct(
     names: Mapping[int, str],
     path: str | PathLike[str],
     mark: str = "",
+    verdict: str = "",
 ) -> list[str]:
     """Writes a structure set, one region of interest for each class that is there; returns their names.
 
@@ -47,6 +51,7 @@ def write_rtstruct(
         names: value -> class, without the background.
         path: of the DICOM file.
         mark: of the label map, see :func:`~uniseg_nets.io.provenance.marked`.
+        verdict: the verdict on the case, for the SeriesDescription.
 
     Raises:
         ValueError: nothing was found, the label map does not lie on the series' grid, or the series has lost the
@@ -58,7 +63,8 @@ def write_rtstruct(
     if not present:
         raise ValueError("a label map without foreground makes no structure set: it would have no outline")
     structures = _empty(slices, mark)
-    structures.SeriesDescription = f"UniSeg: {', '.join(names[value] for value in present)}"[:64]
+    classes = ", ".join(names[value] for value in present)
+    structures.SeriesDescription = f"UniSeg{verdict and f' ({verdict})'}: {classes}"[:64]
     for number, value in enumerate(present, start=1):
         structures.StructureSetROISequence.append(_region(number, names[value], slices[0].FrameOfReferenceUID))
         structures.ROIContourSequence.append(_outlined(number, list(names).index(value), frames == value, slices))
@@ -130,10 +136,17 @@ def _outlined(number: int, colour: int, masks: NDArray[np.bool_], slices: Sequen
                 ContourGeometricType="CLOSED_PLANAR",
                 NumberOfContourPoints=len(points),
                 ContourNumber=len(contours) + 1,
-                ContourData=patient_points(slice_, points).round(_DIGITS).ravel().tolist(),
             )
+            contour[_CONTOUR_DATA] = _coordinates(patient_points(slice_, points))
             contours.append(contour)
     return _item(ROIDisplayColor=list(rgb(colour)), ReferencedROINumber=number, ContourSequence=contours)
+
+
+def _coordinates(points: NDArray[np.float64]) -> RawDataElement:
+    """Points (n, 3) in mm as they stand in the file: pydicom would make an object of each number first."""
+    text = "\\".join(f"{mm:.{_DIGITS}f}" for mm in points.ravel())
+    value = (text + " " * (len(text) % 2)).encode("ascii")
+    return RawDataElement(_CONTOUR_DATA, "DS", len(value), value, 0, False, True)
 
 
 def _observation(number: int, name: str) -> pydicom.Dataset:

@@ -54,6 +54,7 @@ class RunLog:
             "cases": self.total,
             "finished_before": self.total - len(engine.data_loader),
             "seconds_per_case": engine.seconds,
+            "verdicts": engine.verdicts,
             "failed": engine.failures,
             "provenance": self.saver.provenance({}),
         }

@@ -6,7 +6,6 @@ The one rule: no patient is in two folds.
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from uniseg_nets.data.groups import (
     shared_beginnings,
 )
 from uniseg_nets.io.messages import listing
+from uniseg_nets.io.paths import portable_path
 from uniseg_nets.plan.layouts import DataSet
 
 __all__ = ["by_patient", "planned_cases"]
@@ -99,8 +99,8 @@ def planned_cases(data: DataSet, names: Collection[str], folds: int, seed: int) 
     return [
         {
             "name": case["name"],
-            "image": [_relative(file, data.root) for file in case["image"]],
-            "label": _relative(case["label"], data.root),
+            "image": [portable_path(Path(file), data.root) for file in case["image"]],
+            "label": portable_path(Path(case["label"]), data.root),
             **({"group": group} if group != case["name"] else {}),
             "fold": fold,
         }
@@ -129,7 +129,3 @@ def _check_folds(root: Path, cases: Sequence[Mapping[str, Any]]) -> None:
     ]
     if wrong:
         raise ValueError(f"the datalist in {root}: {listing(wrong)}: a fold is a whole number from 0 on")
-
-
-def _relative(file: str, root: Path) -> str:
-    return os.path.relpath(Path(file).resolve(), root.resolve())

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from uniseg_nets.data.dataset_json import refuse_ignored
 from uniseg_nets.io.files import atomic_path
 from uniseg_nets.io.messages import in_lines, listing
+from uniseg_nets.io.plain import plain_data
 from uniseg_nets.plan.axes import choose_axes, choose_mirror_axes
 from uniseg_nets.plan.choose import choose_patch, choose_spacing, looks_like_hounsfield
 from uniseg_nets.plan.fingerprint import CaseFingerprint, extract_fingerprint
@@ -83,9 +84,9 @@ def plan_dataset(
 
     Raises:
         FileNotFoundError: if there is no such data set.
-        ValueError: if the layout is unknown, a name has no patient, a patient is on two sides of the data set's own
-            split, a label marks voxels to ignore, or cases are faulty. The message names all faults and says what to
-            do; nothing is written.
+        ValueError: if the layout is unknown, a name has no patient or would be evaluated by a config, a patient is on
+            two sides of the data set's own split, a label marks voxels to ignore, or cases are faulty. The message
+            names all faults and says what to do; nothing is written.
     """
     options = options or PlanOptions()
     pretrained = _pretrained_network(options)
@@ -110,9 +111,18 @@ def plan_dataset(
     if pretrained.get("slot") == NEAREST:
         pretrained["slot"] = nearest_slot(channels, list(labels.values()), pretrained["pretrained_sizes"]["tasks"])
     plan = _plan(data, usable, channels, labels, pretrained, options)
+    _refuse_code(plan, data.root)
     with atomic_path(output) as temporary:
         temporary.write_text(_pretty(plan), encoding="utf-8")
     return plan
+
+
+def _refuse_code(plan: Mapping[str, Any], root: Path) -> None:
+    """Refuses names that a config's parser would evaluate after the plan is laid over a config."""
+    try:
+        plain_data({key: plan[key] for key in ("task_entry", "data", "fingerprint")})
+    except ValueError as error:
+        raise ValueError(f"{root}: {error}: rename the case, the channel or the label") from error
 
 
 def _extract_all(cases: Sequence[Mapping[str, Any]]) -> tuple[list[CaseFingerprint], dict[str, str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from uniseg_nets.data.datalist import image_entry, image_files
 from uniseg_nets.data.groups import group_of
+from uniseg_nets.io.paths import portable_path
 
 __all__ = ["NNUNET", "Origin", "free_names", "relative"]
 
@@ -94,5 +94,5 @@ def free_names(names: Sequence[str], taken: set[str], prefixes: Sequence[str]) -
 
 
 def relative(file: Path, output: Path) -> str:
-    """The path of a file relative to the folder ``output`` of a datalist."""
-    return Path(os.path.relpath(file.resolve(), output.resolve())).as_posix()
+    """The path of a file as a datalist in the folder ``output`` names it."""
+    return portable_path(file, output)

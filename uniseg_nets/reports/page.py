@@ -11,9 +11,10 @@ from string import Template
 from typing import Any
 
 from uniseg_nets.io.files import atomic_path
+from uniseg_nets.quality.verdict import OK, WORDS
 from uniseg_nets.results.colours import colour
 
-__all__ = ["write_page"]
+__all__ = ["by_verdict", "write_page"]
 
 _COLUMNS = (
     ("class", "class"),
@@ -23,7 +24,7 @@ _COLUMNS = (
     ("mean", "mean"),
     ("std", "standard deviation"),
 )
-# Placeholders: $summary, $heads, $rows, $articles.
+# Placeholders: $summary, $worklist, $heads, $rows, $articles.
 _TEMPLATE = Path(__file__).with_name("page.html")
 
 
@@ -32,18 +33,61 @@ def write_page(cases: Sequence[Mapping[str, Any]], path: str | PathLike[str]) ->
 
     Args:
         cases: each with ``name``, ``task``, ``classes`` (rows of statistics) and ``slices`` (``data:`` URLs of
-            pictures); and, if known, ``written`` (time) and ``weights_sha256`` of the label map.
+            pictures); if known, ``written`` (time) and ``weights_sha256`` of the label map; and ``verdict``,
+            ``reasons`` and ``estimated_dice``. Cases that need eyes come first.
         path: file of the page.
     """
     path = Path(path)
+    cases = by_verdict(cases)
     heads = "".join(f"<th><button>{title}</button></th>" for title in ("case", "task", *(t for _, t in _COLUMNS)))
     rows = "\n".join(_row(case, row) for case in cases for row in case["classes"])
     articles = "\n".join(_article(case, path.parent / "report" / f"{case['name']}.png") for case in cases)
-    summary = f"{len(cases)} case{'s' if len(cases) > 1 else ''}."
+    summary = f"{len(cases)} case{'s' if len(cases) > 1 else ''}{_counts(cases)}."
     with atomic_path(path) as temporary:
         template = Template(_TEMPLATE.read_text(encoding="utf-8"))
-        page = template.substitute(summary=summary, heads=heads, rows=rows, articles=articles)
+        page = template.substitute(
+            summary=summary, worklist=_worklist(cases), heads=heads, rows=rows, articles=articles
+        )
         temporary.write_text(page, encoding="utf-8", errors="backslashreplace")
+
+
+def by_verdict(cases: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Cases that need eyes first: refused, then check, those of the lowest estimate before others; then ok."""
+
+    def rank(case: Mapping[str, Any]) -> tuple[int, float]:
+        estimate = case.get("estimated_dice")
+        return WORDS.index(case.get("verdict") or OK), 1.0 if estimate is None else float(estimate)
+
+    return sorted(cases, key=rank)
+
+
+def _counts(cases: Sequence[Mapping[str, Any]]) -> str:
+    """How many cases have which verdict."""
+    counts = [(word, sum(case.get("verdict") == word for case in cases)) for word in WORDS]
+    told = ", ".join(f"{count} {word}" for word, count in counts if count)
+    return f": {told}" if told else ""
+
+
+def _worklist(cases: Sequence[Mapping[str, Any]]) -> str:
+    """The table of verdicts, where there are any."""
+    judged = [case for case in cases if case.get("verdict")]
+    if not judged:
+        return ""
+    heads = "".join(f"<th>{title}</th>" for title in ("case", "verdict", "estimated Dice", "reasons"))
+    rows = "".join(_judged_row(case) for case in judged)
+    return f'<table id="worklist"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>'
+
+
+def _judged_row(case: Mapping[str, Any]) -> str:
+    name, word = html.escape(case["name"]), html.escape(case["verdict"])
+    reasons = "".join(f"<li>{html.escape(reason)}</li>" for reason in case.get("reasons", []))
+    estimate, error = case.get("estimated_dice"), case.get("estimate_error")
+    shown = "" if estimate is None else f"{estimate:.2f}" + ("" if error is None else f" \u00b1 {error:.2f}")
+    listed = f"<ul>{reasons}</ul>" if reasons else ""
+    return (
+        f'<tr><td><a href="#{name}">{name}</a></td><td class="{word}">{word}</td><td class="number">{shown}</td>'
+        f"<td>{listed}</td></tr>"
+    )
 
 
 def _row(case: Mapping[str, Any], row: Mapping[str, Any]) -> str:
@@ -88,9 +132,11 @@ def _article(case: Mapping[str, Any], preview: Path) -> str:
         caption = "axial, coronal, sagittal; R and L are the patient's right and left"
         picture = f"<figure>{picture}<figcaption>{caption}</figcaption></figure>"
     slices = "".join(f'<img src="{address}" alt="{name}, slice {i}">' for i, address in enumerate(case["slices"]))
+    head = f'<article id="{name}"><h2>{name}</h2><p>{html.escape(_task(case))}: {legend}</p><p>{_origin(case)}</p>'
+    if not case["slices"]:
+        return f"{head}<p>Not computed.</p></article>"
     return (
-        f'<article id="{name}"><h2>{name}</h2><p>{html.escape(_task(case))}: {legend}</p><p>{_origin(case)}</p>'
-        f'<div class="side">{picture}'
+        f'{head}<div class="side">{picture}'
         f'<div><input type="range" min="0" max="{len(case["slices"]) - 1}" value="{len(case["slices"]) // 2}" '
         f'aria-label="axial slice of {name}">{slices}</div></div></article>'
     )

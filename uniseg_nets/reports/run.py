@@ -16,18 +16,23 @@ from uniseg_nets.engines import CaseEvaluator
 from uniseg_nets.handlers.run_log import refuse_others
 from uniseg_nets.io.files import write_csv, write_json
 from uniseg_nets.io.provenance import read_record
-from uniseg_nets.reports.page import write_page
+from uniseg_nets.quality.verdict import REFUSED
+from uniseg_nets.reports.page import by_verdict, write_page
 from uniseg_nets.reports.statistics import label_statistics
 from uniseg_nets.reports.views import Views, towards_ras, write_preview
 from uniseg_nets.transforms.derived import CaseExport
 from uniseg_nets.transforms.export import REPORT_PAGES, SaveLabelMapd, read_label_map
 from uniseg_nets.transforms.grid import on_grid_of
 from uniseg_nets.transforms.load import LoadCase
+from uniseg_nets.transforms.result import OF_THE_VERDICT
 from uniseg_nets.version import __version__
 
 __all__ = ["ReportCased", "RunReport"]
 
 logger = logging.getLogger(__name__)
+
+# What the table says of a class.
+_FIGURES = ("class", "value", "status", "voxels", "volume_ml", "mean", "std")
 
 
 class ReportCased(CaseExport):
@@ -98,20 +103,24 @@ def report_case(
     views = Views(picture, towards_ras(label, affine)[0], spacing, names)
     write_preview(views, folder / "report" / f"{name}.png")
     content = {"name": name, "task": record["task"], "classes": rows, "slices": views.slices()}
-    content |= {key: record[key] for key in ("written", "weights_sha256") if key in record}
+    content |= {key: record[key] for key in ("written", "weights_sha256", *OF_THE_VERDICT) if key in record}
     origin = {"made_of": made_of, "versions": {"uniseg_nets": __version__}}
     write_json(folder / "report" / f"{name}.json", content | origin)
     return rows
 
 
 def write_report(folder: str | PathLike[str]) -> Path | None:
-    """Writes ``statistics.csv``, ``statistics.json`` and ``report.html`` from the files of :func:`report_case`."""
+    """Writes ``statistics.csv``, ``statistics.json`` and ``report.html`` from the files of :func:`report_case`.
+
+    Refused cases are included; cases that need eyes come first.
+    """
     folder = Path(folder)
     records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted((folder / "report").glob("*.json"))]
-    if not records:
-        return None
     cases = [record | {"classes": [_renamed(row) for row in record["classes"]]} for record in records]
-    rows = [{"case": case["name"], "task": case["task"], **row} for case in cases for row in case["classes"]]
+    cases = by_verdict([*cases, *_refused(folder, {case["name"] for case in cases})])
+    if not cases:
+        return None
+    rows = [row for case in cases for row in _rows(case)]
     write_json(folder / "statistics.json", rows)
     write_csv(folder / "statistics.csv", rows)
     page = folder / "report.html"
@@ -124,3 +133,28 @@ def _renamed(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row of statistics with the present names: versions up to 0.8 wrote ``deviation`` and the status ``cut``."""
     row = {"std" if key == "deviation" else key: value for key, value in row.items()}
     return row | {"status": "truncated"} if row["status"] == "cut" else row
+
+
+def _refused(folder: Path, reported: set[str]) -> list[dict[str, Any]]:
+    """The folder's cases that were refused and not computed."""
+    records = {path.stem: read_record(path) for path in sorted(folder.glob("*.json")) if path.stem not in reported}
+    return [
+        {"name": name, "task": record["task"], "classes": [], "slices": [], **_told(record)}
+        for name, record in records.items()
+        if record is not None and record.get("verdict") == REFUSED and "label_map" not in record
+    ]
+
+
+def _told(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: record[key] for key in OF_THE_VERDICT if key in record}
+
+
+def _rows(case: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A case's rows of the table: one per class, or one where it was not computed."""
+    verdict = {
+        "verdict": case.get("verdict"),
+        "estimated_dice": case.get("estimated_dice"),
+        "reasons": " ".join(case.get("reasons", [])),
+    }
+    first = {"case": case["name"], "task": case["task"]}
+    return [{**first, **row, **verdict} for row in case["classes"] or [dict.fromkeys(_FIGURES)]]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from uniseg_nets.io.files import atomic_path
 from uniseg_nets.io.names import NIFTI_ENDINGS, SEGMENTATION_ENDING
+from uniseg_nets.quality.verdict import Verdict
 from uniseg_nets.results.seg_nrrd import write_seg_nrrd
 from uniseg_nets.transforms.export import nifti_label_map
 
@@ -32,10 +33,13 @@ class LabelMap(np.ndarray):
 
     Attributes:
         affine, labels: as above; ``None`` for arrays computed from a label map.
+        verdict: the verdict on the case: ``verdict.word`` is ok, check or refused, ``verdict.sentences`` are the
+            reasons; ``None`` if there is none.
     """
 
     affine: NDArray[np.float64] | None
     labels: Mapping[int, str] | None
+    verdict: Verdict | None
 
     def __new__(
         cls, values: NDArray[np.uint8], affine: NDArray[np.float64], labels: Mapping[int, str], source: str = ""
@@ -45,7 +49,7 @@ class LabelMap(np.ndarray):
         return label_map
 
     def __array_finalize__(self, of: Any) -> None:
-        self.affine, self.labels, self._source = None, None, Path()
+        self.affine, self.labels, self.verdict, self._source = None, None, None, Path()
 
     def save(self, path: str | PathLike[str]) -> Path:
         """Writes the label map as NIfTI or as a segmentation for 3D Slicer (``.seg.nrrd``), whole or not at all.

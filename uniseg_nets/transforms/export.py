@@ -129,7 +129,7 @@ class SaveLabelMapd(ResultSaver):
     If each case has its own task, results are in ``OUTPUT_DIR/TASK/``.
 
     Not MONAI's writer: the header fields of a NIfTI input are kept (sform, qform and their codes), and files are
-    written whole or not at all.
+    written whole or not at all. The verdict of a case, if there is one, is part of the JSON.
 
     Args:
         keys: key of the label map.
@@ -193,7 +193,8 @@ class SaveLabelMapd(ResultSaver):
             label: MetaTensor = d[key]
             source = str(label.meta["filename_or_obj"])
             image = nifti_label_map(label.as_tensor()[0].numpy(), np.asarray(label.affine), Path(source))
-            self.write(d, source, {"label_map": self.targets(d)[0].name}, partial(nib.save, image))
+            verdict = d["verdict"].facts() if "verdict" in d else {}
+            self.write(d, source, {"label_map": self.targets(d)[0].name, **verdict}, partial(nib.save, image))
         return d
 
 

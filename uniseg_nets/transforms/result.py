@@ -29,12 +29,13 @@ from uniseg_nets.io.provenance import read_record, scan_identity
 from uniseg_nets.renamed import renamed_arguments
 from uniseg_nets.version import __version__
 
-__all__ = ["ResultSaver"]
+__all__ = ["OF_THE_VERDICT", "ResultSaver"]
 
 logger = logging.getLogger(__name__)
 
 # Keys of a record that describe the result itself. All other keys are its provenance, which is compared as a whole.
-_OF_THE_RESULT = ("image", "label_map", "mask", "modality", "confidence", "sha256", "written")
+OF_THE_VERDICT = ("verdict", "reasons", "estimated_dice", "estimate_error")
+_OF_THE_RESULT = ("image", "label_map", "mask", "modality", "confidence", "sha256", "written", *OF_THE_VERDICT)
 
 
 @dataclass(frozen=True)
@@ -174,6 +175,20 @@ class ResultSaver(SaveImaged):
             for earlier in (sidecar, *self.exported(case)):
                 earlier.unlink(missing_ok=True)
         logger.info("wrote %s", target)
+
+    def refuse(self, case: Mapping[Any, Any], source: str, verdict: Mapping[str, Any]) -> None:
+        """Writes only the record of a case that is not computed; it does not count as finished.
+
+        Args:
+            case: the case.
+            source: file of its image's first channel; empty for an array.
+            verdict: items of the record.
+        """
+        sidecar = self.targets(case)[1]
+        if self._look(case, self._scan(case)).in_the_way is None and not self.targets(case)[0].exists():
+            written = datetime.now(UTC).isoformat(timespec="seconds")
+            own = {**verdict, "image": Path(source).name, "written": written}
+            write_json(sidecar, own | self._provenance_with_scan(case, self._scan(case)))
 
     def _scan(self, case: Mapping[Any, Any]) -> list[dict[str, Any]]:
         return self._scans.get(self.targets(case)[0]) or scan_identity(case["image"])

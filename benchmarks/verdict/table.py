@@ -1,0 +1,189 @@
+"""What the verdict is worth, as Markdown tables, from what :mod:`benchmarks.verdict.measure` wrote.
+
+    python -m benchmarks.verdict.table WEIGHTS ROWS.jsonl
+
+The fingerprint lies beside the weights and was fitted on training cases alone; the rows are held cases.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from uniseg_nets.quality.before import ScanFacts
+from uniseg_nets.quality.cases import Measured
+from uniseg_nets.quality.judge import Judge
+from uniseg_nets.quality.reference import LAYERS
+from uniseg_nets.quality.verdict import OK, Verdict
+from uniseg_nets.tasks import TaskTable, load_task_table
+
+GOOD = 0.7  # Dice
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """A row with its verdict.
+
+    Attributes:
+        own, told: the scan's task and the one that it went through.
+        fault: what was done to the scan; empty for nothing.
+        dice: against the reference; ``None`` where there is none.
+        verdict: on it.
+        signs: how far it lies from training's cases, by name; empty where the network did not run.
+        seconds: of the case; ``None`` likewise.
+    """
+
+    own: str
+    told: str
+    fault: str
+    dice: float | None
+    verdict: Verdict
+    signs: dict[str, float]
+    seconds: float | None
+
+    def flagged(self, layers: Iterable[str]) -> bool:
+        """Whether some layers alone would call for a look."""
+        return any(reason.layer in layers for reason in self.verdict.reasons)
+
+
+def judged(row: dict[str, Any], judge: Judge, tasks: TaskTable) -> Judged:
+    """A measured row's verdict; a scan of other channels than the task's is refused by its number of channels."""
+    task, facts = tasks.one(row["told"]), ScanFacts.from_json(row)
+    before = Verdict(tuple(judge.scan_reasons(facts, [task])))
+    about = (row["own"], row["told"], row["fault"], row["dice"])
+    if row["numbers"] is None:
+        return Judged(*about, before, {}, None)
+    found = Measured.from_json(row)
+    verdict = judge.after(before, json.dumps(facts.as_json()), {task.name: found.measures}, task.name)
+    assert judge.fingerprint is not None
+    return Judged(*about, verdict, judge.fingerprint.tasks[task.name].signs(facts, found.measures), found.seconds)
+
+
+def auroc(scores: Sequence[float], bad: Sequence[bool]) -> float:
+    """The probability that a bad case has the higher score than a good one."""
+    values, wrong = np.asarray(scores), np.asarray(bad)
+    if wrong.all() or not wrong.any():
+        return float("nan")
+    ranks = stats.rankdata(values)
+    count = int(wrong.sum())
+    return float((ranks[wrong].sum() - count * (count + 1) / 2) / (count * (len(wrong) - count)))
+
+
+def print_pairs(rows: list[Judged], tasks: TaskTable) -> None:
+    """Share called ok, of every task's scans through every task."""
+    print(f"| scan of | {' | '.join(f'as {task.name}' for task in tasks)} |\n|---|{'---|' * len(tasks)}")
+    for own in tasks:
+        cells = []
+        for told in tasks:
+            cell = [row for row in rows if (row.own, row.told, row.fault) == (own.name, told.name, "")]
+            more_channels = len(told.channels) > len(own.channels)
+            ok = sum(row.verdict.word == OK for row in cell)
+            cells.append("refused: channels" if more_channels else f"{ok} of {len(cell)} ok")
+        print(f"| {own.name} | {' | '.join(cells)} |")
+
+
+def print_faults(rows: list[Judged]) -> None:
+    """What became of spoilt scans."""
+    print("| fault | cases | check or refused | of these by the scan alone | mean Dice | Dice below 0.7 called ok |")
+    print("|---|---|---|---|---|---|")
+    by_fault: dict[str, list[Judged]] = defaultdict(list)
+    for row in rows:
+        if row.fault:
+            by_fault[row.fault].append(row)
+    for fault, own in by_fault.items():
+        noticed = [row for row in own if row.verdict.word != OK]
+        early = sum(row.flagged(["before"]) for row in noticed)
+        dice = [row.dice for row in own if row.dice is not None]
+        missed = sum(row.verdict.word == OK and row.dice is not None and row.dice < GOOD for row in own)
+        mean = f"{np.mean(dice):.2f}" if dice else "no reference"
+        print(f"| {fault} | {len(own)} | {len(noticed)} | {early} | {mean} | {missed} |")
+
+
+def print_layers(rows: list[Judged]) -> None:
+    """Each layer alone, each left out, and all together."""
+    right = [row for row in rows if row.own == row.told and not row.fault]
+    wrong = [row for row in rows if row.own != row.told]
+    spoilt = [row for row in rows if row.fault and not (row.dice is not None and row.dice >= GOOD)]
+    every = [*LAYERS, "estimate"]
+    sets: list[tuple[str, list[str]]] = [(f"{layer} alone", [layer]) for layer in every]
+    sets += [(f"all without {layer}", [one for one in every if one != layer]) for layer in every]
+    sets.append(("all", every))
+    print("| layers | right pairs ok | of Dice 0.7 and more | wrong pairs noticed | spoilt below 0.7 noticed |")
+    print("|---|---|---|---|---|")
+    good = [row for row in right if row.dice is not None and row.dice >= GOOD]
+    for name, layers in sets:
+        ok = [sum(not row.flagged(layers) for row in part) / max(len(part), 1) for part in (right, good)]
+        caught = [sum(row.flagged(layers) for row in part) / max(len(part), 1) for part in (wrong, spoilt)]
+        print(f"| {name} | {ok[0]:.1%} | {ok[1]:.1%} | {caught[0]:.1%} | {caught[1]:.1%} |")
+    print(f"\n{len(right)} right pairs ({len(good)} of Dice 0.7 and more), {len(wrong)} wrong, {len(spoilt)} spoilt.")
+
+
+def print_ranking(rows: list[Judged], tasks: TaskTable) -> None:
+    """How well scores tell bad label maps from good ones, on held scans as they are, and with the spoilt ones."""
+    scores: dict[str, Callable[[Judged], float]] = {
+        name: (lambda row, name=name: row.signs[name])  # type: ignore[misc]
+        for name in ("intensities", "features", "agreement", "certainty", "label")
+    }
+    scores["estimated Dice"] = lambda row: -float(row.verdict.estimated_dice or 0)
+    held = [row for row in rows if row.own == row.told and not row.fault and row.dice is not None]
+    spoilt = [row for row in rows if row.own == row.told and row.fault and row.dice is not None and row.signs]
+    print("| score | AUROC, held | rank correlation, held | within tasks | AUROC, held and spoilt | rank correlation |")
+    print("|---|---|---|---|---|---|")
+    for name, score in scores.items():
+        cells = []
+        for part in (held, [*held, *spoilt]):
+            values, dice = [score(row) for row in part], [float(row.dice or 0) for row in part]
+            cells += [auroc(values, [one < GOOD for one in dice]), -float(stats.spearmanr(values, dice)[0])]
+        inside = [
+            -float(stats.spearmanr([score(row) for row in own], [row.dice for row in own])[0])
+            for task in tasks
+            if len(own := [row for row in held if row.own == task.name]) > 5
+        ]
+        print(f"| {name} | {cells[0]:.2f} | {cells[1]:.2f} | {np.mean(inside):.2f} | {cells[2]:.2f} | {cells[3]:.2f} |")
+    errors = [abs(float(row.verdict.estimated_dice or 0) - float(row.dice or 0)) for row in held]
+    print(
+        f"\nEstimated Dice on held scans: mean error {np.mean(errors):.3f}, nine of ten {np.quantile(errors, 0.9):.3f}."
+    )
+
+
+def print_risk(rows: list[Judged]) -> None:
+    """Mean Dice of what is called ok against all; and of the share that the estimate ranks highest."""
+    held = [row for row in rows if row.own == row.told and not row.fault and row.dice is not None]
+    print("| held scans | cases | mean Dice | lowest | below 0.7 |\n|---|---|---|---|---|")
+    ranked = sorted(held, key=lambda row: -float(row.verdict.estimated_dice or 0))
+    parts = {"all": held, "called ok": [row for row in held if row.verdict.word == OK]}
+    parts |= {f"best {share:.0%} by estimate": ranked[: round(share * len(ranked))] for share in (0.9, 0.8, 0.5)}
+    for name, part in parts.items():
+        dice = [float(row.dice or 0) for row in part]
+        print(f"| {name} | {len(part)} | {np.mean(dice):.3f} | {min(dice):.2f} | {sum(one < GOOD for one in dice)} |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("weights", type=Path)
+    parser.add_argument("rows", type=Path)
+    options = parser.parse_args()
+    tasks = load_task_table("open")
+    judge = Judge(tasks, weights=str(options.weights))
+    rows = [judged(json.loads(line), judge, tasks) for line in options.rows.read_text().splitlines()]
+    for title, show in (
+        ("Right and wrong pairs", lambda: print_pairs(rows, tasks)),
+        ("Spoilt scans", lambda: print_faults(rows)),
+        ("Layers", lambda: print_layers(rows)),
+        ("Ranking", lambda: print_ranking(rows, tasks)),
+        ("Risk and coverage", lambda: print_risk(rows)),
+    ):
+        print(f"\n### {title}\n")
+        show()
+
+
+if __name__ == "__main__":
+    main()

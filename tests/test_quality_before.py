@@ -1,0 +1,85 @@
+"""What a scan says of itself before any work is done."""
+
+import numpy as np
+import pytest
+import torch
+from monai.data import MetaTensor
+from monai.utils.enums import MetaKeys
+
+from uniseg_nets.phantom import make_phantom
+from uniseg_nets.quality.before import geometry_faults, known_faults, scan_facts
+
+
+def scan(image, spacing=(1.0, 1.0, 1.0)):
+    """A loaded scan (C, x, y, z)."""
+    affine = torch.diag(torch.tensor([*spacing, 1.0], dtype=torch.float64))
+    loaded = MetaTensor(torch.as_tensor(image).float(), affine=affine)
+    loaded.meta[MetaKeys.ORIGINAL_AFFINE] = affine
+    return loaded
+
+
+def phantom(table, name):
+    made = make_phantom(table.one(name), seed=3)
+    loaded = scan(made.image)
+    loaded.meta[MetaKeys.ORIGINAL_AFFINE] = torch.as_tensor(made.affine)
+    return loaded
+
+
+def sentences(loaded, task):
+    return [reason.text for reason in known_faults(scan_facts(loaded, task), task)]
+
+
+@pytest.mark.parametrize("name", ["liver", "prostate", "brain_tumour", "whole_body_tumour"])
+def test_a_scan_of_its_own_task_gives_no_reason(table, name):
+    loaded = phantom(table, name)
+    assert geometry_faults(loaded) == [] and sentences(loaded, table.one(name)) == []
+
+
+@pytest.mark.parametrize("spacing", [(1, 1, 0), (1, 1, 1e-5), (1, 900, 1), (1, 1, float("nan"))])
+def test_voxels_without_a_size_or_of_an_absurd_one_are_refused(spacing):
+    (reason,) = geometry_faults(scan(np.ones((1, 4, 4, 4)), spacing))
+    assert reason.refused and ("how large its voxels are" in reason.text or "no scanner makes" in reason.text)
+
+
+def test_usual_voxels_of_any_scanner_pass():
+    for spacing in ((0.05, 0.05, 0.05), (0.7, 0.7, 5), (4, 4, 4), (1, 1, -2)):
+        assert geometry_faults(scan(np.ones((1, 4, 4, 4)), spacing)) == []
+
+
+def test_an_mr_given_as_ct_and_a_ct_given_as_mr_are_noticed(table):
+    (text,) = sentences(phantom(table, "prostate"), table.one("liver"))
+    assert "no CT, or its scale was lost" in text
+    (text,) = sentences(phantom(table, "liver"), table.one("prostate"))
+    assert "as a CT does" in text
+
+
+def test_a_lost_hounsfield_scale_is_noticed(table):
+    loaded = phantom(table, "liver")
+    loaded += 1024
+    assert "Hounsfield units are -1000 in air" in sentences(loaded, table.one("liver"))[0]
+
+
+def test_ct_and_pet_in_each_other_s_place_are_noticed_and_the_order_is_told(table):
+    loaded = phantom(table, "whole_body_tumour")
+    (text,) = sentences(loaded.flip(0), table.one("whole_body_tumour"))
+    assert "swapped" in text and text.endswith("Give CT, then PET.")
+
+
+def test_a_pet_below_zero_is_noticed(table):
+    loaded = phantom(table, "whole_body_tumour")
+    loaded[1] -= loaded[1].mean() + 3
+    assert any("PET holds values below zero" in text for text in sentences(loaded, table.one("whole_body_tumour")))
+
+
+def test_a_field_smaller_than_the_organ_is_noticed(table):
+    loaded = phantom(table, "liver")[..., :20]
+    assert any("liver needs about 90 mm" in text for text in sentences(loaded, table.one("liver")))
+
+
+def test_padding_around_a_scan_does_not_change_its_intensities(table):
+    loaded = phantom(table, "liver")
+    wider = scan(np.pad(loaded.numpy(), ((0, 0), (20, 20), (20, 20), (0, 0)), constant_values=-2000))
+    wider.meta[MetaKeys.ORIGINAL_AFFINE] = loaded.meta[MetaKeys.ORIGINAL_AFFINE]
+    one, other = (scan_facts(each, table.one("liver")) for each in (loaded, wider))
+    np.testing.assert_allclose(one.quantiles[0, 12:], other.quantiles[0, 12:], atol=25)
+    assert other.padding[0] > one.padding[0]

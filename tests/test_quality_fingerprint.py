@@ -1,0 +1,138 @@
+"""Fingerprints: fitted on measured cases, kept beside the weights, and what a judge makes of them."""
+
+import json
+
+import numpy as np
+import pytest
+
+from uniseg_nets.phantom import write_phantom_tasks
+from uniseg_nets.quality import Judge, Verdict
+from uniseg_nets.quality.before import LEVELS, ScanFacts
+from uniseg_nets.quality.cases import Measured
+from uniseg_nets.quality.fingerprint import Fingerprint, carry_fingerprint, fingerprint_file, read_fingerprint
+from uniseg_nets.quality.measure import TaskMeasures
+from uniseg_nets.quality.training import TrainingRow
+from uniseg_nets.weights.checkpoints import convert
+
+LABEL = {"largest_share": 0.98, "at_z": 0.5, "at_y": 0.4, "at_x": 0.6, "width_z": 20, "width_y": 20, "width_x": 20}
+COLOURS = np.random.default_rng(1).normal(size=(5, 12))
+
+
+def row(rng, *, dice=0.9, agreement=0.9, volume=80.0, extent=300.0, worse=False):
+    """A measured case of the left atrium."""
+    near = lambda value, by=0.03: float(value * np.exp(rng.normal(0, by)))  # noqa: E731
+    quantiles = np.quantile(rng.gamma(2, 40, (1, 4000)), LEVELS, axis=1).T
+    size = (160.0, near(extent), near(extent))
+    facts = ScanFacts((2.0, 2.0, 2.0), size, quantiles, (float(rng.uniform(0.1, 0.2)),))
+    numbers = {"agreement": near(agreement, 0.01), "certainty": near(0.93, 0.01), "left_atrium.volume_ml": near(volume)}
+    numbers |= {f"left_atrium.{name}": near(value, 0.01) for name, value in LABEL.items()} | {"left_atrium.cut": 0.0}
+    features = rng.normal(size=5) @ COLOURS
+    return TrainingRow("left_atrium", worse, Measured(facts, TaskMeasures(numbers, features), dice, 1.0))
+
+
+@pytest.fixture(scope="module")
+def rows():
+    rng = np.random.default_rng(0)
+    good = [row(rng, dice=float(rng.normal(0.9, 0.01))) for _ in range(24)]
+    return good + [row(rng, dice=0.9 - fall, agreement=0.9 - fall, worse=True) for fall in np.linspace(0, 0.5, 12)]
+
+
+@pytest.fixture(scope="module")
+def fitted(rows, open_tasks):
+    return Fingerprint.fitted(rows, open_tasks)
+
+
+@pytest.fixture
+def judge(fitted, open_tasks, tmp_path):
+    weights = tmp_path / "w.pt"
+    weights.write_bytes(b"weights")
+    fitted.save(weights)
+    return Judge(open_tasks, "left_atrium", str(weights))
+
+
+def verdict_of(judge, made):
+    facts, measures = made.found.facts, made.found.measures
+    before = Verdict(tuple(judge.scan_reasons(facts, judge.tasks.select("left_atrium"))))
+    return judge.after(before, json.dumps(facts.as_json()), {"left_atrium": measures})
+
+
+def test_new_cases_like_those_of_the_training_are_ok(judge):
+    rng = np.random.default_rng(7)
+    words = [verdict_of(judge, row(rng)).word for _ in range(40)]
+    assert words.count("ok") >= 37
+
+
+@pytest.mark.parametrize(
+    ("odd", "sentence"),
+    [
+        ({"volume": 5.0}, "ml were found, usually"),
+        ({"extent": 40.0}, "The scan covers 160 x "),
+        ({"agreement": 0.5}, "coarse and fine answers differ"),
+    ],
+)
+def test_what_is_odd_about_a_case_is_said_with_what_is_usual(judge, odd, sentence):
+    verdict = verdict_of(judge, row(np.random.default_rng(3), **odd))
+    assert verdict.word == "check" and any(sentence in text for text in verdict.sentences)
+    assert all(any(word in text for word in ("usual", "training", "estimated", "needs")) for text in verdict.sentences)
+
+
+def test_the_estimated_dice_falls_with_the_network_s_agreement(judge):
+    rng = np.random.default_rng(5)
+    good, poor = (verdict_of(judge, row(rng, agreement=value)).estimated_dice for value in (0.9, 0.5))
+    assert good > 0.82 and poor < 0.6
+
+
+def test_nothing_found_is_a_reason_to_look(judge):
+    empty = TaskMeasures({"agreement": float("nan"), "certainty": float("nan"), "left_atrium.volume_ml": 0.0},
+                         np.zeros(0))  # fmt: skip
+    facts = row(np.random.default_rng(0)).found.facts
+    verdict = judge.after(Verdict(), json.dumps(facts.as_json()), {"left_atrium": empty})
+    assert verdict.word == "check" and "left_atrium was not found." in verdict.sentences
+    assert verdict.estimated_dice < 0.5
+
+
+def test_a_fingerprint_holds_no_number_of_a_single_case(fitted, rows):
+    text = json.dumps(fitted.as_json())
+    for made in rows[:24]:
+        assert f"{made.found.measures.numbers['left_atrium.volume_ml']:.5g}" not in text
+    assert len(text) < 40_000
+
+
+def test_a_fingerprint_comes_back_from_its_file(judge, fitted):
+    read = read_fingerprint(judge.weights)
+    assert read.as_json()["estimate"] == fitted.as_json()["estimate"]
+    assert list(read.tasks) == ["left_atrium"] and read.tasks["left_atrium"].cases == 24
+
+
+def test_a_fingerprint_of_other_weights_is_left_aside_and_said_so(judge, tmp_path, caplog):
+    (tmp_path / "w.pt").write_bytes(b"other weights")
+    assert read_fingerprint(judge.weights) is None
+    assert "belongs to other weights" in caplog.text and "uniseg fingerprint" in caplog.text
+
+
+def test_a_file_that_is_no_fingerprint_is_named(tmp_path):
+    (tmp_path / "w.pt").write_bytes(b"")
+    fingerprint_file(tmp_path / "w.pt").write_text('{"format": 1}')
+    with pytest.raises(ValueError, match=r"w\.pt\.fingerprint\.json is no fingerprint"):
+        read_fingerprint(tmp_path / "w.pt")
+
+
+def test_a_fingerprint_goes_along_with_its_weights(judge, tmp_path):
+    (tmp_path / "copy.pt").write_bytes(b"saved anew")
+    carry_fingerprint(judge.weights, tmp_path / "copy.pt")
+    assert read_fingerprint(tmp_path / "copy.pt").tasks["left_atrium"].cases == 24
+    assert carry_fingerprint(tmp_path / "none.pt", tmp_path / "copy.pt") is None
+
+
+def test_too_few_cases_are_said(open_tasks, rows):
+    with pytest.raises(ValueError, match="no task has enough training cases"):
+        Fingerprint.fitted(rows[:3], open_tasks)
+
+
+def test_the_command_measures_a_datalist_and_writes_the_file(uniseg, demo_weights, table, tmp_path, capsys):
+    convert(demo_weights, tmp_path / "w.pt")
+    write_phantom_tasks(tmp_path / "data", [table.one("prostate")], 5, seed=1)
+    uniseg("fingerprint", str(tmp_path / "w.pt"), str(tmp_path / "data" / "datalist.json"), "--cases", "4")
+    out = capsys.readouterr().out
+    assert "prostate: 4 cases" in out and "w.pt.fingerprint.json" in out
+    assert list(read_fingerprint(tmp_path / "w.pt").tasks) == ["prostate"]

@@ -1,0 +1,97 @@
+"""Verdicts in runs: records, reports, strict and forced runs, the Python interface."""
+
+import csv
+import json
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from uniseg_nets import Segmenter
+from uniseg_nets.bundle.run import run_bundle
+from uniseg_nets.engines import CasesFailedError
+from uniseg_nets.phantom import write_phantoms
+from uniseg_nets.reports.page import by_verdict
+
+
+@pytest.fixture
+def scans(tmp_path, table):
+    """A folder of prostates, one of them with Hounsfield units, one with voxels of a hundredth of a millimetre."""
+    good, ct, tiny = write_phantoms(tmp_path / "scans", table.one("prostate"), 3, seed=7)
+    folder = tmp_path / "scans" / "imagesTr"
+    image = nib.load(folder / f"{ct}_0000.nii.gz")
+    values = image.get_fdata() * 3 - 1000
+    nib.save(nib.Nifti1Image(values.astype(np.float32), image.affine), folder / f"{ct}_0000.nii.gz")
+    image = nib.load(folder / f"{tiny}_0000.nii.gz")
+    affine = image.affine @ np.diag([0.01, 0.01, 0.01, 1])
+    nib.save(nib.Nifti1Image(image.get_fdata().astype(np.float32), affine), folder / f"{tiny}_0000.nii.gz")
+    return tmp_path / "scans", (good, ct, tiny)
+
+
+def run(folder, output, **options):
+    options = {"task": "prostate", "overlap": 0.25, "output_dir": str(output), **options}
+    run_bundle("uniseg_upstream", ["inference.json", "demo.json"], dataset_dir=str(folder), **options)
+
+
+def record(output, name):
+    return json.loads((output / f"{name}.json").read_text())
+
+
+def test_a_folder_run_says_of_every_case_whether_it_needs_eyes(scans, tmp_path):
+    folder, (good, ct, tiny) = scans
+    output = tmp_path / "out"
+    with pytest.raises(CasesFailedError, match=r"1 of 3 cases failed.*\n.*refused: .*no scanner makes"):
+        run(folder, output, report=True)
+    assert [record(output, name)["verdict"] for name in (good, ct, tiny)] == ["ok", "check", "refused"]
+    assert "as a CT does" in record(output, ct)["reasons"][0]
+    assert not (output / f"{tiny}.nii.gz").exists() and "label_map" not in record(output, tiny)
+    told = json.loads((output / "run.json").read_text())["verdicts"]
+    assert told[ct]["verdict"] == "check" and told[good] == {"verdict": "ok", "reasons": []}
+    rows = list(csv.DictReader((output / "statistics.csv").open()))
+    assert [(row["case"], row["verdict"]) for row in rows] == [(tiny, "refused"), (ct, "check"), (good, "ok")]
+    page = (output / "report.html").read_text()
+    assert "3 cases: 1 refused, 1 check, 1 ok." in page and "as a CT does" in page
+    worklist = page[page.index('id="worklist"') :]
+    assert worklist.index(tiny) < worklist.index(ct) < worklist.index(good)
+
+
+def test_a_refused_case_is_computed_by_force_and_keeps_its_verdict(scans, tmp_path):
+    folder, (_, _, tiny) = scans
+    only = folder / "imagesTr" / f"{tiny}_0000.nii.gz"
+    with pytest.raises(CasesFailedError, match="refused"):
+        run(only, tmp_path / "out")
+    run(only, tmp_path / "out", force=True)
+    assert (tmp_path / "out" / f"{tiny}.nii.gz").is_file()
+    assert record(tmp_path / "out", tiny)["verdict"] == "refused"
+
+
+def test_a_strict_run_fails_for_a_case_to_check_and_so_does_the_next_one_that_finds_it_finished(scans, tmp_path):
+    folder, (_, ct, _) = scans
+    only = folder / "imagesTr" / f"{ct}_0000.nii.gz"
+    for _ in range(2):
+        with pytest.raises(CasesFailedError, match=r"check: .*as a CT does"):
+            run(only, tmp_path / "out", strict=True)
+        assert (tmp_path / "out" / f"{ct}.nii.gz").is_file()
+    run(only, tmp_path / "out")  # finished, and not strict
+
+
+def test_from_python_a_label_map_has_its_verdict(demo_weights, scans):
+    folder, (good, ct, tiny) = scans
+    segmenter = Segmenter("uniseg_upstream", task="prostate", weights=str(demo_weights), overlap=0.25)
+    found = segmenter(folder / "imagesTr" / f"{good}_0000.nii.gz")
+    assert found.verdict.word == "ok" and found[:3].verdict is None
+    assert segmenter(folder / "imagesTr" / f"{ct}_0000.nii.gz").verdict.word == "check"
+    with pytest.raises(ValueError, match=r"refused: .*no scanner makes"):
+        segmenter(folder / "imagesTr" / f"{tiny}_0000.nii.gz")
+
+
+def test_cases_that_need_eyes_come_first_the_worst_estimate_before_others():
+    verdicts = {
+        "a": ("ok", 0.9),
+        "b": ("check", 0.8),
+        "c": ("refused", None),
+        "d": ("check", 0.3),
+        "e": ("check", None),
+    }
+    cases = [{"name": name, "verdict": word, "estimated_dice": dice} for name, (word, dice) in verdicts.items()]
+    assert [case["name"] for case in by_verdict(cases)] == ["c", "d", "b", "e", "a"]

@@ -1,0 +1,101 @@
+"""Verdicts, and what they are learnt from: ranges, feature spaces, histograms, estimates."""
+
+import json
+
+import numpy as np
+import pytest
+
+from uniseg_nets.quality.estimate import SIGNS, DiceEstimate
+from uniseg_nets.quality.features import FeatureSpace
+from uniseg_nets.quality.histogram import ChannelHistogram
+from uniseg_nets.quality.ranges import Range
+from uniseg_nets.quality.verdict import Reason, Verdict
+
+RNG = np.random.default_rng(0)
+
+
+def test_a_case_without_a_reason_is_ok_and_the_worst_reason_decides():
+    check, refused = Reason("after", "Too small."), Reason("before", "No size.", refused=True)
+    assert Verdict().word == "ok" and Verdict().facts() == {"verdict": "ok", "reasons": []}
+    assert Verdict((check,)).word == "check"
+    both = Verdict((check, refused, check))
+    assert both.word == "refused" and both.sentences == ["No size.", "Too small."]
+    assert str(both) == "refused: No size. Too small."
+
+
+def test_a_verdict_comes_back_from_its_text():
+    verdict = Verdict((Reason("network", "Unsure."),), 0.8123, 0.1)
+    assert Verdict.loads(verdict.dumps()) == verdict
+    assert verdict.facts()["estimated_dice"] == 0.812
+
+
+def test_a_range_holds_nearly_all_new_cases_and_is_wider_where_few_were_seen():
+    volumes = np.exp(RNG.normal(4, 0.3, 200))
+    few, many = (Range.fitted(volumes[:count], "ratio") for count in (8, 200))
+    assert few.high / few.low > 3 and many.high > 100 > 30 > many.low
+    assert few._reach > many._reach
+    fresh = np.exp(RNG.normal(4, 0.3, 2000))
+    assert np.mean([many.holds(volume) for volume in fresh]) > 0.995
+    assert not many.holds(500) and not many.holds(5)
+
+
+def test_equal_cases_still_leave_room_and_only_the_side_that_matters_counts():
+    same = Range.fitted([100.0] * 10, "ratio")
+    assert same.holds(110) and not same.holds(200)
+    low = Range.fitted([0.9, 0.92, 0.91, 0.9, 0.93, 0.9, 0.91, 0.9], "share", "low")
+    assert low.holds(1.0) and not low.holds(0.4) and low.holds(float("nan"))
+    with pytest.raises(ValueError, match="two cases at least, got 1"):
+        Range.fitted([1.0, float("nan")], "ratio")
+
+
+def test_a_range_comes_back_from_json():
+    made = Range.fitted([1.0, 2.0, 3.0], "place", "high")
+    read = Range(**json.loads(json.dumps(made.as_json())))
+    assert read.high == pytest.approx(made.high, rel=1e-3) and read.side == "high"
+
+
+def test_a_feature_space_knows_its_own_cases_and_notices_others():
+    mixing = RNG.normal(size=(5, 60))
+    draw = lambda count: RNG.normal(size=(count, 5)) @ mixing + 0.1 * RNG.normal(size=(count, 60))  # noqa: E731
+    space = FeatureSpace.fitted(draw(40))
+    known = [space.distances.holds(space.distance(point)) for point in draw(200)]
+    assert np.mean(known) > 0.97
+    aside = draw(20) + 1.0  # off the directions that the cases share
+    assert not any(space.distances.holds(space.distance(point)) for point in aside)
+    read = FeatureSpace.from_json(json.loads(json.dumps(space.as_json())))
+    assert read.distance(aside[0]) == pytest.approx(space.distance(aside[0]), rel=1e-2)
+    with pytest.raises(ValueError, match="four cases at least, got 3"):
+        FeatureSpace.fitted(draw(3))
+
+
+LEVELS = np.linspace(0.01, 0.99, 25)
+
+
+def quantiles(draw, count):
+    return [np.quantile(draw(5000), LEVELS) for _ in range(count)]
+
+
+def test_a_ct_is_compared_in_hounsfield_units_and_an_mr_whatever_its_scale():
+    def tissue(count):
+        return RNG.gamma(2, 50, count) - 100
+
+    padding = [0.1] * 10
+    ct = ChannelHistogram.fitted("CT", quantiles(tissue, 10), padding)
+    mr = ChannelHistogram.fitted("T1", quantiles(tissue, 10), padding)
+    (new,) = quantiles(tissue, 1)
+    for histogram, moved in ((ct, False), (mr, True)):
+        assert histogram.distances.holds(histogram.distance(new))
+        assert histogram.distances.holds(histogram.distance(new * 3 + 700)) == moved
+        assert not histogram.distances.holds(histogram.distance(-new[::-1]))
+
+
+def test_an_estimate_follows_the_signs_of_trouble_and_knows_its_error():
+    signs = [dict(zip(SIGNS, RNG.uniform(-1, 6, len(SIGNS)))) for _ in range(200)]
+    dice = [float(1 / (1 + np.exp(-(2 - 0.5 * one["agreement"] + RNG.normal(0, 0.2))))) for one in signs]
+    estimate = DiceEstimate.fitted(signs, [0.88] * 200, dice)
+    assert estimate.weights["agreement"] < -0.4 and abs(estimate.weights["features"]) < 0.05
+    assert estimate.error < 0.1
+    calm, trouble = (dict.fromkeys(SIGNS, 0.0) | {"agreement": value} for value in (0.0, 6.0))
+    assert estimate.of(calm, 0.88) > 0.8 > 0.4 > estimate.of(trouble, 0.88)
+    with pytest.raises(ValueError, match="20 cases at least"):
+        DiceEstimate.fitted(signs[:5], [0.9] * 5, dice[:5])

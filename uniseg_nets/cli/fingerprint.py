@@ -1,0 +1,49 @@
+"""``uniseg fingerprint``: what the training's cases were like, beside the weights, for a verdict on new ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from uniseg_nets.weights.shipped import files_by_name
+
+__all__ = ["fingerprint"]
+
+
+def fingerprint(
+    weights: str,
+    datalist: str,
+    *,
+    section: str = "training",
+    tasks_file: str | None = None,
+    task: str | None = None,
+    cases: int = 40,
+    device: str | None = None,
+) -> None:
+    """Measure the training's cases and write WEIGHTS.fingerprint.json, by which new cases are judged.
+
+    Args:
+        weights: a UniSeg checkpoint of ours, or the name of one, such as "open".
+        datalist: a MONAI datalist with the cases that the weights were trained on; held cases are left alone.
+        section: of the datalist.
+        tasks_file: the task table of the weights; that which knows the first case's task by default.
+        task: of cases that name none.
+        cases: per task, drawn by a seed.
+        device: such as "cpu" or "cuda:1"; a GPU where there is one by default.
+    """
+    from uniseg_nets.io.bundles import bundle_folder
+    from uniseg_nets.quality.fit import fit_fingerprint
+
+    path, found = fit_fingerprint(
+        files_by_name(bundle_folder("uniseg_upstream")).get(weights, weights),
+        datalist,
+        section,
+        tasks_file,
+        task,
+        cases,
+        device,
+    )
+    for name, reference in found.tasks.items():
+        print(f"{name}: {reference.cases} cases")
+    if found.estimate is not None:
+        print(f"estimated Dice: 9 of 10 training cases within {found.estimate.error:.2f}")
+    print(f"wrote {Path(path)}")

@@ -1,0 +1,20 @@
+"""A verdict on every case: what is measured of it, what the training's cases were like, and what to say of it."""
+
+from uniseg_nets.quality.fit import FingerprintFile
+from uniseg_nets.quality.inferer import MeasuredInferer
+from uniseg_nets.quality.judge import Judge
+from uniseg_nets.quality.review import StrictReview
+from uniseg_nets.quality.transforms import CheckScand, Judged
+from uniseg_nets.quality.verdict import Reason, Verdict, VerdictError
+
+__all__ = [
+    "CheckScand",
+    "FingerprintFile",
+    "Judge",
+    "Judged",
+    "MeasuredInferer",
+    "Reason",
+    "StrictReview",
+    "Verdict",
+    "VerdictError",
+]

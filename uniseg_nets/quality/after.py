@@ -1,0 +1,58 @@
+"""What the label map says: how much was found, in how many pieces, where, and whether the scan cuts it off."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from uniseg_nets.tasks import Task
+
+__all__ = ["label_measures"]
+
+_AXES = "zyx"
+# Pieces of less of what was found are no pieces.
+_CRUMB = 0.01
+
+
+def label_measures(label: NDArray[np.uint8], spacing: tuple[float, ...], task: Task) -> dict[str, float]:
+    """Measures a label map on the network's grid.
+
+    Args:
+        label: (z, y, x), the task's own values 1, 2, ...
+        spacing: (z, y, x) mm.
+        task: names the classes.
+
+    Returns:
+        for each class ``CLASS.volume_ml``; where it was found, ``CLASS.largest_share`` (of its largest piece),
+        ``CLASS.pieces``, ``CLASS.at_z`` and so on (its middle, 0..1 of the scan), ``CLASS.width_z`` and so on (mm, the
+        deviation of its voxels from there) and ``CLASS.cut`` (1 where it reaches the border of the scan).
+    """
+    millilitres = float(np.prod(spacing)) / 1000
+    measures: dict[str, float] = {}
+    boxes = ndimage.find_objects(label, max_label=len(task.classes))
+    for value, name in enumerate(task.classes, start=1):
+        box = boxes[value - 1]
+        if box is None:
+            measures[f"{name}.volume_ml"] = 0.0
+            continue
+        mask = label[box] == value
+        voxels = int(mask.sum())
+        sizes = np.bincount(ndimage.label(mask)[0].ravel())[1:] / voxels
+        measures[f"{name}.volume_ml"] = voxels * millilitres
+        measures[f"{name}.largest_share"] = float(sizes.max())
+        measures[f"{name}.pieces"] = float((sizes > _CRUMB).sum())
+        for axis, letter in enumerate(_AXES):
+            along = mask.sum(axis=tuple(other for other in range(3) if other != axis))
+            places = np.arange(len(along))
+            middle = float(np.average(places, weights=along))
+            measures[f"{name}.at_{letter}"] = (box[axis].start + middle + 0.5) / label.shape[axis]
+            spread = float(np.sqrt(np.average((places - middle) ** 2, weights=along)))
+            measures[f"{name}.width_{letter}"] = spread * spacing[axis]
+        measures[f"{name}.cut"] = float(_touches_border(box, label.shape))
+    return measures
+
+
+def _touches_border(box: tuple[slice, ...], shape: tuple[int, ...]) -> bool:
+    """Whether a box reaches a face of the volume; along an axis of one slice there is none."""
+    return any(n > 1 and (part.start == 0 or part.stop == n) for part, n in zip(box, shape))

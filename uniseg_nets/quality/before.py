@@ -1,0 +1,165 @@
+"""What the scan itself says, before any work is done: its geometry and its intensities.
+
+Letters: C channels, (X, Y, Z) the size as stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from monai.data import MetaTensor
+from monai.utils.enums import MetaKeys
+from numpy.typing import NDArray
+
+from uniseg_nets.quality.organs import smallest_field_mm
+from uniseg_nets.quality.verdict import Reason
+from uniseg_nets.tasks import Task
+from uniseg_nets.transforms.grid import Grid
+
+__all__ = ["LEVELS", "ScanFacts", "geometry_faults", "known_faults", "scan_facts"]
+
+# Shares of voxels below which an intensity's quantiles lie.
+LEVELS = tuple(float(level) for level in np.linspace(0.01, 0.99, 25))
+# Voxel edges in mm that no scanner makes; a micrometre or a metre comes from a wrong unit.
+_SMALLEST_EDGE, _LARGEST_EDGE = 0.02, 60.0
+_SAMPLED = 50_000  # voxels per channel
+# Hounsfield units: fat is below, so that every scan of a body has such voxels; and what no MR or PET holds.
+_FAT, _AIR = -20.0, -300.0
+_NEGATIVE_SHARE = 0.02
+AXES = "zyx"
+
+
+@dataclass(frozen=True, eq=False)
+class ScanFacts:
+    """What is measured of a scan.
+
+    Attributes:
+        spacing: voxel edges in mm, (z, y, x) as the task orders the axes.
+        extent: size in mm, in the same order.
+        quantiles: for each channel the intensities at :data:`LEVELS`, over the voxels that are not the padding.
+        padding: for each channel the share of voxels that hold its smallest value, such as the air around a body.
+    """
+
+    spacing: tuple[float, ...]
+    extent: tuple[float, ...]
+    quantiles: NDArray[np.float64]
+    padding: tuple[float, ...]
+
+    def measures(self) -> dict[str, float]:
+        """Spacing and extent by name."""
+        lengths = {f"extent_{axis}": mm for axis, mm in zip(AXES, self.extent)}
+        return lengths | {f"spacing_{axis}": mm for axis, mm in zip(AXES, self.spacing)}
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "spacing": list(self.spacing),
+            "extent": list(self.extent),
+            "padding": list(self.padding),
+            "quantiles": np.round(self.quantiles, 4).tolist(),
+        }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> ScanFacts:
+        return cls(
+            tuple(content["spacing"]),
+            tuple(content["extent"]),
+            np.asarray(content["quantiles"]),
+            tuple(content["padding"]),
+        )
+
+
+def geometry_faults(image: MetaTensor) -> list[Reason]:
+    """Reasons to refuse a scan (C, X, Y, Z) whose voxels have no place or no size."""
+    affine = np.asarray(image.meta.get(MetaKeys.ORIGINAL_AFFINE, image.affine), dtype=np.float64)
+    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
+        return [
+            Reason("before", "The scan's header does not say how large its voxels are: export the scan anew.", True)
+        ]
+    edges = np.linalg.norm(affine[:3, :3], axis=0)
+    if edges.min() < _SMALLEST_EDGE or edges.max() > _LARGEST_EDGE:
+        text = f"The scan's header gives voxels of {_by(edges, ' x ')} mm, which no scanner makes: correct its spacing."
+        return [Reason("before", text, True)]
+    return []
+
+
+def scan_facts(image: MetaTensor, task: Task) -> ScanFacts:
+    """Measures a loaded scan (C, X, Y, Z).
+
+    Raises:
+        ValueError: an affine without volume.
+    """
+    affine = np.asarray(image.meta.get(MetaKeys.ORIGINAL_AFFINE, image.affine), dtype=np.float64)
+    shape = tuple(int(n) for n in image.shape[1:])
+    grid = Grid((shape[0], shape[1], shape[2]), affine, task.spacing, axes=task.axes)
+    found = [_intensities(channel) for channel in image.as_tensor()]
+    return ScanFacts(
+        tuple(float(mm) for mm in grid.spacing),
+        tuple(float(mm) for mm in grid.spacing * np.asarray(grid.stored_shape)),
+        np.stack([quantiles for quantiles, _ in found]),
+        tuple(share for _, share in found),
+    )
+
+
+def known_faults(facts: ScanFacts, task: Task) -> list[Reason]:
+    """What speaks against a scan by the definition of its modality and the size of the organ, without any fitting."""
+    reasons = _swapped(facts, task) or [
+        reason for values, modality in zip(facts.quantiles, task.channels) for reason in _unlike(values, modality)
+    ]
+    needed = smallest_field_mm(task)
+    short = [mm for mm in facts.extent if mm < needed]
+    if short:
+        text = f"The scan is only {min(short):.0f} mm wide in one direction; {task.name} needs about {needed:.0f} mm."
+        reasons.append(Reason("before", text))
+    return reasons
+
+
+def _swapped(facts: ScanFacts, task: Task) -> list[Reason]:
+    """CT and PET in each other's place."""
+    kinds = [modality.upper() for modality in task.channels]
+    if sorted(kinds) != ["CT", "PET"] or len(facts.quantiles) != 2:
+        return []
+    ct, pet = facts.quantiles[kinds.index("CT")], facts.quantiles[kinds.index("PET")]
+    if ct[0] < _FAT or pet[0] > _AIR:
+        return []
+    order = ", then ".join(task.channels)
+    return [Reason("before", f"The channels seem to be swapped: the PET holds Hounsfield units. Give {order}.")]
+
+
+def _unlike(values: NDArray[np.float64], modality: str) -> list[Reason]:
+    """Why the quantiles of a channel cannot be those of its modality."""
+    kind = modality.upper()
+    if kind == "CT":
+        if values[0] > _FAT:
+            text = (
+                f"The CT holds no values below {values[0]:.4g}: Hounsfield units are -1000 in air and -100 in fat. It "
+                "is no CT, or its scale was lost."
+            )
+            return [Reason("before", text)]
+        return []
+    if values[0] < _AIR:
+        text = f"The {modality} holds values down to {values[0]:.4g}, as a CT does: it is of another modality."
+        return [Reason("before", text)]
+    if kind == "PET" and values[np.searchsorted(LEVELS, _NEGATIVE_SHARE)] < -0.05 * abs(values[-1]):
+        return [Reason("before", f"The PET holds values below zero, down to {values[0]:.4g}: its scale was lost.")]
+    return []
+
+
+def _intensities(channel: torch.Tensor) -> tuple[NDArray[np.float64], float]:
+    """Quantiles of a channel's voxels without its padding, and the padding's share."""
+    values = channel.flatten()
+    step = max(1, len(values) // _SAMPLED)
+    sampled = values[::step].double().numpy()
+    sampled = sampled[np.isfinite(sampled)]
+    if not len(sampled):
+        return np.zeros(len(LEVELS)), 1.0
+    inside = sampled[sampled > sampled.min()]
+    inside = inside if len(inside) else sampled
+    return np.quantile(inside, LEVELS), 1 - len(inside) / len(sampled)
+
+
+def _by(numbers: Sequence[float] | NDArray[Any], between: str) -> str:
+    return between.join(f"{number:.3g}" for number in numbers)

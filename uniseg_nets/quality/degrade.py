@@ -1,0 +1,75 @@
+"""Scans made worse on purpose, so that an estimate sees more than the good cases that trained the network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from monai.data import MetaTensor
+from monai.transforms import (
+    AdjustContrast,
+    GaussianSmooth,
+    RandCoarseDropout,
+    RandGibbsNoise,
+    RandSimulateLowResolution,
+)
+from torch import Tensor
+
+__all__ = ["degraded"]
+
+
+def degraded(image: MetaTensor, seed: int) -> MetaTensor:
+    """A loaded scan (C, x, y, z) with one fault of an acquisition, from slight to severe, drawn by a seed.
+
+    Noise, blur, another contrast, lower resolution, missing blocks or Gibbs ringing; its grid stays.
+    """
+    rng = np.random.default_rng(seed)
+    kind = _KINDS[int(rng.integers(len(_KINDS)))]
+    worse = kind(image.as_tensor(), rng, seed)
+    worse = worse.as_tensor() if isinstance(worse, MetaTensor) else worse
+    return MetaTensor(worse.to(image.dtype), meta=image.meta)
+
+
+def _noise(image: Tensor, rng: np.random.Generator, seed: int) -> Tensor:
+    std = image.std(dim=(1, 2, 3), keepdim=True)
+    return image + std * float(rng.uniform(0.2, 2)) * image.new_tensor(rng.standard_normal(image.shape))
+
+
+def _blur(image: Tensor, rng: np.random.Generator, seed: int) -> Any:
+    return GaussianSmooth(sigma=float(rng.uniform(1, 4)))(image)
+
+
+def _contrast(image: Tensor, rng: np.random.Generator, seed: int) -> Any:
+    gamma = float(rng.uniform(1.8, 4))
+    return AdjustContrast(gamma if rng.random() < 0.5 else 1 / gamma)(image)
+
+
+def _resolution(image: Tensor, rng: np.random.Generator, seed: int) -> Any:
+    zoom = float(rng.uniform(0.15, 0.6))
+    return _seeded(RandSimulateLowResolution(prob=1.0, zoom_range=(zoom, zoom)), seed)(image)
+
+
+def _missing(image: Tensor, rng: np.random.Generator, seed: int) -> Any:
+    size = [max(2, int(n * rng.uniform(0.15, 0.4))) for n in image.shape[1:]]
+    holes = RandCoarseDropout(holes=int(rng.integers(2, 7)), spatial_size=size, fill_value=float(image.min()), prob=1.0)
+    return _seeded(holes, seed)(image)
+
+
+def _ringing(image: Tensor, rng: np.random.Generator, seed: int) -> Any:
+    alpha = float(rng.uniform(0.6, 0.95))
+    return _seeded(RandGibbsNoise(prob=1.0, alpha=(alpha, alpha)), seed)(image)
+
+
+def _seeded(transform: Any, seed: int) -> Any:
+    return transform.set_random_state(seed)
+
+
+_KINDS: tuple[Callable[[Tensor, np.random.Generator, int], Any], ...] = (
+    _noise,
+    _blur,
+    _contrast,
+    _resolution,
+    _missing,
+    _ringing,
+)

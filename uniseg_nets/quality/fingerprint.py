@@ -1,0 +1,134 @@
+"""A fingerprint: what the training's cases of each task were like, in a small file beside the weights.
+
+It holds means, deviations and directions over many cases; no voxel, no name and no number of a single case.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from uniseg_nets.io.files import atomic_path, read_json, sha256_of
+from uniseg_nets.quality.estimate import DiceEstimate
+from uniseg_nets.quality.reference import TaskReference
+from uniseg_nets.quality.training import TrainingRow
+from uniseg_nets.tasks import TaskTable
+from uniseg_nets.version import __version__
+
+__all__ = ["Fingerprint", "carry_fingerprint", "fingerprint_file", "read_fingerprint"]
+
+logger = logging.getLogger(__name__)
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Fingerprint:
+    """What the training's cases were like.
+
+    Attributes:
+        tasks: task name -> what its cases were like.
+        estimate: of the Dice; ``None`` where too few cases had a reference.
+    """
+
+    tasks: dict[str, TaskReference]
+    estimate: DiceEstimate | None = None
+
+    @classmethod
+    def fitted(cls, rows: Iterable[TrainingRow], tasks: TaskTable) -> Fingerprint:
+        """From measured training cases; tasks with too few are left out, with a warning.
+
+        Raises:
+            ValueError: no task has enough.
+        """
+        rows = list(rows)
+        found: dict[str, TaskReference] = {}
+        for task in tasks:
+            own = [row.found for row in rows if row.task == task.name and not row.worse]
+            if not own:
+                continue
+            dice = [one.dice for one in own if one.dice is not None]
+            try:
+                found[task.name] = TaskReference.fitted(
+                    task, [one.facts for one in own], [one.measures for one in own], dice
+                )
+            except ValueError as error:
+                logger.warning("%s: its scans are not compared", error)
+        if not found:
+            raise ValueError("no task has enough training cases for a fingerprint")
+        return cls(found, _estimate(rows, found))
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "tasks": {name: reference.as_json() for name, reference in self.tasks.items()},
+            "estimate": None if self.estimate is None else self.estimate.as_json(),
+        }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Fingerprint:
+        estimate = content["estimate"]
+        return cls(
+            {name: TaskReference.from_json(one) for name, one in content["tasks"].items()},
+            None if estimate is None else DiceEstimate(**estimate),
+        )
+
+    def save(self, weights: str | PathLike[str]) -> Path:
+        """Writes it beside its weights; returns the file."""
+        path = fingerprint_file(weights)
+        about = {"format": _FORMAT, "weights_sha256": sha256_of(weights), "versions": {"uniseg_nets": __version__}}
+        with atomic_path(path) as temporary:  # on one line: thousands of numbers
+            temporary.write_text(json.dumps(about | self.as_json()) + "\n", encoding="utf-8")
+        return path
+
+
+def fingerprint_file(weights: str | PathLike[str]) -> Path:
+    """Where the fingerprint of weights lies: ``model.pt.fingerprint.json`` beside ``model.pt``."""
+    path = Path(weights)
+    return path.with_name(f"{path.name}.fingerprint.json")
+
+
+def read_fingerprint(weights: str | PathLike[str]) -> Fingerprint | None:
+    """The fingerprint beside weights; ``None`` where there is none, or one of other weights (with a warning).
+
+    Raises:
+        ValueError: a file that is no fingerprint; names it.
+    """
+    path = fingerprint_file(weights)
+    if not path.is_file():
+        return None
+    content = read_json(path)
+    try:
+        if content["format"] != _FORMAT:
+            raise ValueError(f"its format is {content['format']}, expected {_FORMAT}")
+        if content["weights_sha256"] != sha256_of(weights):
+            logger.warning("%s belongs to other weights: fit it anew with `uniseg fingerprint`", path)
+            return None
+        return Fingerprint.from_json(content)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is no fingerprint ({error}): fit it anew with `uniseg fingerprint`") from error
+
+
+def carry_fingerprint(source: str | PathLike[str], target: str | PathLike[str]) -> Path | None:
+    """Puts the fingerprint of weights beside the same weights in another file; returns it, ``None`` without one."""
+    found = read_fingerprint(source)
+    return None if found is None else found.save(target)
+
+
+def _estimate(rows: list[TrainingRow], found: Mapping[str, TaskReference]) -> DiceEstimate | None:
+    signs, levels, dice = [], [], []
+    for row in rows:
+        reference = found.get(row.task)
+        if reference is not None and reference.dice is not None and row.found.dice is not None:
+            signs.append(reference.signs(row.found.facts, row.found.measures))
+            levels.append(reference.dice)
+            dice.append(row.found.dice)
+    try:
+        return DiceEstimate.fitted(signs, levels, dice)
+    except ValueError as error:
+        logger.warning("%s: no Dice is estimated", error)
+        return None

@@ -1,0 +1,112 @@
+"""Fitting a fingerprint: from a datalist, from a plan, or at the end of a training."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import torch
+from ignite.engine import Engine, Events
+from torch import nn
+
+from uniseg_nets.data.datalist import load_datalist
+from uniseg_nets.quality.cases import CaseMeasurer
+from uniseg_nets.quality.fingerprint import Fingerprint
+from uniseg_nets.quality.training import measured_training
+from uniseg_nets.ranks import is_first_rank, unwrapped
+from uniseg_nets.tasks import TaskTable, load_task_table, table_of
+from uniseg_nets.weights.checkpoints import read_state
+
+__all__ = ["FingerprintFile", "fit_fingerprint"]
+
+logger = logging.getLogger(__name__)
+
+
+def fit_fingerprint(
+    weights: str | PathLike[str],
+    datalist: str | PathLike[str],
+    section: str = "training",
+    tasks_file: str | None = None,
+    task: str | None = None,
+    cases: int = 40,
+    device: str | None = None,
+) -> tuple[Path, Fingerprint]:
+    """Measures cases of a datalist and writes the fingerprint beside the weights; returns its file and what it holds.
+
+    Args:
+        weights: a UniSeg checkpoint.
+        datalist: of the cases that it was trained on.
+        section: of the datalist.
+        tasks_file: the weights' task table; by default the one that knows the first case's task.
+        task: of cases that name none.
+        cases: per task.
+        device: of the network; a GPU where there is one by default.
+
+    Raises:
+        FileNotFoundError: no weights or datalist.
+        ValueError: no such section or task, or no task with enough cases.
+    """
+    entries = load_datalist(datalist, section, task=task)
+    if not entries:
+        raise ValueError(f"section {section!r} of {datalist} has no cases: name one that has (--section)")
+    table = load_task_table(tasks_file or table_of(entries[0].get("task", task)))
+    for entry in entries:
+        table.one(entry.get("task", ""))
+    chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    measurer = CaseMeasurer.of_weights(weights, table, device=torch.device(chosen))
+    found = Fingerprint.fitted(measured_training(entries, measurer, cases), table)
+    return found.save(weights), found
+
+
+class FingerprintFile:
+    """At the end of a training writes the fingerprint of the weights that it leaves.
+
+    Rank 0 alone measures. What goes wrong is logged and does not spoil the training.
+
+    Args:
+        network: what was trained; it gets the file's weights while they are measured, and its own back.
+        weights: the file that the fingerprint goes with.
+        cases: of the training, each with ``image``, ``label`` and ``task``.
+        tasks: the task table.
+        patch_size: window (z, y, x).
+        limit: of cases per task; 0 for no fingerprint.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        weights: str | PathLike[str],
+        cases: Sequence[Mapping[str, Any]],
+        tasks: TaskTable,
+        patch_size: Sequence[int],
+        limit: int = 20,
+    ) -> None:
+        self.network = network
+        self.weights = Path(weights)
+        self.cases = cases
+        self.tasks = tasks
+        self.patch_size = patch_size
+        self.limit = limit
+
+    def attach(self, engine: Engine) -> None:
+        engine.add_event_handler(Events.COMPLETED, self._write)
+
+    def _write(self, engine: Engine) -> None:
+        if not is_first_rank() or not self.limit:
+            return
+        network = unwrapped(self.network)
+        last = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+        training = network.training
+        try:
+            network.load_state_dict(read_state(self.weights)[0])
+            measurer = CaseMeasurer(network.eval(), self.tasks, self.patch_size)
+            rows = measured_training(self.cases, measurer, self.limit, self.limit // 2)
+            logger.info("fingerprint written to %s", Fingerprint.fitted(rows, self.tasks).save(self.weights))
+        except (ValueError, OSError) as error:
+            logger.warning("no fingerprint: %s", error)
+        finally:
+            network.load_state_dict(last)
+            network.train(training)

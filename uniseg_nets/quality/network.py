@@ -1,0 +1,151 @@
+"""What the network's behaviour says, seen while it works: little is computed twice, nothing is run again.
+
+Letters: B batch, F bottleneck features, K output channels, (D, H, W) a window's size in (z, y, x).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from uniseg_nets.nets.unet import STRIDES
+from uniseg_nets.tasks import Task
+
+__all__ = ["Watch", "WatchedNetwork", "certainty", "pairwise_dice"]
+
+# Voxels (z, y, x) to one of the coarse head.
+_STRIDE = tuple(int(step) for step in np.prod(STRIDES[:3], axis=0))
+
+
+class Watch:
+    """What is summed up over the windows of a case, for each task.
+
+    Attributes:
+        shared: voxels of the coarse grid that the coarse and the fine head give the same class, by task.
+        given: voxels that the two give a class, added up.
+        features: sum of the windows' pooled bottleneck features, (2 F,): means, then deviations.
+        windows: number of windows.
+        found_features: by task, the same sum, each window weighted by how much of the task's classes it holds.
+        found: by task, sum of these weights.
+    """
+
+    def __init__(self) -> None:
+        self.shared: dict[int, float] = defaultdict(float)
+        self.given: dict[int, float] = defaultdict(float)
+        self.features: NDArray[np.float64] | None = None
+        self.found_features: dict[int, NDArray[np.float64]] = {}
+        self.found: dict[int, float] = defaultdict(float)
+        self.windows = 0
+
+    def see(self, task: Task, bottleneck: Tensor, coarse: Tensor, fine: Tensor) -> None:
+        """Takes down a decoded window: bottleneck (B, F, d, h, w), logits (B, K, D/2, H/4, W/4) and (B, K, D, H, W)."""
+        z, y, x = _STRIDE
+        few = fine[..., z // 2 :: z, y // 2 :: y, x // 2 :: x]
+        one, other = (logits[:, : task.num_outputs].argmax(1) for logits in (coarse, few))
+        both = torch.stack(((one == other) & (one > 0), one > 0, other > 0)).flatten(1).sum(1).tolist()
+        self.shared[task.id] += 2 * both[0]
+        self.given[task.id] += both[1] + both[2]
+        std, mean = torch.std_mean(bottleneck.float(), dim=(0, 2, 3, 4), correction=0)
+        pooled = torch.cat((mean, std)).double().cpu().numpy()
+        self.features = pooled if self.features is None else self.features + pooled
+        self.windows += 1
+        if both[2]:
+            self.found_features[task.id] = self.found_features.get(task.id, 0.0) + pooled * both[2]
+            self.found[task.id] += both[2]
+
+    def agreement(self, task: Task) -> float:
+        """Dice of the coarse and the fine head's classes, 0..1; NaN where both found nothing."""
+        return self.shared[task.id] / self.given[task.id] if self.given[task.id] else float("nan")
+
+    def pooled(self, task: Task) -> NDArray[np.float64]:
+        """(2 F,), the mean over the windows, weighted by how much each holds of what was found.
+
+        Where nothing was found all windows count alike; where none was decoded to its end there is no feature.
+        """
+        if self.found[task.id]:
+            return self.found_features[task.id] / self.found[task.id]
+        return np.zeros(0) if self.features is None else self.features / self.windows
+
+
+class WatchedNetwork:
+    """A network's inference steps, each window taken down on the way.
+
+    Args:
+        network: a :class:`~uniseg_nets.UniSegBackbone` or a runtime of one.
+        watch: where to.
+        tasks: those that are decoded.
+    """
+
+    def __init__(self, network: Any, watch: Watch, tasks: tuple[Task, ...]) -> None:
+        self._network = network
+        self._watch = watch
+        self._tasks = {task.id: task for task in tasks}
+        self._told = tasks[0]
+        self._coarse: Tensor | None = None
+
+    def encode(self, x: Tensor) -> list[Any]:
+        found: list[Any] = self._network.encode(x)
+        return found
+
+    def prompts(self, features: list[Any]) -> Tensor:
+        found: Tensor = self._network.prompts(features)
+        return found
+
+    def select(self, prompts: Tensor, task: int) -> Tensor:
+        self._told = self._tasks[task]
+        found: Tensor = self._network.select(prompts, task)
+        return found
+
+    def decode(self, features: list[Any], prompt: Tensor) -> Tensor:
+        return self.decode_fine(features, self.decode_coarse(features, prompt)[0])
+
+    def decode_coarse(self, features: list[Any], prompt: Tensor) -> tuple[Any, Tensor]:
+        state, self._coarse = self._network.decode_coarse(features, prompt)
+        return state, self._coarse
+
+    def decode_fine(self, features: list[Any], x: Any) -> Tensor:
+        fine: Tensor = self._network.decode_fine(features, x)
+        assert self._coarse is not None
+        self._watch.see(self._told, features[-1], self._coarse, fine)
+        return fine
+
+
+def certainty(scores: Tensor, label: Tensor) -> float:
+    """How sure the network is of what it found: the Dice of its scores and of its own label map, 0..1.
+
+    Args:
+        scores: (K, z, y, x), the background first, of the box around what was found.
+        label: (z, y, x), the class of each voxel.
+
+    Returns:
+        the mean over the classes that were found; NaN where none was.
+    """
+    rates = []
+    for index, score in enumerate(scores[1:], start=1):
+        mask = label == index
+        count = float(mask.sum())
+        if count:
+            rates.append(2 * float(score[mask].sum()) / (float(score.sum()) + count))
+    return float(np.mean(rates)) if rates else float("nan")
+
+
+def pairwise_dice(labels: list[NDArray[Any]]) -> float:
+    """The mean Dice of all pairs of label maps, over the classes that either holds; NaN where none holds any."""
+    rates = []
+    for index, one in enumerate(labels):
+        for other in labels[index + 1 :]:
+            present = sorted((set(np.unique(one).tolist()) | set(np.unique(other).tolist())) - {0})
+            for value in present:
+                first, second = one == value, other == value
+                rates.append(2 * float((first & second).sum()) / float(first.sum() + second.sum()))
+    return float(np.mean(rates)) if rates else float("nan")
+
+
+def members_of(network: nn.Module) -> list[Any]:
+    """The networks of an ensemble, or the one."""
+    return list(network) if isinstance(network, nn.ModuleList) else [network]

@@ -1,0 +1,209 @@
+"""What a task's training cases were like, and what about a new case is not like them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from uniseg_nets.quality import words
+from uniseg_nets.quality.before import ScanFacts
+from uniseg_nets.quality.features import FeatureSpace
+from uniseg_nets.quality.histogram import ChannelHistogram
+from uniseg_nets.quality.measure import TaskMeasures
+from uniseg_nets.quality.ranges import Range
+from uniseg_nets.quality.verdict import Reason
+from uniseg_nets.tasks import Task
+
+__all__ = ["LAYERS", "TaskReference"]
+
+# The layers of a verdict, each with what stands for it where layers are compared.
+LAYERS = ("before", "features", "network", "after")
+_FEWEST = 4  # cases that a reference needs
+# Names of numbers -> scale and the side that matters; a name's part after a class's name counts.
+_SCAN = {"extent": ("ratio", "both"), "spacing": ("ratio", "high")}
+_NETWORK = {"agreement": ("share", "low"), "certainty": ("share", "low")}
+_LABEL = {
+    "volume_ml": ("ratio", "both"),
+    "largest_share": ("share", "low"),
+    "at_z": ("place", "both"),
+    "at_y": ("place", "both"),
+    "at_x": ("place", "both"),
+    "width_z": ("ratio", "both"),
+    "width_y": ("ratio", "both"),
+    "width_x": ("ratio", "both"),
+}
+# Of a class that so many training scans cut off, or lack, the same says nothing.
+_USUAL = 0.05
+_FARTHEST = 8.0  # deviations that count
+
+
+@dataclass(frozen=True, eq=False)
+class TaskReference:
+    """What a task's training cases were like.
+
+    Attributes:
+        cases: that were seen.
+        numbers: name of a number -> where it lies.
+        channels: intensities of each channel.
+        features: of the network's bottleneck.
+        absent, cut: class -> share of the training scans in which it was not found, or reaches the border.
+        dice: mean Dice of these cases; ``None`` where they had no reference.
+    """
+
+    cases: int
+    numbers: dict[str, Range]
+    channels: tuple[ChannelHistogram, ...]
+    features: FeatureSpace
+    absent: dict[str, float] = field(default_factory=dict)
+    cut: dict[str, float] = field(default_factory=dict)
+    dice: float | None = None
+
+    @classmethod
+    def fitted(
+        cls, task: Task, facts: Sequence[ScanFacts], measures: Sequence[TaskMeasures], dice: Sequence[float] = ()
+    ) -> TaskReference:
+        """From a task's good cases.
+
+        Raises:
+            ValueError: fewer than four.
+        """
+        if len(facts) < _FEWEST:
+            raise ValueError(f"task {task.name!r} has {len(facts)} measured cases: a fingerprint needs {_FEWEST}")
+        rows: list[Mapping[str, float]] = [one.measures() | two.numbers for one, two in zip(facts, measures)]
+        numbers = {}
+        for name in dict.fromkeys(key for row in rows for key in row):
+            kind = _kind_of(name)
+            seen = [row[name] for row in rows if row.get(name, math.nan) > 0]
+            if kind is not None and len(seen) >= _FEWEST:
+                numbers[name] = Range.fitted(seen, *kind)
+        channels = tuple(
+            ChannelHistogram.fitted(
+                modality, [one.quantiles[index] for one in facts], [one.padding[index] for one in facts]
+            )
+            for index, modality in enumerate(task.channels)
+        )
+        return cls(
+            len(facts),
+            numbers,
+            channels,
+            FeatureSpace.fitted([one.features for one in measures]),
+            {name: _share(row.get(f"{name}.volume_ml", 0) == 0 for row in rows) for name in task.classes},
+            {name: _share(row.get(f"{name}.cut", 0) > 0 for row in rows) for name in task.classes},
+            float(np.mean(dice)) if len(dice) else None,
+        )
+
+    def before(self, facts: ScanFacts) -> list[Reason]:
+        """What about a scan is not as in training."""
+        reasons = []
+        for what in _SCAN:
+            names = [name for name in facts.measures() if name.startswith(what) and name in self.numbers]
+            found = [facts.measures()[name] for name in names]
+            ranges = [self.numbers[name] for name in names]
+            if not all(one.holds(mm) for one, mm in zip(ranges, found)):
+                reasons.append(Reason("before", words.lengths(what, found, ranges)))
+        for channel, quantiles in zip(self.channels, facts.quantiles):
+            if not channel.distances.holds(channel.distance(quantiles)):
+                reasons.append(Reason("before", words.intensities(channel.modality)))
+        return reasons
+
+    def after(self, measures: TaskMeasures, task: Task) -> list[Reason]:
+        """What about the network's behaviour and the label map is not as in training."""
+        distance, expected = self._feature_distance(measures), self.features.distances
+        reasons = [] if expected.holds(distance) else [Reason("features", words.features(distance, expected.high))]
+        reasons += [
+            Reason("network", words.network(name, measures.numbers[name], self.numbers[name].low))
+            for name in _NETWORK
+            if name in self.numbers and not self.numbers[name].holds(measures.numbers[name])
+        ]
+        return reasons + [reason for name in task.classes for reason in self._of_class(name, measures.numbers)]
+
+    def _of_class(self, name: str, numbers: Mapping[str, float]) -> list[Reason]:
+        """What is odd about a class of the label map."""
+        if numbers.get(f"{name}.volume_ml", 0) == 0:
+            return [Reason("after", words.absent(name))] if self.absent.get(name, 0) <= _USUAL else []
+        reasons = []
+        for ending in _LABEL:
+            expected, value = self.numbers.get(f"{name}.{ending}"), numbers.get(f"{name}.{ending}", math.nan)
+            if expected is not None and not expected.holds(value):
+                reasons.append(Reason("after", words.label(name, ending, value, expected.low, expected.high)))
+        if numbers.get(f"{name}.cut", 0) and self.cut.get(name, 0) <= _USUAL:
+            reasons.append(Reason("after", words.cut(name)))
+        return reasons
+
+    def signs(self, facts: ScanFacts, measures: TaskMeasures) -> dict[str, float]:
+        """How far a case lies from training's, in deviations, larger the worse: what an estimate is made from."""
+        numbers = facts.measures() | measures.numbers
+        label = [name for name in self.numbers if "." in name and name in numbers]
+        lost = [name for name, share in self.absent.items() if share <= _USUAL and not numbers.get(f"{name}.volume_ml")]
+        return {
+            "scan": self._worst([name for name in self.numbers if name.startswith(tuple(_SCAN))], numbers),
+            "intensities": max(
+                _bounded(channel.distances.distance(channel.distance(quantiles)))
+                for channel, quantiles in zip(self.channels, facts.quantiles)
+            ),
+            "features": _bounded(self.features.distances.distance(self._feature_distance(measures))),
+            "agreement": self._worst(["agreement"], numbers),
+            "certainty": self._worst(["certainty"], numbers),
+            "label": _FARTHEST if lost else self._worst(label, numbers),
+        }
+
+    def _feature_distance(self, measures: TaskMeasures) -> float:
+        """How far the features lie from training's; NaN where no window was decoded to its end."""
+        return self.features.distance(measures.features) if measures.features.size else math.nan
+
+    def _worst(self, names: Sequence[str], numbers: Mapping[str, float]) -> float:
+        """The largest distance of some numbers, each towards the side that matters; of none as far as can be."""
+        away = [-_FARTHEST]
+        for name in names:
+            value = numbers.get(name, math.nan)
+            if name not in self.numbers:
+                continue
+            if not math.isfinite(value):
+                away.append(_FARTHEST)
+                continue
+            distance = self.numbers[name].distance(value)
+            side = self.numbers[name].side
+            away.append(abs(distance) if side == "both" else -distance if side == "low" else distance)
+        return _bounded(max(away))
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "cases": self.cases,
+            "numbers": {name: one.as_json() for name, one in self.numbers.items()},
+            "channels": [channel.as_json() for channel in self.channels],
+            "features": self.features.as_json(),
+            "absent": self.absent,
+            "cut": self.cut,
+            "dice": self.dice,
+        }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> TaskReference:
+        return cls(
+            content["cases"],
+            {name: Range(**one) for name, one in content["numbers"].items()},
+            tuple(map(ChannelHistogram.from_json, content["channels"])),
+            FeatureSpace.from_json(content["features"]),
+            dict(content["absent"]),
+            dict(content["cut"]),
+            content["dice"],
+        )
+
+
+def _kind_of(name: str) -> tuple[str, str] | None:
+    """The scale of a number and the side that matters; ``None`` for one that is not compared."""
+    if "." in name:
+        return _LABEL.get(name.rpartition(".")[2])
+    return _NETWORK.get(name) or _SCAN.get(name.partition("_")[0])
+
+
+def _share(hits: Iterable[bool]) -> float:
+    return round(float(np.mean(list(hits))), 4)
+
+
+def _bounded(distance: float) -> float:
+    return float(np.clip(distance, -_FARTHEST, _FARTHEST)) if math.isfinite(distance) else _FARTHEST

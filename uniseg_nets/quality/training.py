@@ -1,0 +1,68 @@
+"""Training cases measured, as they are and made worse: what a fingerprint is fitted on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from uniseg_nets.quality.cases import CaseMeasurer, Measured
+from uniseg_nets.quality.degrade import degraded
+from uniseg_nets.transforms.load import LoadCased
+
+__all__ = ["TrainingRow", "measured_training"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingRow:
+    """A measured training case.
+
+    Attributes:
+        task: its task's name.
+        worse: it was made worse on purpose.
+        found: what was measured.
+    """
+
+    task: str
+    worse: bool
+    found: Measured
+
+
+def measured_training(
+    cases: Sequence[Mapping[str, Any]], measurer: CaseMeasurer, limit: int = 40, worse: int = 20, seed: int = 0
+) -> Iterator[TrainingRow]:
+    """Measures cases of a datalist, each with ``image``, ``label`` and ``task``.
+
+    Args:
+        cases: those that the network was trained on; the task of a table of one need not be named.
+        measurer: runs the network.
+        limit: of cases per task, drawn by the seed.
+        worse: of how many of them a worse version is measured too.
+        seed: of the draws.
+    """
+    rng = np.random.default_rng(seed)
+    by_task: dict[str, list[Mapping[str, Any]]] = {}
+    for case in cases:
+        name = case["task"] if len(measurer.tasks) > 1 else measurer.tasks.tasks[0].name
+        by_task.setdefault(measurer.tasks.one(name).name, []).append(case)
+    chosen = [
+        (task, own[index], place < worse)
+        for task, own in by_task.items()
+        for place, index in enumerate(rng.permutation(len(own))[:limit].tolist())
+    ]
+    for place, (task, case, also_worse) in enumerate(tqdm(chosen, desc="fingerprint", unit="case", leave=False)):
+        try:
+            loaded = LoadCased(["image", "label"], measurer.tasks.one(task).channels)(dict(case))
+            given = {key: loaded[key] for key in ("image", "label")}
+            yield TrainingRow(task, False, measurer(given, task))
+            if also_worse:
+                given["image"] = degraded(given["image"], seed + place)
+                yield TrainingRow(task, True, measurer(given, task))
+        except (ValueError, OSError) as error:
+            logger.warning("%s left out of the fingerprint: %s", case["name"], error)

@@ -1,0 +1,94 @@
+"""The sentences of a verdict: what was seen, what was expected, in words that need no knowledge of the network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from uniseg_nets.quality.ranges import Range
+
+__all__ = [
+    "absent",
+    "cut",
+    "estimate",
+    "features",
+    "intensities",
+    "label",
+    "lengths",
+    "network",
+    "nothing",
+    "second_look",
+]
+
+_PLACES = {"at_z": "along the body", "at_y": "from back to front", "at_x": "from left to right"}
+_AXES = {"width_z": "along the body", "width_y": "from back to front", "width_x": "from left to right"}
+
+
+def lengths(what: str, found: Sequence[float], ranges: Sequence[Range]) -> str:
+    """Of the scan's extent or voxels, (z, y, x) mm."""
+    seen = " x ".join(f"{mm:.3g}" for mm in found)
+    expected = " x ".join(f"{one.low:.3g} to {one.high:.3g}" for one in ranges)
+    if what == "extent":
+        return (
+            f"The scan covers {seen} mm (z, y, x), training scans covered {expected}: another part, or wrong spacing."
+        )
+    coarsest = " x ".join(f"{one.high:.3g}" for one in ranges)
+    return (
+        f"The voxels are {seen} mm (z, y, x), those of training scans at most {coarsest}: too coarse, or wrong spacing."
+    )
+
+
+def intensities(modality: str) -> str:
+    """Of a channel's histogram."""
+    return (
+        f"The grey values of the {modality} are distributed unlike those of training scans: another modality, another "
+        "contrast, or a lost scale."
+    )
+
+
+def features(distance: float, usual: float) -> str:
+    """Of the bottleneck's features."""
+    return (
+        "To the network this scan looks unlike those it was trained on "
+        f"(distance {distance:.1f}, usually below {usual:.1f})."
+    )
+
+
+def network(name: str, value: float, usual: float) -> str:
+    """Of what the network itself is unsure of."""
+    if name == "agreement":
+        return f"The network's coarse and fine answers differ: they agree by {value:.2f}, usually above {usual:.2f}."
+    return f"The network is unsure of what it outlined: certainty {value:.2f}, usually above {usual:.2f}."
+
+
+def second_look(name: str, value: float) -> str:
+    """Of the mirrored scan, or of an ensemble's members."""
+    if name == "flips":
+        return f"The mirrored scan gives another answer: the two agree by {value:.2f}."
+    return f"The networks of the ensemble disagree: their answers agree by {value:.2f}."
+
+
+def label(name: str, ending: str, value: float, low: float, high: float) -> str:
+    """Of a class in the label map."""
+    if ending == "volume_ml":
+        return f"{name}: {value:.3g} ml were found, usually {low:.3g} to {high:.3g} ml."
+    if ending == "largest_share":
+        return f"{name} lies in pieces: the largest holds {value:.0%}, usually above {low:.0%}."
+    if ending in _PLACES:
+        return f"{name} lies at {value:.0%} of the scan {_PLACES[ending]}, usually at {low:.0%} to {high:.0%}."
+    return f"{name} is spread {value:.3g} mm {_AXES[ending]}, usually {low:.3g} to {high:.3g} mm."
+
+
+def absent(name: str) -> str:
+    return f"{name} was not found."
+
+
+def nothing(task: str) -> str:
+    return f"Nothing was found of {task}."
+
+
+def cut(name: str) -> str:
+    return f"{name} reaches the border of the scan: it may be cut off."
+
+
+def estimate(dice: float, error: float) -> str:
+    return f"The estimated Dice is low: {dice:.2f} (plus or minus {error:.2f})."
