@@ -180,14 +180,13 @@ _OPEN: tuple[dict[str, Any], ...] = (
         "spacing": (8.0, 1.6, 1.6),
         "classes": ["left_ventricle"],
         "axes": "acquisition",
-        "max_pieces": {"left_ventricle": 1},
     },
     {
         "name": "head_neck",
         "channels": ["CT"],
         "spacing": (3.0, 4.0, 4.0),
         "classes": ["brainstem", "spinal_cord", "parotid_glands", "mandible"],
-        "max_pieces": {"brainstem": 1, "spinal_cord": 1, "parotid_glands": 2, "mandible": 1},
+        "max_pieces": {"spinal_cord": 1, "mandible": 1},
     },
     {
         "name": "sarcoma",
