@@ -46,7 +46,7 @@ def test_a_stopped_run_goes_on_and_names_what_failed(scans, demo_weights, tmp_pa
     before = finished(output)
     assert 4 <= len(before) < 9
     again = subprocess.run(command(demo_weights, folder, output), capture_output=True, text=True, check=False)
-    assert again.returncode == 1
+    assert again.returncode == 3
     after = finished(output)
     bad = {names[index] for index in BAD}
     assert set(after) == set(names) - bad
@@ -67,7 +67,7 @@ def test_several_processes_share_a_run(scans, demo_weights, tmp_path):
     runs = [
         subprocess.Popen(command(demo_weights, folder, output), env=env, stderr=subprocess.DEVNULL) for env in ranks
     ]
-    assert [run.wait() for run in runs] == [0, 1]  # all three bad scans fall to the second
+    assert [run.wait() for run in runs] == [0, 3]  # all three bad scans fall to the second
     assert set(finished(output)) == {name for index, name in enumerate(names) if index not in BAD}
     records = [json.loads((output / name).read_text()) for name in ("run.json", "run_1.json")]
     assert [record["cases"] for record in records] == [6, 6]
