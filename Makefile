@@ -9,7 +9,7 @@ READY  := $(VENV)/.ready
 LABEL  := $(VENV)-label
 LABELS := $(LABEL)/.ready
 
-.PHONY: help demo demo-2d test slow label-demo test-label bundles lint bench mutants clean
+.PHONY: help demo demo-2d test slow label-demo test-label bundles docs lint bench mutants clean
 
 help:  ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
@@ -31,6 +31,7 @@ test: $(READY)  ## the tests that need minutes at most, in up to four processes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4
 
 slow: $(READY)  ## the long tests too
+	$(BIN)/python -m pip install --quiet --editable ".[dev,docs]"
 	$(BIN)/python -m pytest -m "slow or not slow"
 
 $(LABELS): requirements-label.txt setup.cfg
@@ -55,6 +56,10 @@ test-label: $(READY) $(LABELS)  ## the tests with a real MONAI Label server
 bundles: $(READY)  ## every bundle as a versioned zip, in dist/
 	for bundle in bundles/*; do $(BIN)/uniseg zip-bundle $$bundle dist; done
 
+docs: $(READY)  ## the documentation site, in site/
+	$(BIN)/python -m pip install --quiet --editable ".[dev,docs]"
+	$(BIN)/python -m mkdocs build --strict
+
 lint: $(READY)  ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -72,4 +77,4 @@ mutants: $(READY)  ## 200 small mistakes drawn by seed, one at a time: how many 
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.mutation
 
 clean:  ## remove what the targets made
-	rm -rf $(VENV) $(LABEL) demo demo-2d label-demo build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .coverage
+	rm -rf $(VENV) $(LABEL) demo demo-2d label-demo build dist site *.egg-info .pytest_cache .ruff_cache .mypy_cache .coverage

@@ -85,7 +85,7 @@ def main() -> None:
             contestants[f"{mode}, overlapping"] = contestant(settings)
         seconds = alternating(contestants, options.repetitions)
     print(f"{machine()}\n{options.cases} cases, medians of {options.repetitions} alternating runs\n")
-    print_ratios({name: value / options.cases for name, value in seconds.items()}, "s a case", digits=2)
+    print_ratios({name: value / options.cases for name, value in seconds.items()}, "s per case", digits=2)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from uniseg_nets.runtimes.choose import settle
+from uniseg_nets.runtimes.choose import resolve_runtime
 
 __all__ = ["alternating", "apart", "machine", "print_ratios", "timed", "timed_precisions"]
 
@@ -58,7 +58,7 @@ def apart(function: Callable[..., tuple[float, ...]], *arguments: Any) -> tuple[
 
 def timed_precisions() -> tuple[str, ...]:
     """``fp32``, and ``bf16`` where the processor has instructions for it; what it only imitates is not timed."""
-    _, bfloat16 = settle("torch", "auto", torch.device("cpu"))
+    _, bfloat16 = resolve_runtime("torch", "auto", torch.device("cpu"))
     return ("fp32", "bf16") if bfloat16 else ("fp32",)
 
 

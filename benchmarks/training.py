@@ -131,7 +131,7 @@ def main() -> None:
     parser.add_argument("--batches", type=int, default=24)
     options = parser.parse_args()
     print(json.dumps(vars(options)), f"{torch.get_num_threads()} threads, batch {_BATCH}, {_SCANS} scans")
-    print("| part | set-up s | s a batch | peak GiB |\n|---|---|---|---|")
+    print("| part | set-up s | s per batch | peak GiB |\n|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         for name in PIPELINES:
             _row(name, apart(loading, name, options.patch, folder, options.batches))

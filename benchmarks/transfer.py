@@ -86,7 +86,7 @@ def _changes(known: UniSeg, kept: PromptTunedUniSeg, cut: UniSegBackbone, x: Ten
         (known, torch.full_like(prompt, float(prompt.mean()))),
         (cut, prompt[:, :0]),
     ]
-    stages = [net.decoder.climb(features, torch.cat((features[-1], p), dim=1), 0, 1) for net, p in starts]
+    stages = [net.decoder.decode_levels(features, torch.cat((features[-1], p), dim=1), 0, 1) for net, p in starts]
     logits = [net.decode(features, p)[:, : task.num_outputs] for net, p in starts]
     return [float((one - found[0]).norm() / found[0].norm()) for found in (stages, logits) for one in found[1:]]
 

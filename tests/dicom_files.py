@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pydicom
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
@@ -15,6 +16,9 @@ SOP_CLASSES = {
     "PT": "1.2.840.10008.5.1.4.1.1.128",
     "RTSTRUCT": "1.2.840.10008.5.1.4.1.1.481.3",
 }
+# What a DICOM object takes over from its series.
+PATIENT = {"PatientID": "t", "PatientName": "t", "PatientBirthDate": "", "PatientSex": "", "AccessionNumber": ""}
+STUDY = {"StudyID": "1", "StudyDate": "20200101", "StudyTime": "120000", "ReferringPhysicianName": ""}
 
 
 def dataset(modality: str, **tags: Any) -> FileDataset:
@@ -148,3 +152,29 @@ def write_enhanced(file: Path, volume: np.ndarray, order: Any, slopes: Any, **mo
     data.SOPClassUID = data.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.4.1"
     data.PixelData = np.stack([volume[:, :, z].T for z in order]).astype(np.uint16).tobytes()
     return write(file, data)
+
+
+def identified(source: Path, folder: Path) -> list[Path]:
+    """Copies a de-identified CT series with the identifiers that were taken from it, so that objects can refer to it.
+
+    Args:
+        source: the series' folder.
+        folder: to write into.
+
+    Returns:
+        the files, in the order of their names.
+    """
+    folder.mkdir(parents=True)
+    study, series = generate_uid(), generate_uid()
+    files = []
+    for index, file in enumerate(sorted(source.iterdir())):
+        data = pydicom.dcmread(file)
+        data.SOPClassUID = data.file_meta.MediaStorageSOPClassUID
+        data.SOPInstanceUID = data.file_meta.MediaStorageSOPInstanceUID
+        data.StudyInstanceUID, data.SeriesInstanceUID = study, series
+        data.PatientID, data.PatientName, data.StudyID, data.StudyTime = "test", "Test^Patient", "1", "120000"
+        data.SeriesNumber = 1
+        data.pop("ProcedureCodeSequence", None)
+        files.append(folder / f"ct{index:03d}.dcm")
+        data.save_as(files[-1])
+    return files

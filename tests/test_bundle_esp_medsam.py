@@ -53,7 +53,7 @@ def workflow(bundle, data, overlays, **options):
 def trained(bundle, data, overlays, **options):
     training = workflow(bundle, data, overlays, **SHORT, **options)
     training.initialize()
-    started, before = training.parser.get_parsed_content("started"), {}
+    started, before = training.parser.get_parsed_content("loaded_network"), {}
 
     def remember():
         before.update({name: tensor.clone() for name, tensor in started.state_dict().items()})
@@ -76,12 +76,12 @@ def test_a_teacher_is_distilled_in_two_stages(copy, data):
     trained(copy, data, ["train_teacher.json"], **teacher)
     assert (copy / "models" / "teacher.pt").is_file()
     own = {"teacher_def": TEACHER, "teacher_weights": str(copy / "models" / "teacher.pt")}
-    _, before, changed = trained(copy, data, ["distill_stage1.json"], **TINY, **own)
+    _, before, changed = trained(copy, data, ["distill.json", "distill_stage1.json"], **TINY, **own)
     assert changed and all(name.startswith("image_encoder.") for name in changed)
     first = torch.load(copy / "models" / "stage1.pt", weights_only=True)
     controllers = [name for name in first if name.startswith("controllers.")]
     assert controllers and all(torch.equal(first[name], before[name]) for name in controllers)
-    student, before, changed = trained(copy, data, ["distill_stage2.json"], **TINY, teacher_def=TEACHER)
+    student, before, changed = trained(copy, data, ["distill.json", "distill_stage2.json"], **TINY, teacher_def=TEACHER)
     # Not even a running statistic of what is common moves, and every modality's controller does.
     assert all(name.startswith("controllers.") for name in changed)
     assert {name.split(".")[1] for name in changed} == set(KNOWN)
@@ -109,7 +109,7 @@ def test_stage_1_compares_with_the_teacher_s_own_embedding_and_stage_2_with_the_
     save_weights(teacher.state_dict(), copy / "models" / "teacher.pt")
     image = torch.randn(1, 3, 64, 64)
     own = {"teacher_def": TEACHER, "teacher_weights": str(copy / "models" / "teacher.pt")}
-    first = workflow(copy, data, ["distill_stage1.json"], **TINY, **own)
+    first = workflow(copy, data, ["distill.json", "distill_stage1.json"], **TINY, **own)
     before, after = targets(first, image)
     assert torch.equal(before, after)
     with torch.no_grad():
@@ -119,14 +119,16 @@ def test_stage_1_compares_with_the_teacher_s_own_embedding_and_stage_2_with_the_
     with torch.no_grad():
         student = module(image, ["fundus"])
         assert torch.equal(student, module.network.image_encoder(image))
-    second = workflow(copy, data, ["distill_stage2.json"], **TINY, **own, base_weights=None)
+    second = workflow(copy, data, ["distill.json", "distill_stage2.json"], **TINY, **own, base_weights=None)
     before, after = targets(second, image)
     assert not torch.allclose(before, after)
 
 
 def test_a_teacher_of_random_weights_is_refused(copy, data):
     for stage in ("distill_stage1.json", "distill_stage2.json"):
-        training = workflow(copy, data, [stage], **TINY, teacher_def=TEACHER, teacher_weights=None, base_weights=None)
+        training = workflow(
+            copy, data, ["distill.json", stage], **TINY, teacher_def=TEACHER, teacher_weights=None, base_weights=None
+        )
         with pytest.raises(RuntimeError) as failed:
             training.parser.get_parsed_content("prepare_batch")
         assert "teacher_weights" in root_cause(failed.value) and "random" in root_cause(failed.value)
@@ -138,9 +140,11 @@ def test_stage_1_takes_sam_as_it_was_published(copy, data, tmp_path):
     sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "mlp_dim": 64}
     published = transformers.SamVisionModel(transformers.SamVisionConfig(**sizes, **sam)).eval()
     published.save_pretrained(tmp_path / "sam")
-    config = json.loads((copy / "configs" / "distill_stage1.json").read_text())
+    config = json.loads((copy / "configs" / "distill.json").read_text())
     teacher = config["teacher_def"] | {"sizes": SIZES}
-    training = workflow(copy, data, ["distill_stage1.json"], **TINY, teacher_def=teacher, sam=str(tmp_path / "sam"))
+    training = workflow(
+        copy, data, ["distill.json", "distill_stage1.json"], **TINY, teacher_def=teacher, sam=str(tmp_path / "sam")
+    )
     image = torch.randn(1, 3, 64, 64)
     with torch.no_grad():
         expected = published(image).last_hidden_state
@@ -263,7 +267,11 @@ def test_the_demonstration_recognises_and_finds(tmp_path):
     assert [row["modality"] for row in rows] == KNOWN and all(float(row["dice"]) > 0.5 for row in rows)
     for path in (tmp_path / "masks").glob("*_*.json"):
         facts = json.loads(path.read_text())
-        assert facts["asked"] == "auto" and path.name.startswith(facts["modality"]) and facts["confidence"] > 0.9
+        assert (
+            facts["requested_modality"] == "auto"
+            and path.name.startswith(facts["modality"])
+            and facts["confidence"] > 0.9
+        )
 
 
 @pytest.mark.slow
@@ -276,7 +284,7 @@ def test_two_ranks_train_and_distil_together(copy, data, tmp_path):
     shutil.copy(copy / "models" / "model.pt", copy / "models" / "teacher.pt")
     teacher = TEACHER | {"sizes": SIZES}
     options |= {"teacher_def": teacher, "teacher_weights": copy / "models" / "teacher.pt"}
-    run_on_two_ranks(copy, ["train.json", "distill_stage1.json", "multi_gpu_train.json"], **options)
+    run_on_two_ranks(copy, ["train.json", "distill.json", "distill_stage1.json", "multi_gpu_train.json"], **options)
     assert (copy / "models" / "stage1.pt").is_file()
 
 
@@ -317,7 +325,7 @@ def test_a_student_of_the_release_s_layout_is_distilled(copy, data):
     network = workflow(copy, data, [], image_size=64, network_def=teacher, layout="release").parser
     save_weights(network.get_parsed_content("network_def").state_dict(), copy / "models" / "teacher.pt")
     own = {"teacher_def": teacher, "layout": "release", "base_weights": None}
-    student, _, changed = trained(copy, data, ["distill_stage2.json"], **TINY, **own)
+    student, _, changed = trained(copy, data, ["distill.json", "distill_stage2.json"], **TINY, **own)
     assert changed and all(name.startswith("controllers.") for name in changed)
     assert torch.equal(
         student.decoder.queries, torch.load(copy / "models" / "teacher.pt", weights_only=True)["decoder.queries"]
@@ -336,5 +344,5 @@ def test_what_is_padded_is_0_to_the_network_as_in_sam(bundle, tmp_path, config):
     parser["chain"] = {"_target_": "Compose", "transforms": [entry for entry in entries[at:] if "network" not in entry]}
     image = parser.get_parsed_content("chain")(dict.fromkeys(("image", "label"), str(tmp_path / "white.png")))["image"]
     assert image.shape == (3, 64, 64) and bool((image[:, 48:] == 0).all())
-    white = (1 - torch.tensor(parser.get("pixel_mean"))) / torch.tensor(parser.get("pixel_deviation"))
+    white = (1 - torch.tensor(parser.get("pixel_mean"))) / torch.tensor(parser.get("pixel_std"))
     np.testing.assert_allclose(image[:, :48].mean((1, 2)), white, rtol=1e-5)

@@ -64,7 +64,7 @@ def test_without_a_plan_the_training_says_what_to_do(copy):
 def test_from_data_to_a_packed_bundle_that_segments_elsewhere(copy, tmp_path, planned):
     data = {"dataset_dir": tmp_path / "data"}
     log = run("run", copy, ["train.json", planned, "small.json"], **data, **SHORT)
-    assert "0 adapted, 5 new" in log and "the decoder is told task 10 of the weights" in log
+    assert "0 adapted, 5 new" in log and "the decoder gets the prompt of task 10 of the weights" in log
     model = copy / "models" / "fold0" / "model.pt"
     log = run("run", copy, ["train.json", planned, "small.json", "evaluate.json"], **data)
     rows = (copy / "eval" / "fold0" / "summary.csv").read_text().splitlines()
@@ -72,7 +72,7 @@ def test_from_data_to_a_packed_bundle_that_segments_elsewhere(copy, tmp_path, pl
     run("run", copy, ["inference.json", planned], output_dir=tmp_path / "out", dataset_dir=_scans(tmp_path))
     _check_label_map(tmp_path / "out", "new")
 
-    command = [sys.executable, "-m", "uniseg_nets", "pack", "packed", "--plan", "plan.json", "--weights", str(model)]
+    command = [sys.executable, "-m", "uniseg_nets", "pack", "plan.json", str(model), "packed"]
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
     archive = tmp_path / "packed" / "two_values_v1.0.0.zip"
     with zipfile.ZipFile(archive) as content:

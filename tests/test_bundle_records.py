@@ -61,5 +61,5 @@ def test_a_result_records_its_mode_runtime_and_precision_as_they_became(tmp_path
 
 def test_a_mask_records_how_it_was_computed(tmp_path):
     made = saver("esp_medsam_2d", INFERENCE, tmp_path, runtime="torch", precision="fp32")
-    assert made.facts({})["computed"] == {"runtime": "torch", "precision": "fp32"}
-    assert made.facts({})["image_size"] == 1024
+    assert made.provenance({})["computed"] == {"runtime": "torch", "precision": "fp32"}
+    assert made.provenance({})["image_size"] == 1024

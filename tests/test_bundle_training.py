@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,11 @@ from tests.conftest import SMALL
 from tests.running import run, run_on_two_ranks
 from uniseg_nets.bundle.label_app import make_label_app
 from uniseg_nets.data import load_datalist
+from uniseg_nets.handlers import WeightFiles
 from uniseg_nets.io.bundles import bundle_folder
 from uniseg_nets.io.errors import root_cause
 from uniseg_nets.phantom import write_phantom_tasks
+from uniseg_nets.weights.licence import OPEN_TERMS, mark_terms
 
 BUNDLES = ("uniseg_upstream", "uniseg_finetune", "unetr_prompt_tuning", "esp_medsam_2d")
 PATCH = [16, 64, 32]
@@ -163,8 +166,8 @@ TRAININGS = [
     ("unetr_prompt_tuning", ["train_base.json"], {}),
     ("esp_medsam_2d", [], {}),
     ("esp_medsam_2d", ["train_teacher.json"], {}),
-    ("esp_medsam_2d", ["distill_stage1.json"], {}),
-    ("esp_medsam_2d", ["distill_stage2.json"], {}),
+    ("esp_medsam_2d", ["distill.json", "distill_stage1.json"], {}),
+    ("esp_medsam_2d", ["distill.json", "distill_stage2.json"], {}),
     ("esp_medsam_2d", ["add_modality.json"], {"new_modality": "oct"}),
     ("uniseg_finetune", [], {"fold": 0}),
     ("uniseg_finetune", [], {"fold": 1}),
@@ -207,6 +210,19 @@ def test_a_training_computes_in_bfloat16_where_the_processor_has_it(name, has, m
     with pytest.raises(RuntimeError) as refused:
         parser.get_parsed_content("train#inferer")
     assert "bfloat16='float16': expected True, False or auto" in root_cause(refused.value)
+
+
+def test_a_training_starts_from_the_weights_that_it_is_given(bundle, data, small_weights, tmp_path):
+    weights = tmp_path / "given.pt"
+    shutil.copy(small_weights, weights)
+    mark_terms(weights, OPEN_TERMS)
+    workflow = training(bundle, data, **SHORT, initial_weights=str(weights), ckpt_dir=str(tmp_path / "models"))
+    own, given = part(workflow, "network").state_dict(), torch.load(weights, weights_only=True)
+    assert own.keys() == given.keys()
+    assert all(torch.equal(own[name], tensor) for name, tensor in given.items())
+    (handler,) = [one for one in part(workflow, "train#handlers") if isinstance(one, WeightFiles)]
+    handler._save(tmp_path / "trained.pt")
+    assert (tmp_path / "trained.pt.license").read_text() == (bundle / OPEN_TERMS).read_text()
 
 
 def test_no_configuration_insists_on_bfloat16(bundle):

@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -17,7 +16,7 @@ from monai.bundle import ConfigWorkflow, load
 
 from tests.running import run, run_on_two_ranks
 from uniseg_nets.phantom import write_phantom_tasks, write_phantoms
-from uniseg_nets.runtimes.choose import settle
+from uniseg_nets.runtimes.choose import resolve_runtime
 
 DEMO = ["inference.json", "demo.json"]
 
@@ -77,7 +76,7 @@ def test_a_training_resumes_evaluates_and_predicts(copy, tmp_path, data):
     assert "epoch 1/2" not in log and "%|" not in log  # no bar in a file
     evaluation = data | {"output_dir": tmp_path / "eval"}
     log = run("run", copy, [*TRAIN, "evaluate.json"], runtime="auto", **TINY, **evaluation)
-    assert f"runtime {settle('auto', 'fp32', torch.device('cpu'))[0]}, fp32" in log
+    assert f"runtime {resolve_runtime('auto', 'fp32', torch.device('cpu'))[0]}, fp32" in log
     rows = (tmp_path / "eval" / "summary.csv").read_text().splitlines()
     assert rows[0].startswith("task,class,cases,dice") and {row.split(",")[0] for row in rows[1:]} == {
         "prostate",
@@ -116,7 +115,7 @@ def test_a_training_killed_in_mid_epoch_goes_on(copy, tmp_path, data):
             assert process.poll() is None
             time.sleep(0.1)
         time.sleep(1)
-        process.send_signal(signal.SIGKILL)
+        process.kill()
     assert not (tmp_path / "w" / "checkpoint_epoch=3.pt").exists()
     log = run("run", copy, TRAIN, resume=True, **options)
     assert re.search(r"resuming after epoch [12] from", log) and "epoch 1/3" not in log

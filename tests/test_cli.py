@@ -14,7 +14,7 @@ from nibabel.orientations import apply_orientation, axcodes2ornt, inv_ornt_aff, 
 from tests.test_plan import frames
 from tests.test_prepare import FRAMES, nnunet
 from uniseg_nets.bundle.choose import ChosenInference
-from uniseg_nets.cli import command
+from uniseg_nets.cli.verbs import VERBS
 from uniseg_nets.phantom import write_phantoms
 from uniseg_nets.weights import fetch
 from uniseg_nets.weights.checkpoints import read_weights
@@ -101,7 +101,7 @@ def test_bad_cases_are_named_and_the_others_done(uniseg, scan, demo_weights, tmp
     nib.save(nib.Nifti1Image(np.stack([nan, nan], -1), prostate.affine), folder / "two_channels.nii.gz")
     nib.save(nib.Nifti1Image(np.zeros((5, 0, 5), np.float32), prostate.affine), folder / "zero_size.nii.gz")
     nib.save(nib.Nifti1Image(np.zeros((5, 5, 5), np.float32), prostate.affine), folder / "all_zero.nii.gz")
-    assert uniseg("segment", folder, tmp_path / "out", "--task", "prostate", "--weights", demo_weights) == 1
+    assert uniseg("segment", folder, tmp_path / "out", "--task", "prostate", "--weights", demo_weights) == 3
     done = sorted(path.name for path in (tmp_path / "out").glob("*.nii.gz"))
     assert done == ["nan.nii.gz", "patient.nii.gz"]
     summary = caplog.records[-1].message
@@ -121,7 +121,7 @@ def test_a_missing_channel_is_named(uniseg, table, demo_weights, tmp_path, caplo
     (name,) = write_phantoms(tmp_path / "data", table.one("whole_body_tumour"), 1)
     (tmp_path / "data" / "imagesTr" / f"{name}_0000.nii.gz").unlink()
     arguments = (tmp_path / "data", tmp_path / "out", "--task", "whole_body_tumour", "--weights", demo_weights)
-    assert uniseg("segment", *arguments) == 1
+    assert uniseg("segment", *arguments) == 3
     assert "has 1 channel(s), task 'whole_body_tumour' reads 2: give _0000 CT, _0001 PET" in caplog.text
 
 
@@ -189,7 +189,7 @@ def test_what_a_bundle_cannot_do_is_refused(uniseg, scan, tmp_path, caplog, opti
         (("segment", "here", "out", "--task", "livr"), "did you mean 'liver'"),
         (("segment", "here", "out", "--bundle", "none"), "no bundle 'none'"),
         (("plan", "none"), "no file or folder none"),
-        (("pack", "out", "--plan", "none.json", "--weights", "none.pt"), "no file or folder none.json"),
+        (("pack", "none.json", "none.pt", "out"), "no file or folder none.json"),
         (("prepare", "lits", "none", "out"), "no file or folder none"),
         (("convert", "none.pt", "out.pt"), "no file or folder none.pt"),
     ],
@@ -212,7 +212,7 @@ def test_without_weights_the_answer_is_how_to_get_them(uniseg, scan, copy, tmp_p
 
 
 def test_the_demo_weights_are_chosen_by_a_word_and_missing_ones_named_at_once(bundle, demo_weights, copy):
-    assert ChosenInference(bundle, task="liver", weights=["demo"]).overrides()["weights"] == str(demo_weights)
+    assert ChosenInference(bundle, task="liver", weights=["demo"]).overrides()["weights"].path == demo_weights
     with pytest.raises(FileNotFoundError, match=r"none\.pt"):
         ChosenInference(bundle, task="liver", weights=["demo", "none.pt"])
     with pytest.raises(FileNotFoundError, match=r"models/model\.pt"):
@@ -278,7 +278,7 @@ def test_a_command_that_is_stopped_says_that_it_goes_on_later(uniseg, monkeypatc
     def stopped():
         raise KeyboardInterrupt
 
-    monkeypatch.setitem(command._VERBS, "tasks", stopped)
+    monkeypatch.setitem(VERBS, "tasks", stopped)
     assert uniseg("tasks") == 130
     assert "the same command goes on with the cases that are left" in caplog.text
 

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from uniseg_nets.data import GuardedDataset, find_cases, load_datalist
+from uniseg_nets.data import FaultTolerantDataset, find_cases, load_datalist
 from uniseg_nets.phantom import write_phantom_tasks
 
 
@@ -50,14 +50,14 @@ def test_the_same_name_in_two_folders_is_told_apart(tmp_path):
 
 def test_two_scans_of_one_name_in_one_folder_are_refused(tmp_path):
     touch(tmp_path, "ct.nii.gz", "ct.nrrd")
-    with pytest.raises(ValueError, match=r"'ct' stands for several scans .*ct\.nii\.gz.*ct\.nrrd"):
+    with pytest.raises(ValueError, match=r"'ct' belongs to several scans .*ct\.nii\.gz.*ct\.nrrd"):
         find_cases(tmp_path)
 
 
 @pytest.mark.parametrize("twin", ["ct.nii.gz", "ct_0000.nrrd", "ct/1.dcm"])
 def test_a_scan_and_a_channel_of_one_name_are_not_taken_for_two_channels(tmp_path, twin):
     touch(tmp_path, twin, "ct_0000.nii.gz")
-    with pytest.raises(ValueError, match=r"'ct' stands for several scans .*ct.*ct_0000"):
+    with pytest.raises(ValueError, match=r"'ct' belongs to several scans .*ct.*ct_0000"):
         find_cases(tmp_path)
 
 
@@ -212,7 +212,7 @@ def test_a_guarded_case_that_fails_becomes_its_message():
             raise ValueError("broken file")
         return case
 
-    dataset = GuardedDataset([{"name": "good"}, {"name": "bad"}], transform)
+    dataset = FaultTolerantDataset([{"name": "good"}, {"name": "bad"}], transform)
     assert dataset[0] == {"name": "good"}
     assert dataset[1] == {"name": "bad", "error": "broken file"}
 

@@ -12,7 +12,7 @@ import torch
 from monai.data import MetaTensor
 from pydicom.uid import generate_uid
 
-from tests.dicom_files import write_series
+from tests.dicom_files import PATIENT, STUDY, identified, write_series
 from uniseg_nets.bundle.run import run_bundle
 from uniseg_nets.dicom.codes import category_and_type
 from uniseg_nets.dicom.segmentation import write_dicom_seg
@@ -23,23 +23,15 @@ from uniseg_nets.transforms.export import read_label_map
 
 @pytest.fixture(scope="module")
 def study(test_data, tmp_path_factory):
-    """The real CT, with the identifiers that its de-identification took, and beside it a short MR series of noise."""
+    """The real CT, and beside it a short MR series of noise."""
     folder = tmp_path_factory.mktemp("dicom") / "patient" / "study"
-    folder.mkdir(parents=True)
-    identifiers = {kind: generate_uid() for kind in ("study", "CT", "MR")}
-    for index, file in enumerate(sorted((test_data / "data" / "examples" / "dicom_ct").iterdir())):
+    files = identified(test_data / "data" / "examples" / "dicom_ct", folder)
+    series = generate_uid()
+    for index, file in enumerate(files[:3]):
         data = pydicom.dcmread(file)
-        data.SOPClassUID = data.file_meta.MediaStorageSOPClassUID
-        data.SOPInstanceUID = data.file_meta.MediaStorageSOPInstanceUID
-        data.StudyInstanceUID, data.SeriesInstanceUID = identifiers["study"], identifiers["CT"]
-        data.PatientID, data.PatientName, data.StudyID, data.StudyTime = "test", "Test^Patient", "1", "120000"
-        data.SeriesNumber = 1
-        data.pop("ProcedureCodeSequence", None)
-        data.save_as(folder / f"ct{index:03d}.dcm")
-        if index < 3:
-            data.Modality, data.SeriesInstanceUID, data.SeriesDescription = "MR", identifiers["MR"], "localizer"
-            data.SOPInstanceUID = data.file_meta.MediaStorageSOPInstanceUID = generate_uid()
-            data.save_as(folder / f"mr{index:03d}.dcm")
+        data.Modality, data.SeriesInstanceUID, data.SeriesDescription = "MR", series, "localizer"
+        data.SOPInstanceUID = data.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+        data.save_as(folder / f"mr{index:03d}.dcm")
     return folder
 
 
@@ -76,11 +68,6 @@ def test_a_label_map_of_another_grid_or_without_foreground_is_refused(study, tmp
     with pytest.raises(ValueError, match="does not lie on the grid"):
         write_dicom_seg(label[:-1] + 1, affine, series, {1: "liver"}, tmp_path / "a.dcm")
     assert not (tmp_path / "a.dcm").exists()
-
-
-# What a Segmentation takes over from its series.
-PATIENT = {"PatientID": "t", "PatientName": "t", "PatientBirthDate": "", "PatientSex": "", "AccessionNumber": ""}
-STUDY = {"StudyID": "1", "StudyDate": "20200101", "StudyTime": "120000", "ReferringPhysicianName": ""}
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])

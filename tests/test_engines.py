@@ -7,12 +7,12 @@ from ignite.engine import Events
 from monai.data import DataLoader
 from torch import nn
 
-from uniseg_nets.data import GuardedDataset
+from uniseg_nets.data import FaultTolerantDataset
 from uniseg_nets.engines import AutocastInferer, CaseEvaluator, CasesFailedError, PrepareTaskBatch
 
 
 def evaluator(names, transform, postprocessing=None, network=None, handlers=None):
-    dataset = GuardedDataset([{"name": name} for name in names], transform)
+    dataset = FaultTolerantDataset([{"name": name} for name in names], transform)
     return CaseEvaluator(
         device=torch.device("cpu"),
         val_data_loader=DataLoader(dataset, batch_size=1),

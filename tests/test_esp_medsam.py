@@ -4,7 +4,7 @@ from torch import nn
 
 from uniseg_nets.nets.esp_medsam import ESPMedSAM, SAMEncoder
 from uniseg_nets.nets.esp_medsam.tiny_vit import TinyViT
-from uniseg_nets.weights.esp_medsam import load_mobile_sam, load_sam_transformer, take_over
+from uniseg_nets.weights.esp_medsam import copy_from_teacher, load_mobile_sam, load_sam_transformer
 from uniseg_nets.weights.freezing import train_only
 
 SMALL = {"channels": [8, 16, 20, 40], "heads": [1, 2, 2, 4], "embedding": 32, "decoder_mlp": 64, "decoder_heads": 4}
@@ -203,9 +203,9 @@ def test_a_sam_encoder_is_a_teacher_of_the_same_shape(tmp_path):
     student = ESPMedSAM(["fundus"], SMALL)
     image = torch.randn(1, 3, 64, 64)
     assert masks(teacher, image, "fundus").embedding.shape == masks(student, image, "fundus").embedding.shape
-    take_over(student, teacher)
+    copy_from_teacher(student, teacher)
     assert torch.equal(student.decoder.queries["fundus"], teacher.decoder.queries["fundus"])
     with pytest.raises(ValueError, match=r"decoder does not fit the student: .*queries\.ultrasound"):
-        take_over(ESPMedSAM(["ultrasound"], SMALL), teacher)
+        copy_from_teacher(ESPMedSAM(["ultrasound"], SMALL), teacher)
     with pytest.raises(FileNotFoundError, match="download a SAM model"):
         SAMEncoder(tmp_path / "nowhere")

@@ -211,10 +211,10 @@ def test_an_unknown_layout_and_a_variant_that_does_not_go_with_it_are_refused():
 
 def test_the_command_converts_the_authors_files(tmp_path, capsys):
     torch.save(release_state(), tmp_path / "a.pth")
-    convert_2d(str(tmp_path / "release.pt"), f"fundus={tmp_path / 'a.pth'}")
+    convert_2d(f"fundus={tmp_path / 'a.pth'}", output=str(tmp_path / "release.pt"))
     assert "modalities: fundus" in capsys.readouterr().out
     assert modalities_in(tmp_path / "release.pt") == ["fundus"] and (tmp_path / "release.pt.sha256").is_file()
     for wrong in ([], ["a.pth"], ["=a.pth"], ["fundus="], ["fundus=a.pth", "fundus=b.pth"]):
         with pytest.raises(ValueError, match="expected MODALITY=FILE, one for each modality"):
-            convert_2d(str(tmp_path / "wrong.pt"), *wrong)
+            convert_2d(*wrong, output=str(tmp_path / "wrong.pt"))
     assert not (tmp_path / "wrong.pt").exists()

@@ -133,7 +133,7 @@ def test_voxels_that_hold_no_number_put_none_into_the_statistics(write_scan, tmp
     write_scan("run/a.nii.gz", spleen(), AFFINE)
     write_json(tmp_path / "run" / "a.json", {"task": "spleen", "labels": {"0": "background", "11": "spleen"}})
     (row,) = report_case("a", str(write_scan("scan.nii.gz", image, AFFINE)), tmp_path / "run")
-    assert (row["mean"], row["deviation"], row["voxels"]) == (50, 0, 120)
+    assert (row["mean"], row["std"], row["voxels"]) == (50, 0, 120)
 
 
 def test_json_has_no_nan(tmp_path):

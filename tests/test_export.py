@@ -11,7 +11,6 @@ from nibabel.orientations import apply_orientation, axcodes2ornt, inv_ornt_aff, 
 from scipy.spatial.transform import Rotation
 
 from uniseg_nets.transforms import LabelMapd, LoadCased, PreprocessCased, SaveLabelMapd
-from uniseg_nets.transforms.export import label_names
 
 
 def there_and_back(table, task, image, label, values="task"):
@@ -113,7 +112,7 @@ def test_scores_that_are_no_numbers_are_no_background(table, write_scan, where):
     case = PreprocessCased("image", table, "spleen")(LoadCased("image")({"image": scan}))
     scores = torch.zeros(2, *case["image"].shape[1:])
     scores[where] = torch.nan
-    with pytest.raises(ValueError, match=r"scores are no numbers.*precision fp32"):
+    with pytest.raises(ValueError, match=r"scores are not finite.*precision fp32"):
         LabelMapd("pred", table, "spleen")({**case, "pred": scores})
 
 
@@ -136,7 +135,7 @@ def test_the_json_says_what_the_values_mean_and_what_made_them(table, prostate, 
     case = there_and_back(table, "prostate", scan, write_scan("l.nii.gz", prostate.label, prostate.affine))
     weights = tmp_path / "w.pt"
     weights.write_bytes(b"weights")
-    SaveLabelMapd("pred", tmp_path / "out", table, "prostate", weights=weights, about={"overlap": 0.5})(case)
+    SaveLabelMapd("pred", tmp_path / "out", table, "prostate", weights=weights, metadata={"overlap": 0.5})(case)
     facts = json.loads((tmp_path / "out" / "case.json").read_text())
     assert facts["labels"] == {"0": "background", "13": "prostate"}
     assert facts["task"] == "prostate" and facts["image"] == "a.nii.gz" and facts["overlap"] == 0.5
@@ -190,7 +189,7 @@ def test_a_result_of_which_a_file_is_gone_is_not_finished(table, prostate, write
     assert saver.unfinished(cases) == cases
     (tmp_path / "out" / "case.nii.gz").write_bytes(content)
     (tmp_path / "out" / "case.json").unlink()
-    with pytest.raises(ValueError, match="of which no record of this package tells where it comes from"):
+    with pytest.raises(ValueError, match="which has no record of this package"):
         saver.unfinished(cases)
 
 
@@ -207,7 +206,7 @@ def test_only_results_of_the_same_run_count_as_finished(table, prostate, write_s
     assert left() == ["other"]
     with pytest.raises(ValueError, match="result for task prostate, not spleen"):
         left(task="spleen")
-    assert left(about={"mirror": True}) == ["case", "other"]
+    assert left(metadata={"mirror": True}) == ["case", "other"]
     later = (tmp_path / "out" / "case.json").stat().st_mtime + 10
     os.utime(scan, (later, later))
     assert left() == ["case", "other"]
@@ -215,6 +214,6 @@ def test_only_results_of_the_same_run_count_as_finished(table, prostate, write_s
 
 def test_label_names_refuses_values_that_a_merged_map_has_not(table):
     with pytest.raises(ValueError, match="use values='global'"):
-        label_names(table, "all_ct", "task")
+        table.label_names("all_ct", "task")
     with pytest.raises(ValueError, match="expected 'global' or 'task'"):
-        label_names(table, "liver", "own")
+        table.label_names("liver", "own")

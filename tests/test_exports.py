@@ -14,9 +14,9 @@ from torch.utils.data import DataLoader
 
 from tests.dicom_files import write_slice
 from tests.test_results import case_of, save
-from uniseg_nets.data import GuardedDataset
+from uniseg_nets.data import FaultTolerantDataset
 from uniseg_nets.engines import CaseEvaluator, CasesFailedError
-from uniseg_nets.handlers import RunRecord
+from uniseg_nets.handlers import RunLog
 from uniseg_nets.io.provenance import dicom_mark
 from uniseg_nets.reports import ReportCased, RunReport
 from uniseg_nets.transforms import SaveLabelMapd
@@ -59,21 +59,21 @@ def case(write_scan):
 def test_a_report_asked_for_after_the_run_is_made_without_predicting_again(saver, case, tmp_path):
     save(saver, case)
     made = ReportCased(saver, [case])
-    run(saver, [made], [RunRecord(saver, 1), RunReport(saver)])
+    run(saver, [made], [RunLog(saver, 1), RunReport(saver)])
     report = tmp_path / "out" / "report" / "case1.json"
     assert report.is_file() and "case1" in (tmp_path / "out" / "report.html").read_text()
     before = report.stat().st_mtime_ns
     assert made.pending() == []
-    run(saver, [made], [RunRecord(saver, 1), RunReport(saver)])
+    run(saver, [made], [RunLog(saver, 1), RunReport(saver)])
     assert report.stat().st_mtime_ns == before
 
 
 def test_a_report_of_an_earlier_label_map_goes_with_it_and_is_made_anew(saver, case, tmp_path, table):
     save(saver, case)
-    run(saver, [ReportCased(saver, [case])], [RunRecord(saver, 1), RunReport(saver)])
+    run(saver, [ReportCased(saver, [case])], [RunLog(saver, 1), RunReport(saver)])
     report, page = tmp_path / "out" / "report" / "case1.json", tmp_path / "out" / "report.html"
     assert page.is_file()
-    other = SaveLabelMapd("pred", tmp_path / "out", table, "spleen", about={"mirror": True})
+    other = SaveLabelMapd("pred", tmp_path / "out", table, "spleen", metadata={"mirror": True})
     save(other, case)
     assert not report.exists() and not page.exists()
     run(other, [ReportCased(other, [case])])
@@ -100,7 +100,7 @@ def test_a_report_that_cannot_be_made_is_a_failure_of_the_run_and_keeps_no_other
     with pytest.raises(
         CasesFailedError, match=r"1 of 1 cases failed.*\n.*the label map is written, but no report: no file"
     ):
-        run(saver, [Gone(saver, [broken]), with_pending(made, case)], [RunRecord(saver, 1)])
+        run(saver, [Gone(saver, [broken]), with_pending(made, case)], [RunLog(saver, 1)])
     assert made == ["case1"] and "no report" in json.loads((tmp_path / "out" / "failures.json").read_text())["case1"]
     assert saver.targets(case)[0].is_file()
 
@@ -118,15 +118,22 @@ def test_a_run_s_files_overwrite_none_of_a_user(saver, tmp_path, name):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / name).write_text('{"theirs": 1}')
     with pytest.raises(ValueError, match=f"out/{name} would be overwritten"):
-        RunRecord(saver, 1), RunReport(saver)
+        RunLog(saver, 1), RunReport(saver)
     assert (tmp_path / "out" / name).read_text() == '{"theirs": 1}'
+
+
+@pytest.mark.parametrize("key", ["provenance", "made_by"])  # the second is that of versions up to 0.8
+def test_a_run_s_files_replace_those_of_an_earlier_run(saver, tmp_path, key):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "run.json").write_text(f'{{"{key}": {{}}}}')
+    assert RunLog(saver, 1).saver is RunReport(saver).saver
 
 
 def test_a_file_of_a_run_s_name_that_is_no_json_stays(saver, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "run.json").write_text("notes on a run")
     with pytest.raises(ValueError, match=r"out/run\.json would be overwritten"):
-        RunRecord(saver, 1)
+        RunLog(saver, 1)
 
 
 def test_a_run_s_record_counts_what_was_finished_before_it_and_names_what_failed(saver, tmp_path):
@@ -137,15 +144,15 @@ def test_a_run_s_record_counts_what_was_finished_before_it_and_names_what_failed
 
     evaluator = CaseEvaluator(
         device=torch.device("cpu"),
-        val_data_loader=DataLoader(GuardedDataset([{"name": "good"}, {"name": "bad"}], read), batch_size=1),
+        val_data_loader=DataLoader(FaultTolerantDataset([{"name": "good"}, {"name": "bad"}], read), batch_size=1),
         network=nn.Identity(),
-        val_handlers=[RunRecord(saver, 5)],
+        val_handlers=[RunLog(saver, 5)],
     )
     with pytest.raises(CasesFailedError):
         evaluator.run()
     record = json.loads((tmp_path / "out" / "run.json").read_text())
     assert (record["cases"], record["finished_before"], record["failed"]) == (5, 3, {"bad": "broken file"})
-    assert set(record["seconds_a_case"]) == {"good"} and record["started"] <= record["written"]
+    assert set(record["seconds_per_case"]) == {"good"} and record["started"] <= record["written"]
     assert json.loads((tmp_path / "out" / "failures.json").read_text()) == {"bad": "broken file"}
 
 
@@ -207,14 +214,14 @@ def test_a_dicom_object_goes_with_the_label_map_it_was_made_of(saver, study, dic
 def test_nothing_found_is_no_failure_though_it_makes_no_dicom_object(saver, study, dicom_export, tmp_path, caplog):
     case = save_study(saver, study, value=0)
     run(saver, [dicom_export(case)])
-    assert "nothing was found" in caplog.text and not (tmp_path / "out" / "case1.dcm").exists()
+    assert "the label map has no foreground" in caplog.text and not (tmp_path / "out" / "case1.dcm").exists()
 
 
 def test_a_dicom_file_of_others_in_the_way_stays_and_the_run_says_so(saver, study, dicom_export, tmp_path):
     case = save_study(saver, study)
     theirs = tmp_path / "out" / "case1.dcm"
     theirs.write_bytes(next(study.iterdir()).read_bytes())
-    with pytest.raises(CasesFailedError, match=r"no DICOM Segmentation: .*case1.dcm is in the way"):
+    with pytest.raises(CasesFailedError, match=r"no DICOM Segmentation: .*case1.dcm exists and was not written by"):
         run(saver, [dicom_export(case)])
     assert theirs.read_bytes() == next(study.iterdir()).read_bytes()
 

@@ -60,7 +60,7 @@ def test_gradients_that_are_no_numbers_leave_the_weights_alone(network, caplog):
     optimizer = torch.optim.SGD(network.parameters(), 1.0, momentum=0.9)
     trainer(network, optimizer, [ClipGradients(network)], epochs=3).run()
     assert torch.equal(network.weight, before)
-    assert "epoch 3, iteration 3: task liver, cases case0, case1: step left out" in caplog.text
+    assert "epoch 3, iteration 3: task liver, cases case0, case1: step skipped" in caplog.text
     with pytest.raises(FloatingPointError, match="3 steps in a row without finite gradients"):
         trainer(network, optimizer, [ClipGradients(network, patience=2)], epochs=9).run()
 
@@ -69,7 +69,7 @@ def test_lost_steps_are_counted_in_a_row(network, caplog):
     steps = itertools.count()
     network.weight.register_hook(lambda gradient: gradient * (float("nan") if next(steps) % 3 else 1))
     trainer(network, torch.optim.SGD(network.parameters(), 1e-6), [ClipGradients(network, patience=2)], epochs=12).run()
-    assert caplog.text.count("step left out") == 8  # two after every good one, never three in a row
+    assert caplog.text.count("step skipped") == 8  # two after every good one, never three in a row
 
 
 def test_a_loss_that_is_no_number_stops_before_it_reaches_the_weights(network):

@@ -12,7 +12,7 @@ from ignite.engine import Engine
 from tests.test_plan import write_case
 from uniseg_nets import PromptTunedUniSeg, UniSeg
 from uniseg_nets.bundle.pack import pack_bundle
-from uniseg_nets.cli import command
+from uniseg_nets.cli.weights import fetch_weights
 from uniseg_nets.handlers import WeightFiles
 from uniseg_nets.io.bundles import bundle_folder
 from uniseg_nets.plan import PlanOptions, plan_dataset
@@ -71,7 +71,7 @@ def test_the_terms_are_printed_before_anything_is_downloaded(monkeypatch, capsys
         path.write_bytes(official.read_bytes())
 
     monkeypatch.setattr(fetch, "_download", download)
-    command.fetch_weights(output=str(tmp_path / "models" / "model.pt"))
+    fetch_weights(output=str(tmp_path / "models" / "model.pt"))
     assert said == [terms_text(AUTHORS_TERMS) + "\n"]
     assert (tmp_path / "models" / "model.pt.license").read_text() == terms_text(AUTHORS_TERMS)
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from uniseg_nets.io.names import scan_name
 from uniseg_nets.transforms import LoadCase
-from uniseg_nets.transforms.load import scan_name
 
 AFFINE = np.array([[-1.0, 0, 0, 30], [0, -1.5, 0, 40], [0, 0, 2, -50], [0, 0, 0, 1]])
 

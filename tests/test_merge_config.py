@@ -23,7 +23,7 @@ def parsed(files):
 @pytest.mark.parametrize("name", ["merged.json", "merged.yaml"])
 def test_a_merged_config_is_what_a_run_of_the_files_reads(bundle, copy, capsys, monkeypatch, name):
     target = copy / "configs" / name
-    monkeypatch.setattr("sys.argv", ["uniseg", "merge-config", str(target), *FILES, "--bundle", "uniseg_upstream"])
+    monkeypatch.setattr("sys.argv", ["uniseg", "merge-config", *FILES, str(target), "--bundle", "uniseg_upstream"])
     command.main()
     assert f"wrote {target}" in capsys.readouterr().out
     wanted, found = parsed(bundle / "configs" / file for file in FILES), parsed([target])

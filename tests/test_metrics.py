@@ -19,7 +19,7 @@ def rows(found, reference, spacing=(1, 1, 1), **more):
 
 def test_equal_maps_are_perfect():
     row = rows(cube((5, 5, 5)), cube((5, 5, 5)))["organ"]
-    assert row["status"] == "present" and not row["cut"]
+    assert row["status"] == "present" and not row["truncated"]
     assert row["dice"] == 1 and row["nsd"] == pytest.approx(1) and row["hd95_mm"] == 0
 
 
@@ -44,8 +44,8 @@ def test_nsd_forgives_what_lies_within_the_tolerance():
 @pytest.mark.parametrize(
     ("found", "reference", "status", "dice"),
     [
-        (np.zeros((20, 20, 20)), cube((5, 5, 5)), "missed", 0),
-        (cube((5, 5, 5)), np.zeros((20, 20, 20)), "invented", 0),
+        (np.zeros((20, 20, 20)), cube((5, 5, 5)), "false_negative", 0),
+        (cube((5, 5, 5)), np.zeros((20, 20, 20)), "false_positive", 0),
         (np.zeros((20, 20, 20)), np.zeros((20, 20, 20)), "absent", np.nan),
     ],
 )
@@ -55,14 +55,14 @@ def test_what_is_missing_is_told_apart(found, reference, status, dice):
 
 
 def test_an_organ_at_the_border_is_marked():
-    assert rows(cube((0, 5, 5)), cube((0, 5, 5)))["organ"]["cut"]
+    assert rows(cube((0, 5, 5)), cube((0, 5, 5)))["organ"]["truncated"]
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
 @pytest.mark.parametrize(("first", "cut"), [(0, True), (1, False), (13, False), (14, True)])
 def test_each_border_of_the_scan_cuts(axis, first, cut):
     organ = cube([first if other == axis else 5 for other in range(3)])
-    assert rows(organ, organ)["organ"]["cut"] is cut
+    assert rows(organ, organ)["organ"]["truncated"] is cut
 
 
 def test_wrong_maps_are_refused():
@@ -82,7 +82,7 @@ def test_the_summary_means_only_over_cases_that_have_the_class():
     (organ, tumour) = summarise(found)
     assert organ["dice"] == pytest.approx((1 + 2 / 3) / 2)
     assert (
-        (organ["present"], organ["missed"], organ["absent"]) == (2, 0, 1)
+        (organ["present"], organ["false_negative"], organ["absent"]) == (2, 0, 1)
         and tumour["absent"] == 3
         and np.isnan(tumour["dice"])
     )
@@ -98,5 +98,5 @@ def test_the_number_of_missed_cases_stands_beside_the_mean_of_hd95(write_scan, t
         for name in ("good", "missed")
     ]
     (row,) = Report(cases, tmp_path / "maps", tmp_path / "out", table, worst=0).write()
-    assert (row["hd95_mm"], row["missed"], row["dice"]) == (0, 1, 0.5)
-    assert "HD95 0.0 mm (of 1 cases; 1 missed and 0 invented have none), 2 cases" in caplog.text
+    assert (row["hd95_mm"], row["false_negative"], row["dice"]) == (0, 1, 0.5)
+    assert "HD95 0.0 mm (of 1 cases; 1 false negative and 0 false positive have none), 2 cases" in caplog.text

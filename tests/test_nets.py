@@ -115,7 +115,7 @@ def test_the_network_can_be_scripted(network):
 
 
 def test_spread_prompts_start_apart_and_keep_the_layout():
-    plain, spread = UniSeg(**SMALL), UniSeg(**SMALL, spread_prompts=True)
+    plain, spread = UniSeg(**SMALL), UniSeg(**SMALL, distinct_prompt_init=True)
     assert {n: p.shape for n, p in plain.state_dict().items()} == {n: p.shape for n, p in spread.state_dict().items()}
     with torch.no_grad():
         levels = [n.prompts(n.encode(torch.randn(1, 1, 32, 64, 64))).mean(dim=(0, 2, 3, 4)) for n in (plain, spread)]

@@ -91,7 +91,7 @@ def test_the_label_map_of_a_scan_in_metres_lies_on_the_scan(tmp_path, table):
 @pytest.mark.parametrize("codes", [(0, 0), (1, 0)])
 def test_a_voxel_edge_of_zero_is_not_taken_for_a_millimetre(tmp_path, codes):
     path = damaged(tmp_path, [(80, "f", 0.0), (252, "hh", *codes)])
-    with pytest.raises(ValueError, match=r"a\.nii as a scan: its header gives voxel edges of \[0.0, 1.5, 3.0\] mm"):
+    with pytest.raises(ValueError, match=r"a\.nii as a scan: its header gives voxels an edge of 0 mm along axis x"):
         LoadCase()(path)
 
 
@@ -100,13 +100,50 @@ def test_a_voxel_edge_of_zero_does_not_matter_beside_an_sform(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "edit",
-    [(70, "h", 999), (108, "f", float("inf")), (108, "f", -1e9), (42, "hhh", 32000, 32000, 32000), (40, "h", 200)],
-    ids=["type", "offset", "negative offset", "size", "axes"],
+    ("edits", "message"),
+    [
+        ([(70, "h", 999)], "its NIfTI header is damaged"),
+        ([(108, "f", float("inf"))], "its NIfTI header is damaged"),
+        ([(108, "f", -1e9)], "its NIfTI header is damaged"),
+        ([(40, "h", 200)], "its NIfTI header is damaged"),
+        ([(256, "fff", 5.0, 5.0, 5.0), (252, "hh", 1, 0)], "its NIfTI header is damaged"),
+        ([(42, "hhh", 32000, 32000, 32000)], "its 32000 x 32000 x 32000 voxels cannot be read"),
+        ([(42, "h", -4)], "its -4 x 4 x 3 voxels cannot be read"),
+        ([(344, "4s", b"xxxx")], "it is no NIfTI file, or a part of one"),
+        ([(280, "f", float("nan"))], "its header gives voxels an edge of nan mm along axis x"),
+        ([(300, "f", 0.0)], "its header gives voxels an edge of 0 mm along axis y"),
+    ],
 )
-def test_a_damaged_header_is_told_with_the_file_s_name(tmp_path, edit):
-    with pytest.raises(ValueError, match=r"cannot read .*a\.nii as a scan: .*; if the file is damaged, copy or export"):
-        LoadCase()(damaged(tmp_path, [edit]))
+def test_a_damaged_header_is_told_in_our_words_with_the_file_s_name(tmp_path, edits, message):
+    with pytest.raises(
+        ValueError, match=rf"cannot read .*a\.nii as a scan: {message}.*: (copy or export it again|correct it)"
+    ):
+        LoadCase()(damaged(tmp_path, edits))
+
+
+@pytest.mark.parametrize("ending", ["nii", "nii.gz"])
+def test_a_file_that_ends_too_early_is_told_as_damaged(write_scan, ending):
+    path = write_scan(f"a.{ending}", np.random.default_rng(0).random((20, 20, 20)))
+    path.write_bytes(path.read_bytes()[:-2000])
+    with pytest.raises(ValueError, match="its 20 x 20 x 20 voxels cannot be read, the file is damaged: copy or export"):
+        LoadCase()(path)
+
+
+@pytest.mark.parametrize(
+    ("ending", "old", "new"),
+    [
+        ("mha", b"ElementSpacing = 1 1 1", b"ElementSpacing = 1 0 1"),
+        ("nrrd", b"(1,0,0) (0,1,0) (0,0,1)", b"(1,0,0) (0,0,0) (0,0,1)"),
+    ],
+)
+def test_a_voxel_edge_of_zero_is_refused_in_other_files_too(tmp_path, ending, old, new):
+    path = tmp_path / f"a.{ending}"
+    itk.imwrite(itk.image_from_array(volume()), str(path))
+    content = path.read_bytes()
+    assert old in content
+    path.write_bytes(content.replace(old, new))
+    with pytest.raises(ValueError, match=rf"a\.{ending} as a scan: its header gives voxels edges of 1, 0, 1 mm"):
+        LoadCase()(path)
 
 
 @pytest.mark.parametrize("ending", ["nrrd", "mha"])

@@ -14,6 +14,7 @@ import torch
 import uniseg_nets
 
 ROOT = Path(__file__).parents[1]
+SCRIPTS = "Scripts" if os.name == "nt" else "bin"  # of a virtual environment
 SETUP = ConfigParser(interpolation=None)
 SETUP.read(ROOT / "setup.cfg")
 
@@ -76,8 +77,9 @@ def wheel(tmp_path_factory):
 def test_the_wheel_carries_every_file_of_package_and_bundles(wheel):
     files = set(zipfile.ZipFile(wheel).namelist())
     source = wheel.parent / "source"
-    package = {str(path.relative_to(source)) for path in source.glob("uniseg_nets/**/*") if path.is_file()}
-    bundles = {f"uniseg_nets/{path.relative_to(source)}" for path in source.glob("bundles/**/*") if path.is_file()}
+    package = {path.relative_to(source).as_posix() for path in source.glob("uniseg_nets/**/*") if path.is_file()}
+    shipped = [path.relative_to(source).as_posix() for path in source.glob("bundles/**/*") if path.is_file()]
+    bundles = {f"uniseg_nets/{path}" for path in shipped}
     assert {f"uniseg_nets/bundles/uniseg_upstream/{name}" for name in ("models/demo.pt", "LICENSE.weights")} <= bundles
     assert package | bundles <= files, sorted((package | bundles) - files)
 
@@ -88,12 +90,12 @@ def test_the_wheel_alone_runs_the_demo_and_segments_by_the_open_weights(wheel, t
     subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "venv")], check=True)
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     same = f"torch=={torch.__version__.partition('+')[0]}"
-    pip = [str(tmp_path / "venv" / "bin" / "python"), "-m", "pip", "install", "-q"]
+    pip = [str(tmp_path / "venv" / SCRIPTS / "python"), "-m", "pip", "install", "-q"]
     subprocess.run([*pip, same, str(wheel)], cwd=tmp_path, env=environment, check=True)
     (tmp_path / "work").mkdir()
     scan = "out/scans/liver/imagesTr/liver_0007_0000.nii.gz"
     for words in (["demo", "out"], ["segment", scan, "atrium.nii.gz", "--task", "left_atrium"]):
-        command = [str(tmp_path / "venv" / "bin" / "uniseg"), *words]
+        command = [str(tmp_path / "venv" / SCRIPTS / "uniseg"), *words]
         begun = time.monotonic()
         found = subprocess.run(
             command, cwd=tmp_path / "work", env=environment, capture_output=True, text=True, check=False

@@ -176,7 +176,7 @@ def test_folders_and_datalists(tmp_path, colours):
     cases = find_pictures(tmp_path / "list.json")
     assert [(case["name"], case["modality"]) for case in cases] == [("a", "auto"), ("b", "xray")]
     written(tmp_path / "in" / "a.png", colours)
-    with pytest.raises(ValueError, match="'a' stands for several images"):
+    with pytest.raises(ValueError, match="'a' belongs to several images"):
         find_pictures(tmp_path / "in")
     with pytest.raises(ValueError, match="unknown kind"):
         find_pictures(tmp_path / "in" / "notes.txt")
@@ -207,7 +207,7 @@ def test_results_are_found_again_and_never_overwrite_the_image(tmp_path, colours
     overlay = np.asarray(Image.open(tmp_path / "out" / "eye_overlay.png"))
     assert np.array_equal(overlay[20:], colours[20:]) and not np.array_equal(overlay[:20], colours[:20])
     facts = json.loads((tmp_path / "out" / "eye.json").read_text())
-    assert facts["modality"] == "fundus" and facts["asked"] == "fundus"
+    assert facts["modality"] == "fundus" and facts["requested_modality"] == "fundus"
     assert saver.unfinished([case | {"modality": "xray"}])  # asked for something else
     mine = written(tmp_path / "eye_mask.png", colours)
     with pytest.raises(ValueError, match="would overwrite its own image"):
@@ -223,7 +223,7 @@ def test_a_picture_of_others_under_an_overlay_s_name_stays_and_results_are_no_im
     before = theirs.read_bytes()
     saver = SavePictured("pred", theirs.parent)
     for attempt in (lambda: saver.unfinished([case]), lambda: saver(predicted)):
-        with pytest.raises(ValueError, match=r"eye_overlay\.png, of which no record"):
+        with pytest.raises(ValueError, match=r"eye_overlay\.png, which has no record"):
             attempt()
     assert theirs.read_bytes() == before and len(list(theirs.parent.iterdir())) == 1
     theirs.unlink()
@@ -328,5 +328,5 @@ def test_the_scale_of_an_augmentation_follows_its_seed():
 def test_probabilities_that_are_no_numbers_are_no_background():
     inferer = MaskInferer()
     assert inferer(torch.zeros(1, 3, 8, 8), lambda image, name: image[:, :1], ["xray"]).unique() == 0.5
-    with pytest.raises(ValueError, match="scores are no numbers"):
+    with pytest.raises(ValueError, match="scores are not finite"):
         inferer(torch.zeros(1, 3, 8, 8), lambda image, name: image[:, :1] / 0, ["xray"])

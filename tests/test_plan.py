@@ -9,7 +9,7 @@ from uniseg_nets.data import fold_cases
 from uniseg_nets.phantom import write_phantoms
 from uniseg_nets.plan import PlanOptions, plan_dataset
 from uniseg_nets.plan.choose import choose_patch, choose_spacing, looks_like_hounsfield
-from uniseg_nets.plan.examine import examine
+from uniseg_nets.plan.fingerprint import extract_fingerprint
 from uniseg_nets.plan.slot import check_slot, nearest_slot
 from uniseg_nets.tasks import load_task_table
 
@@ -249,7 +249,7 @@ def test_a_division_that_parts_patients_is_refused_before_any_scan_is_read(
 ):
     folds = {f"p{index}_frame{frame}": {"fold": index % 2} for index in range(4) for frame in range(2)}
     folder = datalist(frames(tmp_path / "data"), *sections, **({} if sections else folds | change))
-    monkeypatch.setattr("uniseg_nets.plan.plan.examine", pytest.fail)
+    monkeypatch.setattr("uniseg_nets.plan.plan.extract_fingerprint", pytest.fail)
     with pytest.raises(ValueError, match=message):
         plan_dataset(folder, tmp_path / "plan.json", PlanOptions(group=group))
 
@@ -324,7 +324,7 @@ def test_a_fault_is_named_and_nothing_written_or_the_case_left_out(patients, tmp
 
 
 def test_voxels_that_nnunet_ignores_are_no_class(patients, tmp_path):
-    with pytest.raises(ValueError, match=r"data: label 100 is 'ignore', nnU-Net's word"):
+    with pytest.raises(ValueError, match=r"data: label 100 is 'ignore', nnU-Net's name"):
         plan_dataset(patients, tmp_path / "plan.json", PlanOptions(labels={50: "organ", 100: "ignore"}))
     assert not (tmp_path / "plan.json").exists()
 
@@ -339,7 +339,7 @@ def test_a_class_in_no_case_is_named(patients, tmp_path):
 def test_a_case_without_foreground_is_named_and_kept(patients, tmp_path, caplog):
     write_case(patients, "healthy", values=(0,), seed=9)
     plan = plan_dataset(patients, tmp_path / "plan.json")
-    assert "no foreground in 1 of 5 cases, kept as such: healthy" in caplog.text
+    assert "no foreground in 1 of 5 cases, which are kept: healthy" in caplog.text
     assert "healthy" in [case["name"] for case in plan["data"]]
 
 
@@ -365,15 +365,15 @@ def test_weights_of_the_open_tasks_have_slots_of_their_own(caplog):
     assert nearest_slot(["CT"], ["mandible"], len(tasks)) == tasks.one("head_neck").id == check_slot("head_neck", 5)
     assert nearest_slot(["CT", "PET"], ["lesion"], len(tasks)) == tasks.one("sarcoma").id
     assert nearest_slot(["cine"], ["myocardium"], len(tasks)) == tasks.one("left_ventricle").id
-    assert "know 5 tasks and are taken for those of table 'open'; if they are of another" in caplog.text
+    assert "have 5 tasks and are taken for those of table 'open'; if they are of another" in caplog.text
 
 
 def test_a_slot_is_named_by_task_or_id_and_wrong_ones_are_refused(table, patients, tmp_path, demo_weights):
     assert check_slot("spleen", 11) == check_slot("6", 11) == check_slot(6, 11) == 6
     assert check_slot(0, 7) == 0 and check_slot(None, 7) == "none"
-    with pytest.raises(ValueError, match="slot is 7, the weights know tasks 0 to 6"):
+    with pytest.raises(ValueError, match="slot is 7, the weights have tasks 0 to 6"):
         check_slot(7, 7)
-    with pytest.raises(ValueError, match="slot is 'spleen', but the weights know 7 tasks, as no table of this"):
+    with pytest.raises(ValueError, match="slot is 'spleen', but the weights have 7 tasks, unlike every table"):
         check_slot("spleen", 7)
     with pytest.raises(ValueError, match="did you mean 'liver'"):
         plan_dataset(patients, tmp_path / "plan.json", PlanOptions(weights=str(demo_weights), slot="livr"))
@@ -404,7 +404,7 @@ def test_the_axis_that_covers_most_after_the_cut_is_cut_first(size, patch):
 def test_foreground_intensities_come_from_the_whole_of_a_case(write_scan, axis):
     ramp = np.broadcast_to(np.arange(60, dtype=np.float32)[:, None, None] + 1, (60, 30, 30)).swapaxes(0, axis)
     files = {"image": [write_scan("a.nii.gz", ramp)], "label": write_scan("l.nii.gz", np.ones(ramp.shape, np.uint8))}
-    found = examine({"name": "a", **files}).foreground
+    found = extract_fingerprint({"name": "a", **files}).foreground
     assert found.shape == (1, 10_000) and set(found[0]) == set(range(1, 61))
     assert np.bincount(found[0].astype(int))[1:].std() < 4
 
@@ -413,7 +413,7 @@ def test_labelled_voxels_that_hold_no_number_do_not_count(write_scan):
     image = np.ones((6, 6, 6), np.float32)
     image[0, 0, :2] = np.nan, np.inf
     files = {"image": [write_scan("a.nii.gz", image)], "label": write_scan("l.nii.gz", np.ones((6, 6, 6), np.uint8))}
-    assert examine({"name": "a", **files}).foreground.tolist() == [[1.0] * 214]
+    assert extract_fingerprint({"name": "a", **files}).foreground.tolist() == [[1.0] * 214]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import tests.properties  # noqa: F401  (the profile)
 from uniseg_nets.data import find_cases, load_datalist
 from uniseg_nets.data.datalist import image_entry, image_files
-from uniseg_nets.transforms.load import SCAN_ENDINGS, scan_name, scan_stem
+from uniseg_nets.io.names import SCAN_ENDINGS, scan_name, scan_stem
 
 # What a file system takes, with the pieces that the rules for names look at.
 _PIECES = ["a", "B", "7", "0000", "_0000", "_0001", "_", "-", ".", " ", "nii", ".nii", "\u00fc", "\u3000", "=", "sub-1"]
@@ -42,7 +42,7 @@ def test_of_a_folder_every_scan_belongs_to_one_case_or_the_folder_is_refused(tmp
     try:
         cases = find_cases(folder)
     except ValueError as error:
-        assert "stands for several scans" in str(error)
+        assert "belongs to several scans" in str(error)
         return
     assert sorted(Path(file) for case in cases for file in case["image"]) == sorted(there)
     assert len({case["name"] for case in cases}) == len(cases)
@@ -101,5 +101,5 @@ def test_two_cases_of_one_name_are_refused(tmp_path, drawn):
     if len(set(drawn)) == len(drawn):
         assert [case["name"] for case in find_cases(path)] == sorted(drawn)
     else:
-        with pytest.raises(ValueError, match="stands for several scans"):
+        with pytest.raises(ValueError, match="belongs to several scans"):
             find_cases(path)

@@ -96,9 +96,9 @@ def test_a_result_is_finished_for_its_own_settings_and_for_no_others(tmp_path, t
     folder = tmp_path / "out"
     for file in folder.glob("*"):
         file.unlink()
-    saver = SaveLabelMapd("pred", folder, table, "liver", about=one)
+    saver = SaveLabelMapd("pred", folder, table, "liver", metadata=one)
     assert saver.unfinished([case]) == [case]
     saver.write(case, str(scan), {}, lambda path: path.write_text("map"))
-    assert SaveLabelMapd("pred", folder, table, "liver", about=one).unfinished([case]) == []
+    assert SaveLabelMapd("pred", folder, table, "liver", metadata=one).unfinished([case]) == []
     same = json.dumps(one) == json.dumps(other)
-    assert SaveLabelMapd("pred", folder, table, "liver", about=other).unfinished([case]) == ([] if same else [case])
+    assert SaveLabelMapd("pred", folder, table, "liver", metadata=other).unfinished([case]) == ([] if same else [case])

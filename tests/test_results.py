@@ -107,7 +107,7 @@ def test_another_task_table_under_the_same_task_s_name_segments_anew(saver, scan
 
 def test_a_setting_that_is_no_longer_given_segments_anew(saver, scan):
     case = case_of(scan("case1.nii"))
-    assert run(saver(about={"mirror": True}), case) == ["case1"]
+    assert run(saver(metadata={"mirror": True}), case) == ["case1"]
     assert run(saver(), case) == ["case1"]
 
 
@@ -132,7 +132,7 @@ def test_a_file_of_others_in_the_way_is_refused_and_stays(saver, scan, tmp_path,
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / name).write_text('{"reference": true}')
     case = case_of(scan("case1.nii"))
-    with pytest.raises(ValueError, match=f"out/{name}, of which no record of this package tells where it comes from"):
+    with pytest.raises(ValueError, match=f"out/{name}, which has no record of this package"):
         run(saver(), case)
     with pytest.raises(ValueError, match="no record of this package"):
         save(saver(), case)
@@ -156,7 +156,7 @@ def test_a_map_that_was_corrected_by_hand_is_neither_computed_nor_overwritten(sa
     target.write_bytes(b"corrected")
     assert run(saver(), case) == [] and "was changed since it was written" in caplog.text
     with pytest.raises(ValueError, match="which was changed since it was written"):
-        run(saver(about={"mirror": True}), case)
+        run(saver(metadata={"mirror": True}), case)
     assert target.read_bytes() == b"corrected"
 
 

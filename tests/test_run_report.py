@@ -15,6 +15,7 @@ from uniseg_nets.phantom import write_phantoms
 from uniseg_nets.reports import ReportCased
 from uniseg_nets.reports.page import write_page
 from uniseg_nets.reports.preview import PreviewRow, save_preview
+from uniseg_nets.reports.run import write_report
 from uniseg_nets.reports.statistics import label_statistics
 from uniseg_nets.reports.views import Views
 from uniseg_nets.transforms import LoadCase, SaveLabelMapd
@@ -27,12 +28,12 @@ def test_statistics_tell_present_cut_and_absent_apart():
     image = np.full(label.shape, 40.0)
     image[4, 4, 4] = 80
     rows = label_statistics(label, image, (2, 2, 5), {1: "liver", 2: "spleen", 3: "tumour"})
-    assert [row["status"] for row in rows] == ["present", "cut", "absent"]
+    assert [row["status"] for row in rows] == ["present", "truncated", "absent"]
     assert rows[0]["voxels"] == 8 and rows[0]["volume_ml"] == pytest.approx(0.16)
     assert rows[0]["mean"] == pytest.approx(45) and rows[2]["mean"] is None
     image[4, 4, 4] = 41  # figures have three decimals
     row = label_statistics(label, image, (0.75, 0.75, 1), {1: "liver"})[0]
-    assert (row["mean"], row["deviation"], row["volume_ml"]) == (40.125, 0.331, 0.004)
+    assert (row["mean"], row["std"], row["volume_ml"]) == (40.125, 0.331, 0.004)
     with pytest.raises(ValueError, match="label map has size"):
         label_statistics(label[1:], image, (1, 1, 1), {1: "liver"})
 
@@ -68,6 +69,19 @@ def test_a_run_leaves_statistics_previews_and_a_page(run):
     assert (np.ptp(colours, axis=1) > 40).any()  # the overlay is coloured, scans are grey
     page = (folder / "report.html").read_text()
     assert all(name in page for name in names) and "http" not in page
+
+
+def test_a_page_shows_earlier_cases_in_the_words_of_version_0_8(tmp_path):
+    row = {"class": "liver", "value": 1, "voxels": 8, "volume_ml": 1.0, "mean": 40.0}
+    rows = {"new": {"status": "present", "std": 2.0}, "old": {"status": "cut", "deviation": 3.0}}
+    (tmp_path / "report").mkdir()
+    for name, more in rows.items():
+        record = {"name": name, "task": "liver", "classes": [row | more], "slices": []}
+        (tmp_path / "report" / f"{name}.json").write_text(json.dumps(record))
+    write_report(tmp_path)
+    new, old = csv.DictReader((tmp_path / "statistics.csv").open())
+    assert (new["std"], new["status"]) == ("2.0", "present") and (old["std"], old["status"]) == ("3.0", "truncated")
+    assert "truncated" in (tmp_path / "report.html").read_text()
 
 
 def test_the_report_shows_the_series_that_was_segmented(tmp_path, table):

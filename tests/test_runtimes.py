@@ -1,4 +1,5 @@
 import copy
+import os
 
 import pytest
 import torch
@@ -7,9 +8,9 @@ from torch import nn
 from tests.running import OPENVINO, needs_openvino
 from uniseg_nets import UniSeg, UniSegBackbone
 from uniseg_nets.inferers.sliding_window import EnsembleInferer, UniSegInferer
-from uniseg_nets.runtimes import settled, with_runtime
+from uniseg_nets.runtimes import resolved_runtime, with_runtime
 from uniseg_nets.runtimes.channels_last import channels_last
-from uniseg_nets.runtimes.choose import settle
+from uniseg_nets.runtimes.choose import resolve_runtime
 
 ROI = (32, 64, 64)
 
@@ -176,7 +177,7 @@ class Switched(nn.Module):
 def kept(tmp_path):
     """Gives a network's models by way of a cache; the list counts the conversions."""
     openvino = pytest.importorskip("openvino")
-    from uniseg_nets.runtimes.kept import kept_models
+    from uniseg_nets.runtimes.cached import cached_models
 
     converted = []
 
@@ -185,7 +186,7 @@ def kept(tmp_path):
             converted.append(network)
             return [openvino.convert_model(network.eval(), example_input=torch.zeros(1, 2))]
 
-        return kept_models(network, "sizes", ["network"], convert, cache_dir)
+        return cached_models(network, "sizes", ["network"], convert, cache_dir)
 
     return models, converted
 
@@ -197,7 +198,7 @@ def test_a_network_that_computes_otherwise_with_the_same_weights_is_converted_an
     models(network), models(network)
     assert len(converted) == 1
     if change == "version":
-        monkeypatch.setattr("uniseg_nets.runtimes.kept.__version__", "0.0.0")
+        monkeypatch.setattr("uniseg_nets.runtimes.cached.__version__", "0.0.0")
     else:
         network.doubled = True
     models(network)
@@ -208,7 +209,7 @@ def test_a_prompted_network_is_not_taken_for_one_that_prompts_itself():
     pytest.importorskip("openvino")
     from tests.test_esp_medsam import SMALL
     from uniseg_nets.nets.esp_medsam import ESPMedSAM
-    from uniseg_nets.runtimes.kept import network_digest
+    from uniseg_nets.runtimes.cached import network_digest
 
     networks = [ESPMedSAM(["fundus"], SMALL, self_prompt=self_prompt).eval() for self_prompt in (True, False)]
     networks[1].load_state_dict(networks[0].state_dict())
@@ -220,16 +221,17 @@ def test_a_cache_that_cannot_be_written_or_has_lost_a_file_leaves_the_models_in_
     models, _ = kept
     (tmp_path / "file").write_text("")  # no folder can be made below it
     assert len(models(Switched(), tmp_path / "file" / "cache")) == 1
-    assert "the converted network is not kept" in caplog.text
+    assert "the converted network is not cached" in caplog.text
     network = Switched()
     models(network, tmp_path / "cache")
     next((tmp_path / "cache").glob("*/network.xml")).unlink()
     assert len(models(network, tmp_path / "cache")) == 1
 
 
+@pytest.mark.skipif(os.name == "nt", reason="on Windows every user has a home")
 def test_a_user_without_a_home_keeps_no_networks_and_is_told(monkeypatch, caplog):
     pytest.importorskip("openvino")
-    from uniseg_nets.runtimes.kept import user_cache
+    from uniseg_nets.runtimes.cached import user_cache
 
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.delenv("HOME")
@@ -239,9 +241,9 @@ def test_a_user_without_a_home_keeps_no_networks_and_is_told(monkeypatch, caplog
 
 def test_a_result_records_what_auto_became(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    found = settled("auto", "auto", torch.device("cpu"))
+    found = resolved_runtime("auto", "auto", torch.device("cpu"))
     assert found["runtime"] == "torch" and found["precision"] in ("fp32", "bf16")
-    assert settled("auto", "fp32", "cuda") == {"runtime": "torch", "precision": "fp32"}
+    assert resolved_runtime("auto", "fp32", "cuda") == {"runtime": "torch", "precision": "fp32"}
 
 
 def test_wrong_choices_say_what_there_is(network):
@@ -255,10 +257,10 @@ def test_wrong_choices_say_what_there_is(network):
 def test_auto_is_openvino_on_a_cpu_alone(monkeypatch, device, runtime):
     monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
-    assert settle("auto", "fp32", torch.device(device)) == (runtime, False)
+    assert resolve_runtime("auto", "fp32", torch.device(device)) == (runtime, False)
     if device == "cuda":
         with pytest.raises(ValueError, match="openvino computes on a CPU, the network is on cuda"):
-            settle("openvino", "fp32", torch.device(device))
+            resolve_runtime("openvino", "fp32", torch.device(device))
 
 
 def test_auto_falls_back_to_torch_where_openvino_is_missing(network, monkeypatch):
@@ -271,6 +273,6 @@ def test_auto_falls_back_to_torch_where_openvino_is_missing(network, monkeypatch
 def test_where_onednn_is_held_to_lesser_instructions_auto_is_torch_in_float32(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
-    assert settle("auto", "auto", torch.device("cpu")) == ("torch", False)
+    assert resolve_runtime("auto", "auto", torch.device("cpu")) == ("torch", False)
     with pytest.raises(ValueError, match="openvino cannot compute with ONEDNN_MAX_CPU_ISA=AVX2: unset it"):
-        settle("openvino", "fp32", torch.device("cpu"))
+        resolve_runtime("openvino", "fp32", torch.device("cpu"))

@@ -17,7 +17,8 @@ def ranks(monkeypatch):
     """Pretends to be one rank of several."""
 
     def be(rank, count):
-        monkeypatch.setattr(sampler, "_rank", lambda: (rank, count))
+        monkeypatch.setattr(sampler, "own_rank", lambda: rank)
+        monkeypatch.setattr(sampler, "rank_count", lambda: count)
 
     return be
 

@@ -46,8 +46,8 @@ def test_of_a_menu_of_which_nothing_was_chosen_the_first_entry_counts(table):
     [
         (["liver", "prostate"], "same channels.*liver CT .*; prostate T2 .*run them one by one"),
         (["liver", "splen"], "did you mean 'spleen'"),
-        (["liver", "liver"], "task liver stands more than once"),
-        ("liver,all_ct", "task liver stands more than once"),
+        (["liver", "liver"], "task liver occurs more than once"),
+        ("liver,all_ct", "task liver occurs more than once"),
         ("liver,", "unknown task ''"),
         ([["liver"]], "unknown task"),
     ],
@@ -201,7 +201,7 @@ def test_a_task_is_anisotropic_above_three_to_one(spacing, anisotropic):
 
 
 def test_a_label_value_of_two_tasks_is_refused():
-    with pytest.raises(ValueError, match="label value 7 stands more than once"):
+    with pytest.raises(ValueError, match="label value 7 occurs more than once"):
         TaskTable([entry(values=[7]), entry(name="c", values=[7])])
 
 

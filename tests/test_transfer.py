@@ -45,32 +45,32 @@ def first_stage(network, x, task=0):
     """Features of the decoder's first stage."""
     features = network.eval().encode(x)
     bottom = torch.cat((features[-1], network.select(network.prompts(features), task)), dim=1)
-    return network.decoder.climb(features, bottom, 0, 1)
+    return network.decoder.decode_levels(features, bottom, 0, 1)
 
 
 @torch.no_grad()
 def test_a_planned_network_starts_from_the_features_of_its_slot_for_all_slots(tmp_path, caplog):
     torch.manual_seed(3)
-    known = UniSeg(**SIZES, **PATCH, spread_prompts=True)
+    known = UniSeg(**SIZES, **PATCH, distinct_prompt_init=True)
     save_weights(known.state_dict(), tmp_path / "spread.pt")
     config, x = planned(tmp_path, tmp_path / "spread.pt", slot="prostate"), torch.randn(1, 2, 32, 64, 64)
     assert config["slot"] == 8
     backbone = load_pretrained(UniSegBackbone([2], 3, **SIZES), tmp_path / "spread.pt")
     for slot in range(known.num_tasks):
         caplog.clear()
-        network = ConfigParser(config | {"slot": slot}).get_parsed_content("started")
+        network = ConfigParser(config | {"slot": slot}).get_parsed_content("loaded_network")
         wanted = first_stage(known, x, slot)
         assert (first_stage(network, x) - wanted).norm() < 1e-5 * wanted.norm()
-        assert report(caplog).prompt.startswith(f"the decoder is told task {slot} of the weights")
+        assert report(caplog).prompt.startswith(f"the decoder gets the prompt of task {slot} of the weights")
         if slot > 2:  # without the prompt, the features of a task that has a loud one are lost
             assert (first_stage(backbone, x) - wanted).norm() > 0.5 * wanted.norm()
 
 
 def test_without_a_slot_the_plan_s_network_has_no_prompt(tmp_path, pretrained, caplog):
     config = planned(tmp_path, pretrained, slot="none")
-    network = ConfigParser(config).get_parsed_content("started")
+    network = ConfigParser(config).get_parsed_content("loaded_network")
     assert type(network) is UniSegBackbone
-    assert report(caplog).prompt.startswith("cut off") and "decoder.upsamples.0.weight" in report(caplog).adapted
+    assert report(caplog).prompt.startswith("dropped") and "decoder.upsamples.0.weight" in report(caplog).adapted
 
 
 def test_a_released_file_starts_the_backbone_with_one_adapted_tensor(test_data, caplog):

@@ -1,4 +1,4 @@
-"""How the task travels through MONAI's engines, bfloat16 on any device, and an evaluator that outlives bad cases."""
+"""MONAI's engines with a task per sample, bfloat16 on any device, and an evaluator that goes on after a faulty case."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from monai.utils.enums import CommonKeys as Keys
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from uniseg_nets.data.guarded import ERROR
-from uniseg_nets.io.errors import root_cause
+from uniseg_nets.data.fault_tolerant import ERROR
+from uniseg_nets.io.errors import CasesFailedError, root_cause
 from uniseg_nets.nets.bfloat16 import SmallConvolutionsInFloat32
 from uniseg_nets.tasks import TaskTable
 
@@ -30,14 +30,14 @@ _LARGE = 2**30  # bytes of scores
 
 
 class PrepareTaskBatch(PrepareBatch):
-    """Hands each sample's task to the network and to the loss.
+    """Passes each sample's task to the network and to the loss.
 
-    A batch with ``image``, ``label`` and ``task`` (names or ids) becomes the network's input with the ids as its second
-    argument, and the target ``{"label", "task"}`` that :class:`~uniseg_nets.losses.TaskDiceCELoss` takes.
+    A batch has ``image``, ``label`` and ``task`` (names or ids). The network gets the image and the task ids, the loss
+    gets the target ``{"label", "task"}`` that :class:`~uniseg_nets.losses.TaskDiceCELoss` takes.
 
     Args:
         tasks: the task table.
-        tell_network: hand the ids to the network; off for one that knows no tasks.
+        tell_network: pass the ids to the network. False for a network without tasks.
     """
 
     def __init__(self, tasks: TaskTable, tell_network: bool = True) -> None:
@@ -50,15 +50,15 @@ class PrepareTaskBatch(PrepareBatch):
         ids = torch.tensor([self.tasks.one(task).id for task in batchdata["task"]])
         image = batchdata["image"].to(device=device, non_blocking=non_blocking, **kwargs)
         label = batchdata["label"].to(device=device, non_blocking=non_blocking, **kwargs)
-        told = (ids.to(image.device),) if self.tell_network else ()
-        return image, {"label": label, "task": ids.to(label.device)}, told, {}
+        task_ids = (ids.to(image.device),) if self.tell_network else ()
+        return image, {"label": label, "task": ids.to(label.device)}, task_ids, {}
 
 
 class AutocastInferer(SimpleInferer):
-    """The forward pass in bfloat16 where asked for; MONAI's trainers autocast on CUDA alone.
+    """The forward pass, in bfloat16 if chosen. MONAI's trainers autocast on CUDA alone.
 
-    Weights, gradients and the loss stay in float32, and bfloat16 has float32's range, so that nothing is scaled. On a
-    CPU small convolutions stay in float32 too, see :mod:`uniseg_nets.nets.bfloat16`.
+    Weights, gradients and the loss stay in float32. bfloat16 has the range of float32, so that the loss needs no
+    scaling. On a CPU small convolutions stay in float32 too, see :mod:`uniseg_nets.nets.bfloat16`.
     """
 
     def __init__(self, bfloat16: bool = False) -> None:
@@ -72,25 +72,12 @@ class AutocastInferer(SimpleInferer):
             return super().__call__(inputs, network, *args, **kwargs)
 
 
-class CasesFailedError(ValueError):
-    """Some cases of a finished run failed; the message names each with its reason.
-
-    Attributes:
-        failures: case name -> reason.
-    """
-
-    def __init__(self, failures: Mapping[str, str], total: int) -> None:
-        self.failures = dict(failures)
-        listing = "\n".join(f"  {name}: {reason}" for name, reason in self.failures.items())
-        super().__init__(f"{len(self.failures)} of {total} cases failed, the others are done:\n{listing}")
-
-
 def _unchanged(case: Any) -> Any:
     return case
 
 
 def _make(exports: Sequence[Callable[[Any], Any]], case: Any) -> None:
-    """Makes all exports of a case; raises ValueError, after the last one, with the reasons of those that failed."""
+    """Makes all exports of a case. After the last one raises ValueError with the reasons of those that failed."""
     reasons = []
     for export in exports:
         try:
@@ -102,27 +89,27 @@ def _make(exports: Sequence[Callable[[Any], Any]], case: Any) -> None:
 
 
 class CaseEvaluator(SupervisedEvaluator):
-    """MONAI's evaluator for batches of one named case; what fails in one case does not end the run.
+    """MONAI's evaluator for batches of one named case. A failure in one case does not end the run.
 
-    Reading (through :class:`~uniseg_nets.data.GuardedDataset`), prediction and export of a case may fail: it is logged
-    and the next one begins. While a case is exported (``postprocessing`` and ``exports``), on a thread of its own, the
-    next one is predicted; not where its scores are so large that the next one's had better not lie beside them. One
-    export runs at a time: at ``ITERATION_COMPLETED`` that of the case before is done, at ``EPOCH_COMPLETED`` all are.
+    Reading (through :class:`~uniseg_nets.data.FaultTolerantDataset`), prediction and export of a case may fail: the
+    failure is logged and the next case begins. A case is exported (``postprocessing`` and ``exports``) on a thread of
+    its own while the next case is predicted. Above 1 GiB of scores the export finishes first. One export runs at a
+    time: at ``ITERATION_COMPLETED`` the export of the case before is done, at ``EPOCH_COMPLETED`` all are.
 
     Args:
-        exports: what else is done with a case after the postprocessing, each called with its dictionary. Those that
-            finished cases lack (:meth:`~uniseg_nets.transforms.derived.CaseExport.pending`) are made first.
-        review: called at the end of every run; gives further cases that count as failed, name -> reason.
-        settings: those of MONAI's evaluator.
+        exports: further steps after the postprocessing, each called with the case's dictionary. Exports that finished
+            cases lack (:meth:`~uniseg_nets.transforms.derived.CaseExport.pending`) are made first.
+        review: called at the end of every run; returns further cases that count as failed, name -> reason.
+        settings: arguments of MONAI's evaluator.
 
     Attributes:
-        failures: of the last run, case name -> reason.
-        seconds: of the last run, case name -> time of prediction and export.
-        verdicts: of the last run, case name -> what its record says of its verdict, where it has one.
+        failures: case name -> reason, of the last run.
+        seconds: case name -> seconds of prediction and export, of the last run.
+        verdicts: case name -> what its record says of its verdict, of the last run.
 
     Raises:
         CasesFailedError: from ``run``, after the last case.
-        RuntimeError: from ``run``, the loader gave fewer cases than it has.
+        RuntimeError: from ``run``, when the loader yielded fewer cases than its length.
     """
 
     data_loader: DataLoader
@@ -162,11 +149,11 @@ class CaseEvaluator(SupervisedEvaluator):
         self._begun = time.perf_counter()
         with ThreadPoolExecutor(1, "export") as self._exporter:
             super().run(global_epoch)
-        if self._seen < self._total:  # a loader's thread that dies ends its iteration without a word
+        if self._seen < self._total:  # a loader whose thread dies ends without an error
             raise RuntimeError(f"{self._total - self._seen} of {self._total} cases were never read: run again for them")
 
     def _export_pending(self) -> list[str]:
-        """Makes the exports that finished cases lack; gives these cases' names."""
+        """Makes the exports that finished cases lack. Returns the names of these cases."""
         pending: dict[str, tuple[dict[str, Any], list[Callable[[Any], Any]]]] = {}
         for export in self.exports:
             for case in getattr(export, "pending", list)():
@@ -184,10 +171,10 @@ class CaseEvaluator(SupervisedEvaluator):
         return len(self.failures) - self._failed_before + len(self.seconds)
 
     def _register_postprocessing(self, posttrans: Callable[[Any], Any]) -> None:
-        self._postprocessing = posttrans  # not for MONAI's handler, which would wait for it
+        self._postprocessing = posttrans  # not registered as MONAI's handler, which would wait for it
 
     def _register_handlers(self, handlers: Sequence[Any]) -> None:
-        self.add_event_handler(Events.EPOCH_COMPLETED, self._end_export)  # before what reads the results then
+        self.add_event_handler(Events.EPOCH_COMPLETED, self._end_export)  # before the handlers that read the results
         super()._register_handlers(handlers)
 
     def _iteration(self, engine: SupervisedEvaluator, batchdata: dict[str, Any]) -> dict[str, Any]:
@@ -204,21 +191,21 @@ class CaseEvaluator(SupervisedEvaluator):
         for case in engine.state.batch:
             case["measures"] = getattr(self.inferer, "measures", None)
         self._exporting = name, self._exporter.submit(self._export, begun, engine.state.batch, output)
-        if sum(found[Keys.PRED].nbytes for found in output) > _LARGE:
+        if sum(scores[Keys.PRED].nbytes for scores in output) > _LARGE:
             self._end_export()
         return {}
 
     @torch.no_grad()
     def _export(self, begun: float, batch: list[dict[str, Any]], output: list[dict[str, Any]]) -> float:
-        for case, found in zip(batch, output):
-            exported = self._postprocessing(case | found)
+        for case, scores in zip(batch, output):
+            exported = self._postprocessing(case | scores)
             if "verdict" in exported:
                 self.verdicts[exported["name"]] = exported["verdict"].facts()
             _make(self.exports, exported)
         return round(time.perf_counter() - begun, 1)
 
     def _end_export(self) -> None:
-        """Waits for the export under way, if there is one, and takes down how it went."""
+        """Waits for the export that is running, if any, and stores its time or its failure."""
         if self._exporting is None:
             return
         (name, export), self._exporting = self._exporting, None

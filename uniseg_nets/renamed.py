@@ -1,10 +1,11 @@
-"""Names of versions up to 0.8, which configs of packed bundles and MONAI Label apps have; to go in version 0.10.
+"""Names of versions up to 0.8, for packed bundles and MONAI Label apps. They are removed in version 0.10.
 
-The one rule: an old name gives the same object as the new one, and a warning that says the new one.
+The one rule: an old name means the same as the new one, and a warning names the new one.
 """
 
 from __future__ import annotations
 
+import functools
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -12,12 +13,14 @@ from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar, cast
 
-__all__ = ["accept_old_modules", "renamed_names"]
+__all__ = ["accept_old_modules", "renamed_arguments", "renamed_names"]
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 _PACKAGE = __name__.rpartition(".")[0]
-# Modules of old -> those that have their names now.
+# Old modules -> the present modules of their names.
 _MODULES = {
     "centres": ("inferers.centre", "weights.base"),
     "checkpoints": ("weights.checkpoints",),
@@ -38,8 +41,8 @@ class _OldModule(Loader):
         new = " and ".join(f"{_PACKAGE}.{home}" for home in self.homes)
         _warn(module.__name__, new)
         for home in self.homes:
-            found = import_module(f"{_PACKAGE}.{home}")
-            module.__dict__.update({name: getattr(found, name) for name in found.__all__})
+            new_module = import_module(f"{_PACKAGE}.{home}")
+            module.__dict__.update({name: getattr(new_module, name) for name in new_module.__all__})
 
 
 class _OldModules(MetaPathFinder):
@@ -50,16 +53,16 @@ class _OldModules(MetaPathFinder):
 
 
 def accept_old_modules() -> None:
-    """Lets modules that have moved be imported by their old names."""
+    """Allows the import of moved modules by their old names."""
     sys.meta_path.append(_OldModules())
 
 
 def renamed_names(module: str, names: Mapping[str, str]) -> Callable[[str], Any]:
-    """A module's ``__getattr__`` for names that are called otherwise now, or stand elsewhere.
+    """A module's ``__getattr__`` for names that were renamed or moved.
 
     Args:
-        module: its ``__name__``.
-        names: old name -> new one, dotted from the package on.
+        module: ``__name__`` of the module.
+        names: old name -> new name, dotted, relative to the package.
     """
 
     def get(name: str) -> Any:
@@ -70,6 +73,28 @@ def renamed_names(module: str, names: Mapping[str, str]) -> Callable[[str], Any]
         return getattr(import_module(f"{_PACKAGE}.{home}"), new)
 
     return get
+
+
+def renamed_arguments(**names: str) -> Callable[[Function], Function]:
+    """A decorator: the function takes the old names of its arguments too.
+
+    Args:
+        names: old name -> new one.
+    """
+
+    def decorate(function: Function) -> Function:
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            for old in names.keys() & kwargs.keys():
+                if names[old] in kwargs:
+                    raise TypeError(f"{function.__qualname__} got both {names[old]} and {old}, its old name")
+                _warn(f"argument {old} of {function.__qualname__}", names[old])
+                kwargs[names[old]] = kwargs.pop(old)
+            return function(*args, **kwargs)
+
+        return cast(Function, call)
+
+    return decorate
 
 
 def _warn(old: str, new: str) -> None:

@@ -1,4 +1,4 @@
-"""Learning rates per step: a linear warm-up, then a decay that is over when the training is."""
+"""Learning rates per step: a linear warm-up, then a decay that ends with the training."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ __all__ = ["ExponentialDecay", "PolynomialDecay", "StepSchedule"]
 
 
 class StepSchedule(LambdaLR):
-    """The rate of every step as a function of the step alone: warm-up times decay.
+    """The rate depends on the step alone: warm-up times decay.
 
-    Not torch's own schedulers: from a checkpoint they take back their old length and rates. A training that is resumed
-    with more epochs then stays at rate 0, and one that is resumed with another learning rate ignores it. The state of
-    this one is the epochs done; length and rates are always those of the present configuration.
+    Not torch's own schedulers: from a checkpoint they restore their old length and rates. A training resumed with more
+    epochs then stays at rate 0, and a new learning rate is ignored. The state of this schedule is the number of epochs
+    done; length and rates are always those of the present configuration.
 
     Args:
-        optimizer: whose rates, each parameter group from its own.
-        epochs: of the whole training.
-        steps_per_epoch: steps in an epoch; ``step()`` is called after each.
-        warmup_share: share of all steps in which the rate rises linearly, 0 for none.
+        optimizer: the optimiser. Each parameter group starts from its own rate.
+        epochs: epochs of the whole training.
+        steps_per_epoch: steps per epoch; ``step()`` is called after each.
+        warmup_share: fraction of all steps in which the rate rises linearly, 0 for none.
 
     Raises:
-        ValueError: no epochs or steps, or a share outside 0 to 1.
+        ValueError: if there are no epochs or steps, or the fraction is outside 0 to 1.
     """
 
     def __init__(self, optimizer: Optimizer, epochs: int, steps_per_epoch: int, warmup_share: float = 0.0) -> None:
@@ -41,12 +41,12 @@ class StepSchedule(LambdaLR):
         super().__init__(optimizer, self.factor)
 
     def factor(self, step: int) -> float:
-        """What the learning rate is multiplied by in the step of this number; the first is 0."""
+        """The factor of the learning rate in a step, counted from 0."""
         rise = min(1.0, (step + 1) / (self.warmup_steps + 1))
         return rise * self.decay(step / self.steps_per_epoch)
 
     def decay(self, epochs: float) -> float:
-        """The factor without the warm-up after so many epochs."""
+        """The factor after ``epochs`` epochs, without the warm-up."""
         raise NotImplementedError
 
     def state_dict(self) -> dict[str, Any]:
@@ -62,9 +62,9 @@ class StepSchedule(LambdaLR):
 class PolynomialDecay(StepSchedule):
     """The rate falls as ``(1 - step / steps) ** power``, to 0 after the last step.
 
-    The official release (nnU-Net's ``poly_lr``) takes the same formula per epoch. At its 1000 epochs of 550 steps both
-    agree to two thousandths of the learning rate; in a training of few epochs, a schedule per epoch would keep the last
-    one at a rate far above 0.
+    The official release (nnU-Net's ``poly_lr``) applies the same formula per epoch. At its 1000 epochs of 550 steps
+    both agree to 0.002 of the learning rate. In a training of few epochs, a schedule per epoch would leave the last
+    epoch at a rate far above 0.
 
     Args:
         optimizer, epochs, steps_per_epoch, warmup_share: as for :class:`StepSchedule`.
@@ -90,11 +90,11 @@ class PolynomialDecay(StepSchedule):
 
 
 class ExponentialDecay(StepSchedule):
-    """The rate falls by the same factor in every epoch, a little in every step.
+    """The rate falls by the same factor per epoch, in equal parts per step.
 
     Args:
         optimizer, epochs, steps_per_epoch, warmup_share: as for :class:`StepSchedule`.
-        gamma: what is left of the rate after an epoch; 1 for a constant rate.
+        gamma: factor per epoch; 1 for a constant rate.
 
     Raises:
         ValueError: as for :class:`StepSchedule`.

@@ -1,6 +1,6 @@
-"""The task table: what each task reads, how its scans are brought to the network, and what it names.
+"""The task table: each task's channels, preprocessing and classes.
 
-The one rule: nothing else in the project spells a spacing, a modality or a class name. This module imports no torch.
+The one rule: spacings, modalities and class names are written here and nowhere else. This module imports no torch.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
+
+from uniseg_nets.io.messages import did_you_mean
 
 __all__ = [
     "AXES",
@@ -28,19 +30,19 @@ __all__ = [
     "table_of",
 ]
 
-# How a file's axes become the network's (z, y, x), see ``Task.axes``.
+# How the axes of a file are mapped to the network's (z, y, x), see ``Task.axes``.
 AXES = ("anatomical", "acquisition")
 # Which voxels z-scores are computed from, see ``Task.mask``.
 MASKS = ("never", "training", "always")
-# Numbers that each scaling of intensities needs, see ``Scaling.scheme``.
+# Numbers that each intensity scaling needs, see ``Scaling.scheme``.
 SCHEMES: Mapping[str, tuple[str, ...]] = {
     "window": ("low", "high"),
     "percentiles": ("low", "high", "mean", "std"),
     "z_score": (),
 }
-# Above this ratio of largest to smallest voxel edge the coarse axis is a stack of slices (Isensee et al. 2021).
+# Above this ratio of largest to smallest voxel edge a scan is anisotropic (Isensee et al. 2021).
 ANISOTROPY = 3.0
-# The same for scans of a task that sees thick slices: there a scan's coarsest axis is its slices' for certain.
+# The same ratio for scans of a task with thick slices: its scans are known to be stacks.
 STACK = 1.5
 
 
@@ -49,10 +51,10 @@ class Scaling:
     """How the intensities of one channel are scaled.
 
     Attributes:
-        scheme: ``window`` maps ``low`` to ``high`` to 0..1 and clips what lies outside; ``percentiles`` clips to the
+        scheme: ``window`` clips to ``low`` and ``high`` and maps them to 0 and 1; ``percentiles`` clips to the
             training set's ``low`` and ``high``, subtracts its ``mean`` and divides by its ``std`` (nnU-Net's CT);
-            ``z_score`` takes mean and standard deviation from the case itself.
-        low, high, mean, std: the numbers of the scheme, in the scan's own unit.
+            ``z_score`` uses the mean and the standard deviation of the case itself.
+        low, high, mean, std: numbers of the scheme, in the unit of the scan.
     """
 
     scheme: str
@@ -62,13 +64,13 @@ class Scaling:
     std: float = 1.0
 
     def scaled(self, value: float) -> float:
-        """What an intensity becomes.
+        """The scaled value of an intensity.
 
         Raises:
-            ValueError: a z-score, which depends on the case.
+            ValueError: if the scheme is a z-score, which depends on the case.
         """
         if self.scheme == "z_score":
-            raise ValueError("what a z-score makes of an intensity depends on the case")
+            raise ValueError("the z-score of an intensity depends on the case")
         value = min(max(value, self.low), self.high)
         if self.scheme == "window":
             return (value - self.low) / (self.high - self.low)
@@ -81,20 +83,21 @@ class Task:
 
     Attributes:
         id: index of the task's prompt in the network.
-        name: how users call it.
+        name: name for users.
         channels: modality of each input channel, in the order of the files (``_0000``, ``_0001``, ...).
-        spacing: voxel size the network sees, in mm, axes (z, y, x).
-        classes: names of the foreground classes; the task's own label value of ``classes[i]`` is ``i + 1``.
-        values: the same classes' values in the union of all tasks.
-        axes: how a file's axes become the network's. ``anatomical``: towards superior, anterior, right, whatever the
-            file's orientation. ``acquisition``: the slices of a stack come first, the other axes stay as stored and
-            nothing is flipped. A scan is a stack where its largest voxel edge is more than 3 times its smallest one,
-            or more than 1.5 times for a task that itself sees thick slices.
-        scaling: of each channel's intensities.
-        mask: whether z-scores are those of the non-zero voxels, with 0 elsewhere: ``never``, ``always``, or in
+        spacing: voxel size of the network's input in mm, axes (z, y, x).
+        classes: names of the foreground classes. The task's own label value of ``classes[i]`` is ``i + 1``.
+        values: label values of the same classes in the union of all tasks.
+        axes: how the axes of a file are mapped to the network's. ``anatomical``: towards superior, anterior, right,
+            for every orientation of the file. ``acquisition``: the slice axis of a stack comes first, the other axes
+            stay as stored and nothing is flipped. A scan is a stack if its largest voxel edge is more than 3 times its
+            smallest one, or more than 1.5 times for a task with thick slices.
+        scaling: intensity scaling per channel.
+        mask: whether z-scores are computed from the non-zero voxels, with 0 elsewhere: ``never``, ``always``, or in
             ``training`` alone, as the authors did for brain MR.
-        mirror_axes: axes (0 z, 1 y, 2 x) along which scans may be mirrored, in training and in prediction. Where
-            classes are told apart by their side, the axis from left to right is left out by default.
+        mirror_axes: axes (0 z, 1 y, 2 x) along which scans may be mirrored, in training and in prediction. By default
+            the left-right axis is left out for tasks whose classes differ by their side.
+        max_pieces: number of connected components that a label map keeps per class, the largest ones; 0 for all.
     """
 
     id: int
@@ -107,6 +110,7 @@ class Task:
     scaling: tuple[Scaling, ...]
     mask: str
     mirror_axes: tuple[int, ...]
+    max_pieces: tuple[int, ...]
 
     @property
     def num_outputs(self) -> int:
@@ -115,7 +119,7 @@ class Task:
 
     @property
     def anisotropic(self) -> bool:
-        """Whether the network sees voxels whose edges differ by more than 3 times."""
+        """Whether the largest voxel edge of the network's input is more than 3 times the smallest one."""
         return max(self.spacing) > ANISOTROPY * min(self.spacing)
 
 
@@ -123,8 +127,8 @@ class Task:
 _CT = {"scheme": "window", "low": -325.0, "high": 325.0}
 _Z_SCORE = {"scheme": "z_score"}
 # The official eleven (Ye et al., MICCAI 2023, table 1), in the order of their prompts.
-# VerSe: the authors' planner has 4, 2, 2 mm, their prediction example 3, 1.5, 1.5 mm; what predicts decides here,
-# and one spacing for all CT tasks lets them share an encoder pass.
+# VerSe: the authors' planner has 4, 2, 2 mm, their prediction example 3, 1.5, 1.5 mm. The example's spacing is used: it
+# is that of prediction, and with one spacing all CT tasks share an encoder pass.
 _BODY = (3.0, 1.5, 1.5)
 _OFFICIAL: tuple[dict[str, Any], ...] = (
     {"name": "liver", "channels": ["CT"], "spacing": _BODY, "classes": ["liver", "liver_tumour"]},
@@ -163,7 +167,13 @@ _OPEN: tuple[dict[str, Any], ...] = (
         "spacing": (1.0, 1.0, 1.0),
         "classes": ["anterior_hippocampus", "posterior_hippocampus"],
     },
-    {"name": "left_atrium", "channels": ["MR"], "spacing": (2.0, 2.0, 2.0), "classes": ["left_atrium"]},
+    {
+        "name": "left_atrium",
+        "channels": ["MR"],
+        "spacing": (2.0, 2.0, 2.0),
+        "classes": ["left_atrium"],
+        "max_pieces": {"left_atrium": 1},
+    },
     {
         "name": "left_ventricle",
         "channels": ["CINE"],
@@ -176,24 +186,32 @@ _OPEN: tuple[dict[str, Any], ...] = (
         "channels": ["CT"],
         "spacing": (3.0, 4.0, 4.0),
         "classes": ["brainstem", "spinal_cord", "parotid_glands", "mandible"],
+        "max_pieces": {"spinal_cord": 1, "mandible": 1},
     },
-    {"name": "sarcoma", "channels": ["CT", "PET"], "spacing": (3.3, 2.0, 2.0), "classes": ["sarcoma"]},
+    {
+        "name": "sarcoma",
+        "channels": ["CT", "PET"],
+        "spacing": (3.3, 2.0, 2.0),
+        "classes": ["sarcoma"],
+        "max_pieces": {"sarcoma": 1},
+    },
 )
 _TABLES: Mapping[str, tuple[dict[str, Any], ...]] = {"uniseg": _OFFICIAL, "open": _OPEN}
 
 
 class TaskTable:
-    """An ordered set of tasks; numbers of tasks, channels and classes follow from it.
+    """An ordered set of tasks. The numbers of tasks, channels and classes follow from it.
 
     Args:
         entries: one mapping per task with ``name``, ``channels``, ``spacing`` (z, y, x mm) and ``classes``. Optional
             are ``values``, label values of its own (1..255, one per class); ``axes``, ``mask`` and ``mirror_axes`` as
-            in :class:`Task`; and ``scaling``, one mapping per channel with the fields of :class:`Scaling`; by default
-            CT channels are scaled by the official Hounsfield window, all others to z-scores.
+            in :class:`Task`; ``max_pieces``, class name -> number, for the classes that it limits; and ``scaling``, one
+            mapping per channel with the fields of :class:`Scaling`. By default CT channels are scaled by the official
+            Hounsfield window, all others to z-scores.
 
     Raises:
-        ValueError: an entry lacks a field or has a wrong one; two tasks have one name or value, a task has one class
-            twice, or a task's name is another one's id.
+        ValueError: if an entry lacks a field or has a wrong one, two tasks share a name or a value, a task has one
+            class twice, or a task's name is the id of another one.
     """
 
     def __init__(self, entries: Sequence[Mapping[str, Any]]) -> None:
@@ -221,12 +239,12 @@ class TaskTable:
 
     @property
     def in_channels(self) -> list[int]:
-        """The channel counts the network must accept, ascending."""
+        """Channel counts that the network must accept, ascending."""
         return sorted({len(task.channels) for task in self.tasks})
 
     @property
     def out_channels(self) -> int:
-        """Background and as many classes as the largest task has."""
+        """Output channels of the largest task, with the background."""
         return max(task.num_outputs for task in self.tasks)
 
     @property
@@ -237,7 +255,7 @@ class TaskTable:
 
     @property
     def groups(self) -> dict[str, tuple[Task, ...]]:
-        """Merged tasks: ``all_ct`` and the like, every set of two or more tasks that read the same channels."""
+        """Merged tasks such as ``all_ct``: each set of two or more tasks that read the same channels."""
         by_channels: dict[tuple[str, ...], list[Task]] = {}
         for task in self.tasks:
             by_channels.setdefault(task.channels, []).append(task)
@@ -253,14 +271,14 @@ class TaskTable:
         return [task.name for task in self.tasks] + list(self.groups)
 
     def select(self, task: str | int | Sequence[str | int]) -> tuple[Task, ...]:
-        """The tasks behind a user's word: one for a name or else an id, several for ``all_ct`` or for a list.
+        """The tasks of a name, an id, a merged name such as ``all_ct``, or a list.
 
         Several tasks share one pass, in the order in which they are named: ``["liver", "spleen"]`` or
-        ``"liver,spleen"``. What arrives is data, never evaluated.
+        ``"liver,spleen"``. The argument is never evaluated.
 
         Raises:
-            ValueError: no such task; one that is named twice; or tasks that see scans differently and cannot share one
-                pass.
+            ValueError: if there is no such task, a task is named twice, or the tasks need different preprocessing and
+                cannot share one pass.
         """
         if isinstance(task, str) and task not in self.choices:
             words: Sequence[Any] = [word.strip() for word in task.split(",")]
@@ -272,14 +290,14 @@ class TaskTable:
             ways = "; ".join(f"{one.name} {'+'.join(one.channels)} {one.spacing} mm {one.axes}" for one in members)
             raise ValueError(
                 f"{task!r} needs one spacing, order of axes and scaling, and the same channels, for all its tasks, got "
-                f"{ways}: run them one by one, each into a folder of its own"
+                f"{ways}: run them one by one, each into its own folder"
             )
         return members
 
     def _named(self, word: Any) -> tuple[Task, ...]:
         """The task of a name or id, or those of a merged name."""
         if isinstance(word, int) and not isinstance(word, bool):
-            word = str(word)  # a number may be a name, and commands make a number of it
+            word = str(word)  # a command turns a name such as `1` into a number
         for known in self.tasks:
             if known.name == word:
                 return (known,)
@@ -289,25 +307,43 @@ class TaskTable:
             raise ValueError(f"task id {word} does not exist: ids run from 0 to {len(self) - 1} ({self._listing()})")
         if isinstance(word, str) and word in self.groups:
             return self.groups[word]
-        near = difflib.get_close_matches(str(word), self.choices, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise ValueError(f"unknown task {str(word)[:80]!r}: {hint}choose one of {self._listing()}")
+        near = did_you_mean(str(word), self.choices)
+        raise ValueError(f"unknown task {str(word)[:80]!r}: {near}choose one of {self._listing()}")
 
     def word(self, task: str | int | Sequence[str]) -> str:
-        """The name of what :meth:`select` finds: a task's, a merged one's such as ``all_ct``, or ``liver+spleen``."""
+        """The name of a selection: a task's, a merged one such as ``all_ct``, or ``liver+spleen``."""
         selected = self.select(task)
         merged = next((name for name, members in self.groups.items() if members == selected), None)
         return merged or "+".join(member.name for member in selected)
 
-    def one(self, task: str | int) -> Task:
-        """Like :meth:`select`, for places that need exactly one task.
+    def label_names(self, task: str | int | Sequence[str], values: str = "global") -> dict[int, str]:
+        """Label value -> class name of what a task writes, 0 the background.
+
+        Args:
+            task: as :meth:`select` takes it.
+            values: ``global`` for the values of the union of all tasks, ``task`` for a single task's own 1, 2, ...
 
         Raises:
-            ValueError: no such task, or several.
+            ValueError: no such task or kind of values; a merged task with ``values="task"``.
+        """
+        selected = self.select(task)
+        if values == "global":
+            return {0: "background"} | {v: n for one in selected for v, n in zip(one.values, one.classes)}
+        if values != "task":
+            raise ValueError(f"values is {values!r}, expected 'global' or 'task'")
+        if len(selected) > 1:
+            raise ValueError(f"a merged map of {len(selected)} tasks has no values of one task: use values='global'")
+        return {0: "background"} | {i: name for i, name in enumerate(selected[0].classes, start=1)}
+
+    def one(self, task: str | int) -> Task:
+        """Like :meth:`select`, for exactly one task.
+
+        Raises:
+            ValueError: if there is no such task, or several.
         """
         selected = self.select(task)
         if len(selected) != 1:
-            raise ValueError(f"{task!r} stands for {len(selected)} tasks where one is needed: {self._listing()}")
+            raise ValueError(f"{task!r} means {len(selected)} tasks where one is needed: {self._listing()}")
         return selected[0]
 
     def _listing(self) -> str:
@@ -315,7 +351,7 @@ class TaskTable:
 
 
 def load_task_table(path: str | PathLike[str] | None = None) -> TaskTable:
-    """The official eleven tasks, the five ``open`` ones, or those of a JSON file.
+    """Loads the eleven official tasks, the five ``open`` ones, or the tasks of a JSON file.
 
     The file holds ``{"extends": "uniseg", "tasks": [...]}``. With ``extends``, which names ``uniseg`` or ``open``, an
     entry with the name of one of its tasks replaces that task and others are appended; without it the table holds the
@@ -325,8 +361,8 @@ def load_task_table(path: str | PathLike[str] | None = None) -> TaskTable:
         path: the file, or the name of a table: ``uniseg`` (the default) or ``open``.
 
     Raises:
-        ValueError: the file is no JSON, or an entry is wrong; the message names the file.
-        FileNotFoundError: no such file.
+        ValueError: if the file is not JSON or an entry is wrong; the message names the file.
+        FileNotFoundError: if there is no such file.
     """
     if path is None or path in _TABLES:
         return TaskTable(_TABLES[str(path or "uniseg")])
@@ -348,35 +384,37 @@ def load_task_table(path: str | PathLike[str] | None = None) -> TaskTable:
 
 
 def table_of(task: Any) -> str:
-    """Name of the table of this distribution that has a task, or else the most similar name: ``uniseg`` before others.
+    """Name of the shipped table that has a task, or whose task has the most similar name; ``uniseg`` comes first.
 
     Args:
-        task: as :meth:`TaskTable.select` takes it; of several tasks the first counts.
+        task: as for :meth:`TaskTable.select`. Of several tasks the first decides.
     """
     word = task[0] if isinstance(task, (list, tuple)) and task else task
     if isinstance(word, str):
         word = word.partition(",")[0].strip()
     tables = {name: TaskTable(entries).choices for name, entries in _TABLES.items()}
     names = [choice for choices in tables.values() for choice in choices]
-    near = difflib.get_close_matches(word, names, n=1) if isinstance(word, str) else []  # itself, where it is one
+    near = (
+        difflib.get_close_matches(word, names, n=1) if isinstance(word, str) else []
+    )  # a known name is its own closest match
     return next((name for name, choices in tables.items() if near and near[0] in choices), next(iter(tables)))
 
 
 def shipped_table(task: Any) -> TaskTable:
-    """The table of this distribution that has a task, see :func:`table_of`."""
+    """The shipped table that has a task, see :func:`table_of`."""
     return load_task_table(table_of(task))
 
 
 def chosen(menu: Any) -> Any:
-    """What was chosen from a config's menu: its first entry where the menu arrives whole, else what stands there.
+    """The chosen entry of a config's menu: the first one of a list, any other value itself.
 
-    A config offers its choices as a list (MONAI Label's ``displayable_configs``) and a client's choice takes the list's
-    place. :meth:`TaskTable.select` takes a list for several tasks, so that the two must be told apart here.
+    A config offers its choices as a list (MONAI Label's ``displayable_configs``), which a client's choice replaces.
+    :meth:`TaskTable.select` reads a list as several tasks, so that a menu must be resolved here.
     """
     return menu[0] if isinstance(menu, (list, tuple)) and menu else menu
 
 
-_OPTIONAL = ("values", "axes", "scaling", "mask", "mirror_axes")
+_OPTIONAL = ("values", "axes", "scaling", "mask", "mirror_axes", "max_pieces")
 
 
 def _read_entry(entry: Mapping[str, Any], index: int, first_value: int) -> Task:
@@ -414,13 +452,24 @@ def _read_entry(entry: Mapping[str, Any], index: int, first_value: int) -> Task:
         _read_scaling(name, channels, entry.get("scaling")),
         mask,
         mirror_axes,
+        _read_max_pieces(name, classes, entry.get("max_pieces", {})),
     )
 
 
-def sided_classes(classes: Sequence[str]) -> list[str]:
-    """The classes that are told apart by their side, such as ``left_kidney``, ``LeftKidney`` or ``kidney_l``.
+def _read_max_pieces(name: str, classes: Sequence[str], given: Mapping[str, int]) -> tuple[int, ...]:
+    if not isinstance(given, Mapping) or not all(
+        key in classes and type(count) is int and count >= 0 for key, count in given.items()
+    ):
+        raise ValueError(
+            f"task {name!r} has max_pieces {given}: expected whole numbers for some of its classes {', '.join(classes)}"
+        )
+    return tuple(given.get(key, 0) for key in classes)
 
-    Chambers of the heart are named after a side too, but differ in shape: they are none.
+
+def sided_classes(classes: Sequence[str]) -> list[str]:
+    """The classes that differ by their side, such as ``left_kidney``, ``LeftKidney`` or ``kidney_l``.
+
+    Chambers of the heart are named after a side but differ in shape: they are not included.
     """
     return [name for name in classes if _SIDES & set(_words(name)) and not _is_chamber(_words(name))]
 
@@ -438,7 +487,7 @@ def _is_chamber(words: Sequence[str]) -> bool:
 
 
 def _default_mirror_axes(classes: Sequence[str], axes: str) -> tuple[int, ...]:
-    """All; not the one from left to right where sides are classes, and none where that axis is not known."""
+    """All axes; without the left-right axis where classes differ by side; none where that axis is unknown."""
     if not sided_classes(classes):
         return (0, 1, 2)
     return (0, 1) if axes == "anatomical" else ()
@@ -468,4 +517,4 @@ def _field(entry: Mapping[str, Any], name: str) -> Any:
 def _refuse_twins(what: str, names: Sequence[str]) -> None:
     twins = sorted({name for name in names if names.count(name) > 1})
     if twins:
-        raise ValueError(f"{what} {', '.join(twins)} stands more than once")
+        raise ValueError(f"{what} {', '.join(twins)} occurs more than once")

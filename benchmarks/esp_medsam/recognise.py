@@ -36,7 +36,7 @@ def main() -> None:
         sets[case["modality"]].append(case["image"])
     sets["chase"] = [case["image"] for case in _images(options.output, "chase.json", "validate")]
     slices = sorted((data / "examples" / "dicom_ct").iterdir())
-    preprocess = _workflow(options.output, "train.json", unlabelled=True).parser.get_parsed_content("train#plain")
+    preprocess = _workflow(options.output, "train.json", unlabelled=True).parser.get_parsed_content("train#unaugmented")
     sets["CT"] = [preprocess.preprocessing({"image": str(path)})["image"] for path in slices]
     print("| images | recognised as | refused |\n|---|---|---|")
     for name, images in sets.items():
@@ -60,7 +60,7 @@ def _workflow(output: Path, datalist: str, **more: Any) -> ConfigWorkflow:
 
 def _images(output: Path, datalist: str, section: str) -> Any:
     return _workflow(output, datalist).parser.get_parsed_content(
-        "train#plain" if section == "train" else "validate#dataset"
+        "train#unaugmented" if section == "train" else "validate#dataset"
     )
 
 

@@ -93,7 +93,9 @@ class _Seed:
     def run(self) -> None:
         teacher = {"teacher_weights": str(self.folder / "teacher" / "last.pt")}
         stage1 = {"base_weights": str(self.folder / "stage1" / "last.pt"), **teacher}
-        first, second = ([*STUDENT, f"distill_stage{stage}.json", "small_teacher.json"] for stage in (1, 2))
+        first, second = (
+            [*STUDENT, "distill.json", f"distill_stage{stage}.json", "small_teacher.json"] for stage in (1, 2)
+        )
         short, tuned = self.distil_epochs, {"base_weights": str(self.folder / "student" / "last.pt")}
         self._variant("teacher", TEACHER, self.epochs)
         self._train("stage1", first, short, **teacher)
@@ -111,7 +113,7 @@ class _Seed:
         start = time.perf_counter()
         training = self._train(name, overlays, epochs, **more)
         seconds = round(time.perf_counter() - start)
-        network = training.parser.get_parsed_content("started").eval()
+        network = training.parser.get_parsed_content("loaded_network").eval()
         row = {"variant": name, "seed": self.seed, "seconds": seconds, "trained": 0}
         row["parameters"] = sum(p.numel() for p in network.parameters())
         if epochs:
@@ -130,7 +132,7 @@ class _Seed:
         training.initialize()
         if epochs:
             training.run()
-            save_weights(training.parser.get_parsed_content("started").state_dict(), folder / "last.pt")
+            save_weights(training.parser.get_parsed_content("loaded_network").state_dict(), folder / "last.pt")
         return training
 
     def _options(self, folder: Path, datalist: str = "train.json") -> dict[str, Any]:
@@ -159,14 +161,14 @@ class _Seed:
         names = list(HELD)
         if held != "chase":
             cases = [case for case in cases if case["modality"] == held.removeprefix("wrong_")]
-        asked = cases[0]["modality"]
+        requested = cases[0]["modality"]
         if held.startswith("wrong_"):
-            asked = names[(names.index(asked) + 1) % len(names)]
+            requested = names[(names.index(requested) + 1) % len(names)]
         evaluation = ConfigWorkflow(
             _files(*STUDENT, "evaluate.json"),
             **options,
-            **{"weights": None, "asked": asked, "validate#cases": cases},
-            **{"validate#network": network, "validate#based": network},
+            **{"weights": None, "requested_modality": requested, "validate#cases": cases},
+            **{"validate#network": network, "validate#loaded_network": network},
         )
         evaluation.run()
         (row,) = csv.DictReader((folder / "summary.csv").open())

@@ -2,7 +2,7 @@
 
 Each has UniSeg's four steps (encode, prompts, select, decode), so that training and inference are one code for all.
 
-Letters: B batch, F bottleneck features, T tasks, (d, h, w) bottleneck size.
+Shapes: B batch, F bottleneck features, T tasks, (d, h, w) bottleneck size.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class OneHotUniSeg(UniSeg):
 class Unprompted(UniSegBackbone):
     """The U-Net alone, for one task."""
 
-    def __init__(self, num_tasks: int, patch_size: Sequence[int], spread_prompts: bool, **sizes: Any):
+    def __init__(self, num_tasks: int, patch_size: Sequence[int], distinct_prompt_init: bool, **sizes: Any):
         super().__init__(**sizes)
         self.num_tasks = num_tasks
 

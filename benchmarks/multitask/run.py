@@ -42,7 +42,7 @@ def train(output: Path, folder: Path, variant: str, cases: dict[str, Any], **ove
     What was trained before is read from ``folder/last.pt``, what was stopped goes on from its last epoch.
     """
     target = f"benchmarks.multitask.networks.{VARIANTS[variant].__name__}"
-    options = {"network_def#_target_": target, "network_def#spread_prompts": variant.endswith("spread")}
+    options = {"network_def#_target_": target, "network_def#distinct_prompt_init": variant.endswith("spread")}
     options |= {"train#cases": cases["train"], "validate#cases": cases["validate"][::4]}
     run = workflow(output, folder, [], **options, **overrides)
     if (folder / "last.pt").is_file():

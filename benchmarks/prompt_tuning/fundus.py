@@ -64,7 +64,9 @@ def main() -> None:
         if not base.is_file():
             _train(base.parent, "old", seed, options.base_epochs, learning_rate=_BASE_LEARNING_RATE)
         if ("none", str(seed)) not in done:
-            network = _workflow(base.parent, "new", seed, base_weights=str(base)).parser.get_parsed_content("started")
+            network = _workflow(base.parent, "new", seed, base_weights=str(base)).parser.get_parsed_content(
+                "loaded_network"
+            )
             append_row(output / "results.csv", FIELDS, _row("none", "0", seed, network, output))
         for variant, more in VARIANTS.items():
             if (variant, str(seed)) in done:
@@ -106,7 +108,7 @@ def _train(folder: Path, centre: str, seed: int, epochs: int, **more: Any) -> to
     training = _workflow(folder, centre, seed, max_epochs=epochs, val_interval=epochs, **more)
     training.initialize()
     training.run()
-    network: torch.nn.Module = training.parser.get_parsed_content("started")
+    network: torch.nn.Module = training.parser.get_parsed_content("loaded_network")
     save_weights(network.state_dict(), folder / "last.pt")
     return network
 

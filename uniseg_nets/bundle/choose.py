@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from uniseg_nets.bundle.overrides import known_table, refuse_open_task, refuse_unknown
+from uniseg_nets.io.bundles import model_file
 from uniseg_nets.io.files import read_json
-from uniseg_nets.io.messages import listing, no_weights
-from uniseg_nets.tasks import TaskTable, load_task_table
-from uniseg_nets.weights.shipped import DEMO, OFFICIAL, files_by_name, needed_by
+from uniseg_nets.io.messages import no_weights
+from uniseg_nets.weights.shipped import DEMO, files_by_name, needed_by
 
 __all__ = ["ChosenInference"]
 
@@ -48,26 +49,25 @@ class ChosenInference:
         self.configs = ["inference.json", *overlays]
         self._config = self._merged()
         self._options = {name: value for name, value in (options or {}).items() if value is not None}
-        unknown = [name for name in self._options if name not in self._config]
-        if unknown:
-            raise ValueError(f"the inference of bundle {root.name} has no {listing(unknown)}: leave it out")
+        refuse_unknown(self._options, self._config, root.name)
         own = {} if weights is None else {"weights": weights}
         needed = needed_by(task, self._config, self._options | own, root)
-        default = needed.pop("weights", str(root / "models" / OFFICIAL.file))
+        default = needed.pop("weights", str(model_file(root)))
         self._options |= needed
         self._check_task(task)
         self._task = task
         self._weights = self._found(weights, default)
 
     def overrides(self) -> dict[str, Any]:
-        """The values to replace; reads the weights where the network's sizes follow from them."""
+        """The values to replace; where the network's sizes follow from the weights, these are read and among them."""
         values = dict(self._options) if self._task is None else {"task": self._task, **self._options}
         if self._weights:
             values["weights"] = self._weights if len(self._weights) > 1 else self._weights[0]
         if self._config["network_def"]["_target_"] == _SIZED_BY_WEIGHTS:
             from uniseg_nets.weights.checkpoints import read_weights
 
-            values |= read_weights(self._weights[0]).overrides()
+            found = read_weights(self._weights[0])
+            values |= {"weights": found, **found.overrides()}
         return values
 
     def _merged(self) -> dict[str, Any]:
@@ -78,19 +78,13 @@ class ChosenInference:
         return {key: value for file in files for key, value in read_json(file).items()}
 
     def _check_task(self, task: Any) -> None:
-        table = self._table()
-        if task is not None and table is not None:
+        config = self._config | self._options
+        if task is None:
+            refuse_open_task(config, "`--task`")
+            return
+        table = known_table(config)
+        if table is not None:
             table.select(task)
-        if task is None and "task" in self._config.get("displayable_configs", {}):
-            choices = f" (one of {', '.join(table.choices)})" if table else ""
-            raise ValueError(f"say with `--task` what to segment{choices}")
-
-    def _table(self) -> TaskTable | None:
-        """The task table, where it is known without evaluating the config."""
-        if "task_entry" in self._config:
-            return TaskTable([self._config["task_entry"]])
-        file = self._options.get("tasks_file", self._config.get("tasks_file"))
-        return None if file is not None and str(file).startswith("$") else load_task_table(file)
 
     def _found(self, weights: Sequence[str] | None, default: str) -> list[str]:
         if weights is None and self._config["network_def"]["_target_"] != _SIZED_BY_WEIGHTS:

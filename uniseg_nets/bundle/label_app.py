@@ -18,14 +18,16 @@ from typing import Any
 
 import torch
 
+from uniseg_nets.bundle.pack import refuse_links
 from uniseg_nets.bundle.run import merged_config
 from uniseg_nets.data.datalist import read_json
+from uniseg_nets.io.bundles import model_file
 from uniseg_nets.io.errors import root_cause, root_error
 from uniseg_nets.io.files import write_json
 from uniseg_nets.io.messages import in_lines
+from uniseg_nets.io.plain import plain_data
 from uniseg_nets.quality.fingerprint import carry_fingerprint
 from uniseg_nets.tasks import chosen
-from uniseg_nets.transforms.export import label_names
 from uniseg_nets.weights.checkpoints import read_state, save_weights
 
 __all__ = ["RequestGuard", "make_label_app"]
@@ -33,8 +35,8 @@ __all__ = ["RequestGuard", "make_label_app"]
 logger = logging.getLogger(__name__)
 
 _SAMPLE_APP = Path(sys.prefix) / "monailabel" / "sample-apps" / "monaibundle"
-# How strings begin that the config parser takes for expressions, references and macros.
-_MARKS = ("$", "@", "%")
+# Weights and what lies beside them: the copy gets its own.
+_WEIGHTS = ("*.pt", "*.sha256", "*.license")
 # What the server adds to each request of a batch inference.
 _IN_BATCH = ("_id", "_image_id")
 # "global": the values that the server shows and clients submit; val_interval 1: clients train for few epochs. Every
@@ -91,7 +93,7 @@ class RequestGuard:
 
     @_answered
     def infer(self, request: Any, *args: Any, **kwargs: Any) -> Any:
-        plain = _checked({key: value for key, value in request.items() if key not in _IN_BATCH})
+        plain = plain_data({key: value for key, value in request.items() if key not in _IN_BATCH})
         if "_image_id" not in request:
             return self._with_own_labels(plain, super().infer(plain, *args, **kwargs))  # type: ignore[misc]
         try:
@@ -104,7 +106,7 @@ class RequestGuard:
     def batch_infer(self, request: Any, *args: Any, **kwargs: Any) -> Any:
         if not torch.cuda.is_available():  # the server would divide the images among no GPU
             request = {**request, "device": "cpu", "multi_gpu": False}
-        found = super().batch_infer(_checked(request), *args, **kwargs)  # type: ignore[misc]
+        found = super().batch_infer(plain_data(request), *args, **kwargs)  # type: ignore[misc]
         failed = [f"{image}: {answer['error']}" for image, answer in found.items() if "error" in answer]
         if failed:
             raise ValueError(f"{len(failed)} of {len(found)} images failed, the others are done:\n{in_lines(failed)}")
@@ -112,15 +114,15 @@ class RequestGuard:
 
     @_answered
     def scoring(self, request: Any, *args: Any, **kwargs: Any) -> Any:
-        return super().scoring(_checked(request), *args, **kwargs)  # type: ignore[misc]
+        return super().scoring(plain_data(request), *args, **kwargs)  # type: ignore[misc]
 
     @_answered
     def train(self, request: Any) -> Any:
-        return super().train(_checked(request))  # type: ignore[misc]
+        return super().train(plain_data(request))  # type: ignore[misc]
 
     @_answered
     def next_sample(self, request: Any) -> Any:
-        return super().next_sample(_checked(request))  # type: ignore[misc]
+        return super().next_sample(plain_data(request))  # type: ignore[misc]
 
     def _with_own_labels(self, request: dict[str, Any], answer: Any) -> Any:
         """An answer whose ``label_names`` are those of the request's task; the server gives those of all tasks."""
@@ -128,25 +130,9 @@ class RequestGuard:
         menu = getattr(model, "displayable_configs", {}).get("task")
         if menu:
             tasks = model.bundle_config.get_parsed_content("tasks")
-            names = label_names(tasks, chosen(request.get("task") or menu), "global")
+            names = tasks.label_names(chosen(request.get("task") or menu))
             answer["params"]["label_names"] = {name: value for value, name in names.items() if value}
         return answer
-
-
-def _checked(request: Any) -> Any:
-    """The request itself, after every string and key in it was looked at."""
-    if isinstance(request, str) and request.lstrip().startswith(_MARKS):
-        raise ValueError(f"refused: {request[:40]!r} begins with one of {' '.join(_MARKS)}; a value must be plain data")
-    if isinstance(request, dict):
-        bad = [str(key) for key in request if str(key).startswith("_")]
-        if bad:
-            raise ValueError(f"refused: keys {bad[:3]} begin with _; a request must be plain data")
-        for value in request.values():
-            _checked(value)
-    if isinstance(request, (list, tuple)):
-        for value in request:
-            _checked(value)
-    return request
 
 
 def make_label_app(
@@ -170,31 +156,32 @@ def make_label_app(
 
     Raises:
         FileNotFoundError: no MONAI Label in this environment, no bundle or no weights.
-        ValueError: weights that cannot be read.
+        ValueError: weights that cannot be read; a link out of the bundle.
         FileExistsError: the app is there already.
     """
     app, bundle = Path(app), Path(bundle)
     if not Path(sample_app).is_dir():
         raise FileNotFoundError(f"no MONAI Label app at {sample_app}: install MONAI Label (docs/monai-label.md)")
-    weights = Path(weights) if weights else bundle / "models" / "model.pt"
+    weights = Path(weights) if weights else model_file(bundle)
     if not weights.is_file():
         raise FileNotFoundError(
             f"no weights at {weights}: get the authors' with `uniseg fetch-weights`, or name a file"
         )
     if app.exists():
         raise FileExistsError(f"{app} exists already: choose another folder, or delete it")
+    refuse_links(bundle, _WEIGHTS)
     # The server reads flat PyTorch files alone, and of any other would load nothing, without a word.
     state = read_state(weights)[0]
     shutil.copytree(sample_app, app, ignore=shutil.ignore_patterns("__pycache__"))
     (app / "main.py").rename(app / "bundle_app.py")
     (app / "main.py").write_text(_MAIN, encoding="utf-8")
     copy = app / "model" / bundle.name
-    shutil.copytree(bundle, copy, ignore=shutil.ignore_patterns("runs", "eval", "*.pt", "*.sha256", "*.license"))
-    save_weights(state, copy / "models" / "model.pt")
-    carry_fingerprint(weights, copy / "models" / "model.pt")
+    shutil.copytree(bundle, copy, ignore=shutil.ignore_patterns("runs", "eval", *_WEIGHTS))
+    save_weights(state, model_file(copy))
+    carry_fingerprint(weights, model_file(copy))
     laid = [read_json(bundle / "configs" / overlay) for overlay in overlays]
     for overlay in laid:
-        overlay.pop("weights", None)  # the copy's are models/model.pt
+        overlay.pop("weights", None)  # the copy has its own
     for name in ("inference.json", "train.json"):
         config = merged_config(copy / "configs" / name, *laid)
         write_json(copy / "configs" / name, config | {key: value for key, value in _SERVED.items() if key in config})

@@ -15,7 +15,7 @@ from monai.bundle import ConfigParser
 
 from uniseg_nets.bundle.run import merged_config
 from uniseg_nets.data.datalist import read_json
-from uniseg_nets.io.bundles import bundle_folder
+from uniseg_nets.io.bundles import MODEL, bundle_folder, model_file
 from uniseg_nets.io.files import atomic_path, write_json
 from uniseg_nets.quality.fingerprint import carry_fingerprint
 from uniseg_nets.tasks import AXES, TaskTable
@@ -24,7 +24,7 @@ from uniseg_nets.weights.checkpoints import save_weights
 from uniseg_nets.weights.licence import AUTHORS_TERMS, SUMMARIES, mark_terms, terms_of, terms_text
 from uniseg_nets.weights.transfer import load_finetuned
 
-__all__ = ["pack_bundle", "zip_bundle"]
+__all__ = ["pack_bundle", "refuse_links", "zip_bundle"]
 
 _SOURCE = "uniseg_finetune"
 # What a plan knows of patients and of this machine stays here.
@@ -75,7 +75,7 @@ def pack_bundle(
     task = TaskTable([content["task_entry"]]).tasks[0]
     name = re.sub(r"\W+", "_", task.name).strip("_").lower()
     source = bundle_folder(_SOURCE)
-    models = ["model.pt"] if len(weights) == 1 else [f"fold{index}.pt" for index in range(len(weights))]
+    models = [MODEL] if len(weights) == 1 else [f"fold{index}.pt" for index in range(len(weights))]
     found = [f"$@bundle_root + '/models/{model}'" for model in models]
     inference = merged_config(source / "configs" / "inference.json", content, {"weights": found})
     again: dict[str, Any] = {"pretrained": found[0], "new_tensors": [], "ckpt_dir": "$@bundle_root + '/models'"}
@@ -85,9 +85,9 @@ def pack_bundle(
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / name
         for file, model in zip(weights, models):
-            save_weights(load_finetuned(network, file).state_dict(), root / "models" / model)
-            mark_terms(root / "models" / model, terms)
-            carry_fingerprint(file, root / "models" / model)
+            save_weights(load_finetuned(network, file).state_dict(), model_file(root, model))
+            mark_terms(model_file(root, model), terms)
+            carry_fingerprint(file, model_file(root, model))
         texts = {"configs/inference.json": inference, "configs/train.json": train}
         texts["configs/metadata.json"] = _metadata(source, content, version, terms)
         for place in _COPIED:
@@ -122,25 +122,37 @@ def zip_bundle(bundle: str | PathLike[str], output: str | PathLike[str]) -> Path
         bundle = bundle.resolve()
     version = read_json(bundle / "configs" / "metadata.json")["version"]
     target = Path(output) / f"{bundle.name}_v{version}.zip"
-    files = [path for path in _packed(bundle) if not path.match(f"{bundle.name}_v*.zip")]
+    refuse_links(bundle)
+    files = [path for path in _paths(bundle) if path.is_file() and not path.match(f"{bundle.name}_v*.zip")]
     with atomic_path(target) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in files:
             archive.write(path, Path(bundle.name) / path.relative_to(bundle))
     return target
 
 
-def _packed(bundle: Path) -> list[Path]:
-    """The files of a bundle's folder, runs left out."""
-    files = []
-    for path in sorted(bundle.rglob("*")):
-        parts = path.relative_to(bundle).parts
-        if parts[0] in _RUNS or "__pycache__" in parts:
+def refuse_links(bundle: Path, left_out: Sequence[str] = ()) -> None:
+    """Refuses a bundle that cannot be copied without following a link out of it; runs do not count.
+
+    Args:
+        bundle: its folder.
+        left_out: patterns of files that are not copied.
+
+    Raises:
+        ValueError: a link to a folder, to nothing, or to what lies outside of the bundle.
+    """
+    for path in _paths(bundle):
+        target = path.resolve()
+        if any(path.match(pattern) for pattern in left_out):
             continue
-        if path.is_symlink() and (path.is_dir() or not path.resolve().is_relative_to(bundle.resolve())):
-            raise ValueError(f"{path} is a link to {path.resolve()}: put the files themselves into the bundle")
-        if path.is_file():
-            files.append(path)
-    return files
+        if path.is_symlink() and not (target.is_file() and target.is_relative_to(bundle.resolve())):
+            raise ValueError(f"{path} is a link to {target}: put the files themselves into the bundle")
+
+
+def _paths(bundle: Path) -> list[Path]:
+    """What lies in a bundle's folder, runs left out."""
+    found = sorted(bundle.rglob("*"))
+    parts = {path: path.relative_to(bundle).parts for path in found}
+    return [path for path in found if parts[path][0] not in _RUNS and "__pycache__" not in parts[path]]
 
 
 def _metadata(source: Path, plan: Mapping[str, Any], version: str, terms: str | None) -> dict[str, Any]:

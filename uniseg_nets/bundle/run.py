@@ -14,9 +14,11 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from uniseg_nets.bundle.overrides import refuse_open_task, refuse_unknown
 from uniseg_nets.io.bundles import INFERENCE, bundle_folder
 from uniseg_nets.io.errors import root_error
 from uniseg_nets.io.files import atomic_path
+from uniseg_nets.io.plain import plain_data
 
 __all__ = ["merge_configs", "merged_config", "opened_bundle", "run_bundle"]
 
@@ -94,7 +96,7 @@ def merge_configs(
     if target.exists():
         raise ValueError(f"{target} exists already: choose another name, or delete it")
     if not files:
-        raise ValueError("no configs to merge: name them in order, such as train.json plan.json")
+        raise ValueError("no configs to merge: name them in order, such as train.json plan.json, and OUTPUT last")
     merged: dict[str, Any] = {}
     found: list[Path] = []
     for file in files:
@@ -116,26 +118,42 @@ def _config_file(file: Path, bundle: str | PathLike[str] | None) -> Path:
     for place in places:
         if place.is_file():
             return place
-    raise FileNotFoundError(f"no config {' or '.join(map(str, places))}")
+    raise FileNotFoundError(f"no config {' or '.join(map(str, places))}: files come in order, OUTPUT after them")
 
 
-def run_bundle(bundle: str | Path, configs: Sequence[str] = ("inference.json",), **overrides: Any) -> None:
+def run_bundle(
+    bundle: str | Path,
+    configs: Sequence[str] = ("inference.json",),
+    *,
+    cases: Sequence[Mapping[str, Any]] | None = None,
+    **overrides: Any,
+) -> None:
     """Runs a bundle's configs, later ones laid over earlier ones, with some of their values replaced.
 
     Args:
         bundle: the name of one of this distribution, or a folder.
         configs: names in its ``configs`` folder, or absolute paths.
-        overrides: values of the configs.
+        cases: what to run it on, instead of the cases in ``dataset_dir``: ``name`` and ``image`` of each.
+        overrides: values of the configs, plain data.
 
     Raises:
+        FileNotFoundError: no such bundle or config.
+        ValueError: a value that the configs lack, or that their parser would evaluate; no task where there is a choice.
         Exception: whatever a part of the config raised, without MONAI's wrapping.
     """
-    from monai.bundle import ConfigWorkflow
+    from monai.bundle import ConfigParser, ConfigWorkflow
 
     folder = bundle if isinstance(bundle, Path) else bundle_folder(bundle)
+    files = [str(_config_file(folder / "configs" / config, None)) for config in configs]
+    config = ConfigParser.load_config_files(files)
+    refuse_unknown(overrides, config, folder.name)
+    plain_data(overrides)
+    refuse_open_task(config | overrides, "`task`")
+    if cases is not None:
+        # A tuple: the parser would look into a list, and run a file's name that begins with "$".
+        overrides["cases"] = tuple(cases)
     # Left as the caller has set it up, which MONAI would warn of.
     logging.getLogger("monai.bundle.workflows").setLevel(logging.ERROR)
-    files = [str(folder / "configs" / config) for config in configs]
     try:
         workflow = ConfigWorkflow(
             files, logging_file=False, workflow_type="inference", bundle_root=str(folder), **overrides

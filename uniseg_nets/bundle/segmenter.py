@@ -11,11 +11,14 @@ from monai.bundle import ConfigParser
 from monai.data import MetaTensor
 from numpy.typing import ArrayLike
 
+from uniseg_nets.bundle.overrides import refuse_open_task, refuse_unknown
 from uniseg_nets.bundle.run import opened_bundle
+from uniseg_nets.io.bundles import INFERENCE
 from uniseg_nets.io.errors import root_error
+from uniseg_nets.io.plain import plain_data
 from uniseg_nets.nets import PromptTunedUniSeg, UniSeg
 from uniseg_nets.results.label_map import LabelMap
-from uniseg_nets.transforms.export import label_names
+from uniseg_nets.transforms.export import LabelMapd
 from uniseg_nets.weights.checkpoints import read_weights
 from uniseg_nets.weights.shipped import needed_by
 
@@ -33,37 +36,50 @@ class Segmenter:
     Args:
         bundle: a name, uniseg_upstream or unetr_prompt_tuning; or a bundle's folder or zip, as `uniseg pack` writes it.
         overrides: values of its ``configs/inference.json``, such as ``task``, ``weights``, ``mirror`` or ``device``. A
-            task of the open weights takes these by itself.
+            task of the open weights takes these by itself. ``task`` is needed where the bundle knows several.
 
     Attributes:
         labels: value in the label map -> name.
 
     Raises:
         FileNotFoundError: no such bundle, or no weights.
-        ValueError: no such task, or a zip that holds no bundle.
+        ValueError: no such task or override; no task where the bundle leaves a choice; a value that the config's
+            parser would evaluate; or a zip that holds no bundle.
     """
 
     def __init__(self, bundle: str | PathLike[str], **overrides: Any) -> None:
         with opened_bundle(bundle) as root:
             self._parser = ConfigParser()
-            self._parser.read_config(str(root / "configs" / "inference.json"))
-            needed = needed_by(overrides.get("task"), self._parser.get(), overrides, root)
+            self._parser.read_config(str(root / INFERENCE))
+            config = self._parser.get()
+            refuse_unknown(overrides, config, root.name)
+            plain_data(overrides)
+            needed = needed_by(overrides.get("task"), config, overrides, root)
+            refuse_open_task({**config, **needed, **overrides}, "task=...")
             self._parser.update({"bundle_root": str(root), **needed, **overrides})
             self._build()
 
     def _build(self) -> None:
         """Makes all parts and loads the weights: the bundle's folder may go then."""
         tasks, task, values = (self._part(name) for name in ("tasks", "task", "label_values"))
-        self.labels = label_names(tasks, task, values)
+        self.labels = tasks.label_names(task, values)
         network = self._part("network_def")
         if isinstance(network, UniSeg) and not isinstance(network, PromptTunedUniSeg):  # a plan has that one's sizes
             # Other weights than the official ones may have been trained on another patch.
-            self._parser.update(read_weights(self._part("weights")).overrides())
+            weights = read_weights(self._part("weights"))
+            self._parser.update({"weights": weights, **weights.overrides()})
         self._network = self._part("network").eval()
         self._preprocess, self._inferer = self._part("preprocessing"), self._part("inferer")
-        self._to_label_map = self._part("postprocessing#transforms#0")
+        self._to_label_map = self._label_map_transform()
         self._judged = self._part("judged") if "judged" in self._parser else None
         self._device = self._part("device")
+        self._parser = ConfigParser()  # the read weights are not kept twice
+
+    def _label_map_transform(self) -> LabelMapd:
+        """What makes a label map of scores; bundles that version 0.8 packed have no name for it."""
+        if "to_label_map" in self._parser.get():
+            return self._part("to_label_map")
+        return next(one for one in self._part("postprocessing").transforms if isinstance(one, LabelMapd))
 
     @torch.no_grad()
     def __call__(self, scan: Any, affine: ArrayLike | None = None) -> LabelMap:

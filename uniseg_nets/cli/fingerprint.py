@@ -12,6 +12,7 @@ __all__ = ["fingerprint"]
 def fingerprint(
     weights: str,
     datalist: str,
+    *,
     section: str = "training",
     tasks_file: str | None = None,
     task: str | None = None,
@@ -33,12 +34,12 @@ def fingerprint(
     from uniseg_nets.quality.fit import fit_fingerprint
 
     path, found = fit_fingerprint(
-        files_by_name(bundle_folder("uniseg_upstream")).get(str(weights), str(weights)),
-        str(datalist),
-        str(section),
-        None if tasks_file is None else str(tasks_file),
-        None if task is None else str(task),
-        int(cases),
+        files_by_name(bundle_folder("uniseg_upstream")).get(weights, weights),
+        datalist,
+        section,
+        tasks_file,
+        task,
+        cases,
         device,
     )
     for name, reference in found.tasks.items():

@@ -1,8 +1,35 @@
-"""The verbs of the ``uniseg`` command that hand a bundle on to other tools."""
+"""The verbs of the ``uniseg`` command that hand a bundle on: as a zip, as one config, to MONAI Label."""
 
 from __future__ import annotations
 
-__all__ = ["merge_config", "zip_bundle"]
+from pathlib import Path
+
+from uniseg_nets.cli.values import existing_file, listed
+from uniseg_nets.io.bundles import model_file
+from uniseg_nets.weights.shipped import DEMO, SHIPPED
+
+__all__ = ["label_app", "merge_config", "pack", "zip_bundle"]
+
+
+def pack(plan: str, weights: str, output: str, *, version: str = "1.0.0") -> None:
+    """Pack a fine-tuned network as a bundle of its own, a versioned zip.
+
+    Args:
+        plan: what `uniseg plan` wrote.
+        weights: the training's model.pt; several folds' as "A.pt,B.pt".
+        output: folder for the zip.
+        version: of the packed bundle.
+    """
+    plan = existing_file(plan, "PLAN, a file of `uniseg plan`; the order is PLAN WEIGHTS OUTPUT")
+    files = [
+        existing_file(file, "WEIGHTS, a training's model.pt; the order is PLAN WEIGHTS OUTPUT")
+        for file in listed(weights)
+    ]
+    if Path(output).is_file():
+        raise ValueError(f"{output} is a file: expected OUTPUT, a folder; the order is PLAN WEIGHTS OUTPUT")
+    from uniseg_nets.bundle.pack import pack_bundle
+
+    print(f"wrote {pack_bundle(output, plan, files, version)}")
 
 
 def zip_bundle(bundle: str, output: str = "dist") -> None:
@@ -14,21 +41,49 @@ def zip_bundle(bundle: str, output: str = "dist") -> None:
     """
     from uniseg_nets.bundle.run import opened_bundle
 
-    with opened_bundle(str(bundle)) as root:
+    with opened_bundle(bundle) as root:
         from uniseg_nets.bundle.pack import zip_bundle as zip_folder
 
-        print(f"wrote {zip_folder(root, str(output))}")
+        print(f"wrote {zip_folder(root, output)}")
 
 
-def merge_config(target: str, *files: str, bundle: str | None = None) -> None:
+def merge_config(*files: str, output: str, bundle: str | None = None) -> None:
     """Merge a config and its overlays, as `monai.bundle run` lays one over the other, to the one file that others take.
 
     Args:
-        target: file to write, .json or .yaml.
         files: in order, such as train.json plan.json: later ones replace values of earlier ones.
+        output: file to write, .json or .yaml; it comes last.
         bundle: its folder, or the name of one of this distribution; a file that does not lie at the path given is then
             looked for in its configs.
     """
     from uniseg_nets.bundle.run import merge_configs
 
-    print(f"wrote {merge_configs(str(target), [str(file) for file in files], bundle)}")
+    print(f"wrote {merge_configs(output, files, bundle)}")
+
+
+def label_app(app: str, *, bundle: str = "uniseg_upstream", weights: str | None = None, demo: bool = False) -> None:
+    """Make a MONAI Label app that serves a bundle, and print the command that starts it.
+
+    Args:
+        app: folder to make.
+        bundle: a bundle of this distribution, or the folder or zip of one, such as `uniseg pack` writes.
+        weights: the weights to serve, a file or "open"; the bundle's models/model.pt by default.
+        demo: serve the demo weights, for trying out.
+    """
+    if demo and weights is not None:
+        raise ValueError(f"--demo serves the demo weights: leave out --weights {weights}")
+    from uniseg_nets.bundle.run import opened_bundle
+
+    with opened_bundle(bundle) as root:
+        from uniseg_nets.bundle.label_app import make_label_app
+
+        shipped = {one.name: one for one in SHIPPED}.get(DEMO.name if demo else str(weights))
+        if shipped is None:
+            copy = make_label_app(app, root, weights=weights)
+        else:
+            overlays = [shipped.config] if shipped.config else []
+            copy = make_label_app(app, root, overlays, model_file(root, shipped.file))
+    print(
+        f"wrote {copy}\nstart: MONAI_LABEL_DATASTORE_AUTO_RELOAD=false monailabel start_server --app {app} "
+        f"--studies STUDIES --host 127.0.0.1 --conf models {copy.name} --conf zoo_source local --conf sam2 false"
+    )

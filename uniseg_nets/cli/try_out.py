@@ -1,42 +1,13 @@
-"""The verbs of the ``uniseg`` command for trying it out: synthetic patients, and the demo on them."""
+"""The verbs of the ``uniseg`` command for trying it out: synthetic patients and images, and the demos on them."""
 
 from __future__ import annotations
 
 from uniseg_nets.tasks import load_task_table
 
-__all__ = ["demo", "phantom", "phantom_studies"]
+__all__ = ["demo", "demo_2d", "phantom", "phantom_2d", "phantom_studies"]
 
 
-def phantom(output: str, task: str | None = None, count: int = 1, validation: int = 0, seed: int = 0) -> None:
-    """Write synthetic patients with labels: nnU-Net folders OUTPUT/TASK and one datalist.json over all of them.
-
-    Args:
-        output: folder.
-        task: one task's name; all tasks by default.
-        count: patients a task, for training.
-        validation: further patients a task, for validation.
-        seed: of the first patient; the same seed gives the same patient.
-    """
-    from uniseg_nets.phantom import write_phantom_tasks
-
-    table = load_task_table()
-    selected = table.tasks if task is None else table.select(task)
-    path = write_phantom_tasks(str(output), selected, count, validation, seed)
-    print(f"wrote {len(selected)} tasks with {count + validation} patients each: {path}")
-
-
-def phantom_studies(output: str) -> None:
-    """Write synthetic scans as a MONAI Label server wants its studies: one file a scan, channels in one 4D file.
-
-    Args:
-        output: folder.
-    """
-    from uniseg_nets.phantom import write_phantom_studies
-
-    print(f"wrote {', '.join(write_phantom_studies(str(output), load_task_table()))} to {output}")
-
-
-def demo(output: str = "demo", real: bool = False) -> None:
+def demo(output: str = "demo", *, real: bool = False) -> None:
     """Try it out: segment both hippocampi of a real brain, and synthetic patients of three modalities.
 
     Args:
@@ -45,4 +16,66 @@ def demo(output: str = "demo", real: bool = False) -> None:
     """
     from uniseg_nets.demo import run_demo, run_real_demo
 
-    print(run_real_demo(str(output)) if real else run_demo(str(output)))
+    print(run_real_demo(output) if real else run_demo(output))
+
+
+def demo_2d(output: str = "demo-2d") -> None:
+    """Try out ESP-MedSAM: recognise and segment synthetic 2D images of six modalities with the demo weights.
+
+    Args:
+        output: folder for images, masks, overlays and table.
+    """
+    from uniseg_nets.demo.images_2d import run_demo
+
+    print(run_demo(output))
+
+
+def phantom(output: str, *, task: str | None = None, count: int = 1, validation: int = 0, seed: int = 0) -> None:
+    """Write synthetic patients with labels: nnU-Net folders OUTPUT/TASK and one datalist.json over all of them.
+
+    Args:
+        output: folder.
+        task: one task's name; all tasks by default.
+        count: patients per task, for training.
+        validation: further patients per task, for validation.
+        seed: of the first patient; the same seed gives the same patient.
+    """
+    _refuse_negative(count=count, validation=validation, seed=seed)
+    table = load_task_table()
+    selected = table.tasks if task is None else table.select(task)
+    from uniseg_nets.phantom import write_phantom_tasks
+
+    path = write_phantom_tasks(output, selected, count, validation, seed)
+    print(f"wrote {len(selected)} tasks with {count + validation} patients each: {path}")
+
+
+def phantom_studies(output: str) -> None:
+    """Write synthetic scans as a MONAI Label server wants its studies: one file per scan, channels in one 4D file.
+
+    Args:
+        output: folder.
+    """
+    from uniseg_nets.phantom import write_phantom_studies
+
+    print(f"wrote {', '.join(write_phantom_studies(output, load_task_table()))} to {output}")
+
+
+def phantom_2d(output: str, *, count: int = 1, validation: int = 0, seed: int = 0) -> None:
+    """Write synthetic 2D images of six modalities with masks, and a datalist.json over them.
+
+    Args:
+        output: folder.
+        count: images per modality, for training.
+        validation: further images per modality, for validation.
+        seed: of the first image; the same seed gives the same image.
+    """
+    _refuse_negative(count=count, validation=validation, seed=seed)
+    from uniseg_nets.phantom import write_phantom_pictures
+
+    print(f"wrote {write_phantom_pictures(output, count, validation, seed)}")
+
+
+def _refuse_negative(**numbers: int) -> None:
+    for name, number in numbers.items():
+        if number < 0:
+            raise ValueError(f"--{name} is {number}, expected 0 or more")

@@ -1,22 +1,27 @@
-"""Cases on disk, and the order in which training sees them."""
+"""Cases on disk, and their order in training."""
 
-from uniseg_nets.data.cases import find_cases, own_share
+from uniseg_nets.data.cases import find_cases, rank_partition
 from uniseg_nets.data.datalist import load_datalist
+from uniseg_nets.data.fault_tolerant import FaultTolerantDataset
 from uniseg_nets.data.folds import fold_cases
-from uniseg_nets.data.guarded import GuardedDataset
 from uniseg_nets.data.preprocessed import PreprocessedDataset
 from uniseg_nets.data.sampler import GroupBatchSampler, Sample, TaskBatchSampler
 from uniseg_nets.data.shared import shared_sampler
+from uniseg_nets.renamed import renamed_names
 
 __all__ = [
+    "FaultTolerantDataset",
     "GroupBatchSampler",
-    "GuardedDataset",
     "PreprocessedDataset",
     "Sample",
     "TaskBatchSampler",
     "find_cases",
     "fold_cases",
     "load_datalist",
-    "own_share",
+    "rank_partition",
     "shared_sampler",
 ]
+
+__getattr__ = renamed_names(
+    __name__, {"GuardedDataset": "data.FaultTolerantDataset", "own_share": "data.rank_partition"}
+)

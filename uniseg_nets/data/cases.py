@@ -1,12 +1,11 @@
-"""Which cases a path holds: the four ways in which people keep scans.
+"""Finds the cases at a path, in four layouts.
 
-The one rule: a case's name follows from its files alone, so that a second run finds the results of the first.
+The one rule: a case's name depends on its files alone, so that a second run recognises the results of the first.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -15,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from uniseg_nets.data.datalist import first_section, image_files, load_datalist
-from uniseg_nets.io.provenance import SEGMENTATION_ENDING, is_result
+from uniseg_nets.io.names import SCAN_ENDINGS, SEGMENTATION_ENDING, scan_name
+from uniseg_nets.io.provenance import is_result
 from uniseg_nets.io.series import is_dicom_folder
-from uniseg_nets.transforms.load import SCAN_ENDINGS, scan_name
+from uniseg_nets.ranks import launched_rank
 
-__all__ = ["find_cases", "own_share", "unique"]
+__all__ = ["find_cases", "rank_partition", "unique"]
 
 logger = logging.getLogger(__name__)
 
@@ -27,25 +27,28 @@ _NNUNET_FOLDERS = ("imagesTs", "imagesTr")
 
 
 def find_cases(source: str | PathLike[str], output_dir: str | PathLike[str] | None = None) -> list[dict[str, Any]]:
-    """The cases at ``source``, each ``{"name": ..., "image": [paths]}``, sorted by name.
+    """Finds the cases at ``source``, each ``{"name": ..., "image": [paths]}``, sorted by name.
 
     ``source`` is one of
 
     - an nnU-Net folder (``imagesTs``, else ``imagesTr``), or any folder of ``NAME_0000.nii.gz``, ``NAME_0001.nii.gz``;
-    - a MONAI datalist (a JSON file, or a folder with ``datalist.json``), its first section of testing, test,
-      validation and training that exists;
+    - a MONAI datalist (a JSON file, or a folder with ``datalist.json``): the first existing section of testing, test,
+      validation and training;
     - a folder of scans or of DICOM series, searched with its sub-folders;
     - a single scan or DICOM folder.
 
-    Paths come back absolute. What an earlier run wrote, beside whose record it lies, is no scan, wherever it lies.
+    Results of earlier runs are skipped wherever they lie: the record beside each one identifies it.
 
     Args:
         source: file or folder.
-        output_dir: where results go; what lies there is no scan to segment.
+        output_dir: folder for the results, which is not searched.
+
+    Returns:
+        The cases, with absolute paths.
 
     Raises:
-        FileNotFoundError: no such file or folder, or no scan in it.
-        ValueError: results would lie among the scans; two cases of one name; a file of an unknown kind.
+        FileNotFoundError: if there is no such file or folder, or no scan in it.
+        ValueError: if results would lie among the scans, two cases share a name, or the file type is unknown.
     """
     source = Path(source).absolute()
     if not source.exists():
@@ -68,9 +71,9 @@ def find_cases(source: str | PathLike[str], output_dir: str | PathLike[str] | No
     return cases
 
 
-def own_share(cases: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The cases of this process, where several share a run: every N-th one, by the ranks that ``torchrun`` gives."""
-    rank, world = (int(os.environ.get(name, default)) for name, default in (("RANK", "0"), ("WORLD_SIZE", "1")))
+def rank_partition(cases: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The cases of this process in a run of N processes: every N-th one, by the rank that ``torchrun`` sets."""
+    rank, world = launched_rank()
     return list(cases[rank::world])
 
 
@@ -86,7 +89,7 @@ def _single_file(file: Path) -> dict[str, Any]:
         raise ValueError(f"{file} is of an unknown kind: scans are {', '.join(SCAN_ENDINGS)} or a DICOM folder")
     name, channel = scan_name(file)
     channels: dict[int | None, str] = {channel: str(file)}
-    if channel is not None:  # one channel of several: the others lie beside it
+    if channel is not None:  # one channel of several; the others are in the same folder
         channels = {}
         for other in sorted(filter(_is_scan, file.parent.iterdir())):
             if scan_name(other)[0] == name and scan_name(other)[1] is not None:
@@ -95,11 +98,11 @@ def _single_file(file: Path) -> dict[str, Any]:
 
 
 def _add(channels: dict[int | None, str], channel: int | None, file: Path) -> None:
-    """Adds a file to those of its case: one without a number is all of it, a number stands once."""
+    """Adds a file to its case. A file without a number is the whole case; each number occurs once."""
     if channels and (channel is None or None in channels or channel in channels):
         other = channels.get(channel, next(iter(channels.values())))
         name = scan_name(file)[0] if file.is_file() else file.name
-        raise ValueError(f"case name {name!r} stands for several scans ({other}, {file}): rename one")
+        raise ValueError(f"case name {name!r} belongs to several scans ({other}, {file}): rename one")
     channels[channel] = str(file)
 
 
@@ -122,16 +125,16 @@ def _from_folder(folder: Path, results: Path | None) -> list[dict[str, Any]]:
     count = Counter(name for _, name in files)
     cases = []
     for (parent, name), images in files.items():
-        # The same name in several sub-folders: these tell the cases apart.
+        # Names that occur in several sub-folders get the sub-folder as a prefix.
         parts = parent.relative_to(folder).parts if count[name] > 1 else ()
         cases.append({"name": "_".join([*parts, name]), "image": list(images.values())})
     return unique(cases)
 
 
 def _walk(folder: Path, results: Path | None) -> Iterator[Path]:
-    """Files and DICOM folders under ``folder``, sorted; hidden ones and results left out.
+    """Files and DICOM folders under ``folder``, sorted, without hidden ones and results.
 
-    A disc with a DICOMDIR is one DICOM folder. Where DICOM files lie among other scans, the other scans count.
+    A disc with a DICOMDIR is one DICOM folder. In a folder with DICOM files and other scans, the other scans are used.
     """
     if is_dicom_folder(folder) and not any(map(_is_scan, folder.iterdir())):
         yield folder
@@ -154,10 +157,10 @@ def unique(cases: Sequence[dict[str, Any]], what: str = "scans") -> list[dict[st
     """The cases, sorted by name, numbers by value.
 
     Raises:
-        ValueError: two cases of one name; their files are named.
+        ValueError: if two cases share a name; the message names their files.
     """
     twins = [name for name, count in Counter(case["name"] for case in cases).items() if count > 1]
     if twins:
         files = [file for case in cases if case["name"] == twins[0] for file in image_files(case)]
-        raise ValueError(f"case name {twins[0]!r} stands for several {what} ({', '.join(files)}): rename one")
+        raise ValueError(f"case name {twins[0]!r} belongs to several {what} ({', '.join(files)}): rename one")
     return sorted(cases, key=lambda case: [int(t) if t.isdecimal() else t for t in re.split(r"(\d+)", case["name"])])

@@ -1,7 +1,7 @@
 """MONAI datalists: ``{"training": [{"image": ..., "label": ..., "task": ...}], "validation": [...]}``.
 
-The one rule: an image of one channel is written as a string, as MONAI's other tools read it, one of several as a list;
-read are both.
+The one rule: an image of one channel is written as a string, as MONAI's other tools expect, an image of several
+channels as a list. Both are read.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import Any
 
 from uniseg_nets.io.files import read_json
 from uniseg_nets.io.messages import listing
-from uniseg_nets.transforms.load import scan_name
+from uniseg_nets.io.names import scan_name
 
 __all__ = ["first_section", "image_entry", "image_files", "load_datalist", "read_json", "with_task"]
 
 _PATHS = ("image", "label")
-# The one to segment first.
+# In the order in which sections are chosen for segmentation.
 _SECTIONS = ("testing", "test", "validation", "training")
 
 
@@ -29,21 +29,21 @@ def load_datalist(
     optional: bool = False,
     task: str | int | Sequence[str] | None = None,
 ) -> list[dict[str, Any]]:
-    """The cases of one section, paths made absolute, each with a ``name`` (its first scan's), other items kept.
+    """Loads the cases of one section, with absolute paths. Each gets a ``name``, by default that of its first scan.
 
-    Not MONAI's ``load_decathlon_datalist``: that one takes every text of a case, its task too, for a path.
+    Not MONAI's ``load_decathlon_datalist``, which treats every text of a case as a path, its task too.
 
     Args:
         path: the JSON file.
         section: such as ``training``, ``validation`` or ``testing``.
-        base_dir: what relative paths start from; the JSON's folder by default.
-        optional: a datalist without this section has no cases of it.
-        task: of cases that name none; a list, a menu of which nothing was chosen, gives none.
+        base_dir: folder of relative paths; the JSON's folder by default.
+        optional: give no cases if the section is missing.
+        task: task of cases that name none. A list is a menu without a choice and sets no task.
 
     Raises:
-        FileNotFoundError: no such datalist.
-        ValueError: no JSON, no such section (unless ``optional``), an entry that is no case or whose name is a path,
-            or, with a menu of tasks, a case without a task; names the file.
+        FileNotFoundError: if there is no such datalist.
+        ValueError: if the file is not JSON, the section is missing (unless ``optional``), an entry is not a case or
+            its name is a path, or, with a menu of tasks, a case has no task. The message names the file.
     """
     path = Path(path)
     base = Path(base_dir or path.parent).absolute()
@@ -69,10 +69,10 @@ def load_datalist(
 
 
 def _case(entry: Any, base: Path) -> dict[str, Any]:
-    """A datalist's entry as a case.
+    """An entry of a datalist as a case.
 
     Raises:
-        ValueError: it has no image, something else than files, or a name that is none of a file.
+        ValueError: if it has no image, values that are not files, or a name that cannot be a file's.
     """
     case = dict(entry) if isinstance(entry, Mapping) else {"image": entry}
     if not case.get("image"):
@@ -86,13 +86,13 @@ def _case(entry: Any, base: Path) -> dict[str, Any]:
             case[key] = absolute if isinstance(case[key], list) else absolute[0]
     case = {"name": scan_name(image_files(case)[0])[0], **case}
     name = str(case["name"])
-    if not name or Path(name).name != name:  # results would lie elsewhere than in their folder
+    if not name or Path(name).name != name:  # results would leave their folder
         raise ValueError(f"has the name {name!r}, expected a name without folders: results are called after it")
     return case
 
 
 def with_task(cases: Sequence[Mapping[str, Any]], task: str | int | Sequence[str] | None) -> list[dict[str, Any]]:
-    """The cases, those that name no task with the one that is given; a list of them is a menu and gives none."""
+    """The cases; ``task`` is set where a case names none. A list is a menu without a choice and sets no task."""
     given = {} if task is None or isinstance(task, (list, tuple)) else {"task": task}
     return [{**given, **case} for case in cases]
 
@@ -104,16 +104,16 @@ def image_files(case: Mapping[str, Any]) -> list[str]:
 
 
 def image_entry(files: Sequence[str]) -> str | list[str]:
-    """A datalist's ``image``, of one file per channel."""
+    """The ``image`` of a datalist entry, from one file per channel."""
     return files[0] if len(files) == 1 else list(files)
 
 
 def first_section(path: Path) -> str:
-    """The section of a datalist whose cases are to be segmented: the first with cases of testing to training.
+    """The section of a datalist to segment: the first one with cases, from testing to training.
 
     Raises:
-        FileNotFoundError: no such datalist.
-        ValueError: no JSON, or no cases; the message names the file.
+        FileNotFoundError: if there is no such datalist.
+        ValueError: if the file is not JSON or has no cases; the message names the file.
     """
     content = read_json(path)
     section = next((name for name in _SECTIONS if content.get(name)), None)

@@ -1,4 +1,4 @@
-"""What nnU-Net's ``dataset.json`` says of labels, in the layouts of its versions 1 and 2."""
+"""The labels in nnU-Net's ``dataset.json``, in the layouts of its versions 1 and 2."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any
 
 __all__ = ["labels_of", "refuse_ignored"]
 
-_IGNORED = "ignore"  # nnU-Net's word for voxels that count neither as a class nor as background
+_IGNORED = "ignore"  # nnU-Net's name for voxels that are neither a class nor background
 
 
 def labels_of(content: Mapping[str, Any], path: str | PathLike[str]) -> dict[int, str] | None:
-    """Value -> name of the foreground classes; ``None`` where the file names no labels.
+    """Value -> name of the foreground classes; ``None`` if the file names no labels.
 
     Args:
-        content: of ``dataset.json``: ``{"labels": {"1": "liver"}}`` or ``{"labels": {"liver": 1}}``.
-        path: of the file, for the message.
+        content: content of ``dataset.json``: ``{"labels": {"1": "liver"}}`` or ``{"labels": {"liver": 1}}``.
+        path: path of the file, for the message.
 
     Raises:
-        ValueError: regions, that is labels of several values; or other label sets.
+        ValueError: if there are regions, that is labels of several values, or other label sets.
     """
     named = content.get("labels")
     if not isinstance(named, Mapping):
@@ -34,14 +34,14 @@ def labels_of(content: Mapping[str, Any], path: str | PathLike[str]) -> dict[int
 
 
 def refuse_ignored(labels: Mapping[int, str], where: str | PathLike[str]) -> None:
-    """Makes sure that no label stands for voxels to leave out, which would become a class.
+    """Checks that no label marks voxels to ignore: they would become a class.
 
     Raises:
-        ValueError: there is one.
+        ValueError: if there is such a label.
     """
     ignored = [value for value, name in labels.items() if name.lower() == _IGNORED]
     if ignored:
         raise ValueError(
-            f"{where}: label {ignored[0]} is {_IGNORED!r}, nnU-Net's word for voxels that are not to count; training "
-            "and figures here count every voxel: give those voxels the class or the background that they are"
+            f"{where}: label {ignored[0]} is {_IGNORED!r}, nnU-Net's name for voxels to leave out; training and "
+            "metrics here use every voxel: label those voxels as their class or as background"
         )

@@ -1,4 +1,4 @@
-"""The cases of a plan, divided by cross-validation fold."""
+"""The cases of a plan by cross-validation fold."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ def fold_cases(
     fold: int | str,
     validation: bool = False,
 ) -> list[dict[str, Any]]:
-    """The cases to train on, those of all other folds, or to validate on, those of the fold itself.
+    """The training cases, those of all other folds, or the validation cases, those of the fold itself.
 
     Args:
-        data: a plan's cases, each with ``name``, ``image``, ``label``, ``fold`` and, where it is not alone of its
-            patient, ``group``.
-        base_dir: what relative paths start from.
-        task: the plan's task, given to every case.
-        fold: held out for validation; ``all`` holds none out, as nnU-Net calls it.
-        validation: give the fold itself.
+        data: cases of a plan, each with ``name``, ``image``, ``label``, ``fold`` and, if its patient has several
+            cases, ``group``.
+        base_dir: folder of relative paths.
+        task: task of the plan, set on every case.
+        fold: fold for validation. ``all`` is nnU-Net's name for no validation fold.
+        validation: give the validation cases.
 
     Raises:
-        ValueError: no plan, no such fold, or a patient in several folds, as after an edit by hand.
+        ValueError: if there is no plan or no such fold, or a patient is in several folds, as after an edit by hand.
     """
     if not data:
         raise ValueError("no cases: make a plan with `uniseg plan DATA --out plan.json` and lay it over this config")

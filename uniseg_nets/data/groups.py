@@ -1,7 +1,7 @@
-"""Which cases are of one patient, and how cases are divided so that no patient stands on two sides.
+"""Groups cases by patient, and splits them so that no patient is on two sides.
 
-A case without a group of its own is a group by itself. MONAI's ``partition_dataset`` and ``partition_dataset_classes``
-divide single cases: neither keeps the cases of a patient together.
+A case without a group is a group of its own. MONAI's ``partition_dataset`` and ``partition_dataset_classes`` split by
+case: neither keeps the cases of a patient together.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ _USUAL = (r"sub-[0-9A-Za-z]+", r"(?i:patient)[-_]?[0-9]+")
 
 
 def group_of(case: Mapping[str, Any]) -> str:
-    """The patient of a case: its ``group``, or where it has none its ``name``."""
+    """The patient of a case: its ``group``, by default its ``name``."""
     return str(case.get("group", case["name"]))
 
 
 def patients_of(names: Sequence[str], pattern: str) -> list[str]:
-    """The patient of each case, by its name.
+    """The patient of each case, from its name.
 
     Args:
-        names: of the cases.
-        pattern: regular expression, searched in each name; its first group is the patient, or the whole match where it
+        names: names of the cases.
+        pattern: regular expression, searched in each name. The patient is its first group, or the whole match if it
             has no group.
 
     Raises:
-        ValueError: no regular expression, or one that finds no patient in some name; the message has the names.
+        ValueError: if the pattern is not a regular expression, or matches not every name; the message has the names.
     """
     try:
         expression = re.compile(pattern)
@@ -53,9 +53,9 @@ def patients_of(names: Sequence[str], pattern: str) -> list[str]:
 
 
 def guess_pattern(names: Sequence[str]) -> str | None:
-    """The usual way of naming patients that these case names follow and that puts several cases together, if any.
+    """A common naming pattern of patients that all case names follow and that groups some of them, or ``None``.
 
-    Usual are ``sub-LABEL``, as in BIDS, and ``patient`` with a number.
+    The patterns are ``sub-LABEL``, as in BIDS, and ``patient`` with a number.
     """
     for pattern in _USUAL:
         matches = [re.search(pattern, name) for name in names]
@@ -65,31 +65,30 @@ def guess_pattern(names: Sequence[str]) -> str | None:
 
 
 def shared_beginnings(names: Sequence[str]) -> dict[str, list[str]]:
-    """Case names that are alike but for their last part, such as ``p1_ED`` and ``p1_ES``: perhaps of one patient.
+    """Case names that share all but their last part, such as ``p1_ED`` and ``p1_ES``: perhaps of one patient.
 
-    A beginning that more than a third of the cases have, such as the data set's name, is none.
+    A prefix of more than a third of the cases, such as the data set's name, is left out.
     """
     alike: dict[str, list[str]] = defaultdict(list)
     for name in names:
         beginning = re.match(r"(.+)[_\-.][^_\-.]+$", name)
         if beginning:
             alike[beginning[1]].append(name)
-    return {key: found for key, found in alike.items() if 1 < len(found) <= len(names) / 3}
+    return {prefix: members for prefix, members in alike.items() if 1 < len(members) <= len(names) / 3}
 
 
 def draw_folds(groups: Sequence[str], folds: int, seed: int) -> list[int]:
-    """A fold for each case, the same for all cases of a group.
+    """Draws a fold per case, the same for all cases of a group.
 
-    The groups are drawn in an order given by the seed; the largest are dealt first, each to the fold that has the
-    fewest cases so far.
+    Groups are shuffled by the seed. The largest groups come first; each goes to the fold with the fewest cases.
 
     Args:
-        groups: of each case.
-        folds: how many.
-        seed: of the draw.
+        groups: group of each case.
+        folds: number of folds.
+        seed: random seed.
 
     Raises:
-        ValueError: fewer than two folds, or fewer groups than folds.
+        ValueError: if there are fewer than two folds, or fewer groups than folds.
     """
     members = _members(groups)
     if not 2 <= folds <= len(members):
@@ -103,18 +102,18 @@ def draw_folds(groups: Sequence[str], folds: int, seed: int) -> list[int]:
 
 
 def hold_out(groups: Sequence[str], count: int, seed: int) -> tuple[list[int], list[int]]:
-    """Divides cases in two, all cases of a group on one side.
+    """Splits cases in two, with all cases of a group on one side.
 
-    The groups are drawn in an order given by the seed; a group that would exceed ``count`` is passed over. Where no
-    group is that small, the smallest one is held.
+    Groups are shuffled by the seed; a group that would exceed ``count`` is skipped. If every group is larger than
+    ``count``, the smallest one is held out.
 
     Args:
-        groups: of each case.
-        count: how many cases are wanted on the held side.
-        seed: of the draw.
+        groups: group of each case.
+        count: number of cases to hold out.
+        seed: random seed.
 
     Returns:
-        indices of the cases that stay and of those held, each in the order drawn.
+        Indices of the remaining and of the held-out cases, each in the order drawn.
     """
     members = _members(groups)
     drawn = _drawn(members, seed)
@@ -124,19 +123,19 @@ def hold_out(groups: Sequence[str], count: int, seed: int) -> tuple[list[int], l
             held.append(group)
     if not held and count and len(members) > 1:
         held = [min(drawn, key=lambda name: len(members[name]))]
-    kept = [group for group in drawn if group not in held]
-    return [index for name in kept for index in members[name]], [index for name in held for index in members[name]]
+    rest = [group for group in drawn if group not in held]
+    return [index for name in rest for index in members[name]], [index for name in held for index in members[name]]
 
 
 def refuse_divided(cases: Iterable[tuple[str, str, str]], where: str) -> None:
-    """Makes sure that every patient stands on one side only.
+    """Checks that every patient is on one side of a split.
 
     Args:
-        cases: name, patient and side of each, the side in words such as ``fold 2`` or ``training``.
-        where: what divides them so, such as a file's name.
+        cases: name, patient and side of each case, the side in words such as ``fold 2`` or ``training``.
+        where: origin of the split, such as a file's name.
 
     Raises:
-        ValueError: a patient on several sides; the message has the patients, their cases and the sides.
+        ValueError: if a patient is on several sides; the message has the patients, their cases and the sides.
     """
     sides: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for name, patient, side in cases:

@@ -1,6 +1,6 @@
-"""Preprocessing done once and kept on disk.
+"""A disk cache of preprocessed cases.
 
-The one rule: a result is found again only if the case's files, the transforms and the task table are what they were.
+The one rule: a cached result is used only if the case's files, the transforms and the task table are unchanged.
 """
 
 from __future__ import annotations
@@ -31,29 +31,29 @@ __all__ = ["PreprocessedDataset"]
 
 logger = logging.getLogger(__name__)
 
-# Where a case comes from and how cases are divided: some have it, others not, and a batch needs the same items of all.
+# Items that only some cases have: a batch needs the same items in all cases.
 _NOT_FOR_BATCHES = ("source", "folder", "group", "fold")
 
 
 class PreprocessedDataset(Dataset):
-    """Deterministic transforms from disk where they have run before, then random ones on what they gave.
+    """Deterministic transforms, cached on disk, followed by random ones.
 
-    Not MONAI's ``PersistentDataset``: results are memory-mapped, so that a crop reads its own part of a volume and
-    thousands of cases cost no memory; they are keyed by all of a case's files (:mod:`uniseg_nets.io.provenance`) and by
-    the values inside the transforms, and appear whole or not at all. Indexed by a
-    :class:`~uniseg_nets.data.sampler.Sample`, the random transforms start from its seed and are told by
-    ``force_foreground`` whether the patch is placed on foreground.
+    Not MONAI's ``PersistentDataset``: results are memory-mapped, so that a crop reads only its own part of a volume and
+    thousands of cases need no memory. The key covers all files of a case (:mod:`uniseg_nets.io.provenance`) and the
+    values inside the transforms. A cache file is written whole or not at all. Indexed by a
+    :class:`~uniseg_nets.data.sampler.Sample`, the random transforms use its seed, and ``force_foreground`` says whether
+    the patch is placed on foreground.
 
     Args:
-        data: the datalist; of a case's items ``source``, ``folder``, ``group`` and ``fold`` are left out.
+        data: the datalist. The items ``source``, ``folder``, ``group`` and ``fold`` of a case are left out.
         preprocessing: deterministic transforms, such as :class:`~uniseg_nets.transforms.PreprocessCased`.
         augmentation: random transforms.
-        cache_dir: where results are kept.
-        task: given to cases that name none, such as those that an annotation server submits; a list, a menu of which
-            nothing was chosen, gives none.
+        cache_dir: folder of the cache.
+        task: task of cases that name none, such as cases from an annotation server. A list is a menu without a choice
+            and sets no task.
 
     Raises:
-        ValueError: from an item, a case that cannot be preprocessed; names the case.
+        ValueError: from indexing, if a case cannot be preprocessed; the message names the case.
     """
 
     def __init__(
@@ -79,20 +79,20 @@ class PreprocessedDataset(Dataset):
         return self.transform(case)
 
     def preprocessed(self, index: int) -> dict[str, Any]:
-        """What the deterministic transforms add to a case, from disk or made now; tensors are memory-mapped."""
+        """The items that the deterministic transforms add to a case, cached or computed; tensors are memory-mapped."""
         case = self.data[index]
         path = self.cache_dir / f"{self._digest(case)}.pt"
         if not path.is_file():
             self._preprocess(case, path)
         try:
             return dict(torch.load(path, mmap=True, weights_only=True))
-        except Exception as error:  # a damaged file makes the reader stumble in any way
-            logger.warning("%s is damaged (%s): preprocessing its case anew", path, root_cause(error))
+        except Exception as error:  # a damaged file can raise any error
+            logger.warning("%s is damaged (%s): preprocessing its case again", path, root_cause(error))
         self._preprocess(case, path)
         return dict(torch.load(path, mmap=True, weights_only=True))
 
     def fill(self) -> None:
-        """Preprocesses every case that is not on disk yet, so that no epoch waits for it."""
+        """Preprocesses every case that is not cached yet, so that no epoch waits for it."""
         for index in tqdm(range(len(self)), desc="preprocessing", disable=None):
             self.preprocessed(index)
 

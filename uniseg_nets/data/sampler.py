@@ -1,4 +1,4 @@
-"""Batches of one task or modality each, every one with an equal share of an epoch."""
+"""Batches of one task or modality each, with the same number of batches per task or modality."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from torch import distributed
 from torch.utils.data import Sampler
 
+from uniseg_nets.ranks import own_rank, rank_count
 from uniseg_nets.tasks import TaskTable
 
 __all__ = ["GroupBatchSampler", "Sample", "TaskBatchSampler"]
 
 
 class Sample(int):
-    """A case's index in the data set that carries how this sample of it is drawn.
+    """The index of a case, with the random choices for this sample of it.
 
     Attributes:
-        foreground: the patch is placed on a voxel of foreground.
-        seed: of the random transforms. It follows from the sampler's seed, the epoch and the place in it, so that a
-            resumed training sees the same patches, with any number of workers.
+        foreground: whether the patch is placed on a foreground voxel.
+        seed: seed of the random transforms. It depends on the sampler's seed, the epoch and the position in it, so that
+            a resumed training sees the same patches, with any number of workers.
     """
 
     foreground: bool
@@ -33,27 +33,26 @@ class Sample(int):
 
 
 class GroupBatchSampler(Sampler[list[int]]):
-    """Index batches, each of cases of one group or of any; groups in random order until each has had its share.
+    """Batches of indices, each of one group of cases or mixed, with the same number of batches per group.
 
-    A group's cases are drawn without replacement until they are used up, then anew. An epoch's order follows from seed
-    and epoch alone, so that a resumed training sees what it would have seen. In a distributed run all ranks serve the
-    same group at a time, each with cases of its own: N ranks of batch size B give what one rank of batch size N x B
-    gives.
+    The cases of a group are drawn without replacement until all were used, then again. The order depends on seed and
+    epoch alone, so that a resumed training continues the same sequence. In a distributed run all ranks draw from the
+    same group at a time, each other cases: N ranks of batch size B equal one rank of batch size N x B.
 
     Yields lists of :class:`Sample`.
 
     Args:
         cases: the datalist, or with ``group_key=None`` the group of each case.
-        batch_size: cases a batch and rank.
-        batches_per_group: batches of each group in an epoch.
-        mixed: let a batch hold cases of any groups; shares stay equal.
-        seed: of the order and of the samples.
-        foreground_share: share of the samples whose patch is placed on foreground. It is kept exactly: with 0.5 and
-            batches of two it is one of the two, as in the official loader.
-        group_key: the item of a case that says which group it belongs to, such as ``modality``.
+        batch_size: cases per batch and rank.
+        batches_per_group: batches per group and epoch.
+        mixed: allow cases of several groups in a batch; the number of samples per group stays equal.
+        seed: random seed of order and samples.
+        foreground_share: fraction of the samples whose patch is placed on foreground. It is exact: with 0.5 and batches
+            of two it is one of the two, as in the official loader.
+        group_key: item of a case that names its group, such as ``modality``.
 
     Raises:
-        ValueError: no cases, or a share outside 0..1.
+        ValueError: if there are no cases, or the fraction is outside 0 to 1.
     """
 
     def __init__(
@@ -87,7 +86,7 @@ class GroupBatchSampler(Sampler[list[int]]):
     def __iter__(self) -> Iterator[list[Sample]]:  # type: ignore[override]
         rng = np.random.default_rng([self.seed, self.epoch])
         self.epoch += 1
-        rank, ranks = _rank()
+        rank, ranks = own_rank(), rank_count()
         waiting: dict[Hashable, list[int]] = {group: [] for group in self.members}
         for number, batch in enumerate(self._batches(rng, self.batch_size * ranks)):
             indices = [self._draw(group, waiting, rng) for group in batch]  # the same on every rank
@@ -100,7 +99,7 @@ class GroupBatchSampler(Sampler[list[int]]):
             yield drawn[rank * self.batch_size : (rank + 1) * self.batch_size]
 
     def _forced(self, position: int) -> bool:
-        """Whether the epoch's sample at this position is one of those placed on foreground, spread evenly."""
+        """Whether the sample at this position of the epoch is placed on foreground; such samples are evenly spread."""
         return int((position + 1) * self.foreground_share) > int(position * self.foreground_share)
 
     def state_dict(self) -> dict[str, int]:
@@ -122,7 +121,7 @@ class GroupBatchSampler(Sampler[list[int]]):
         return [batches[index] for index in rng.permutation(len(batches))]
 
     def _pools(self) -> list[list[Hashable]]:
-        """Groups that may meet in a batch."""
+        """Sets of groups that may share a batch."""
         return [list(self.members)]
 
     def _draw(self, group: Hashable, waiting: dict[Hashable, list[int]], rng: np.random.Generator) -> int:
@@ -132,18 +131,19 @@ class GroupBatchSampler(Sampler[list[int]]):
 
 
 class TaskBatchSampler(GroupBatchSampler):
-    """Batches of one task each: the official upstream schedule (Ye et al. 2023: 50 iterations a task and epoch).
+    """Batches of one task each: the official upstream schedule (Ye et al. 2023: 50 iterations per task and epoch).
 
     Args:
-        cases: the datalist; each has a ``task``.
+        cases: the datalist; each case has a ``task``.
         tasks: the task table.
-        batch_size: cases a batch and rank.
-        batches_per_task: batches of each task in an epoch.
-        mixed: let a batch hold cases of any tasks that read the same number of channels; shares stay equal.
+        batch_size: cases per batch and rank.
+        batches_per_task: batches per task and epoch.
+        mixed: allow cases of several tasks with the same number of channels in a batch; the number of samples per task
+            stays equal.
         seed, foreground_share: as for :class:`GroupBatchSampler`.
 
     Raises:
-        ValueError: no cases, a case of no such task, or a share outside 0..1.
+        ValueError: if there are no cases, a case has an unknown task, or the fraction is outside 0 to 1.
     """
 
     def __init__(
@@ -161,17 +161,10 @@ class TaskBatchSampler(GroupBatchSampler):
             raise ValueError(
                 f'case {nameless.get("name", nameless)} names no task: add "task" to the datalist, or give --task'
             )
-        found = [tasks.one(case["task"]) for case in cases]
-        self.channels = {task.id: len(task.channels) for task in found}
-        super().__init__([task.id for task in found], batch_size, batches_per_task, mixed, seed, foreground_share)
+        own = [tasks.one(case["task"]) for case in cases]
+        self.channels = {task.id: len(task.channels) for task in own}
+        super().__init__([task.id for task in own], batch_size, batches_per_task, mixed, seed, foreground_share)
 
     def _pools(self) -> list[list[Hashable]]:
         counts = sorted(set(self.channels.values()))
         return [[task for task in self.channels if self.channels[task] == count] for count in counts]
-
-
-def _rank() -> tuple[int, int]:
-    """This process's rank and how many there are."""
-    if distributed.is_available() and distributed.is_initialized():
-        return distributed.get_rank(), distributed.get_world_size()
-    return 0, 1

@@ -1,6 +1,7 @@
-"""The demonstration: the real bundle on files, with weights that are in the package.
+"""The demonstration: runs the bundle on files, with weights from the package.
 
-Synthetic patients by the demo weights, a real brain by the open weights; or real scans that these never saw.
+It segments synthetic patients with the demo weights and a real brain with the open weights, or real scans that are not
+in the training data of the open weights.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ logger = logging.getLogger(__name__)
 def run_demo(output: str | PathLike[str]) -> str:
     """Writes scans, label maps, ``results.json`` and ``preview.png`` under ``output``; returns the table as text.
 
-    Without nilearn, which brings the brain, the synthetic patients alone are segmented.
+    Without nilearn, which contains the brain, only the synthetic patients are segmented.
     """
     output = Path(output)
     rows, pictures = segment_phantoms(output)
@@ -42,10 +43,10 @@ def run_demo(output: str | PathLike[str]) -> str:
 
 
 def run_real_demo(output: str | PathLike[str]) -> str:
-    """Like :func:`run_demo`, on scans of the Medical Segmentation Decathlon that the open weights never saw.
+    """Like :func:`run_demo`, on Decathlon scans that are not in the training data of the open weights.
 
     Raises:
-        OSError, ValueError: no network, see :func:`uniseg_nets.prepare.download.download_decathlon`.
+        OSError, ValueError: if the download fails, see :func:`uniseg_nets.prepare.download.download_decathlon`.
     """
     output = Path(output)
     rows, pictures = segment_decathlon(output)

@@ -1,4 +1,4 @@
-"""A real brain to try out on: the ICBM152 template that comes with nilearn, around both hippocampi.
+"""A real brain for the demonstration: nilearn's ICBM152 template, cropped around both hippocampi.
 
 The template (2009a, symmetric) averages T1 scans of 152 people (Fonov et al., NeuroImage 54, 2011). Its authors' terms:
 
@@ -25,7 +25,7 @@ from uniseg_nets.tasks import load_task_table
 
 __all__ = ["NoTemplate", "segment_brain"]
 
-# Around the hippocampi in MNI space, mm towards right, anterior, superior; as large as crops of the training.
+# Boxes around the hippocampi in MNI space, mm (right, anterior, superior); as large as the training crops.
 _BOXES = {
     "left side": ((-45, -48, -33), (-9, 4, 7)),
     "right side": ((9, -48, -33), (45, 4, 7)),
@@ -33,14 +33,14 @@ _BOXES = {
 
 
 class NoTemplate(ImportError):
-    """nilearn, which brings the template, is not installed."""
+    """nilearn, which contains the template, is not installed."""
 
 
 def segment_brain(output: Path) -> tuple[list[dict[str, Any]], list[PreviewRow]]:
-    """Segments both hippocampi of the template by the open weights; returns rows and pictures, without a reference.
+    """Segments both hippocampi of the template with the open weights; returns rows and pictures, without a reference.
 
     Raises:
-        NoTemplate: says what to install.
+        NoTemplate: if nilearn is not installed; the message says how to install it.
     """
     try:
         from nilearn.datasets import load_mni152_template

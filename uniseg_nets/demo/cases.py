@@ -1,4 +1,4 @@
-"""Cases of a demonstration: segmented by the bundle's own command, then measured and pictured."""
+"""Segments the cases of a demonstration with the bundle, and computes metrics and pictures."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["DemoCase", "segment_cases"]
 
 @dataclass(frozen=True)
 class DemoCase:
-    """A scan: how it is called, its channels' files, and its reference's where there is one."""
+    """A scan: its name, the files of its channels, and optionally that of its reference."""
 
     name: str
     image: list[str]
@@ -34,10 +34,10 @@ def segment_cases(
     """Writes ``output/label_maps/TASK/NAME.nii.gz``; returns a row per case and class, and a picture per case.
 
     Args:
-        cases: what to segment.
-        task: for what.
+        cases: the scans.
+        task: the task.
         output: folder of the demonstration.
-        overlays: configs of ``uniseg_upstream`` that make the network of its weights.
+        overlays: configs of ``uniseg_upstream`` for the network of the weights.
     """
     folder = output / "label_maps" / task.name
     names = [case.name.replace(" ", "_") for case in cases]
@@ -51,20 +51,20 @@ def segment_cases(
     )
     rows, pictures = [], []
     for name, case in zip(names, cases):
-        found = str(folder / f"{name}.nii.gz")
-        about = {"task": task.name, "case": case.name, "channels": "+".join(task.channels)}
-        rows += [about | row for row in _figures(found, case.reference, task)]
+        prediction = str(folder / f"{name}.nii.gz")
+        row_head = {"task": task.name, "case": case.name, "channels": "+".join(task.channels)}
+        rows += [row_head | row for row in _figures(prediction, case.reference, task)]
         title = f"{task.name}, {case.name} ({task.channels[-1]})"
-        pictures.append(PreviewRow(title, case.image, case.reference, found))
+        pictures.append(PreviewRow(title, case.image, case.reference, prediction))
     return rows, pictures
 
 
-def _figures(found: str, reference: str | None, task: Task) -> list[dict[str, Any]]:
-    """Volumes, and figures against a reference where there is one."""
+def _figures(prediction: str, reference: str | None, task: Task) -> list[dict[str, Any]]:
+    """Volumes, and metrics if there is a reference."""
     classes = dict(enumerate(task.classes, start=1))
     if reference is not None:
-        return file_rows(found, reference, classes)
-    label = load_label_map(found)
+        return file_rows(prediction, reference, classes)
+    label = load_label_map(prediction)
     millilitres = voxel_millilitres(label.affine.numpy()[:3, :3])
     voxels = np.bincount(label.numpy().ravel(), minlength=len(classes) + 1)
     return [{"class": name, "volume_ml": float(voxels[value]) * millilitres} for value, name in classes.items()]

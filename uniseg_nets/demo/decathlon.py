@@ -1,4 +1,4 @@
-"""Real scans with references: hippocampi of the Medical Segmentation Decathlon that the open weights never saw."""
+"""Real scans with references: Decathlon hippocampi that are not in the training data of the open weights."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _PICTURED = 4
 
 
 def segment_decathlon(output: Path) -> tuple[list[dict[str, Any]], list[PreviewRow]]:
-    """Fetches the archive to ``output/raw`` (27 MB) and segments the first cases that did not train the weights.
+    """Downloads the archive to ``output/raw`` (27 MB) and segments the first cases without use in training.
 
     Raises:
         OSError, ValueError: see :func:`~uniseg_nets.prepare.download.download_decathlon`.
-        FileNotFoundError: an archive without labelled cases that are new to the weights.
+        FileNotFoundError: if the archive has no labelled cases that are new to the weights.
     """
     download_decathlon(_ARCHIVE, output / "raw")
     trained = set(read_json(bundle_folder("uniseg_upstream") / "docs" / "open_cases.json")["hippocampus"]["training"])

@@ -1,6 +1,6 @@
-"""The demonstration of the 2D network: it recognises and segments synthetic images of six modalities.
+"""The demonstration of the 2D network, which recognises and segments synthetic images of six modalities.
 
-It runs the real bundle on files; only the images and the weights are synthetic.
+It runs the bundle on files. The images, and those that its weights were trained on, are synthetic.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from uniseg_nets.phantom import write_phantom_pictures
 
 __all__ = ["run_demo"]
 
-# Images that the demo weights never saw: their training used seeds from 1000.
+# The training of the demo weights used seeds from 1000.
 _SEED = 7
 
 
@@ -36,8 +36,8 @@ def run_demo(output: str | PathLike[str], count: int = 2) -> str:
     lines = [f"{'modality':<12} {'Dice':>6}  recognised as"]
     for row in PictureReport(cases, masks, output).write():
         own = [case["name"] for case in cases if case["modality"] == row["modality"]]
-        facts = [json.loads((masks / f"{name}.json").read_text(encoding="utf-8")) for name in own]
-        told = ", ".join(f"{fact['modality']} ({fact['confidence']:.2f})" for fact in facts)
-        lines.append(f"{row['modality']:<12} {row['dice']:>6.3f}  {told}")
+        records = [json.loads((masks / f"{name}.json").read_text(encoding="utf-8")) for name in own]
+        recognised = ", ".join(f"{record['modality']} ({record['confidence']:.2f})" for record in records)
+        lines.append(f"{row['modality']:<12} {row['dice']:>6.3f}  {recognised}")
     lines.append(f"Synthetic images, weights trained on synthetic images only. Files: {output}")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Synthetic patients of three modalities, segmented by the demo weights."""
+"""Segments synthetic patients of three modalities with the demo weights."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ __all__ = ["segment_phantoms"]
 
 # One task per modality: CT, MR of four sequences, PET/CT.
 _TASKS = ("liver", "brain_tumour", "whole_body_tumour")
-# Patients that the demo weights never saw: their training used seeds from 1000.
+# The training of the demo weights used seeds from 1000.
 _SEED = 7
 
 
 def segment_phantoms(output: Path) -> tuple[list[dict[str, Any]], list[PreviewRow]]:
-    """Makes a patient per task and segments it; returns rows with Dice, and pictures."""
+    """Makes one patient per task and segments it; returns rows with metrics, and pictures."""
     rows: list[dict[str, Any]] = []
     pictures: list[PreviewRow] = []
     for task in map(load_task_table().one, _TASKS):

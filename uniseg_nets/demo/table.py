@@ -1,4 +1,4 @@
-"""The demonstration's figures as text."""
+"""The metrics of the demonstration as text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["as_text"]
 
 
 def as_text(rows: Sequence[Mapping[str, Any]]) -> str:
-    """A line per class; figures that need a reference are ``-`` without one."""
+    """One line per class. Without a reference its metrics are ``-``."""
 
     def shown(value: float | None, digits: int) -> str:
         return "-" if value is None or math.isnan(value) else f"{value:.{digits}f}"

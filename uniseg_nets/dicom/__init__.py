@@ -1,5 +1,5 @@
-"""Results as DICOM objects, for viewers and archives that take nothing else."""
+"""Results as DICOM objects, for viewers and archives that read only DICOM."""
 
-from uniseg_nets.dicom.save import SaveDicomSegd
+from uniseg_nets.dicom.save import SaveDicomSegd, SaveDicomSrd, SaveRtStructd
 
-__all__ = ["SaveDicomSegd"]
+__all__ = ["SaveDicomSegd", "SaveDicomSrd", "SaveRtStructd"]

@@ -7,7 +7,7 @@ from pydicom.sr.coding import Code
 
 __all__ = ["category_and_type"]
 
-# Words of class names -> keywords of the dictionary; the first word that is there counts.
+# Words in class names -> keywords of the dictionary. The first matching word is used.
 _FINDINGS = {"tumour": "Neoplasm", "tumor": "Neoplasm", "lesion": "Lesion", "oedema": "Edema", "edema": "Edema"}
 _STRUCTURES = {
     "liver": "Liver",
@@ -23,7 +23,7 @@ _STRUCTURES = {
 
 
 def category_and_type(name: str) -> tuple[Code, Code]:
-    """The segmented property's category and type; ``Tissue`` for what the dictionary does not know."""
+    """Category and type of the segmented property; ``Tissue`` for unknown class names."""
     words = name.lower().replace("_", " ").split()
     for known, category in ((_FINDINGS, "MorphologicallyAbnormalStructure"), (_STRUCTURES, "AnatomicalStructure")):
         for word in words:

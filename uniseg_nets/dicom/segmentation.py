@@ -1,4 +1,4 @@
-"""A label map as a DICOM Segmentation that refers to the series it was made from."""
+"""Writes a label map as a DICOM Segmentation that refers to its series."""
 
 from __future__ import annotations
 
@@ -8,22 +8,16 @@ from pathlib import Path
 
 import highdicom as hd
 import numpy as np
-import pydicom
-from nibabel.affines import apply_affine
 from numpy.typing import NDArray
-from pydicom.errors import InvalidDicomError
 
 from uniseg_nets.dicom.codes import category_and_type
+from uniseg_nets.dicom.slices import frames_of, read_slices
 from uniseg_nets.io.files import atomic_path
 from uniseg_nets.io.provenance import MANUFACTURER
 from uniseg_nets.version import __version__
 
-__all__ = ["missing_identifiers", "write_dicom_seg"]
+__all__ = ["write_dicom_seg"]
 
-# RAS+ (ours) and LPS+ (DICOM's) differ in the sign of x and y.
-_LPS = np.array([-1, -1, 1])
-_OFF_GRID = 0.01  # voxels
-_IDENTIFIERS = ("StudyInstanceUID", "SeriesInstanceUID")
 _CODE = hd.sr.CodedConcept("123109", "DCM", "Artificial Intelligence")
 
 
@@ -36,23 +30,23 @@ def write_dicom_seg(
     mark: str = "",
     verdict: str = "",
 ) -> list[str]:
-    """Writes a binary Segmentation, one segment for each class that is there; returns their names.
+    """Writes a binary Segmentation, with one segment per class in the label map; returns their names.
 
     Args:
-        label: (x, y, z) on the series' grid.
-        affine: (4, 4), voxels to RAS+ mm.
-        series: the slices' files, in any order.
+        label: (x, y, z) on the grid of the series.
+        affine: (4, 4), voxel (x, y, z) -> RAS+ mm.
+        series: files of the slices, in any order.
         names: value -> class, without the background.
-        path: of the DICOM file.
-        mark: for its ContentDescription, see :func:`~uniseg_nets.io.provenance.marked`.
-        verdict: on the case, for its SeriesDescription.
+        path: file to write.
+        mark: ContentDescription, see :func:`~uniseg_nets.io.provenance.marked`.
+        verdict: the verdict on the case, for the SeriesDescription.
 
     Raises:
-        ValueError: nothing was found, the label map does not lie on the series' grid, or the series has lost the
-            identifiers that a Segmentation refers to.
+        ValueError: if the label map has no foreground or another grid than the series, or the series lacks identifiers
+            that a Segmentation must refer to.
     """
-    slices = [_read(file) for file in series]
-    frames = np.stack([_frame(label, affine, slice_) for slice_ in slices])
+    slices = read_slices(series)
+    frames = frames_of(label, affine, slices)
     present = [value for value in names if (frames == value).any()]
     if not present:
         raise ValueError("a label map without foreground makes no DICOM Segmentation: it would have no frame")
@@ -94,49 +88,3 @@ def write_dicom_seg(
     with atomic_path(Path(path)) as temporary:
         segmentation.save_as(temporary)
     return [names[value] for value in present]
-
-
-def _read(file: str | PathLike[str]) -> pydicom.Dataset:
-    slice_ = pydicom.dcmread(file)
-    # De-identified files may keep these in the file's preamble alone.
-    slice_.SOPClassUID = slice_.get("SOPClassUID") or slice_.file_meta.MediaStorageSOPClassUID
-    slice_.SOPInstanceUID = slice_.get("SOPInstanceUID") or slice_.file_meta.MediaStorageSOPInstanceUID
-    missing = [name for name in _IDENTIFIERS if not slice_.get(name)]
-    if missing:
-        raise ValueError(f"{file} has no {' and no '.join(missing)}: a Segmentation could not refer to its series")
-    return slice_
-
-
-def missing_identifiers(folder: Path) -> str | None:
-    """What the first DICOM file of a folder lacks that a Segmentation refers to, in words; ``None`` for nothing."""
-    for file in sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")):
-        try:
-            header = pydicom.dcmread(file, specific_tags=list(_IDENTIFIERS), stop_before_pixels=True)
-        except InvalidDicomError:
-            continue
-        missing = [name for name in _IDENTIFIERS if not header.get(name)]
-        return f"{file} has no {' and no '.join(missing)}" if missing else None
-    return None
-
-
-def _frame(label: NDArray[np.uint8], affine: NDArray[np.float64], slice_: pydicom.Dataset) -> NDArray[np.uint8]:
-    """The label map's voxels under one slice's pixels, (rows, columns)."""
-    corner = np.asarray(slice_.ImagePositionPatient, dtype=float)
-    row_direction, column_direction = np.asarray(slice_.ImageOrientationPatient, dtype=float).reshape(2, 3)
-    down, across = (float(mm) for mm in slice_.PixelSpacing)
-    to_voxel = np.linalg.inv(affine)
-    first = apply_affine(to_voxel, corner * _LPS)
-    step_across = to_voxel[:3, :3] @ (row_direction * across * _LPS)
-    step_down = to_voxel[:3, :3] @ (column_direction * down * _LPS)
-    steps = np.stack((first, step_across, step_down))
-    voxels = np.rint(steps).astype(int)
-    last = voxels[0] + voxels[1] * (slice_.Columns - 1) + voxels[2] * (slice_.Rows - 1)
-    size = np.asarray(label.shape)
-    if (
-        np.abs(steps - voxels).max() > _OFF_GRID
-        or ((voxels[0] < 0) | (last < 0) | (voxels[0] >= size) | (last >= size)).any()
-    ):
-        raise ValueError(f"the label map (size {label.shape}) does not lie on the grid of {slice_.filename}")
-    down_index, across_index = np.meshgrid(np.arange(slice_.Rows), np.arange(slice_.Columns), indexing="ij")
-    x, y, z = (voxels[0][i] + voxels[1][i] * across_index + voxels[2][i] * down_index for i in range(3))
-    return label[x, y, z]

@@ -1,12 +1,13 @@
-"""What MONAI's and ignite's handlers lack."""
+"""Handlers that MONAI and ignite do not have."""
 
 from uniseg_nets.handlers.clip import ClipGradients
 from uniseg_nets.handlers.guard import FiniteLossGuard
 from uniseg_nets.handlers.progress import EpochProgress
-from uniseg_nets.handlers.record import RunRecord
 from uniseg_nets.handlers.resume import ResumableCheckpoint, claim_folder
+from uniseg_nets.handlers.run_log import RunLog
 from uniseg_nets.handlers.validate import RegularValidation
 from uniseg_nets.handlers.weights import WeightFiles
+from uniseg_nets.renamed import renamed_names
 
 __all__ = [
     "ClipGradients",
@@ -14,7 +15,9 @@ __all__ = [
     "FiniteLossGuard",
     "RegularValidation",
     "ResumableCheckpoint",
-    "RunRecord",
+    "RunLog",
     "WeightFiles",
     "claim_folder",
 ]
+
+__getattr__ = renamed_names(__name__, {"RunRecord": "handlers.RunLog"})

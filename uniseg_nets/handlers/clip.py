@@ -1,4 +1,4 @@
-"""Between the backward pass and the optimiser's step: gradients are clipped, broken ones are left out."""
+"""Clips gradients between the backward pass and the optimiser's step, and skips steps with non-finite gradients."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from monai.engines import SupervisedTrainer
 from monai.engines.utils import IterationEvents
 from torch import nn
 
-from uniseg_nets.handlers.guard import place
+from uniseg_nets.handlers.guard import describe_batch
 
 __all__ = ["ClipGradients"]
 
@@ -18,18 +18,19 @@ logger = logging.getLogger(__name__)
 
 
 class ClipGradients:
-    """Scales the gradients of a network down to a largest norm (12 in the official release).
+    """Clips the gradients of a network to a maximum norm (12 in the official release).
 
-    Under AMP the gradients are unscaled first, so that the norm means the same as in full precision. Gradients that are
-    no numbers, which reduced precision gives now and then, are dropped, and the step does nothing.
+    Under AMP the gradients are unscaled first, so that the norm means the same as in full precision. Reduced precision
+    gives non-finite gradients now and then: they are dropped, and the step changes nothing.
 
     Args:
-        network: whose gradients.
-        max_norm: largest Euclidean norm of all gradients together.
-        patience: so many steps may be dropped one after the other.
+        network: the network.
+        max_norm: maximum Euclidean norm of all gradients together.
+        patience: maximum number of steps in a row that may be dropped.
 
     Raises:
-        FloatingPointError: more than ``patience`` steps in a row had no finite gradients; names the last one's cases.
+        FloatingPointError: if more than ``patience`` steps in a row had non-finite gradients; the message names the
+            cases of the last one.
     """
 
     def __init__(self, network: nn.Module, max_norm: float = 12.0, patience: int = 20) -> None:
@@ -51,8 +52,8 @@ class ClipGradients:
         self.dropped += 1
         if self.dropped > self.patience:
             raise FloatingPointError(
-                f"{self.dropped} steps in a row without finite gradients, the last in {place(engine)}. Lower the "
-                "learning rate, or train in float32 (bfloat16 and amp off); then --resume"
+                f"{self.dropped} steps in a row without finite gradients, the last in {describe_batch(engine)}. Lower "
+                "the learning rate, or train in float32 (bfloat16 and amp off); then --resume"
             )
-        logger.warning("gradients are no numbers in %s: step left out", place(engine))
+        logger.warning("gradients are not finite in %s: step skipped", describe_batch(engine))
         self.network.zero_grad(set_to_none=True)

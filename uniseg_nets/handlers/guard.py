@@ -1,4 +1,4 @@
-"""A training that meets a loss which is no number stops at once and says where."""
+"""Stops a training at a non-finite loss, and says where."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import torch
 from monai.engines import SupervisedTrainer
 from monai.engines.utils import IterationEvents
 
-from uniseg_nets.handlers.ranks import reasons_of_all_ranks
+from uniseg_nets.ranks import reasons_of_all_ranks
 
 __all__ = ["FiniteLossGuard"]
 
 
 class FiniteLossGuard:
-    """Ends the run before a NaN or infinite loss reaches the weights; of several ranks, all of them.
+    """Ends the run on all ranks before a NaN or infinite loss reaches the weights.
 
     Not ignite's ``TerminateOnNan``, which knows neither case nor task and acts after the optimiser's step.
 
     Raises:
-        FloatingPointError: names iteration, task and cases, those of every rank that met one.
+        FloatingPointError: if the loss is not finite; the message names iteration, task and cases of every such rank.
     """
 
     def attach(self, engine: SupervisedTrainer) -> None:
@@ -26,7 +26,7 @@ class FiniteLossGuard:
     def __call__(self, engine: SupervisedTrainer) -> None:
         loss = torch.as_tensor(engine.state.output["loss"])
         fine = bool(torch.isfinite(loss).all())
-        reason = reasons_of_all_ranks(None if fine else f"loss is {loss.item()} in {place(engine)}")
+        reason = reasons_of_all_ranks(None if fine else f"loss is {loss.item()} in {describe_batch(engine)}")
         if reason:
             raise FloatingPointError(
                 f"{reason}. The weights are as before this iteration. Look at these cases (empty or extreme "
@@ -34,8 +34,8 @@ class FiniteLossGuard:
             )
 
 
-def place(engine: SupervisedTrainer) -> str:
-    """Where a training stands: epoch, iteration, task or modality and cases of the batch."""
+def describe_batch(engine: SupervisedTrainer) -> str:
+    """Epoch, iteration, task or modality, and cases of the present batch, in words."""
     state, batch = engine.state, engine.state.batch
     kind = "task" if "task" in batch else "modality"
     kinds = ", ".join(sorted(set(map(str, batch[kind]))))

@@ -1,4 +1,4 @@
-"""How far a training is: a bar while an epoch runs, a line when it has ended."""
+"""Progress of a training: a bar during an epoch, and a line after it."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ logger = logging.getLogger(__name__)
 
 
 class EpochProgress:
-    """A bar over an epoch's steps, on a terminal alone, and after each epoch one line with its mean loss and its time.
+    """A progress bar per epoch, on a terminal only, and one line per epoch with its mean loss and its time.
 
-    MONAI's ``StatsHandler`` logs a line per step, through the bar, and of an epoch metrics alone, which a training has
-    none of; ignite's ``ProgressBar`` fills log files too.
+    MONAI's ``StatsHandler`` logs a line per step, which breaks the bar, and logs metrics per epoch, which a training
+    does not have. ignite's ``ProgressBar`` writes to log files too.
 
     Args:
-        desc: what the bar counts.
-        output_transform: an engine's output -> the step's loss; without it there is a bar and no line.
+        desc: label of the bar.
+        output_transform: an engine's output -> the step's loss. Without it there is a bar and no line.
     """
 
     def __init__(self, desc: str = "epoch", output_transform: Callable[[Any], Any] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""The random number generators of a process, as something that a checkpoint holds."""
+"""The states of a process's random number generators, for checkpoints."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ __all__ = ["random_state", "set_random_state"]
 
 
 def random_state() -> dict[str, Any]:
-    """The states of Python's, NumPy's and PyTorch's generators (CPU and GPU), of types that ``torch.load`` allows."""
-    kind, key, *rest = np.random.get_state(legacy=True)  # noqa: NPY002 - what libraries draw from unasked
+    """The states of Python's, NumPy's and PyTorch's generators (CPU and GPU), in types that ``torch.load`` allows."""
+    kind, key, *rest = np.random.get_state(legacy=True)  # noqa: NPY002 - libraries draw from it
     state = {
         "python": random.getstate(),
         "numpy": (kind, torch.from_numpy(np.asarray(key).astype(np.int64)), *rest),
@@ -26,7 +26,7 @@ def random_state() -> dict[str, Any]:
 
 
 def set_random_state(state: Mapping[str, Any]) -> None:
-    """Sets the generators to what :func:`random_state` gave; those of a GPU only where both processes have one."""
+    """Restores the states of :func:`random_state`; that of a GPU only if both processes have one."""
     random.setstate(state["python"])
     kind, key, *rest = state["numpy"]
     np.random.set_state((kind, key.numpy().astype(np.uint32), *rest))  # noqa: NPY002

@@ -1,4 +1,4 @@
-"""Checkpoints that a stopped training goes on from."""
+"""Checkpoints to resume a training from."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from monai.engines import Evaluator
 from torch.optim import Optimizer
 
 from uniseg_nets.handlers.random_state import random_state, set_random_state
-from uniseg_nets.handlers.ranks import from_all_ranks, is_first_rank, own_rank, unwrapped
 from uniseg_nets.io.errors import root_cause
 from uniseg_nets.io.files import atomic_path
+from uniseg_nets.ranks import from_all_ranks, is_first_rank, own_rank, unwrapped
 
 __all__ = ["ResumableCheckpoint", "claim_folder"]
 
@@ -29,22 +29,22 @@ def claim_folder(
     final: str | PathLike[str] | None = None,
     best: str | PathLike[str] | None = None,
 ) -> Path:
-    """The folder for a training's checkpoints, unless another training's lie there.
+    """Returns the folder for a training's checkpoints, if it has none of another training.
 
     Args:
-        folder: of the checkpoints.
-        resume: the training there is the one to go on with.
-        final: file of the last weights; an older training's would be taken for this one's.
-        best: file of the best weights, where other weights may lie, such as those that were fetched.
+        folder: folder of the checkpoints.
+        resume: whether the training in the folder is the one to resume.
+        final: file of the last weights. A file of an older training would look like this training's.
+        best: file of the best weights. There may be other weights, such as downloaded ones.
 
     Raises:
-        ValueError: not resumed, and there are checkpoints or weights; says what to do.
+        ValueError: if the training is not resumed and there are checkpoints or weights; the message says what to do.
     """
     folder = Path(folder)
-    found = [*_checkpoints(folder), *([Path(final)] if final and Path(final).is_file() else [])]
-    if found and not resume:
+    earlier = [*_checkpoints(folder), *([Path(final)] if final and Path(final).is_file() else [])]
+    if earlier and not resume:
         raise ValueError(
-            f"{found[0]} is of an earlier training: go on with it by --resume True, choose another folder with "
+            f"{earlier[0]} is of an earlier training: go on with it by --resume True, choose another folder with "
             "--ckpt_dir, or move the files of that training away"
         )
     if best and Path(best).is_file() and not resume:
@@ -56,27 +56,27 @@ def claim_folder(
 
 
 class ResumableCheckpoint:
-    """Saves the whole state of a training after epochs, and goes on from the newest sound file.
+    """Saves the whole state of a training after epochs, and resumes from the newest readable file.
 
-    The configuration decides about rates and lengths, the checkpoint about what was learnt: a training may be resumed
-    with more epochs, another learning rate, or another precision.
+    Rates and lengths come from the configuration, the learnt state from the checkpoint: a training may be resumed with
+    more epochs, another learning rate, or another precision.
 
-    Not MONAI's ``CheckpointSaver`` or ignite's ``Checkpoint``: those know neither the scaler nor the random numbers, do
-    not prune what an earlier process wrote, and their loaders give up on a damaged file. Files are
+    Not MONAI's ``CheckpointSaver`` or ignite's ``Checkpoint``: they save neither the scaler nor the states of random
+    numbers of all ranks, do not prune files of an earlier process, and their loaders stop at a damaged file. Files are
     ``checkpoint_epoch=N.pt``; rank 0 alone writes.
 
     Args:
         save_dir: folder of the checkpoints.
-        objects: name -> what has ``state_dict`` and ``load_state_dict``: network, optimiser, schedule, sampler, ...
-            The optimiser stands before its schedule.
-        validator: whose best figure, with its epoch, is kept.
-        interval: epochs between two files; 0 writes and reads none.
-        keep: how many files stay.
-        resume: go on from the newest file that can be read; without one, start from the beginning.
+        objects: name -> object with ``state_dict`` and ``load_state_dict``: network, optimiser, schedule, sampler, ...
+            The optimiser comes before its schedule.
+        validator: engine whose best metric, with its epoch, is saved.
+        interval: epochs between two files; 0 to write and read none.
+        keep: number of files to keep.
+        resume: resume from the newest readable file; without any, start from the beginning.
 
     Raises:
-        ValueError: when the training starts: checkpoints of another training lie in the folder, or the newest one does
-            not fit this training.
+        ValueError: at the start of the training, if the folder has checkpoints of another training, or the newest one
+            does not fit this training.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class ResumableCheckpoint:
             old.unlink()
 
     def _start(self, engine: Engine) -> None:
-        if engine.state.epoch:  # a further run of the same trainer, as in a federated training
+        if engine.state.epoch:  # a later run of the same trainer, as in federated training
             return
         claim_folder(self.save_dir, self.resume)
         if not self.resume:
@@ -122,8 +122,8 @@ class ResumableCheckpoint:
         for path in _checkpoints(self.save_dir):
             try:
                 state = torch.load(path, map_location="cpu", weights_only=True)
-            except Exception as error:  # a damaged file makes the reader stumble in any way
-                logger.warning("%s cannot be read (%s): taking the one before it", path, root_cause(error))
+            except Exception as error:  # a damaged file can raise any error
+                logger.warning("%s cannot be read (%s): trying the one before it", path, root_cause(error))
                 continue
             self._load(engine, state, path)
             return
@@ -137,13 +137,13 @@ class ResumableCheckpoint:
                 "with a new --ckpt_dir"
             )
         for name, thing in self._all(engine).items():
-            if name in state:  # a scaler is new where the training was without one before
+            if name in state:  # the training may have had no scaler before
                 try:
                     _load_into(unwrapped(thing), state[name])
                 except (KeyError, RuntimeError, ValueError) as error:
                     raise ValueError(
                         f"{path} does not fit this training, {name}: {root_cause(error)}. Resume with the network and "
-                        "the optimiser that it was trained with, or start anew with another --ckpt_dir"
+                        "the optimiser that it was trained with, or start again with another --ckpt_dir"
                     ) from error
         if self.validator is not None and "best" in state:
             self.validator.state.best_metric, self.validator.state.best_metric_epoch = state["best"]
@@ -159,13 +159,13 @@ class ResumableCheckpoint:
 
 
 def _checkpoints(folder: Path) -> list[Path]:
-    """A folder's checkpoints, newest first."""
+    """The checkpoints of a folder, newest first."""
     files = folder.glob("checkpoint_epoch=*.pt")
     return sorted(files, key=lambda path: int(path.stem.split("=")[1]), reverse=True)
 
 
 def _load_into(thing: Any, state: Mapping[str, Any]) -> None:
-    """Loads a state; an optimiser keeps its settings, such as the learning rate, and takes over its momenta alone."""
+    """Loads a state. An optimiser keeps its settings, such as the learning rate, and loads its momenta alone."""
     if not isinstance(thing, Optimizer):
         thing.load_state_dict(state)
         return

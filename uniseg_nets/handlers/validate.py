@@ -1,4 +1,4 @@
-"""Validation during a training, the last epoch's included."""
+"""Validation during a training, including the last epoch."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ logger = logging.getLogger(__name__)
 
 
 class RegularValidation(ValidationHandler):
-    """MONAI's ``ValidationHandler``, which leaves out the last epoch where the interval does not divide their number.
+    """MONAI's ``ValidationHandler``, but the last epoch is always validated.
 
-    A training without validation cases is not validated; that is logged once.
+    A training without validation cases is not validated; this is logged once.
 
     Args:
-        validator: runs after every ``interval`` epochs and after the last one.
+        validator: evaluator that runs after every ``interval`` epochs and after the last one.
         interval: epochs between two validations.
     """
 
@@ -41,4 +41,4 @@ class RegularValidation(ValidationHandler):
             super().__call__(engine)
 
     def _say_that_there_is_none(self) -> None:
-        logger.info("no validation cases: nothing is validated, the last weights are kept as the best ones too")
+        logger.info("no validation cases: nothing is validated, the last weights are saved as the best ones too")

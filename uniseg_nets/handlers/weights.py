@@ -1,4 +1,4 @@
-"""The weights that a training leaves: the best on its validation cases, and the last."""
+"""The weight files of a training: the best on the validation cases, and the last."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from ignite.engine import Engine, Events
 from monai.engines import Evaluator
 
-from uniseg_nets.handlers.ranks import is_first_rank, unwrapped
+from uniseg_nets.ranks import is_first_rank, unwrapped
 from uniseg_nets.weights.checkpoints import save_weights
 from uniseg_nets.weights.licence import mark_terms
 
@@ -20,19 +20,19 @@ logger = logging.getLogger(__name__)
 
 
 class WeightFiles:
-    """Writes the weights of the best validation as soon as it is over, and those of the last epoch at the end.
+    """Writes the best weights right after their validation, and the last weights at the end.
 
-    Without a validation the last weights are written as the best ones too. Not MONAI's ``CheckpointSaver``: that one
-    deletes the file before it writes the next, in place, and takes the first validation of a resumed training for the
-    best. Attached after the validation; rank 0 alone writes, with a hash beside each file.
+    Without validation the last weights are written as the best ones too. Not MONAI's ``CheckpointSaver``, which deletes
+    the file before it writes the next one, and treats the first validation of a resumed training as the best. Attach it
+    after the validation. Rank 0 alone writes, with a hash beside each file.
 
     Args:
-        weights: what has ``state_dict``: the network, or the part of it that is trained.
-        validator: says by its ``state`` which epoch was the best.
+        weights: object with ``state_dict``: the network, or the part of it that is trained.
+        validator: evaluator whose ``state`` holds the best epoch.
         best: file of the best weights.
         final: file of the last weights.
-        pretrained_license: the terms of what the training started from, which bind these files too, as
-            :func:`~uniseg_nets.weights.licence.terms_of` names them; ``None`` where there are none.
+        pretrained_license: licence terms of the pretrained weights, which hold for these files too, as named by
+            :func:`~uniseg_nets.weights.licence.terms_of`; ``None`` if there are none.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""2D images: files, modalities, and how both travel through MONAI's engines."""
+"""2D images: files, modalities, and batches for MONAI's engines."""
 
 from uniseg_nets.image2d.cases import find_pictures, load_pictures, without_labels
 from uniseg_nets.image2d.engine import EmbeddingNetwork, MaskInferer, PrepareDistillation, PrepareModalityBatch

@@ -1,4 +1,4 @@
-"""Which 2D images a path holds, and of which modality each is."""
+"""Finds the 2D images at a path, with their modalities."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from uniseg_nets.data.cases import unique
 from uniseg_nets.data.datalist import first_section, load_datalist
-from uniseg_nets.image2d.load import PICTURE_ENDINGS
+from uniseg_nets.io.names import PICTURE_ENDINGS, without_ending
 from uniseg_nets.io.provenance import is_result
 
 __all__ = ["find_pictures", "load_pictures", "without_labels"]
@@ -18,16 +18,16 @@ __all__ = ["find_pictures", "load_pictures", "without_labels"]
 def find_pictures(
     source: str | PathLike[str], modality: str = "auto", output_dir: str | PathLike[str] | None = None
 ) -> list[dict[str, Any]]:
-    """The images at ``source``, each ``{"name", "image", "modality"}``, sorted by name.
+    """Finds the images at ``source``, each ``{"name", "image", "modality"}``, sorted by name.
 
     Args:
         source: an image, a folder that is searched with its sub-folders, or a MONAI datalist.
-        modality: of the images; those of a datalist that name their own keep it. ``auto`` lets the network see.
-        output_dir: where results go; what lies there is no image to segment, nor is what an earlier run wrote.
+        modality: modality of the images, if a datalist does not name it. With ``auto`` the network recognises it.
+        output_dir: folder for the results, which is not searched. Results of earlier runs are skipped everywhere.
 
     Raises:
-        FileNotFoundError: no such file or folder, or no image in it.
-        ValueError: two images of one name, or a file of an unknown kind.
+        FileNotFoundError: if there is no such file or folder, or no image in it.
+        ValueError: if two images share a name, or the file type is unknown.
     """
     source = Path(source).absolute()
     if not source.exists():
@@ -47,15 +47,15 @@ def load_pictures(
     base_dir: str | PathLike[str] | None = None,
     optional: bool = False,
 ) -> list[dict[str, Any]]:
-    """The images of one section of a MONAI datalist, each of a known ``modality``.
+    """Loads the images of one section of a MONAI datalist, each with a known ``modality``.
 
     Args:
         path, section, base_dir, optional: as for :func:`~uniseg_nets.data.load_datalist`.
-        modalities: those that the network has.
+        modalities: modalities of the network.
 
     Raises:
-        FileNotFoundError: no such datalist.
-        ValueError: no such section, or an image of no or an unknown modality; the message names it.
+        FileNotFoundError: if there is no such datalist.
+        ValueError: if there is no such section, or an image has no modality or an unknown one; the message names it.
     """
     cases = _listed(path, section, base_dir, optional)
     for case in cases:
@@ -68,22 +68,17 @@ def load_pictures(
 
 
 def without_labels(cases: Sequence[dict[str, Any]], modality: str | None = None) -> list[dict[str, Any]]:
-    """The cases as a user gives them: without their masks and, where ``modality`` is given, all told to be of it."""
-    told = {} if modality is None else {"modality": modality}
-    return [{key: value for key, value in case.items() if key != "label"} | told for case in cases]
+    """The cases without their masks and, if ``modality`` is given, all with this modality."""
+    named = {} if modality is None else {"modality": modality}
+    return [{key: value for key, value in case.items() if key != "label"} | named for case in cases]
 
 
 def _listed(
     path: str | PathLike[str], section: str, base_dir: str | PathLike[str] | None, optional: bool = False
 ) -> list[dict[str, Any]]:
-    """A datalist's entries; images without a name get that of their file."""
+    """The entries of a datalist. Images without a name get that of their file."""
     cases = load_datalist(path, section, base_dir, optional)
-    return [case | {"name": _stem(case["name"])} for case in cases]
-
-
-def _stem(name: str) -> str:
-    ending = next((ending for ending in PICTURE_ENDINGS if name.lower().endswith(ending)), "")
-    return name[: len(name) - len(ending)]
+    return [case | {"name": without_ending(case["name"], PICTURE_ENDINGS)} for case in cases]
 
 
 def _files(source: Path, output_dir: str | PathLike[str] | None) -> list[Path]:

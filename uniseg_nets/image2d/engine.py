@@ -1,4 +1,4 @@
-"""How the modality travels through MONAI's engines, and what a distillation compares."""
+"""Batches with modalities for MONAI's engines, and the embeddings that a distillation compares."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from monai.engines import PrepareBatch
 from monai.inferers import SimpleInferer
 from torch import Tensor, nn
 
-from uniseg_nets.io.messages import NO_NUMBERS
+from uniseg_nets.io.messages import NOT_FINITE
 from uniseg_nets.nets.esp_medsam import ESPMedSAM
 
 __all__ = ["EmbeddingNetwork", "MaskInferer", "PrepareDistillation", "PrepareModalityBatch"]
 
 
 class PrepareModalityBatch(PrepareBatch):
-    """Hands each image's modality to the network.
+    """Passes each image's modality to the network.
 
-    A batch with ``image``, ``label`` where there is one, and ``modality`` becomes the network's input with the
-    modalities' names as its second argument, and the mask.
+    A batch has ``image``, optionally ``label``, and ``modality``. The network gets the images and the list of
+    modalities; the target is the mask.
     """
 
     def __call__(
@@ -34,11 +34,11 @@ class PrepareModalityBatch(PrepareBatch):
 
 
 class PrepareDistillation(PrepareModalityBatch):
-    """The same, but what the network is to find is the teacher's embedding.
+    """Like :class:`PrepareModalityBatch`, but the target is the teacher's embedding.
 
     Args:
-        teacher: frozen here, in evaluation mode.
-        common: as for :class:`EmbeddingNetwork`; both sides of a stage have the same.
+        teacher: the teacher, which is frozen and set to evaluation mode.
+        common: as for :class:`EmbeddingNetwork`, with the same value for teacher and student.
     """
 
     def __init__(self, teacher: ESPMedSAM, common: bool = False) -> None:
@@ -53,12 +53,12 @@ class PrepareDistillation(PrepareModalityBatch):
 
 
 class EmbeddingNetwork(nn.Module):
-    """The part of a network that is distilled: images and their modalities -> embedding.
+    """The distilled part of a network: images and their modalities -> embedding.
 
     Args:
-        network: the student; its other parts take no share.
-        common: leave the modality controllers out, so that the common encoders alone are compared: MMDKD's first
-            stage (Xu et al. 2024, arXiv 2407.14153), which is about SAM's own embedding.
+        network: the student. Its other parts are not used.
+        common: leave out the modality controllers, so that the encoders alone are compared, as in MMDKD's first stage
+            (Xu et al. 2024, arXiv 2407.14153), which distils SAM's own embedding.
     """
 
     def __init__(self, network: ESPMedSAM, common: bool = False) -> None:
@@ -71,10 +71,10 @@ class EmbeddingNetwork(nn.Module):
 
 
 class MaskInferer(SimpleInferer):
-    """Image (1, 3, S, S) and the list of its modality -> probabilities (1, 1, S, S).
+    """Image (1, 3, S, S) and a list with its modality -> probabilities (1, 1, S, S).
 
     Raises:
-        ValueError: a probability is NaN, which would become background.
+        ValueError: if a probability is NaN, which would become background.
     """
 
     def __call__(  # type: ignore[override]
@@ -83,5 +83,5 @@ class MaskInferer(SimpleInferer):
         (name,) = modality
         scores = torch.sigmoid(network(inputs, name).float())
         if scores.isnan().any():
-            raise ValueError(NO_NUMBERS)
+            raise ValueError(NOT_FINITE)
         return scores

@@ -1,7 +1,7 @@
-"""2D images from files: PNG, JPEG, TIFF, BMP and single DICOM images, of any depth, to three channels from 0 to 1.
+"""Loads 2D images (PNG, JPEG, TIFF, BMP, single DICOM images) of any bit depth as three channels from 0 to 1.
 
-Not MONAI's ``PILReader`` and ``ITKReader``: they keep every depth and number of channels as it comes, transpose the
-image, and decode an image of any size before it can be refused.
+Not MONAI's ``PILReader`` and ``ITKReader``: they keep bit depth and channels unchanged, transpose the image, and decode
+an image of any size before it can be refused.
 """
 
 from __future__ import annotations
@@ -21,29 +21,28 @@ from monai.transforms import MapTransform
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from uniseg_nets.io.series.files import DICOM_ENDINGS, is_dicom
+from uniseg_nets.io.series.files import is_dicom
 
-__all__ = ["PICTURE_ENDINGS", "LoadMaskd", "LoadPictured", "check_sizes", "read_mask", "read_picture"]
+__all__ = ["LoadMaskd", "LoadPictured", "check_sizes", "read_mask", "read_picture"]
 
 logger = logging.getLogger(__name__)
 
-PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", *DICOM_ENDINGS)
 _SMALLEST, _LARGEST = 32, 10_000
-# Of images deeper than eight bits: what lies outside is too rare to look at.
+# Intensity window of images with more than eight bits: values outside are rare.
 _PERCENTILES = (0.5, 99.5)
 
 
 def read_picture(path: str | PathLike[str]) -> NDArray[np.float32]:
-    """An image file -> (3, H, W), red, green and blue from 0 to 1, as a viewer shows it.
+    """Reads an image file -> (3, H, W), float32, red, green and blue from 0 to 1, as a viewer shows it.
 
-    Grey becomes three equal channels, an alpha channel is dropped, a camera's orientation is applied. Eight bits are
-    divided by 255; deeper images and DICOM are windowed to the percentiles 0.5 and 99.5 of their values. A pixel that
-    holds no number is shown as the darkest one, with a warning.
+    Grey becomes three equal channels, an alpha channel is dropped, and a camera's orientation is applied. Eight-bit
+    values are divided by 255; deeper images and DICOM are windowed to the percentiles 0.5 and 99.5 of their values. NaN
+    pixels get the lowest value, with a warning.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: no image, one of several frames, without any number, or a side of less than 32 or more than 10,000
-            pixels; the message names the file.
+        FileNotFoundError: if there is no such file.
+        ValueError: if the file is not an image, has several frames or no finite value, or a side of less than 32 or
+            more than 10,000 pixels; the message names the file.
     """
     values, top = _read(Path(path))
     array = values / top if top is not None else _windowed(values)
@@ -53,9 +52,9 @@ def read_picture(path: str | PathLike[str]) -> NDArray[np.float32]:
 
 
 def read_mask(path: str | PathLike[str]) -> NDArray[np.uint8]:
-    """A mask's file -> (1, H, W), 1 where it is brighter than half its maximum (lossy masks have a rim between).
+    """Reads the file of a mask -> (1, H, W), uint8, 1 above half of its maximum (lossy files have values between).
 
-    The values count as they are stored: a window would hide a mask that is foreground everywhere.
+    The stored values are used without a window, which would lose a mask that is foreground everywhere.
 
     Raises:
         FileNotFoundError, ValueError: as for :func:`read_picture`.
@@ -72,21 +71,21 @@ def check_sizes(
     image: NDArray[Any] | torch.Tensor,
     image_path: str | PathLike[str],
 ) -> None:
-    """Two pictures (C, H, W) of one case have the same size.
+    """Checks that image and mask (C, H, W) have the same size.
 
     Raises:
-        ValueError: they differ; the message names both files.
+        ValueError: if they differ; the message names both files.
     """
     if mask.shape[-2:] != image.shape[-2:]:
         (height, width), (own_height, own_width) = mask.shape[-2:], image.shape[-2:]
         raise ValueError(
             f"{mask_path} has {width} x {height} pixels, {image_path} {own_width} x {own_height}: "
-            "a mask has the size of its image; turn or export one of them anew"
+            "a mask must have the size of its image; rotate or export one of them again"
         )
 
 
 class LoadPictured(MapTransform):
-    """:func:`read_picture` under the keys; (3, H, W) float32, with ``filename_or_obj`` among its meta data."""
+    """:func:`read_picture` for the keys: (3, H, W), float32, with ``filename_or_obj`` in its metadata."""
 
     read: Callable[..., NDArray[Any]] = staticmethod(read_picture)
 
@@ -98,14 +97,14 @@ class LoadPictured(MapTransform):
 
 
 class LoadMaskd(LoadPictured):
-    """:func:`read_mask` under the keys; (1, H, W) uint8.
+    """:func:`read_mask` for the keys: (1, H, W), uint8.
 
     Args:
         keys, allow_missing_keys: as in MONAI.
-        image_key: the image that was loaded before, whose size the mask must have.
+        image_key: key of the image, which is loaded before and has the size of the mask.
 
     Raises:
-        ValueError: the mask has another size than the image.
+        ValueError: if the mask has another size than the image.
     """
 
     read = staticmethod(read_mask)
@@ -123,7 +122,7 @@ class LoadMaskd(LoadPictured):
 
 
 def _read(path: Path) -> tuple[NDArray[np.float32], float | None]:
-    """The values (H, W) or (H, W, 3) of a file, all finite, and the one that is white; ``None`` where that is open."""
+    """The finite values (H, W) or (H, W, 3) of a file, and the value of white; ``None`` if that is unknown."""
     if not path.is_file():
         raise FileNotFoundError(f"no file {path}")
     return _read_dicom(path) if is_dicom(path) else _read_pil(path)
@@ -134,11 +133,11 @@ def _read_pil(path: Path) -> tuple[NDArray[np.float32], float | None]:
         with Image.open(path) as opened:
             _check_size(path, opened.width, opened.height)
             frames = getattr(opened, "n_frames", 1)
-            # A phone's JPEG (MPO) begins with the image; previews and depth maps follow.
+            # A phone's JPEG (MPO) has the image first, then previews and depth maps.
             if frames > 1 and opened.format != "MPO":
-                raise ValueError(f"{path} holds {frames} frames: give each as an image of its own")
+                raise ValueError(f"{path} holds {frames} frames: give each as a separate image")
             image = ImageOps.exif_transpose(opened)
-            if image.mode[0] in "IF":  # deeper than eight bits
+            if image.mode[0] in "IF":  # more than eight bits
                 return _finite(np.asarray(image, dtype=np.float32), path), None
             return np.asarray(image.convert("RGB"), dtype=np.float32), 255.0
     except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
@@ -153,25 +152,25 @@ def _read_dicom(path: Path) -> tuple[NDArray[np.float32], float | None]:
         sizes = [reader.GetDimensions(axis) for axis in range(reader.GetNumberOfDimensions())]
         _check_size(path, sizes[0], sizes[1])
         if len(sizes) > 2 and sizes[2] > 1:
-            raise ValueError(f"{path} holds {sizes[2]} frames: give each as an image of its own")
+            raise ValueError(f"{path} holds {sizes[2]} frames: give each as a separate image")
         array = itk.array_from_image(itk.imread(str(path)))
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
         raise ValueError(f"cannot read {path} as an image: {reason}") from error
     colour = reader.GetNumberOfComponents() == 3
     array = array.reshape(sizes[1], sizes[0], -1) if colour else array.reshape(sizes[1], sizes[0])
-    # ITK has turned MONOCHROME1, whose lowest value is white, already.
+    # ITK has already inverted MONOCHROME1, whose lowest value is white.
     top = 255.0 if colour and array.dtype == np.uint8 else None
     return _finite(array.astype(np.float32), path), top
 
 
 def _finite(values: NDArray[np.float32], path: Path) -> NDArray[np.float32]:
-    """The values; what is no number becomes the lowest one, what is infinite the lowest or the highest."""
+    """The values with NaN replaced by the lowest value, and infinity by the lowest or the highest."""
     finite = np.isfinite(values)
     if finite.all():
         return values
     if not finite.any():
-        raise ValueError(f"{path} holds no finite value: export it anew")
+        raise ValueError(f"{path} holds no finite value: export it again")
     low, high = values[finite].min(), values[finite].max()
     logger.warning("%s: %d of %d pixels hold no finite value", path, (~finite).sum(), values.size)
     return np.nan_to_num(values, nan=low, neginf=low, posinf=high)

@@ -1,4 +1,4 @@
-"""The modality of an image where nobody named it."""
+"""Recognises the modality of an image that is not given."""
 
 from __future__ import annotations
 
@@ -8,32 +8,34 @@ from typing import Any
 from monai.transforms import Transform
 
 from uniseg_nets.nets.esp_medsam import ESPMedSAM
+from uniseg_nets.renamed import renamed_arguments
 
 __all__ = ["RecogniseModalityd"]
 
 
 class RecogniseModalityd(Transform):
-    """Settles a case's ``modality``: what was asked for, or, for ``auto``, what the image looks like.
+    """Sets a case's ``modality``: the requested one or, for ``auto``, the recognised one.
 
-    Adds ``asked``, and where the modality was recognised its ``confidence`` (0 to 1).
+    Adds ``requested_modality`` and, if the modality was recognised, its ``confidence`` (0 to 1).
 
     Args:
-        network: knows the modalities.
-        least: confidence below which an image is refused.
+        network: network with the modalities and the recogniser.
+        min_confidence: minimum confidence; below it the image is refused.
 
     Raises:
-        ValueError: a modality that the network does not have, or an image that is not recognised.
+        ValueError: if the network does not have the modality, or the image is not recognised.
     """
 
-    def __init__(self, network: ESPMedSAM, least: float = 0.8) -> None:
+    @renamed_arguments(least="min_confidence")
+    def __init__(self, network: ESPMedSAM, min_confidence: float = 0.8) -> None:
         self.network = network
-        self.least = least
+        self.min_confidence = min_confidence
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         d = dict(data)
-        d["asked"] = d["modality"]
-        if d["asked"] == "auto":
-            d["modality"], d["confidence"] = self.network.recogniser.recognise(d["image"], self.least)
+        d["requested_modality"] = d["modality"]
+        if d["requested_modality"] == "auto":
+            d["modality"], d["confidence"] = self.network.recogniser.recognise(d["image"], self.min_confidence)
         else:
             self.network.known(d["modality"])
         return d

@@ -1,4 +1,4 @@
-"""What an evaluation of 2D masks leaves behind: a row an image, and a summary a modality."""
+"""The report of an evaluation of 2D masks: one row per image, and a summary per modality."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class PictureReport(CaseReport):
 
     Args:
         cases: labelled images, each with ``name``, ``label`` and ``modality``.
-        masks: folder of the found masks, ``NAME_mask.png``.
-        output_dir: where to write.
-        tolerance: surface distance, in pixels, that the normalised surface Dice forgives.
+        masks: folder of the predicted masks, ``NAME_mask.png``.
+        output_dir: folder for the report.
+        tolerance: tolerance of the normalised surface Dice in pixels.
     """
 
     def __init__(
@@ -49,18 +49,18 @@ class PictureReport(CaseReport):
             logger.info("%(modality)s: Dice %(dice).3f, NSD %(nsd).3f, %(cases)d images", row)
         return summary
 
-    def found(self, case: Mapping[str, Any]) -> Path:
+    def prediction(self, case: Mapping[str, Any]) -> Path:
         return self.results / f"{case['name']}_mask.png"
 
     def rows(self, case: Mapping[str, Any]) -> list[dict[str, Any]]:
-        found, reference = read_mask(self.found(case)), read_mask(case["label"])
-        check_sizes(reference, case["label"], found, self.found(case))
-        rows = case_rows(found, reference, (1.0, 1.0, 1.0), {1: "foreground"}, self.tolerance)
+        prediction, reference = read_mask(self.prediction(case)), read_mask(case["label"])
+        check_sizes(reference, case["label"], prediction, self.prediction(case))
+        rows = case_rows(prediction, reference, (1.0, 1.0, 1.0), {1: "foreground"}, self.tolerance)
         return [{"task": case["modality"], "case": case["name"], **row} for row in rows]
 
 
 def _in_pixels(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of volumes and millimetres as one of pixels and modalities."""
+    """A row of metrics with the names for 2D: modality instead of task, pixels instead of mm."""
     names = {"task": "modality", "hd95_mm": "hd95_pixels"}
-    left_out = ("class", "volume_ml", "reference_ml", "cut")
+    left_out = ("class", "volume_ml", "reference_ml", "truncated")
     return {names.get(key, key): value for key, value in row.items() if key not in left_out}

@@ -1,4 +1,4 @@
-"""What computes a 2D network: PyTorch, or OpenVINO on a CPU, with one interface towards the inferer."""
+"""Runtimes for the 2D network: PyTorch, or OpenVINO on a CPU, with one interface for the inferer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from uniseg_nets.nets.esp_medsam import ESPMedSAM
-from uniseg_nets.runtimes.choose import settle
+from uniseg_nets.runtimes.choose import resolve_runtime
 
 __all__ = ["with_picture_runtime"]
 
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 def with_picture_runtime(network: ESPMedSAM, runtime: str = "auto", precision: str = "auto") -> nn.Module:
-    """The network's inference by a runtime: image (B, 3, S, S) and modality -> logits (B, 1, S, S).
+    """Wraps a network in a runtime: image (B, 3, S, S) and modality -> logits (B, 1, S, S).
 
     Args:
         network: the network.
@@ -28,7 +28,7 @@ def with_picture_runtime(network: ESPMedSAM, runtime: str = "auto", precision: s
         ValueError, ImportError: as for :func:`uniseg_nets.runtimes.with_runtime`.
     """
     network.eval()
-    runtime, bfloat16 = settle(runtime, precision, next(network.parameters()).device)
+    runtime, bfloat16 = resolve_runtime(runtime, precision, next(network.parameters()).device)
     logger.info("runtime %s, %s", runtime, "bf16" if bfloat16 else "fp32")
     if runtime == "openvino":
         return _OpenVINO(network, bfloat16)
@@ -36,7 +36,7 @@ def with_picture_runtime(network: ESPMedSAM, runtime: str = "auto", precision: s
 
 
 class _Eager(nn.Module):
-    """In PyTorch, under autocast."""
+    """The network in PyTorch, under autocast."""
 
     def __init__(self, network: ESPMedSAM, bfloat16: bool, compiled: bool):
         super().__init__()
@@ -51,7 +51,7 @@ class _Eager(nn.Module):
 
 
 class _OpenVINO(nn.Module):
-    """By OpenVINO: one model a modality and size of image, converted when it first comes."""
+    """The network in OpenVINO: one model per modality and image size, converted on first use."""
 
     def __init__(self, network: ESPMedSAM, bfloat16: bool):
         super().__init__()
@@ -63,26 +63,26 @@ class _OpenVINO(nn.Module):
         key = self.network.known(modality), image.shape
         if key not in self._models:
             self._models[key] = self._compiled(image, modality)
-        # The result is copied: the next image is written to the same place.
+        # A copy: OpenVINO reuses the memory for the next image.
         return torch.from_numpy(self._models[key](image.numpy())[0].copy())
 
     def _compiled(self, image: Tensor, modality: str) -> Any:
         import openvino as ov
 
-        from uniseg_nets.runtimes.kept import kept_models, user_cache
+        from uniseg_nets.runtimes.cached import cached_models, user_cache
 
         def convert() -> list[Any]:
             with torch.no_grad(), warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # tracing warns of every comparison of sizes, which are fixed here
-                return [ov.convert_model(_Told(self.network, modality), example_input=image, input=[image.shape])]
+                warnings.simplefilter("ignore")  # tracing warns about comparisons of sizes, which are fixed here
+                return [ov.convert_model(_OfModality(self.network, modality), example_input=image, input=[image.shape])]
 
-        about = f"{modality} {tuple(image.shape)}"
-        (model,) = kept_models(self.network, about, ["network"], convert, user_cache())
+        variant = f"{modality} {tuple(image.shape)}"
+        (model,) = cached_models(self.network, variant, ["network"], convert, user_cache())
         return ov.Core().compile_model(model, "CPU", self._options)
 
 
-class _Told(nn.Module):
-    """The network with its modality settled."""
+class _OfModality(nn.Module):
+    """The network with a fixed modality."""
 
     def __init__(self, network: ESPMedSAM, modality: str):
         super().__init__()

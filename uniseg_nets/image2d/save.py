@@ -1,4 +1,4 @@
-"""A mask in files: PNG of the image's own size, and a picture of it over the image."""
+"""Writes a mask as PNG at the image's own size, and an overlay of it on the image."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from monai.visualize import blend_images
 from numpy.typing import NDArray
 from PIL import Image
 
 from uniseg_nets.image2d.load import read_picture
+from uniseg_nets.results.overlay import with_overlay
 from uniseg_nets.transforms.result import ResultSaver
 
 __all__ = ["SavePictured"]
@@ -21,18 +21,18 @@ __all__ = ["SavePictured"]
 class SavePictured(ResultSaver):
     """Writes ``OUTPUT_DIR/NAME_mask.png`` (0 and 255), ``NAME_overlay.png`` and last ``NAME.json``.
 
-    Takes masks (1, H, W) of 0 and 1 at the image's own size.
+    Takes masks (1, H, W) with values 0 and 1 at the image's own size.
 
     Args:
-        keys, output_dir, name_key, weights, about: see :class:`~uniseg_nets.transforms.result.ResultSaver`.
+        keys, output_dir, name_key, weights, metadata: see :class:`~uniseg_nets.transforms.result.ResultSaver`.
 
     Raises:
-        ValueError: the result would overwrite the image it was made from.
+        ValueError: if the result would overwrite its image.
     """
 
-    def facts(self, case: Mapping[Any, Any]) -> dict[str, Any]:
-        asked = case.get("asked", case.get("modality"))
-        return {**({} if asked is None else {"asked": asked}), **super().facts(case)}
+    def provenance(self, case: Mapping[Any, Any]) -> dict[str, Any]:
+        requested = case.get("requested_modality", case.get("modality"))
+        return {**({} if requested is None else {"requested_modality": requested}), **super().provenance(case)}
 
     def targets(self, case: Mapping[Any, Any]) -> tuple[Path, ...]:
         name = case[self.name_key]
@@ -43,21 +43,15 @@ class SavePictured(ResultSaver):
         for key in self.key_iterator(d):
             source = str(d["image"].meta["filename_or_obj"])
             mask = np.asarray(d[key], dtype=np.uint8)
-            found = {"mask": self.targets(d)[0].name, "modality": d["modality"]}
+            details = {"mask": self.targets(d)[0].name, "modality": d["modality"]}
             if "confidence" in d:
-                found["confidence"] = round(float(d["confidence"]), 4)
-            self.write(d, source, found, partial(_write, mask, source))
+                details["confidence"] = round(float(d["confidence"]), 4)
+            self.write(d, source, details, partial(_write, mask, source))
         return d
 
 
-def _bytes(image: NDArray[Any]) -> NDArray[np.uint8]:
-    """(3, H, W) from 0 to 1 -> (H, W, 3)."""
-    return (np.clip(image, 0, 1) * 255).round().astype(np.uint8).transpose(1, 2, 0)
-
-
 def _write(mask: NDArray[np.uint8], source: str, target: Path, overlay: Path) -> None:
-    """A mask (1, H, W) and the picture of it over its image."""
+    """Writes a mask (1, H, W) and the overlay on its image."""
     Image.fromarray(mask[0] * 255).save(target)
-    layer = mask.astype(np.float32)
-    blended = blend_images(read_picture(source), layer, alpha=0.4, cmap="autumn", rescale_arrays=False)
-    Image.fromarray(_bytes(np.asarray(blended))).save(overlay)
+    colours = with_overlay(read_picture(source).transpose(1, 2, 0), mask[0], [1])
+    Image.fromarray(colours).save(overlay)

@@ -1,4 +1,4 @@
-"""Random rotation and scaling of a picture that keep its shapes."""
+"""Random rotation and scaling that preserve shapes."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ __all__ = ["RandSimilarityd"]
 class RandSimilarityd(RandAffined):
     """Rotates by up to ``rotate_range`` radians and scales by 1 - ``scale_range`` to 1 + ``scale_range``, in one step.
 
-    MONAI's ``RandAffined`` draws one factor per axis, which makes ellipses of discs, and a single number scales the
-    rows alone; here both axes have one factor.
+    MONAI's ``RandAffined`` draws one factor per axis, which turns discs into ellipses, and a single number scales the
+    rows alone. Here both axes have the same factor.
 
     Args:
-        keys: pictures (C, H, W) that are transformed alike.
-        prob: with which a case is transformed.
+        keys: images (C, H, W), which all get the same transform.
+        prob: probability to transform a case.
         rotate_range, scale_range: see above.
-        options: further ones of ``RandAffined``, such as ``mode``, ``padding_mode`` and ``allow_missing_keys``.
+        options: further arguments of ``RandAffined``, such as ``mode``, ``padding_mode`` and ``allow_missing_keys``.
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class RandSimilarityd(RandAffined):
 
 
 class _OneScale(RandAffineGrid):
-    """A grid whose first factor holds for both axes."""
+    """An affine grid with the first factor for both axes."""
 
     def randomize(self, data: Any | None = None) -> None:
         super().randomize(data)

@@ -1,4 +1,4 @@
-"""Sliding windows: for one task or several, for several networks, for a centre's own tensors."""
+"""Sliding-window inference: for one task or several, for ensembles, for a centre's own tensors."""
 
 from uniseg_nets.inferers.centre import CentreInferer, centre_sha256
 from uniseg_nets.inferers.sliding_window import EnsembleInferer, UniSegInferer

@@ -1,4 +1,4 @@
-"""Where the body lies in a CT: air, clothes and the table cost as much to segment as organs, and hold none."""
+"""The box around the body in a CT. Air, clothes and the table cost as much to segment as organs, and hold none."""
 
 from __future__ import annotations
 
@@ -10,20 +10,23 @@ from uniseg_nets.tasks import Scaling
 
 __all__ = ["body_box"]
 
-# In Hounsfield units: below fat and above most of what is no body.
+# In Hounsfield units: below fat, above air and most of the table.
 _THRESHOLD = -195.0
 # The mask is computed on the volume subsampled by 4; the box is padded by 4 voxels.
 _STEP = 4
 
 
 def body_box(channel: Tensor, scaling: Scaling) -> tuple[slice, slice, slice]:
-    """The box around the largest connected body in a preprocessed CT channel (z, y, x); all of it where none shows.
+    """The box around the largest connected body in a preprocessed CT channel.
 
-    Thin things, such as the table's surface, are opened away before.
+    A binary opening first removes thin structures, such as the table's surface.
 
     Args:
-        channel: scaled intensities.
+        channel: (z, y, x), scaled intensities.
         scaling: how they were scaled from Hounsfield units.
+
+    Returns:
+        Slices along z, y and x; the whole volume if there is no body.
     """
     mask = channel[::_STEP, ::_STEP, ::_STEP].cpu().numpy() > scaling.scaled(_THRESHOLD)
     mask = ndimage.binary_opening(np.pad(mask, 1, mode="edge"), iterations=1)[1:-1, 1:-1, 1:-1]
@@ -31,9 +34,9 @@ def body_box(channel: Tensor, scaling: Scaling) -> tuple[slice, slice, slice]:
     if not count:
         return slice(0, channel.shape[0]), slice(0, channel.shape[1]), slice(0, channel.shape[2])
     largest = int(np.argmax(np.bincount(labels.ravel())[1:]))
-    found = ndimage.find_objects(labels)[largest]
+    box = ndimage.find_objects(labels)[largest]
     z, y, x = (
         slice(max(edge.start * _STEP - _STEP, 0), min(edge.stop * _STEP + _STEP, size))
-        for edge, size in zip(found, channel.shape)
+        for edge, size in zip(box, channel.shape)
     )
     return z, y, x

@@ -1,6 +1,6 @@
-"""A shared network and the small files with which centres adapt it.
+"""Inference by a shared network that centres adapt with small files.
 
-The one rule: the shared network is never changed. A centre's tensors stand in for its own during a call, and only then.
+The one rule: the shared network is never changed. A centre's tensors replace its own only during a call.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _NAME = re.compile(r"[\w-]+")
 
 
 def read_centre(folder: str | PathLike[str], centre: str) -> dict[str, Tensor]:
-    """A centre's tensors, from ``FOLDER/CENTRE.pt``.
+    """The tensors of a centre, from ``FOLDER/CENTRE.pt``.
 
     Raises:
-        ValueError: a name that is no plain word, or no such centre (those that are there are named).
+        ValueError: if the name is not a single word or there is no such centre; the message names the known ones.
     """
     return read_state(_centre_file(folder, centre))[0]
 
@@ -42,26 +42,26 @@ def _centre_file(folder: str | PathLike[str], centre: str) -> Path:
 
 
 def centre_sha256(centre: str | None, folder: str | PathLike[str]) -> str | None:
-    """The hash of a centre's file, for results made with it; of no centre (``None``, "none"), ``None``.
+    """The SHA-256 of a centre's file, for the record of a result; ``None`` for no centre (``None`` or "none").
 
     Raises:
-        ValueError: no such centre.
+        ValueError: if there is no such centre.
     """
     return None if centre in (None, "none") else sha256_of(_centre_file(folder, str(centre)))
 
 
 class CentreInferer(SlidingWindowInferer):
-    """MONAI's sliding window, with a centre's tensors in place of the shared network's own.
+    """MONAI's sliding window, with a centre's tensors in place of those of the shared network.
 
     Called as ``inferer(inputs, network)``: (B, C, D, H, W) -> softmax scores (B, K, D, H, W).
 
     Args:
-        centre: name of the centre; ``None`` (or "none") for the shared network as it is.
-        centres_dir: where the centres' files lie.
-        sliding: options of :class:`monai.inferers.SlidingWindowInferer`.
+        centre: name of the centre; ``None`` or "none" for the shared network itself.
+        centres_dir: folder of the centres' files.
+        sliding: arguments of :class:`monai.inferers.SlidingWindowInferer`.
 
     Raises:
-        ValueError: no such centre, or a file that does not fit the network.
+        ValueError: if there is no such centre, or its file does not fit the network.
     """
 
     def __init__(self, centre: str | None = None, centres_dir: str | PathLike[str] = "", **sliding: Any) -> None:

@@ -1,9 +1,9 @@
-"""Where the tasks' structures lie, found at a coarser scale, so that windows are spent on them alone.
+"""Finds the boxes of the tasks' structures at a coarser scale, so that windows cover these boxes alone.
 
-The scan is scaled down and computed as far as the coarse head of deep supervision; each task gets the box around what
-that head takes for foreground, and boxes are joined where that saves work: tasks of one box share its encoder passes.
+The scan is downsampled and computed up to the coarse head of deep supervision. Each task gets the box around the
+foreground of that head. Boxes are joined if that saves work: tasks of one box share its encoder passes.
 
-Letters: B batch, C channels, (D, H, W) the volume's size in (z, y, x).
+Shapes: B batch, C channels, (D, H, W) the volume's size in (z, y, x).
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from uniseg_nets.inferers.windows import all_starts, pad_to, window_at
-from uniseg_nets.nets import UniSegBackbone
+from uniseg_nets.nets.steps import NetworkSteps
 from uniseg_nets.nets.unet import STRIDES
 from uniseg_nets.tasks import Task
 
-__all__ = ["Region", "find_boxes", "join_boxes", "located", "whole"]
+__all__ = ["Region", "find_boxes", "find_regions", "join_boxes", "whole_region"]
 
 logger = logging.getLogger(__name__)
 
-# Multiplications of the encoder, and of a decoder's first three levels, for each of a whole decoder's (full size).
+# Multiplications of the encoder, and of a decoder's first three levels, relative to a whole decoder (full size).
 _ENCODER, _COARSE = 0.36, 0.28
-# Voxels (z, y, x) to one of the coarse head.
+# Voxels (z, y, x) per voxel of the coarse head.
 _STRIDE = np.prod(STRIDES[:3], axis=0)
-# Of the coarse windows; and how much a scan is scaled down further if one window then holds it.
+# Overlap of the coarse windows; further downsampling that is accepted if one window then covers the scan.
 _OVERLAP, _STRETCH = 0.25, 1.1
-# Probability that counts as structure, low as what is missed here is missed for good; coarse voxels around it.
+# Probability threshold of structures, low because nothing corrects a miss; margin around them in coarse voxels.
 _FOREGROUND, _MARGIN = 0.2, 1
 
 Box = tuple[tuple[int, int], ...]
@@ -45,10 +45,10 @@ class Region:
     """A box of the volume and the tasks that are computed there.
 
     Attributes:
-        tasks: their places in the list of tasks.
-        box: first voxel and the one after the last, in z, y and x.
-        hull: what the windows cover, no smaller than the box or a window.
-        starts: first voxels (z, y, x) of the windows in the hull.
+        tasks: indices in the list of tasks.
+        box: first voxel and the one after the last, along z, y and x.
+        hull: the box that the windows cover, at least as large as ``box`` and a window.
+        starts: first voxels (z, y, x) of the windows, relative to the hull.
     """
 
     tasks: tuple[int, ...]
@@ -61,27 +61,29 @@ class Region:
         return len(self.starts) * (_ENCODER + len(self.tasks))
 
 
-def whole(size: Sequence[int], tasks: int, roi_size: Sequence[int], overlap: float) -> Region:
-    """The whole volume (D, H, W), at least as large as a window, for all tasks."""
+def whole_region(size: Sequence[int], tasks: int, roi_size: Sequence[int], overlap: float) -> Region:
+    """The region of the whole volume (D, H, W) for all tasks. The volume is at least as large as a window."""
     return _region(tuple(range(tasks)), tuple((0, n) for n in size), size, roi_size, overlap)
 
 
-def located(
+def find_regions(
     volume: Tensor,
-    network: UniSegBackbone,
+    network: NetworkSteps,
     tasks: Sequence[Task],
     roi_size: Sequence[int],
     overlap: float,
     scale: float,
 ) -> list[Region]:
-    """The regions to compute of a volume: the whole of it where looking for boxes first cannot save work.
+    """The regions of a volume to compute; the whole volume if a coarse pass cannot save work.
 
-    Arguments as for :func:`find_boxes` and :func:`join_boxes`.
+    Args:
+        volume, network, tasks, roi_size, scale: as for :func:`find_boxes`.
+        overlap: as for :func:`join_boxes`.
     """
     size, count = volume.shape[2:], len(tasks)
-    everything = whole(size, count, roi_size, overlap)
-    looks = len(all_starts(_coarse_size(size, roi_size, scale), roi_size, _OVERLAP))
-    if looks * (_ENCODER + _COARSE * count) + _ENCODER + count >= everything.cost:
+    everything = whole_region(size, count, roi_size, overlap)
+    coarse_windows = len(all_starts(_coarse_size(size, roi_size, scale), roi_size, _OVERLAP))
+    if coarse_windows * (_ENCODER + _COARSE * count) + _ENCODER + count >= everything.cost:
         return [everything]
     boxes = find_boxes(volume, network, tasks, roi_size, scale)
     absent = [task.name for task, box in zip(tasks, boxes) if box is None]
@@ -97,42 +99,45 @@ def _coarse_size(size: Sequence[int], roi_size: Sequence[int], scale: float) -> 
 
 def find_boxes(
     volume: Tensor,
-    network: UniSegBackbone,
+    network: NetworkSteps,
     tasks: Sequence[Task],
     roi_size: Sequence[int],
     scale: float,
 ) -> list[Box | None]:
-    """The box of each task's structures in a volume (B, C, D, H, W), one coarse voxel wider; ``None`` for no structure.
+    """The box of each task's structures, padded by one coarse voxel.
 
     Args:
-        volume: at least as large as a window.
-        network: what computes it.
+        volume: (B, C, D, H, W), at least as large as a window.
+        network: the network, or its runtime.
         tasks: the tasks.
         roi_size: window (z, y, x).
-        scale: voxels of the volume to one of the scan that is scaled down, or a tenth more where that saves windows.
+        scale: downsampling factor; up to a tenth more if that saves windows.
+
+    Returns:
+        One box per task, ``None`` if it has no structure.
     """
     size = np.array(volume.shape[2:])
     small = F.interpolate(volume, size=_coarse_size(volume.shape[2:], roi_size, scale), mode="trilinear")
     padded = pad_to(small, roi_size)
     before = (np.array(padded.shape[2:]) - np.array(small.shape[2:])) // 2
     scales = size / np.array(small.shape[2:])
-    found: list[list[Any]] = [[] for _ in tasks]
+    corners_of: list[list[Any]] = [[] for _ in tasks]
     for start in all_starts(padded.shape[2:], roi_size, _OVERLAP):
         features = network.encode(padded[window_at(start, roi_size)])
         prompts = network.prompts(features)
-        for corners, task in zip(found, tasks):
+        for corners, task in zip(corners_of, tasks):
             _, logits = network.decode_coarse(features, network.select(prompts, task.id))
             probability = torch.softmax(logits.float(), dim=1)[:, 1 : task.num_outputs].amax((0, 1))
-            # NaN counts as structure: it is found out where windows are computed to the end.
+            # NaN counts as structure: the full windows then report it.
             voxels = (~(probability < _FOREGROUND)).nonzero().cpu().numpy()
             if len(voxels):
                 edges = np.array([voxels.min(0) - _MARGIN, voxels.max(0) + 1 + _MARGIN])
                 corners.append((edges * _STRIDE + start - before) * scales)
-    return [_around(corners, size) for corners in found]
+    return [_around(corners, size) for corners in corners_of]
 
 
 def _around(corners: Sequence[Any], size: Any) -> Box | None:
-    """The box of whole voxels around all corners, inside the volume."""
+    """The box of whole voxels around all corners, clipped to the volume."""
     if not corners:
         return None
     points = np.concatenate(corners)
@@ -144,13 +149,13 @@ def _around(corners: Sequence[Any], size: Any) -> Box | None:
 def join_boxes(
     boxes: Sequence[Box | None], size: Sequence[int], roi_size: Sequence[int], overlap: float
 ) -> list[Region]:
-    """The regions that compute every task's box with the least work; tasks without a box are in none of them.
+    """Joins boxes to regions that need the least work. Tasks without a box are in no region.
 
     Args:
-        boxes: one a task.
-        size: the volume's (z, y, x).
+        boxes: one per task.
+        size: size (z, y, x) of the volume.
         roi_size: window (z, y, x).
-        overlap: share of a window that its neighbour covers at least.
+        overlap: minimum overlap of neighbouring windows, as a fraction of a window.
     """
     regions = [_region((i,), box, size, roi_size, overlap) for i, box in enumerate(boxes) if box is not None]
     while len(regions) > 1:
@@ -168,7 +173,7 @@ def join_boxes(
 
 
 def _region(tasks: tuple[int, ...], box: Box, size: Sequence[int], roi_size: Sequence[int], overlap: float) -> Region:
-    """Windows over a box; around one that is smaller than a window, the window lies as centred as the volume allows."""
+    """Windows over a box. If the box is smaller than a window, the window is centred on it as far as possible."""
     hull = []
     for (low, high), n, roi in zip(box, size, roi_size):
         extent = max(high - low, roi)

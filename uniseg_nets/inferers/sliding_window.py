@@ -1,9 +1,9 @@
-"""Sliding-window inference that carries the task.
+"""Sliding-window inference for one or several tasks.
 
 Not MONAI's ``SlidingWindowInferer``: the official release spreads its windows evenly between the borders and averages
-softmax scores over flips, and several tasks can share one encoder pass a window.
+softmax scores over flips, and several tasks can share one encoder pass per window.
 
-Letters: C channels, (D, H, W) the volume's size in (z, y, x), K output channels of a task.
+Shapes: C channels, (D, H, W) the volume's size in (z, y, x), K output channels of a task.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from uniseg_nets.inferers.body import body_box
-from uniseg_nets.inferers.coarse_pass import Region, located, whole
+from uniseg_nets.inferers.coarse_pass import Region, find_regions, whole_region
 from uniseg_nets.inferers.windows import gaussian_window, pad_to, window_at
-from uniseg_nets.nets import UniSegBackbone
+from uniseg_nets.nets.steps import NetworkSteps
 from uniseg_nets.tasks import Task, TaskTable
 from uniseg_nets.transforms.grid import flipped, network_flips
 
@@ -34,29 +34,43 @@ logger = logging.getLogger(__name__)
 
 
 class UniSegInferer(Inferer):
-    """Class scores of one task, or of several from one encoder pass a window.
+    """Class scores of one task, or of several tasks from one encoder pass per window.
 
-    Called as ``inferer(inputs, network)``: (B, C, D, H, W) -> softmax scores (B, K, D, H, W); for several tasks their
-    scores lie one after the other on the channel axis, each with its own background. Windows are weighted by a
-    Gaussian; smaller volumes are padded with zeros.
+    Called as ``inferer(inputs, network)`` or ``inferer(inputs, network, task)``. Windows are weighted by a Gaussian;
+    smaller volumes are padded with zeros.
+
+    Example:
+        >>> import torch
+        >>> from uniseg_nets import UniSeg
+        >>> from uniseg_nets.tasks import load_task_table
+        >>> network = UniSeg(base_features=4, max_features=8, patch_size=(32, 32, 32)).eval()
+        >>> inferer = UniSegInferer(load_task_table(), task="liver", roi_size=(32, 32, 32))
+        >>> inferer(torch.rand(1, 1, 40, 32, 32), network).shape  # background, liver, liver tumour
+        torch.Size([1, 3, 40, 32, 32])
 
     Args:
         tasks: the task table.
-        task: name or id of a task, or of a merged one such as ``all_ct``; ``None`` where each call names its own.
+        task: name or id of a task, or of a merged one such as ``all_ct``; ``None`` if each call names its own.
         roi_size: window (z, y, x), multiples of (16, 32, 32).
-        overlap: share of a window that its neighbour covers at least; the official step of 0.5 is an overlap of 0.5.
+        overlap: minimum overlap of neighbouring windows, as a fraction of a window. The official step of 0.5 is an
+            overlap of 0.5.
         mirror: average over all flips of each window along the axes that the tasks allow, as the official prediction
             does (8 times the work for three axes).
-        device: where scores are summed up; ``None`` for the inputs' own, or the CPU where they do not fit there.
-        body_only: compute only the box around the body; of effect for CT, where the air around it shows.
-        early_exit: leave out the last two decoder levels of a window in which the coarse head gives no voxel a
-            foreground probability of this much; ``None`` for never.
-        coarse_pass: look this many times coarser first and compute only the boxes of the tasks' structures, 1.5 for
-            instance; what the coarse look misses outside of them stays background. ``None`` for no such look.
-        progress: show a bar with the time left.
+        device: device on which scores are summed; ``None`` for that of the inputs, or the CPU if its memory is too
+            small.
+        body_only: compute only the box around the body. It has an effect on CT with air around the body.
+        early_exit: skip the last two decoder levels of a window if the coarse head gives no voxel a foreground
+            probability of this value or more; ``None`` for never.
+        coarse_pass: downsampling factor of a first pass, such as 1.5, that finds the boxes of the tasks' structures.
+            Only these boxes are computed; everything outside is background. ``None`` for no such pass.
+        progress: show a bar with the remaining time.
+
+    Returns:
+        From a call with (B, C, D, H, W): softmax scores (B, K, D, H, W), float32. The scores of several tasks are
+        concatenated along the channel axis, each with its own background.
 
     Raises:
-        ValueError: no such task, an overlap outside 0..1, or a ``coarse_pass`` below 1.
+        ValueError: if there is no such task, the overlap is outside 0 to 1, or ``coarse_pass`` is below 1.
     """
 
     def __init__(
@@ -85,13 +99,13 @@ class UniSegInferer(Inferer):
         self.body_only = body_only
         self.early_exit = early_exit
         self.coarse_pass = coarse_pass
-        self._bar_off = None if progress else True  # None: only a terminal shows it
+        self._bar_off = None if progress else True  # None: shown on a terminal only
         self.mirror = mirror
         self._weight = torch.from_numpy(gaussian_window(self.roi_size))
 
     @torch.no_grad()
     def __call__(  # type: ignore[override]
-        self, inputs: Tensor, network: UniSegBackbone, task: str | int | Sequence[str] | None = None
+        self, inputs: Tensor, network: NetworkSteps, task: str | int | Sequence[str] | None = None
     ) -> Tensor:
         tasks = self.tasks if task is None else self.table.select(task)
         if not tasks:
@@ -100,8 +114,8 @@ class UniSegInferer(Inferer):
         inputs = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
         return flipped(self._inside(flipped(inputs, stored), network, tasks), stored)
 
-    def _inside(self, inputs: Tensor, network: UniSegBackbone, tasks: Sequence[Task]) -> Tensor:
-        """Scores of a volume; with ``body_only``, background around the body."""
+    def _inside(self, inputs: Tensor, network: NetworkSteps, tasks: Sequence[Task]) -> Tensor:
+        """Scores of a volume. With ``body_only`` everything outside the body's box is background."""
         scaling = tasks[0].scaling[0]
         if not (self.body_only and tasks[0].channels[0].upper() == "CT" and scaling.scheme != "z_score"):
             return self._fitting(inputs, network, tasks)
@@ -112,8 +126,8 @@ class UniSegInferer(Inferer):
         scores[box] = inside
         return scores
 
-    def _fitting(self, inputs: Tensor, network: UniSegBackbone, tasks: Sequence[Task]) -> Tensor:
-        """Scores of a volume, summed up on the CPU if a GPU's memory does not hold them beside the network."""
+    def _fitting(self, inputs: Tensor, network: NetworkSteps, tasks: Sequence[Task]) -> Tensor:
+        """Scores of a volume, summed on the CPU if the GPU's memory is too small for them."""
         device = torch.device(self.device or inputs.device)
         try:
             return self._slide(inputs, network, tasks, device)
@@ -124,8 +138,8 @@ class UniSegInferer(Inferer):
         torch.cuda.empty_cache()
         return self._slide(inputs, network, tasks, torch.device("cpu"))
 
-    def _slide(self, inputs: Tensor, network: UniSegBackbone, tasks: Sequence[Task], device: torch.device) -> Tensor:
-        """Scores of a volume on a device, smaller volumes padded to a window; background where nothing is computed."""
+    def _slide(self, inputs: Tensor, network: NetworkSteps, tasks: Sequence[Task], device: torch.device) -> Tensor:
+        """Scores of a volume on a device. Smaller volumes are padded to a window; the rest is background."""
         size = inputs.shape[2:]
         padded = pad_to(inputs, self.roi_size)
         firsts = _backgrounds(tasks)
@@ -147,32 +161,32 @@ class UniSegInferer(Inferer):
         parts: Sequence[Tensor],
         volume: Tensor,
         starts: Sequence[Sequence[int]],
-        network: UniSegBackbone,
+        network: NetworkSteps,
         tasks: Sequence[Task],
         bar: Any,
     ) -> None:
-        """Writes each task's scores of a volume to its part, all background so far; the windows cover the volume."""
+        """Writes each task's scores to its part, which is background so far. The windows cover the whole volume."""
         for part in parts:
             part[:, 0] = 0
         device = parts[0].device
         weight, weights = self._weight.to(device), torch.zeros(volume.shape[2:], device=device)
         for start in starts:
             box = window_at(start, self.roi_size)
-            found = self.predict_window(volume[box], network, tasks).to(device).mul_(weight)
-            for part, own in zip(parts, found.split([task.num_outputs for task in tasks], dim=1)):
+            scores = self.predict_window(volume[box], network, tasks).to(device).mul_(weight)
+            for part, own in zip(parts, scores.split([task.num_outputs for task in tasks], dim=1)):
                 part[box] += own
             weights[box] += weight
             bar.update()
         for part in parts:
             part /= weights
 
-    def _regions(self, volume: Tensor, network: UniSegBackbone, tasks: Sequence[Task]) -> list[Region]:
-        """What to compute of a volume, for which tasks."""
+    def _regions(self, volume: Tensor, network: NetworkSteps, tasks: Sequence[Task]) -> list[Region]:
+        """The regions of a volume to compute, with their tasks."""
         if self.coarse_pass is None:
-            return [whole(volume.shape[2:], len(tasks), self.roi_size, self.overlap)]
-        return located(volume, network, tasks, self.roi_size, self.overlap, self.coarse_pass)
+            return [whole_region(volume.shape[2:], len(tasks), self.roi_size, self.overlap)]
+        return find_regions(volume, network, tasks, self.roi_size, self.overlap, self.coarse_pass)
 
-    def predict_window(self, window: Tensor, network: UniSegBackbone, tasks: Sequence[Task]) -> Tensor:
+    def predict_window(self, window: Tensor, network: NetworkSteps, tasks: Sequence[Task]) -> Tensor:
         """Scores of one window, averaged over the flips: (B, C, d, h, w) -> (B, sum of K, d, h, w), float32."""
         total: Tensor | None = None
         flips = _flips(tasks) if self.mirror else [()]
@@ -186,9 +200,9 @@ class UniSegInferer(Inferer):
         return total.div_(len(flips))
 
     def _task_scores(
-        self, features: list[Tensor], prompts: Tensor, network: UniSegBackbone, task: Task, size: Sequence[int]
+        self, features: list[Tensor], prompts: Tensor, network: NetworkSteps, task: Task, size: Sequence[int]
     ) -> Tensor:
-        """Softmax scores of one task; it runs over all channels before the cut, as the heads were trained to share."""
+        """Softmax scores of one task. Softmax runs over all channels of the shared heads, as in training."""
         prompt = network.select(prompts, task.id)
         if self.early_exit is None:
             return _softmax(network.decode(features, prompt), task)
@@ -206,7 +220,10 @@ class EnsembleInferer(Inferer):
     Called as ``inferer(inputs, network)`` with one network or an ``nn.ModuleList`` of them.
 
     Args:
-        inferer: what each network is run by.
+        inferer: inferer for each network.
+
+    Returns:
+        From a call: scores as from the inferer.
     """
 
     def __init__(self, inferer: UniSegInferer) -> None:
@@ -230,11 +247,11 @@ def _flips(tasks: Sequence[Task]) -> list[tuple[int, ...]]:
 
 
 def _stored_flips(inputs: Tensor, axes: str) -> tuple[int, ...]:
-    """Axes to flip so that the volume runs as its file does.
+    """Axes to flip so that the volume has the direction of its file.
 
-    Mirroring covers every direction, so it only matters where windows, whose starts are rounded, and the Gaussian,
-    whose peak lies off the middle of an even window by half a voxel, come to lie: the official prediction lays them on
-    the stored volume.
+    Mirroring covers all directions. The direction still affects the windows, whose starts are rounded, and the
+    Gaussian, whose peak is half a voxel off the centre of an even window: the official prediction applies both to the
+    stored volume.
     """
     affine = getattr(inputs, "meta", {}).get(MetaKeys.ORIGINAL_AFFINE)
     if affine is None:
@@ -247,5 +264,5 @@ def _softmax(logits: Tensor, task: Task) -> Tensor:
 
 
 def _backgrounds(tasks: Sequence[Task]) -> list[int]:
-    """The channels that are the tasks' backgrounds, where their scores lie one after the other."""
+    """The background channels of tasks whose scores are concatenated."""
     return list(itertools.accumulate((task.num_outputs for task in tasks[:-1]), initial=0))

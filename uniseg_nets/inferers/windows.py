@@ -1,4 +1,4 @@
-"""Where sliding windows lie, and how their voxels count."""
+"""Positions and Gaussian weights of sliding windows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SIGMA_SCALE = 0.125
 
 
 def window_starts(size: int, roi: int, overlap: float) -> list[int]:
-    """First voxels of the windows along one axis: evenly spread, the last flush with the border."""
+    """First voxels of the windows along one axis. They are evenly spaced and reach both borders."""
     steps = max(int(np.ceil((size - roi) / (roi * (1 - overlap)))), 0)
     if steps == 0:
         return [0]
@@ -25,7 +25,7 @@ def window_starts(size: int, roi: int, overlap: float) -> list[int]:
 
 
 def all_starts(size: Sequence[int], roi_size: Sequence[int], overlap: float) -> tuple[tuple[int, ...], ...]:
-    """First voxels (z, y, x) of the windows over a volume; one, at its beginning, where it is smaller than a window."""
+    """First voxels (z, y, x) of the windows over a volume; (0, 0, 0) alone if it is smaller than a window."""
     return tuple(itertools.product(*(window_starts(n, roi, overlap) for n, roi in zip(size, roi_size))))
 
 
@@ -35,7 +35,7 @@ def window_at(start: Sequence[int], roi_size: Sequence[int]) -> Any:
 
 
 def gaussian_window(roi_size: Sequence[int]) -> np.ndarray:
-    """Weights of a window's voxels, float32 of shape ``roi_size``, largest (1) in the middle and nowhere zero."""
+    """Weights of a window's voxels, float32 (z, y, x): 1 in the centre, positive everywhere."""
     lines = []
     for n in roi_size:
         line = np.zeros(n)

@@ -1,1 +1,1 @@
-"""Files of every kind: paths and JSON, DICOM series, what is recorded beside a result, messages."""
+"""Input and output: paths and JSON, DICOM series, records beside results, messages."""

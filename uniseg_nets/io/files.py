@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and their hashes."""
+"""Files written whole or not at all, tables, and the hashes of files."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-__all__ = ["atomic_path", "read_json", "sha256_of", "write_csv", "write_json"]
+__all__ = ["atomic_path", "read_csv", "read_json", "sha256_of", "write_csv", "write_json"]
 
-# What a spreadsheet takes for the beginning of a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# Characters with which a formula begins in a spreadsheet, and the apostrophe that marks such a text.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
 
 
 @contextmanager
 def atomic_path(path: str | PathLike[str]) -> Iterator[Path]:
-    """Gives a temporary name to write to; it takes the place of ``path`` when the block ends without an error.
+    """Yields a temporary path to write to, which replaces ``path`` when the block ends without an error.
 
-    The temporary file lies in a hidden folder beside ``path``, on the same file system, and keeps its name, so that
-    writers which choose a format by the ending work. After an error nothing is left and an older file stays.
+    The temporary file is in a hidden folder beside ``path``, on the same file system, and has the same name, so that
+    writers can choose a format by the ending. After an error nothing is left and an older file stays.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -38,8 +38,8 @@ def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: no JSON object; the message names the file.
+        FileNotFoundError: if there is no such file.
+        ValueError: if the file does not hold a JSON object; the message names the file.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -51,7 +51,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_json(path: str | PathLike[str], content: Any) -> None:
-    """Writes JSON for people and programs alike: indented, with a final newline, whole or not at all.
+    """Writes indented JSON with a final newline, whole or not at all.
 
     NaN and infinities, which JSON does not have, become ``null``.
     """
@@ -60,18 +60,29 @@ def write_json(path: str | PathLike[str], content: Any) -> None:
 
 
 def write_csv(path: str | PathLike[str], rows: Sequence[Mapping[str, Any]]) -> None:
-    """Writes rows of one kind as a table with their keys on top, floats to four digits; whole or not at all.
+    """Writes rows with the same keys as a table, floats with four digits; whole or not at all.
 
-    A text that a spreadsheet would compute, such as the name ``=1+1``, gets an apostrophe in front. Bytes of a file's
-    name that are no text are written as ``\\udcfc`` and the like.
+    A text that a spreadsheet would evaluate, such as the name ``=1+1``, gets an apostrophe in front, and so does one
+    that begins with an apostrophe; :func:`read_csv` removes it. Undecodable bytes in a file's name are written as
+    ``\\udcfc`` and the like.
     """
     with (
         atomic_path(path) as temporary,
         temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
     ):
-        writer = csv.DictWriter(file, list(rows[0]))
+        writer = csv.DictWriter(file, [_cell(key) for key in rows[0]])
         writer.writeheader()
-        writer.writerows({key: _cell(value) for key, value in row.items()} for row in rows)
+        writer.writerows({_cell(key): _cell(value) for key, value in row.items()} for row in rows)
+
+
+def read_csv(path: str | PathLike[str]) -> list[dict[str, str]]:
+    """The rows of a table of :func:`write_csv`, all cells as text, names as they were given to it.
+
+    Raises:
+        FileNotFoundError: no such file.
+    """
+    with Path(path).open(newline="", encoding="utf-8") as file:
+        return [{_text(key): _text(value) for key, value in row.items()} for row in csv.DictReader(file)]
 
 
 def _finite(content: Any) -> Any:
@@ -86,6 +97,10 @@ def _cell(value: Any) -> Any:
     if isinstance(value, str) and value.startswith(_FORMULA):
         return f"'{value}"
     return round(value, 4) if isinstance(value, float) else value
+
+
+def _text(cell: str) -> str:
+    return cell[1:] if cell.startswith("'") and cell[1:].startswith(_FORMULA) else cell
 
 
 def sha256_of(path: str | PathLike[str]) -> str:

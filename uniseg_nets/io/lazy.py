@@ -1,4 +1,4 @@
-"""Names that a package offers without importing the modules they stand in until they are used."""
+"""Names of a package whose modules are imported on first use."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ __all__ = ["lazy_names"]
 
 
 def lazy_names(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
-    """A package's ``__getattr__``: the command's help and the task table must not wait for torch.
+    """A package's ``__getattr__`` that imports on first use: the command's help must not wait for torch.
 
     Args:
-        package: its ``__name__``.
-        homes: name -> module of the package that defines it, relative to the package.
+        package: ``__name__`` of the package.
+        homes: name -> module that defines it, relative to the package.
     """
 
     def get(name: str) -> Any:

@@ -1,31 +1,38 @@
-"""What stands in several messages: lists of names, words for NaN, how to get weights."""
+"""Texts that several messages share: lists of names, the nearest name, non-finite scores, how to get weights."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 from os import PathLike
 
-__all__ = ["NO_NUMBERS", "in_lines", "listing", "no_weights"]
+__all__ = ["NOT_FINITE", "did_you_mean", "in_lines", "listing", "no_weights"]
 
-# Of scores that are NaN, which a comparison would make background.
-NO_NUMBERS = "the network's scores are no numbers: are the weights whole? else compute in float32 (precision fp32)"
+# For NaN scores, which a comparison would turn into background.
+NOT_FINITE = "the network's scores are not finite: check the weights file, or compute in float32 (precision fp32)"
 _SHOWN = 10
 
 
-def listing(names: Sequence[str]) -> str:
-    """``a, b, c``, and how many more there are."""
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """``did you mean 'x'? `` if a known word is similar; else an empty text."""
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f"did you mean {near[0]!r}? " if near else ""
 
 
-def in_lines(entries: Sequence[str]) -> str:
-    """Each entry on an indented line of its own, then how many more there are."""
-    more = [f"and {len(entries) - _SHOWN} more"] if len(entries) > _SHOWN else []
-    return "\n".join(f"  {entry}" for entry in [*entries[:_SHOWN], *more])
+def listing(names: Sequence[str], separator: str = ", ", shown: int = _SHOWN) -> str:
+    """The first names, ten by default, ``a, b, c``, and the number of the others."""
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return separator.join(names[:shown]) + more
+
+
+def in_lines(entries: Sequence[str], shown: int = _SHOWN) -> str:
+    """The first entries, ten by default, each on an indented line, and the number of the others."""
+    more = [f"and {len(entries) - shown} more"] if len(entries) > shown else []
+    return "\n".join(f"  {entry}" for entry in [*entries[:shown], *more])
 
 
 def no_weights(path: str | PathLike[str]) -> str:
-    """That there are no weights at a path, and where they come from."""
+    """The message for missing weights, with the ways to get them."""
     return (
         f"no weights at {path}: get the authors' with `uniseg fetch-weights` (or `uniseg fetch-weights --file "
         "DOWNLOADED`), name a file with `--weights FILE`, or try out with `--weights demo`; a training writes "

@@ -1,7 +1,7 @@
-"""Where a result comes from: which files of a scan it was made of, and the record beside it that says so.
+"""The provenance of a result: the files of its scan, and the record beside it.
 
-The one rule: a result counts as a scan's only where its record names the same files, of the same sizes and times, and
-everything else that decided about it.
+The one rule: a result belongs to a scan only if its record has the same files, with the same sizes and times, and the
+same settings.
 """
 
 from __future__ import annotations
@@ -18,10 +18,13 @@ from typing import Any
 import pydicom
 from pydicom.errors import InvalidDicomError
 
+from uniseg_nets.io.names import SEGMENTATION_ENDING
+
 __all__ = [
     "MANUFACTURER",
     "NRRD_MARK",
-    "SEGMENTATION_ENDING",
+    "REPORT_ENDING",
+    "STRUCTURES_ENDING",
     "dicom_mark",
     "is_result",
     "marked",
@@ -31,41 +34,44 @@ __all__ = [
 ]
 
 _CHANNEL = re.compile(r"(.+_)0000(\..+)")
-# How MetaImage and NRRD headers name files of voxels beside them.
+# The fields of MetaImage and NRRD headers that name separate voxel files.
 _DETACHED = re.compile(rb"^(?:ElementDataFile *=|data ?file:) *(.+)", re.MULTILINE | re.IGNORECASE)
 _HEADERS = (".mhd", ".mha", ".nrrd")
 _HEADER_BYTES = 65536
-# By these a DICOM object of ours is known, and the label map that it was made of.
+# They identify a DICOM object of this package, and the label map that it was made from.
 MANUFACTURER = "UniSeg for MONAI"
 _MARK = "label map "
-# The header's field of a segmentation of ours for 3D Slicer that says the same.
+# The same in the header of a segmentation for 3D Slicer.
 NRRD_MARK = "UniSeg_LabelMap"
-# How segmentations of 3D Slicer end; whoever wrote them, they are no scans.
-SEGMENTATION_ENDING = ".seg.nrrd"
-# How names of our files end, and the key of the record beside them that tells them from a user's.
+# File endings of our RT Structure Sets and Structured Reports.
+STRUCTURES_ENDING = ".rtstruct.dcm"
+REPORT_ENDING = ".sr.dcm"
+# File endings of results, and the key in the record beside them that identifies them.
 _RESULTS = {
     ".nii.gz": "label_map",
     ".dcm": "label_map",
     SEGMENTATION_ENDING: "label_map",
+    STRUCTURES_ENDING: "label_map",
+    REPORT_ENDING: "label_map",
     "_mask.png": "mask",
     "_overlay.png": "mask",
-    ".png": "classes",  # a report's picture
+    ".png": "classes",  # picture of a report
 }
 
 
 def scan_identity(image: str | PathLike[str] | Sequence[str | PathLike[str]]) -> list[dict[str, Any]]:
-    """What tells a scan's files from any others, and from their own earlier and later versions.
+    """Identifies the files of a scan and their version.
 
-    All files count that a reader may take for the scan: of a MetaImage or NRRD header the voxels beside it, of a DICOM
-    folder the files in it (with a DICOMDIR also those below), of ``NAME_0000`` alone its siblings ``NAME_0001``, ...
+    All files that a reader may use are included: the voxel files of a MetaImage or NRRD header, the files of a DICOM
+    folder (with a DICOMDIR also those in sub-folders), and the siblings ``NAME_0001``, ... of a single ``NAME_0000``.
 
     Args:
-        image: a file or DICOM folder, or one for each channel.
+        image: a file or DICOM folder, or one per channel.
 
     Returns:
-        one entry per file or folder given: ``path`` (absolute, links followed), number of ``files``, ``bytes``,
-        ``modified_ns`` (of the newest), and ``listing_sha256`` over name, size and time of each file. A file that
-        is missing has no files.
+        One entry per file or folder: ``path`` (absolute, links followed), number of ``files``, ``bytes``,
+        ``modified_ns`` (of the newest), and ``listing_sha256`` over name, size and time of each file. A
+        missing file has 0 files.
     """
     paths = [image] if isinstance(image, (str, PathLike)) else image
     return [_identity(Path(path).resolve(), alone=len(paths) == 1) for path in paths]
@@ -84,7 +90,7 @@ def _identity(path: Path, alone: bool) -> dict[str, Any]:
 
 
 def _files(path: Path, alone: bool) -> Iterator[Path]:
-    """The files that a reader may take where it is given this one; ``alone``: as the only one of its case."""
+    """The files that a reader may use for a path; ``alone`` if it is the only one of its case."""
     if path.is_dir():
         pattern = "**/*" if any(file.name.upper() == "DICOMDIR" for file in path.iterdir()) else "*"
         yield from sorted(file for file in path.glob(pattern) if not (file.name.startswith(".") or is_result(file)))
@@ -100,16 +106,16 @@ def _files(path: Path, alone: bool) -> Iterator[Path]:
 
 
 def _detached(header: Path) -> Iterator[Path]:
-    """The files beside a header that hold its voxels: one, a list, or a numbered series."""
+    """The separate voxel files of a header: one, a list, or a numbered series."""
     if not (header.name.lower().endswith(_HEADERS) and header.is_file()):
         return
     with header.open("rb") as file:
         head = file.read(_HEADER_BYTES).split(b"\n\n")[0]
-    found = _DETACHED.search(head)
-    named = found[1].decode("utf-8", "replace").strip() if found else "LOCAL"
+    match = _DETACHED.search(head)
+    named = match[1].decode("utf-8", "replace").strip() if match else "LOCAL"
     if named.upper().startswith("LIST"):
-        assert found is not None
-        yield from (header.parent / line for line in head[found.end() :].decode("utf-8", "replace").split())
+        assert match is not None
+        yield from (header.parent / line for line in head[match.end() :].decode("utf-8", "replace").split())
     elif "%" in named:
         yield from sorted(header.parent.glob(re.sub(r"%\d*d", "*", named.split()[0])))
     elif named.upper() != "LOCAL":
@@ -117,7 +123,7 @@ def _detached(header: Path) -> Iterator[Path]:
 
 
 def read_record(path: str | PathLike[str]) -> dict[str, Any] | None:
-    """The record in a JSON file that this package wrote beside a result; ``None`` where there is none."""
+    """The record of this package in a JSON file; ``None`` if there is none."""
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -127,7 +133,7 @@ def read_record(path: str | PathLike[str]) -> dict[str, Any] | None:
 
 
 def is_result(path: Path) -> bool:
-    """Whether a file is a result of this package: a record of ours stands beside it and speaks of such a file."""
+    """Whether a file is a result of this package, that is whether a record beside it describes such a file."""
     for ending, key in _RESULTS.items():
         if path.name.endswith(ending):
             name = path.name.removesuffix(ending)
@@ -138,23 +144,30 @@ def is_result(path: Path) -> bool:
 
 
 def marked(fingerprint: str) -> str:
-    """What a DICOM object's ContentDescription (64 characters) says of the label map that it was made of."""
+    """The text of a DICOM object (up to 64 characters) that holds the fingerprint of its label map.
+
+    It is the ContentDescription, or in objects without one the ContributionDescription of this package.
+    """
     return _MARK + fingerprint
 
 
 def dicom_mark(path: str | PathLike[str]) -> str | None:
-    """The fingerprint of the label map that a DICOM object of ours was made of; ``None`` where none of ours is."""
+    """The fingerprint of the label map in a DICOM object; ``None`` if the file is not an object of this package."""
+    tags = ["Manufacturer", "ContentDescription", "ContributingEquipmentSequence"]
     try:
-        found = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["Manufacturer", "ContentDescription"])
+        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(tags))
     except (OSError, InvalidDicomError):
         return None
-    if found.get("Manufacturer") != MANUFACTURER:
+    if header.get("Manufacturer") != MANUFACTURER:
         return None
-    return str(found.get("ContentDescription", "")).removeprefix(_MARK)
+    contributions = [item.get("ContributionDescription") for item in header.get("ContributingEquipmentSequence") or []]
+    texts = map(str, (header.get("ContentDescription"), *contributions))
+    marks = [text for text in texts if text.startswith(_MARK)]
+    return marks[0].removeprefix(_MARK) if marks else ""
 
 
 def nrrd_mark(path: str | PathLike[str]) -> str | None:
-    """The same of a segmentation for 3D Slicer; its voxels are not read."""
+    """Like :func:`dicom_mark`, for a segmentation for 3D Slicer. Its voxels are not read."""
     path = Path(path)
     if not path.is_file():
         return None

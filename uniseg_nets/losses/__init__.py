@@ -1,4 +1,4 @@
-"""Losses that MONAI lacks."""
+"""Losses that MONAI does not have."""
 
 from uniseg_nets.losses.self_prompt import SelfPromptLoss
 from uniseg_nets.losses.task_loss import TaskDiceCELoss

@@ -1,4 +1,4 @@
-"""What ESP-MedSAM learns from: masks, and the patches that hold foreground."""
+"""The loss of ESP-MedSAM, on masks and on patches with foreground."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ __all__ = ["SelfPromptLoss"]
 class SelfPromptLoss(nn.Module):
     """0.8 Dice + 0.2 focal on the mask, + 0.5 binary cross entropy on the patches against the max-pooled mask.
 
-    The weights are those of the same group's sibling work; ESP-MedSAM's own are not published.
+    The weights are those of a related paper of the same group; ESP-MedSAM's own are not published.
 
     Args:
-        dice, focal, patches: the weights.
+        dice, focal, patches: weights of the three terms.
     """
 
     def __init__(self, dice: float = 0.8, focal: float = 0.2, patches: float = 0.5):
@@ -30,14 +30,15 @@ class SelfPromptLoss(nn.Module):
         """Mean loss over a batch.
 
         Args:
-            output: of :class:`~uniseg_nets.nets.esp_medsam.ESPMedSAM`.
+            output: output of :class:`~uniseg_nets.nets.esp_medsam.ESPMedSAM`.
             mask: (B, 1, S, S), 0 and 1.
         """
-        found, found_patches, mask = output.mask.float(), output.patches.float(), mask.float()  # sums over many pixels
-        pooled = F.adaptive_max_pool2d(mask, found_patches.shape[2:])
+        # Sums over many pixels need float32.
+        prediction, patch_logits, mask = output.mask.float(), output.patches.float(), mask.float()
+        pooled = F.adaptive_max_pool2d(mask, patch_logits.shape[2:])
         dice, focal, patches = self.weights
         return (
-            dice * self.dice(found, mask)
-            + focal * self.focal(found, mask)
-            + patches * F.binary_cross_entropy_with_logits(found_patches, pooled)
+            dice * self.dice(prediction, mask)
+            + focal * self.focal(prediction, mask)
+            + patches * F.binary_cross_entropy_with_logits(patch_logits, pooled)
         )

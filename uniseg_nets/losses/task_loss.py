@@ -17,15 +17,15 @@ _LEVEL_WEIGHTS = (8 / 15, 4 / 15, 2 / 15, 1 / 15, 0.0)
 
 
 class TaskDiceCELoss(nn.Module):
-    """Soft Dice of the foreground plus cross entropy; a task's loss sees only the channels that the task uses.
+    """Soft Dice of the foreground plus cross entropy, on the channels that each sample's task uses.
 
-    The sum of :class:`~monai.losses.DiceCELoss` over the levels of the logits (Ye et al. 2023, section 3). What MONAI's
-    lacks is the cut to each sample's task.
+    The sum of :class:`~monai.losses.DiceCELoss` over the levels of the logits (Ye et al. 2023, section 3). MONAI's loss
+    cannot select the channels by the sample's task.
 
     Args:
         tasks: the task table.
-        batch_dice: compute Dice over all samples of a batch together, as the official fine-tuning does, instead of for
-            each sample, as its upstream training does.
+        batch_dice: compute Dice over all samples of a batch together, as the official fine-tuning does, instead of per
+            sample, as its upstream training does.
     """
 
     def __init__(self, tasks: TaskTable, batch_dice: bool = False) -> None:

@@ -1,6 +1,6 @@
-"""The strong representation learner: UniSeg's U-Net, which UniSeg adds its prompts to and fine-tuning does without.
+"""UniSeg's U-Net without prompts. UniSeg adds prompts to it; fine-tuning can do without them.
 
-Ye et al., MICCAI 2023, section 2.4. Letters: B batch, C channels, F bottleneck features, P prompt channels, K output
+Ye et al., MICCAI 2023, section 2.4. Shapes: B batch, C channels, F bottleneck features, P prompt channels, K output
 channels, (D, H, W) size of the input in (z, y, x), (d, h, w) size of the bottleneck.
 """
 
@@ -17,18 +17,18 @@ __all__ = ["UniSegBackbone"]
 
 
 class UniSegBackbone(nn.Module):
-    """Encoder and decoder, with no prompt between them.
+    """Encoder and decoder, without a prompt between them.
 
-    Its steps, encode, prompts, select and decode, are those that inference calls, here as in
-    :class:`~uniseg_nets.UniSeg`; without prompts, ``prompts`` gives a tensor of no channel.
+    Inference calls the same steps as in :class:`~uniseg_nets.UniSeg`: encode, prompts, select and decode. Here
+    ``prompts`` returns a tensor with 0 channels.
 
     Args:
         in_channels: channel counts that an input may have.
         out_channels: K, channels of the heads: background and classes.
-        base_features: features of the first stage, doubled from stage to stage.
-        max_features: upper bound of a stage's features.
+        base_features: features of the first stage; each further stage has twice as many.
+        max_features: maximum features of a stage.
         deep_supervision: return the logits of all five levels in training.
-        prompt_channels: P, channels that join the bottleneck.
+        prompt_channels: P, prompt channels that are concatenated to the bottleneck.
     """
 
     def __init__(
@@ -53,10 +53,10 @@ class UniSegBackbone(nn.Module):
 
         Args:
             x: preprocessed image; D, H, W multiples of (16, 32, 32).
-            task: one id for the whole batch, or a tensor of B ids; of no effect without prompts.
+            task: one id for the whole batch, or a tensor of B ids. Without prompts it has no effect.
 
         Raises:
-            ValueError: a channel count, size or task id that the network does not have.
+            ValueError: if the network does not take the channel count, the size or the task id.
         """
         features = self.encode(x)
         prompt = self.select(self.prompts(features), task)
@@ -70,7 +70,7 @@ class UniSegBackbone(nn.Module):
     @torch.jit.export
     def encode(self, x: Tensor) -> list[Tensor]:
         """(B, C, D, H, W) -> features of the six stages, finest first; the last is the bottleneck (B, F, d, h, w)."""
-        if not torch.jit.is_scripting():  # scripting knows no global tuple of strides
+        if not torch.jit.is_scripting():  # TorchScript cannot read the global tuple of strides
             check_size(x.shape[2:])
         return self.encoder(x)
 
@@ -91,14 +91,14 @@ class UniSegBackbone(nn.Module):
 
     @torch.jit.export
     def decode_coarse(self, features: list[Tensor], prompt: Tensor) -> tuple[Tensor, Tensor]:
-        """The first three levels: their features, and the logits (B, K, D/2, H/4, W/4) of deep supervision's head.
+        """The first three levels: their features, and the logits (B, K, D/2, H/4, W/4) of the deep-supervision head.
 
-        More than half of a decoding's work is still to be done by :meth:`decode_fine`.
+        :meth:`decode_fine` does the rest, which is more than half of the decoder's work.
         """
-        x = self.decoder.climb(features, torch.cat((features[-1], prompt), dim=1), 0, 3)
+        x = self.decoder.decode_levels(features, torch.cat((features[-1], prompt), dim=1), 0, 3)
         return x, self.decoder.heads[2](x)
 
     @torch.jit.export
     def decode_fine(self, features: list[Tensor], x: Tensor) -> Tensor:
-        """The last two levels, from what :meth:`decode_coarse` gave: logits (B, K, D, H, W)."""
-        return self.decoder.heads[4](self.decoder.climb(features, x, 3, 5))
+        """The last two levels, from the features of :meth:`decode_coarse`: logits (B, K, D, H, W)."""
+        return self.decoder.heads[4](self.decoder.decode_levels(features, x, 3, 5))

@@ -1,7 +1,7 @@
-"""Convolutions that must not be computed in bfloat16 on a CPU, and how they are kept out of it.
+"""Keeps small convolutions in float32 on a CPU under bfloat16 autocast.
 
-The weight gradient of a bfloat16 convolution whose output is two voxels or less along an axis reads memory that nobody
-wrote (PyTorch 2.13): it is garbage, now and then NaN. Such volumes cost next to nothing in float32.
+The weight gradient of a bfloat16 convolution whose output has two voxels or fewer along an axis reads uninitialised
+memory (PyTorch 2.13): it is wrong, sometimes NaN. In float32 such small volumes cost almost nothing.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ def too_small_for_bfloat16(size: Sequence[int], stride: Sequence[int]) -> bool:
 
 
 class SmallConvolutionsInFloat32(TorchFunctionMode):
-    """While it is entered, autocast on a CPU leaves small 3D convolutions in float32, in any network.
+    """A context in which autocast on a CPU keeps small 3D convolutions in float32, in any network.
 
-    :class:`~uniseg_nets.nets.unet.ConvBlock` sees to its own; this is for networks made of other blocks, such as
+    :class:`~uniseg_nets.nets.unet.ConvBlock` does this itself. The context is for networks of other blocks, such as
     MONAI's UNETR with a patch of 16 voxels along an axis.
     """
 

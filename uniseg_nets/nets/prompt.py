@@ -1,6 +1,6 @@
-"""How UniSeg's decoder learns which task it serves: universal prompt, FUSE, task-specific prompts.
+"""UniSeg's prompts, which give the decoder its task: universal prompt, FUSE, task-specific prompts.
 
-Ye et al., MICCAI 2023, section 2.2. Letters: B batch, T tasks, F bottleneck features, (d, h, w) bottleneck size.
+Ye et al., MICCAI 2023, section 2.2. Shapes: B batch, T tasks, F bottleneck features, (d, h, w) bottleneck size.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ __all__ = ["TaskPrompts"]
 
 
 class TaskPrompts(nn.Module):
-    """Fuses a learnable universal prompt with the image's features into one prompt a task.
+    """Fuses a learnable universal prompt with the image's features into one prompt per task.
 
-    The universal prompt is stored at the bottleneck size of ``patch_size`` and interpolated for other sizes.
+    The universal prompt is stored at the bottleneck size of ``patch_size`` and interpolated to other sizes.
 
     Args:
-        features: channels F of the bottleneck.
-        num_tasks: T.
+        features: F, channels of the bottleneck.
+        num_tasks: T, number of tasks.
         patch_size: (z, y, x) of the training patch, multiples of (16, 32, 32).
     """
 
@@ -39,13 +39,17 @@ class TaskPrompts(nn.Module):
             ConvBlock(hidden, num_tasks),
         )
 
-    def spread(self, highest: float = 4.0, noise: float = 0.3) -> None:
-        """Gives each task's prompt a level of its own from the start.
+    def make_distinct(self, highest: float = 4.0, noise: float = 0.3) -> None:
+        """Initialises the prompts so that each task has another mean.
 
-        FUSE ends in an instance norm, which takes the mean out of every prompt, and a leaky ReLU, which flattens what
-        is below zero, so that all prompts look alike to a decoder that has not learnt yet. Biases of that norm from 0
-        to ``highest``, over features of deviation ``noise``, tell the tasks apart; the up-sampling turns a level into a
-        texture of that height, which outlives the decoder's norms.
+        FUSE ends with an instance norm, which removes the mean of every prompt, and a leaky ReLU, which flattens
+        negative values. An untrained decoder therefore cannot distinguish the prompts. Here the norm's biases run from
+        0 to ``highest``, and its weights are ``noise``, the standard deviation of the features. The up-sampling turns
+        the mean into a texture of that height, which the decoder's norms do not remove.
+
+        Args:
+            highest: bias of the last task.
+            noise: standard deviation of each prompt.
         """
         with torch.no_grad():
             norm = cast(ConvBlock, self.fuse[-1]).norm

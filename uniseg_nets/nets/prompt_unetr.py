@@ -1,9 +1,9 @@
-"""A frozen UNETR that a new centre adapts with a few tokens.
+"""A frozen UNETR that a centre adapts with a few prompt tokens.
 
 Saeed et al.: "Prompt-Based Tuning of Transformer Models for Multi-Center Medical Image Segmentation of Head and Neck
 Cancer", Bioengineering 2023; prompts as in Visual Prompt Tuning (Jia et al., ECCV 2022).
 
-Letters: B batch, C channels, K output channels, N image tokens, P prompts, L prompted blocks, H hidden size,
+Shapes: B batch, C channels, K output channels, N image tokens, P prompts, L prompted blocks, H hidden size,
 (D, H, W) size of the input in (z, y, x).
 """
 
@@ -23,11 +23,11 @@ PROMPTS = "vit.prompts"
 
 
 class PromptedViT(ViT):
-    """MONAI's vision transformer with prompts among its tokens.
+    """MONAI's vision transformer with prompt tokens.
 
-    ``prompts`` has shape (L, P, H). Its first set joins the image tokens before the first block; a further set takes
-    the place of the one before at the next block. So L = 1 are shallow prompts, which travel along, and L = the number
-    of blocks deep ones. What leaves the transformer are image tokens alone. With P = 0 it is exactly MONAI's.
+    ``prompts`` has shape (L, P, H). The first set is concatenated to the image tokens before the first block; each
+    further set replaces the previous one at the next block. L = 1 are shallow prompts, which pass through all blocks;
+    L = number of blocks are deep prompts. The output has image tokens alone. With P = 0 it is exactly MONAI's ViT.
     """
 
     def __init__(self, *args: Any, num_prompts: int = 0, deep: bool = True, **kwargs: Any):
@@ -36,7 +36,7 @@ class PromptedViT(ViT):
         self.prompts = nn.Parameter(torch.zeros(len(self.blocks) if deep else 1, num_prompts, hidden))
 
     def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """(B, C, D, H, W) -> normalised image tokens (B, N, H) and those after every block."""
+        """(B, C, D, H, W) -> normalised image tokens (B, N, H), and the list of image tokens after every block."""
         tokens = self.patch_embedding(x)
         count = self.prompts.shape[1]
         hidden = []
@@ -50,18 +50,18 @@ class PromptedViT(ViT):
 
 
 class PromptUNETR(UNETR):
-    """UNETR with prompts; without them (``num_prompts=0``) exactly MONAI's, whose weights it takes.
+    """UNETR with prompts. Without them (``num_prompts=0``) it is exactly MONAI's UNETR and loads its weights.
 
     Args:
         in_channels: C.
         out_channels: K.
-        img_size: (z, y, x) of the patch; the transformer takes no other.
-        num_prompts: P, tokens a prompted block.
-        mode: ``deep`` for prompts of their own at each of the 12 blocks, ``shallow`` for prompts at the first.
+        img_size: (z, y, x) of the patch, the only size that the transformer takes.
+        num_prompts: P, tokens per prompted block.
+        mode: ``deep`` for separate prompts at each of the 12 blocks, ``shallow`` for prompts at the first block.
         feature_size, hidden_size, mlp_dim, num_heads, norm_name, spatial_dims: as for MONAI's ``UNETR``.
 
     Raises:
-        ValueError: no such mode, or a negative number of prompts.
+        ValueError: if there is no such mode, or the number of prompts is negative.
     """
 
     def __init__(
@@ -100,6 +100,6 @@ class PromptUNETR(UNETR):
             deep=mode == "deep",
             **sizes,
         )
-        # The bounds of Visual Prompt Tuning: Xavier's, for a patch embedding of as many weights.
+        # The bounds of Visual Prompt Tuning: Xavier initialisation for the size of the patch embedding.
         bound = math.sqrt(6 / (in_channels * math.prod(self.patch_size) + hidden_size))
         nn.init.uniform_(self.vit.prompts, -bound, bound)

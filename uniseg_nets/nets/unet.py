@@ -1,9 +1,9 @@
-"""The U-Net that every 3D network here is built from: blocks, encoder, decoder.
+"""The U-Net of all 3D networks here: blocks, encoder, decoder.
 
 A plain nnU-Net 3D U-Net of six resolutions (Isensee et al., Nature Methods 2021), as the official UniSeg release
 trained it: convolutions with bias, instance normalisation, leaky ReLU 0.01, strided down-sampling.
 
-Letters: B batch, C channels, F features of a stage, (D, H, W) size of the input in (z, y, x).
+Shapes: B batch, C channels, F features of a stage, (D, H, W) size of the input in (z, y, x).
 """
 
 from __future__ import annotations
@@ -32,10 +32,11 @@ def stage_features(base_features: int, max_features: int) -> list[int]:
 
 
 def check_size(size: Sequence[int]) -> None:
-    """Refuses a spatial size (z, y, x) that the strides do not divide, or leave a single voxel of.
+    """Checks a spatial size (z, y, x) against the strides.
 
     Raises:
-        ValueError: names the size, the divisor and the remedy.
+        ValueError: if the strides do not divide the size, or leave a single voxel at the bottleneck; the message says
+            what to do.
     """
     if len(size) != 3 or any(n < s or n % s for n, s in zip(size, TOTAL_STRIDE)):
         raise ValueError(
@@ -50,7 +51,7 @@ def check_size(size: Sequence[int]) -> None:
 
 
 def initialise(module: nn.Module) -> None:
-    """He normal weights for leaky ReLU and zero bias on every convolution; use with ``module.apply``."""
+    """Initialises a convolution with He normal weights and zero bias; for ``module.apply``."""
     if isinstance(module, (nn.Conv3d, nn.ConvTranspose3d)):
         nn.init.kaiming_normal_(module.weight, a=_SLOPE)
         if module.bias is not None:
@@ -82,7 +83,7 @@ class ConvBlock(nn.Module):
         self.act = nn.LeakyReLU(_SLOPE, inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        if not torch.jit.is_scripting():  # noqa: SIM102 - scripts know no autocast
+        if not torch.jit.is_scripting():  # noqa: SIM102 - TorchScript has no autocast
             if self._needs_float32(x):
                 with torch.autocast(x.device.type, enabled=False):
                     return self.act(self.norm(self.conv(x.float())))
@@ -90,17 +91,17 @@ class ConvBlock(nn.Module):
 
     @torch.jit.unused
     def _needs_float32(self, x: Tensor) -> bool:
-        """Whether reduced precision would go wrong here."""
+        """Whether reduced precision would give wrong gradients, see :mod:`uniseg_nets.nets.bfloat16`."""
         if x.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
             return False
         return too_small_for_bfloat16(x.shape[2:], self.conv.stride)
 
 
 class Stem(nn.Module):
-    """The first block, with one convolution for each channel count; norm and activation are shared.
+    """The first block, with one convolution per channel count; norm and activation are shared.
 
     Raises:
-        ValueError: from forward, an input with a channel count that no convolution takes.
+        ValueError: from ``forward``, if no convolution takes the input's channel count.
     """
 
     def __init__(self, in_channels: Sequence[int], features: int, kernel: Size):
@@ -127,7 +128,7 @@ class Encoder(nn.Module):
 
     Args:
         in_channels: channel counts that an input may have.
-        features: features of each stage, see :func:`stage_features`.
+        features: features per stage, see :func:`stage_features`.
     """
 
     def __init__(self, in_channels: Sequence[int], features: Sequence[int]):
@@ -158,7 +159,7 @@ class Decoder(nn.Module):
     Args:
         features: features of the encoder's stages, finest first.
         out_channels: channels of every head.
-        extra_channels: channels that join the bottleneck before the first up-sampling (UniSeg's prompt is one).
+        extra_channels: channels that are concatenated to the bottleneck (UniSeg's prompt has one).
     """
 
     def __init__(self, features: Sequence[int], out_channels: int, extra_channels: int = 0):
@@ -178,12 +179,15 @@ class Decoder(nn.Module):
         self.heads = nn.ModuleList(heads)
 
     def forward(self, features: list[Tensor], bottom: Tensor, all_levels: bool = False) -> list[Tensor]:
-        """Logits, finest first: of every level, or of the finest alone.
+        """Computes the logits of every level, or of the finest one alone.
 
         Args:
-            features: what :class:`Encoder` returned.
-            bottom: (B, F_5 + extra_channels, d, h, w), the bottleneck with what joins it.
+            features: output of :class:`Encoder`.
+            bottom: (B, F_5 + extra_channels, d, h, w), the bottleneck with the extra channels.
             all_levels: compute the coarser heads too (deep supervision).
+
+        Returns:
+            Logits (B, K, D_i, H_i, W_i), finest first.
         """
         x = bottom
         logits: list[Tensor] = []
@@ -195,8 +199,8 @@ class Decoder(nn.Module):
             skip -= 1
         return logits
 
-    def climb(self, features: list[Tensor], x: Tensor, start: int, stop: int) -> Tensor:
-        """Features of level ``stop - 1`` from those below level ``start``, levels counted from the bottleneck up."""
+    def decode_levels(self, features: list[Tensor], x: Tensor, start: int, stop: int) -> Tensor:
+        """Features of level ``stop - 1`` from the input of level ``start``; level 0 is the one above the bottleneck."""
         skip = len(features) - 2
         for upsample, stage in zip(self.upsamples, self.stages):
             level = len(features) - 2 - skip

@@ -1,9 +1,9 @@
-"""UniSeg: one 3D network for many tasks, told the task before its decoder starts.
+"""UniSeg: one 3D network for many tasks, with the task as a prompt before the decoder.
 
 Ye, Xie, Zhang, Chen, Xia: "UniSeg: A Prompt-driven Universal Segmentation Model as well as A Strong Representation
 Learner", MICCAI 2023. Compatible with the official release tensor by tensor (see ``uniseg_nets.weights.checkpoints``).
 
-Letters: B batch, T tasks, K output channels, F bottleneck features, (d, h, w) size of the bottleneck in (z, y, x).
+Shapes: B batch, T tasks, K output channels, F bottleneck features, (d, h, w) size of the bottleneck in (z, y, x).
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from torch import Tensor, nn
 from uniseg_nets.nets.backbone import UniSegBackbone
 from uniseg_nets.nets.prompt import TaskPrompts
 from uniseg_nets.nets.unet import check_size, initialise, stage_features
+from uniseg_nets.renamed import renamed_arguments
 
 __all__ = ["PromptTunedUniSeg", "UniSeg"]
 
-# How much louder than an image feature the prompt's one channel enters the decoder with ``spread_prompts``.
+# Factor on the decoder's weights for the prompt channel with ``distinct_prompt_init``.
 _PROMPT_GAIN = 10.0
 
 
@@ -28,20 +29,21 @@ class UniSeg(UniSegBackbone):
     """The universal segmentation network; 32,114,381 parameters with the defaults.
 
     Args:
-        num_tasks: T, how many task-specific prompts there are.
-        out_channels: K, channels of the heads that all tasks share; a task uses its first ``classes + 1`` ones.
+        num_tasks: T, number of task-specific prompts.
+        out_channels: K, channels of the heads, which all tasks share. A task uses the first ``classes + 1`` of them.
         in_channels: channel counts that an input may have.
-        base_features: features of the first stage, doubled from stage to stage.
-        max_features: upper bound of a stage's features.
-        patch_size: (z, y, x) of the training patch; sets the stored size of the universal prompt.
+        base_features: features of the first stage; each further stage has twice as many.
+        max_features: maximum features of a stage.
+        patch_size: (z, y, x) of the training patch. It sets the stored size of the universal prompt.
         deep_supervision: return the logits of all five levels in training.
-        spread_prompts: start with prompts that differ between the tasks and that the decoder hears, for trainings much
-            shorter than the paper's; an initialisation only, the network stays the same.
+        distinct_prompt_init: initialise the prompts so that they differ between the tasks and have an effect on the
+            decoder from the first step, for trainings much shorter than the paper's. The architecture stays the same.
 
     Raises:
-        ValueError: ``patch_size`` is not a multiple of (16, 32, 32).
+        ValueError: if ``patch_size`` is not a multiple of (16, 32, 32).
     """
 
+    @renamed_arguments(spread_prompts="distinct_prompt_init")
     def __init__(
         self,
         num_tasks: int = 11,
@@ -51,7 +53,7 @@ class UniSeg(UniSegBackbone):
         max_features: int = 320,
         patch_size: Sequence[int] = (64, 192, 192),
         deep_supervision: bool = True,
-        spread_prompts: bool = False,
+        distinct_prompt_init: bool = False,
     ):
         check_size(patch_size)
         super().__init__(in_channels, out_channels, base_features, max_features, deep_supervision, prompt_channels=1)
@@ -59,8 +61,8 @@ class UniSeg(UniSegBackbone):
         bottleneck = stage_features(base_features, max_features)[-1]
         self.task_prompts = TaskPrompts(bottleneck, num_tasks, patch_size)
         self.task_prompts.apply(initialise)
-        if spread_prompts:
-            self.task_prompts.spread()
+        if distinct_prompt_init:
+            self.task_prompts.make_distinct()
             with torch.no_grad():
                 cast(nn.ConvTranspose3d, self.decoder.upsamples[0]).weight[bottleneck:] *= _PROMPT_GAIN
 
@@ -74,7 +76,7 @@ class UniSeg(UniSegBackbone):
         """The prompt of each sample's task: (B, T, d, h, w) -> (B, 1, d, h, w).
 
         Raises:
-            ValueError: an id outside 0..T-1, or not one id a sample.
+            ValueError: if an id is outside 0 to T - 1, or the number of ids is not that of the samples.
         """
         batch = prompts.shape[0]
         if isinstance(task, int):
@@ -84,7 +86,7 @@ class UniSeg(UniSegBackbone):
         if ids.shape[0] == 1:
             ids = ids.expand(batch)
         if ids.shape[0] != batch:
-            raise ValueError(f"got {ids.shape[0]} task ids for a batch of {batch}: give one id, or one id a sample")
+            raise ValueError(f"got {ids.shape[0]} task ids for a batch of {batch}: give one id, or one id per sample")
         self._check(int(ids.min()), int(ids.max()))
         return prompts[torch.arange(batch, device=prompts.device), ids].unsqueeze(1)
 
@@ -95,17 +97,17 @@ class UniSeg(UniSegBackbone):
 
 
 class PromptTunedUniSeg(UniSeg):
-    """A UniSeg that serves one new task through the prompt of a task it knows.
+    """A UniSeg for one new task, which uses the prompt of a known task.
 
-    Its features are exactly those of the pretrained network for the slot's task, whatever the weights are. With
-    everything frozen but its prompt (and FUSE, or the heads), the shared network stays as it is for all others.
+    Its features are exactly those of the pretrained network for the task of the slot. If only the prompt (and FUSE, or
+    the heads) is trained, the shared network stays unchanged for all other tasks.
 
     Args:
-        slot: id of the known task whose prompt the new one starts from; the nearest in modality and organ serves best.
+        slot: id of the known task whose prompt the new task starts from. The most similar modality and organ are best.
         sizes: as for :class:`UniSeg`, those of the pretrained weights.
 
     Raises:
-        ValueError: no such slot.
+        ValueError: if there is no such slot.
     """
 
     def __init__(self, slot: int = 0, **sizes: Any):
@@ -116,5 +118,5 @@ class PromptTunedUniSeg(UniSeg):
 
     @torch.jit.export
     def select(self, prompts: Tensor, task: int | Tensor) -> Tensor:
-        """The slot's prompt, whatever the task: (B, T, d, h, w) -> (B, 1, d, h, w)."""
+        """The prompt of the slot, for every task: (B, T, d, h, w) -> (B, 1, d, h, w)."""
         return prompts[:, self.slot : self.slot + 1]

@@ -1,4 +1,4 @@
-"""Synthetic patients with labels for the official tasks: for tests, demonstrations and benchmarks, not for medicine."""
+"""Synthetic patients with labels for the official tasks, for tests, demonstrations and benchmarks only."""
 
 from uniseg_nets.phantom.patient import Phantom, make_phantom
 from uniseg_nets.phantom.pictures import write_phantom_pictures

@@ -1,7 +1,7 @@
 """Four synthetic bodies: torso CT, pelvis MR, brain MR, whole-body PET/CT.
 
-Each takes a scene and gives the image channels and a mask for each class name of the tasks that read it. Positions are
-mm from the middle of the field of view: +x right, +y anterior, +z superior of the patient.
+Each function takes a scene and returns the image channels and a mask per class name of its tasks. Positions are in mm
+from the centre of the field of view: +x right, +y anterior, +z superior of the patient.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Body = tuple[list[Volume], dict[str, Mask]]
 
 
 def torso(scene: Scene) -> Body:
-    """Contrast-enhanced abdominal CT in Hounsfield units; one anatomy for all eight CT tasks."""
+    """Contrast-enhanced abdominal CT in Hounsfield units, with one anatomy for all eight CT tasks."""
     vary, rng = scene.vary, scene.rng
     image = np.full(scene.shape, -1000, dtype=np.float32)
     masks: dict[str, Mask] = {}

@@ -1,4 +1,4 @@
-"""Synthetic patients, made and labelled in memory."""
+"""Synthetic patients with label maps, in memory."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _BODIES: dict[str, Callable[[Scene], Body]] = {
     "brain": brain,
     "whole_body": whole_body,
 }
-# What a task's channels show; every CT task sees the same torso, so that only the task decides what is labelled.
+# The body of a task's channels. All CT tasks have the same torso: only the task decides which organ is labelled.
 _BODY_OF = {
     ("CT",): "torso",
     ("T2",): "pelvis",
@@ -33,13 +33,13 @@ _ORIENTATIONS = ("RAS", "LPS", "LAS")
 
 @dataclass(frozen=True)
 class Phantom:
-    """A synthetic scan with its label map, as a NIfTI file stores them.
+    """A synthetic scan with its label map, in the axes of a NIfTI file.
 
     Attributes:
-        task: what is labelled.
-        image: (C, x, y, z), one channel a modality.
+        task: task of the labels.
+        image: (C, x, y, z), one channel per modality.
         label: (x, y, z), the task's own values.
-        affine: (4, 4), voxel -> RAS+ mm.
+        affine: (4, 4), voxel (x, y, z) -> RAS+ mm.
     """
 
     task: Task
@@ -51,16 +51,16 @@ class Phantom:
 def make_phantom(
     task: Task, seed: int, spacing: tuple[float, float, float] | None = None, orientation: str | None = None
 ) -> Phantom:
-    """One patient; the same arguments give the same voxels.
+    """Makes one patient. The same arguments give the same voxels.
 
     Args:
-        task: one of the official tasks (or a task of their channels and class names).
-        seed: the patient.
-        spacing: voxel size (x, y, z) in mm of the patient's axes; drawn around the task's own by default.
-        orientation: three letters such as ``LPS``; drawn among usual ones by default.
+        task: one of the official tasks, or a task with their channels and class names.
+        seed: number of the patient.
+        spacing: voxel size (x, y, z) in mm along the patient's axes; by default drawn around that of the task.
+        orientation: three letters such as ``LPS``; by default drawn from common ones.
 
     Raises:
-        ValueError: a task whose channels or classes no phantom has.
+        ValueError: if no phantom has the channels or classes of the task.
     """
     body = _BODY_OF.get(task.channels)
     if body is None:

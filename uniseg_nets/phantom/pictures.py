@@ -1,7 +1,7 @@
-"""Synthetic 2D images of six modalities with masks: for trying out and for tests, drawn from a seed.
+"""Synthetic 2D images of six modalities with masks, for demonstrations and tests.
 
-They have the look of their modality and no more: what is learned from them says nothing about patients.
-Letters: S side of the image; images (S, S, 3) from 0 to 1, masks (S, S).
+They resemble their modality, but networks trained on them are of no use for real images.
+Shapes: S side of the image; images (S, S, 3) from 0 to 1, masks (S, S).
 """
 
 from __future__ import annotations
@@ -26,13 +26,16 @@ Random = np.random.Generator
 
 
 def write_phantom_pictures(output: str | PathLike[str], count: int = 1, validation: int = 0, seed: int = 0) -> Path:
-    """Writes ``images/MODALITY_SEED.png``, ``masks/`` likewise and ``datalist.json``; returns the latter.
+    """Writes ``images/MODALITY_SEED.png``, ``masks/MODALITY_SEED.png`` and ``datalist.json``.
 
     Args:
         output: folder.
-        count: images a modality, for training.
-        validation: further images a modality, for validation.
-        seed: of the first; the same seed gives the same image.
+        count: images per modality for training.
+        validation: further images per modality for validation.
+        seed: seed of the first image. The same seed gives the same image.
+
+    Returns:
+        The path of the datalist.
     """
     output = Path(output)
     content: dict[str, list[dict[str, str]]] = {"training": [], "validation": []}
@@ -50,10 +53,10 @@ def write_phantom_pictures(output: str | PathLike[str], count: int = 1, validati
 
 
 def draw_picture(modality: str, seed: int, side: int = 256) -> tuple[Image3, Mask]:
-    """An image of a modality and the mask of what is to be found in it.
+    """An image of a modality (S, S, 3), from 0 to 1, and the mask of its structure (S, S).
 
     Raises:
-        KeyError: no such modality.
+        KeyError: if there is no such modality.
     """
     rng = np.random.default_rng([seed, list(_DRAWN).index(modality)])
     image, mask = _DRAWN[modality](rng, side)
@@ -148,7 +151,7 @@ _DRAWN: dict[str, Callable[[Random, int], tuple[Image3, Mask]]] = {
 
 
 def _noise(rng: Random, side: int, width: float, strength: float) -> NDArray[np.float64]:
-    """Smooth noise (S, S) of a standard deviation."""
+    """Smooth noise (S, S) with standard deviation ``strength``."""
     field = gaussian_filter(rng.normal(size=(side, side)), width, mode="wrap")
     return np.asarray(field * strength / field.std())
 

@@ -1,4 +1,4 @@
-"""Simple solids in millimetres, drawn on a voxel grid in one patient's random pose."""
+"""Simple solids in mm, drawn on a voxel grid in the random pose of a patient."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ Volume = NDArray[np.float32]
 
 
 class Scene:
-    """A voxel grid (x, y, z) in RAS+ mm with its origin in the middle, and a patient lying a little askew in it.
+    """A voxel grid (x, y, z) in RAS+ mm with its origin in the centre, and a patient with a slightly rotated pose.
 
     Args:
-        rng: the patient's random numbers.
+        rng: random numbers of the patient.
         size: field of view (x, y, z) in mm.
         spacing: voxel size (x, y, z) in mm.
-        tilt: standard deviation of the patient's rotation about each axis, in degrees.
+        tilt: standard deviation of the rotation about each axis, in degrees.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Scene:
         self._scale = rng.uniform(0.92, 1.08)
 
     def vary(self, value: float, share: float = 0.1) -> float:
-        """A number drawn around ``value``."""
+        """A random number between ``value`` minus and plus the fraction ``share``."""
         return float(value * self.rng.uniform(1 - share, 1 + share))
 
     def place(self, point: Sequence[float], jitter: float = 0.0) -> NDArray[np.float64]:
@@ -54,12 +54,12 @@ class Scene:
     def ellipsoid(
         self, centre: Sequence[float], radii: Sequence[float], jitter: float = 3.0, wobble: float = 0.08, power: int = 2
     ) -> Mask:
-        """A blob: an ellipsoid (``power`` above 2: boxier) with a gently uneven surface."""
+        """An ellipsoid with an uneven surface. A ``power`` above 2 makes it more like a box."""
         middle = self.place(centre, jitter)
         size = np.asarray(radii) * self._scale * self.rng.uniform(0.9, 1.1, 3)
         turn = (self._pose * Rotation.from_euler("xyz", self.rng.normal(0, 8, 3), degrees=True)).as_matrix()
         mask, box, offsets = self._around(middle, float(size.max()) * 1.3)
-        # Rows of ``turn.T`` carry world offsets into the body's own axes.
+        # Rows of ``turn.T`` map world offsets to the body's own axes.
         local = [sum(turn[j, i] * offsets[j] for j in range(3)) / size[i] for i in range(3)]
         radius = sum(np.abs(axis) ** power for axis in local) ** (1 / power)
         waves = self.rng.uniform(1.5, 3.5, 3), self.rng.uniform(0, 2 * np.pi, 3)
@@ -68,7 +68,7 @@ class Scene:
         return mask
 
     def tube(self, points: Sequence[Sequence[float]], radius: float, jitter: float = 2.0) -> Mask:
-        """All voxels within ``radius`` mm of a line through ``points``."""
+        """All voxels within ``radius`` mm of a polyline through ``points``."""
         path = np.stack([self.place(point, jitter) for point in points])
         radius *= self._scale
         tube = np.zeros(self.shape, dtype=bool)
@@ -83,14 +83,14 @@ class Scene:
         return tube
 
     def field(self, scale_mm: float) -> Volume:
-        """Smooth random field, zero mean and unit deviation, with structures of about ``scale_mm``."""
+        """A smooth random field with mean 0, standard deviation 1 and structures of about ``scale_mm``."""
         coarse = [max(int(np.ceil(n * mm / scale_mm)) + 3, 4) for n, mm in zip(self.shape, self.spacing)]
         noise = self.rng.standard_normal(coarse)
         smooth = ndimage.zoom(noise, [n / c for n, c in zip(self.shape, coarse)], order=1)
         return ((smooth - smooth.mean()) / (smooth.std() + 1e-6)).astype(np.float32)
 
     def finish(self, volume: Volume, noise: float) -> Volume:
-        """What a scanner makes of it: partial volume of about a voxel, then Gaussian noise."""
+        """Adds the effects of a scanner: partial volume of about one voxel, then Gaussian noise."""
         blurred = ndimage.gaussian_filter(volume, 0.5)
         return blurred + self.rng.standard_normal(self.shape, dtype=np.float32) * np.float32(noise)
 

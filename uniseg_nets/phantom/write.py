@@ -1,4 +1,4 @@
-"""Phantoms as files: nnU-Net folders, and one MONAI datalist over several tasks."""
+"""Writes phantoms as nnU-Net folders, and as one MONAI datalist over several tasks."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ def write_phantom_tasks(
     """Writes each task's patients to ``folder/TASK`` and ``folder/datalist.json``, which names them all.
 
     Args:
-        folder: where to.
-        tasks: what to make.
-        count: patients a task in the section ``training``.
-        validation: further patients a task in the section ``validation``.
-        seed: of each task's first patient.
+        folder: folder to write.
+        tasks: tasks of the patients.
+        count: patients per task in the section ``training``.
+        validation: further patients per task in the section ``validation``.
+        seed: seed of the first patient of each task.
 
     Returns:
-        the datalist's path.
+        The path of the datalist.
     """
     folder = Path(folder)
     datalist: dict[str, list[dict[str, Any]]] = {"training": [], "validation": []}
@@ -75,10 +75,10 @@ def write_phantom_tasks(
 
 
 def write_phantom_studies(folder: str | PathLike[str], tasks: Iterable[Task], seed: int = 7) -> list[str]:
-    """Writes one scan a task as ``folder/TASK.nii.gz``, without label; several channels become one 4D file.
+    """Writes one scan per task as ``folder/TASK.nii.gz``, without label map. Several channels become one 4D file.
 
     Returns:
-        the files' names.
+        The names of the files.
     """
     names = []
     for task in tasks:

@@ -1,4 +1,4 @@
-"""From a data set to the one overlay that fine-tuning needs: read, examine, choose, write."""
+"""From a data set to the overlay for fine-tuning: read, extract fingerprints, choose, write."""
 
 from uniseg_nets.plan.plan import PlanOptions, plan_dataset
 

@@ -1,7 +1,7 @@
-"""In which order a data set's axes reach the network, and along which of them it may be mirrored.
+"""Chooses the order of axes and the mirror axes of a data set.
 
-Thick slices must not be mixed into the plane: nnU-Net, like the official release, takes the slices of a stack for the
-first axis, which its strides treat as the coarse one, whatever their direction in the patient.
+The slice axis of a stack must stay separate from the plane: nnU-Net, like the official release, takes it as the first
+axis, which the strides treat as the coarse one, whatever its direction in the patient.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ _SLICES = ("axial", "coronal", "sagittal")  # slices across the anatomical axes 
 
 
 def choose_axes(grids: Sequence[Grid], classes: Sequence[str]) -> tuple[str, str, str | None]:
-    """``anatomical`` or ``acquisition`` order, by voxel sizes, headers and classes.
+    """Chooses ``anatomical`` or ``acquisition`` order, from voxel sizes, headers and classes.
 
-    Stacks of thick slices are taken as acquired, so that a plan fits scans whose headers call their slices otherwise.
-    Only where classes are told apart by their side and all slices are axial, the patient's axes count.
+    Stacks of thick slices keep their acquisition order, so that a plan fits scans with another direction of slices in
+    the header. Anatomical order is chosen only if classes differ by their side and all slices are axial.
 
     Args:
-        grids: of each case, in anatomical order.
+        grids: grid of each case, in anatomical order.
         classes: names of the foreground classes.
 
     Returns:
-        the order, the reason in words, and a warning where cases disagree.
+        The order, the reason in words, and a warning if cases disagree.
 
     Raises:
-        ValueError: sides are classes, the slices are not all axial, and scans are stored in several directions, so that
-            left and right could not be told apart.
+        ValueError: if classes differ by their side, not all slices are axial, and scans are stored in several
+            directions: left and right could not be distinguished.
     """
     slices = Counter(_SLICES[axis] for axis in (grid.coarse_axis for grid in grids) if axis is not None)
     without = len(grids) - slices.total()
@@ -49,9 +49,9 @@ def choose_axes(grids: Sequence[Grid], classes: Sequence[str]) -> tuple[str, str
         _refuse_several_directions(grids, sided)
     doubts = []
     if without:
-        doubts.append(f"{without} scans have no thick slices: their last stored axis counts as the slices'")
+        doubts.append(f"{without} scans have no thick slices: their last stored axis is taken as the slice axis")
     if len(slices) > 1:
-        doubts.append(f"slices lie differently by the headers ({listed}): look whether the anatomy in them agrees")
+        doubts.append(f"slices have several directions in the headers ({listed}): check whether the anatomy agrees")
     reason = f"most scans are stacks of thick slices ({listed} by the headers, of {len(grids)} scans)"
     return "acquisition", reason, "; ".join(doubts) or None
 
@@ -67,16 +67,16 @@ def _refuse_several_directions(grids: Sequence[Grid], sided: str) -> None:
 
 
 def choose_mirror_axes(grids: Sequence[Grid], classes: Sequence[str]) -> tuple[tuple[int, ...], str | None]:
-    """Axes (0 z, 1 y, 2 x) along which scans may be mirrored, and the reason in words where that is not all three.
+    """Axes (0 z, 1 y, 2 x) along which scans may be mirrored, and the reason in words if they are not all three.
 
     Args:
-        grids: of each case, in the order chosen.
+        grids: grid of each case, in the chosen order.
         classes: names of the foreground classes.
     """
     sided = sided_classes(classes)
     if not sided:
         return (0, 1, 2), None
-    across = {int(np.argmax(np.abs(grid.affine[0, :3]))) for grid in grids}  # the axis that runs from left to right
+    across = {int(np.argmax(np.abs(grid.affine[0, :3]))) for grid in grids}  # the left-right axis
     names = ", ".join("zyx"[axis] for axis in sorted(across))
     reason = f"{', '.join(sided)} differ by their side: no mirroring along {names}"
     return tuple(axis for axis in range(3) if axis not in across), reason

@@ -1,4 +1,4 @@
-"""What follows from a data set's fingerprint: spacing, patch, number of folds."""
+"""Chooses spacing and patch from the fingerprint of a data set."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from uniseg_nets.tasks import ANISOTROPY
 
 __all__ = ["choose_patch", "choose_spacing", "looks_like_hounsfield"]
 
-# Training memory a voxel of the patch, case of the batch and feature of the first stage, in bytes (float32, measured:
-# benchmarks/training.py). Reduced precision needs less.
+# Training memory in bytes per voxel of the patch, case of the batch and feature of the first stage (float32, measured
+# by benchmarks/training.py). Reduced precision needs less.
 _BYTES = 145
 _GIB = 2**30
 
 
 def choose_spacing(spacings: ArrayLike, shapes: ArrayLike) -> tuple[float, ...]:
-    """The median spacing (z, y, x) in mm; along a much coarser axis the 10th percentile, as nnU-Net does."""
+    """The median spacing (z, y, x) in mm; along a much coarser axis the 10th percentile, as in nnU-Net."""
     spacings = np.asarray(spacings)
     spacing, shape = np.median(spacings, axis=0), np.median(np.asarray(shapes), axis=0)
     coarse = int(np.argmax(spacing))
@@ -35,13 +35,13 @@ def choose_patch(
     """A patch (z, y, x) that covers a typical case as evenly as the memory allows.
 
     Args:
-        size: typical size of a case at the chosen spacing, in voxels.
-        memory_gib: for one training step.
-        base_features: of the network's first stage.
-        batch_size: patches a step.
+        size: (z, y, x) voxels of a typical case at the chosen spacing.
+        memory_gib: memory of one training step in GiB.
+        base_features: features of the network's first stage.
+        batch_size: patches per step.
 
     Raises:
-        ValueError: not even the smallest patch fits.
+        ValueError: if not even the smallest patch fits.
     """
     strides = np.asarray(TOTAL_STRIDE)
     patch = strides * np.maximum(np.ceil(np.asarray(size) / strides), 1).astype(int)
@@ -55,18 +55,18 @@ def choose_patch(
             need = patch.prod() * _BYTES * base_features * batch_size / _GIB
             raise ValueError(f"{memory_gib:g} GiB hold no patch, the smallest needs {need:.1f}: fewer base_features?")
         cover = np.where(fits, smaller / np.asarray(size), -1)
-        axis = int(np.argmax(cover))  # the axis that still covers most after the cut
+        axis = int(np.argmax(cover))  # the axis that still covers most after the reduction
         patch[axis] -= strides[axis]
     return tuple(int(n) for n in patch)
 
 
 def _is_smallest(patch: np.ndarray, axis: int) -> bool:
-    """Whether cutting this axis would leave one voxel at the bottleneck."""
-    cut = patch.copy()
-    cut[axis] -= TOTAL_STRIDE[axis]
-    return bool((cut == np.asarray(TOTAL_STRIDE)).all())
+    """Whether a reduction along this axis would leave one voxel at the bottleneck."""
+    reduced = patch.copy()
+    reduced[axis] -= TOTAL_STRIDE[axis]
+    return bool((reduced == np.asarray(TOTAL_STRIDE)).all())
 
 
 def looks_like_hounsfield(low: float, high: float) -> bool:
-    """Whether a channel with such a minimum and maximum is a CT: air is near -1000, bone far above 100."""
+    """Whether a channel with this minimum and maximum is a CT: air is near -1000, bone far above 100."""
     return low <= -500 and high > 100

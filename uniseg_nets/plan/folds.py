@@ -1,12 +1,11 @@
-"""The folds of a plan: by patient, or those that the data set brings.
+"""The folds of a plan: drawn by patient, or given by the data set.
 
-The one rule: no patient stands in two folds.
+The one rule: no patient is in two folds.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from uniseg_nets.data.groups import (
     shared_beginnings,
 )
 from uniseg_nets.io.messages import listing
+from uniseg_nets.io.paths import portable_path
 from uniseg_nets.plan.layouts import DataSet
 
 __all__ = ["by_patient", "planned_cases"]
@@ -29,16 +29,16 @@ logger = logging.getLogger(__name__)
 
 
 def by_patient(data: DataSet, pattern: str | None) -> DataSet:
-    """The data set with the patient of each case as its ``group``, its own divisions checked.
+    """Adds the patient of each case as its ``group``, and checks the splits of the data set.
 
     Args:
-        data: the cases; where their datalist says so with ``group``, ``fold`` and ``section``.
-        pattern: regular expression that finds the patient in a case's name, in place of the datalist's ``group``;
-            without either, names like ``sub-01_ses-2`` or ``patient001_frame01`` say who is who.
+        data: the cases, optionally with ``group``, ``fold`` and ``section`` of their datalist.
+        pattern: regular expression that finds the patient in a case's name, instead of the datalist's ``group``.
+            Without either, names such as ``sub-01_ses-2`` or ``patient001_frame01`` are recognised.
 
     Raises:
-        ValueError: a name without a patient; cases of one patient only; folds that are no whole numbers or that only
-            some cases have; a patient in two folds, or both for training and for validation.
+        ValueError: if a name has no patient, all cases are of one patient, folds are not whole numbers or only some
+            cases have one, or a patient is in two folds, or in both training and validation.
     """
     cases = [dict(case) for case in data.cases]
     if pattern is None and not any("group" in case for case in cases):
@@ -58,49 +58,49 @@ def by_patient(data: DataSet, pattern: str | None) -> DataSet:
 
 
 def _guessed(names: Sequence[str]) -> str | None:
-    """A usual pattern of patients that the names follow; says so, or that names look as if several were of one."""
+    """A common pattern of patients that the names follow, or ``None``; logs it, or a warning if names are alike."""
     pattern = guess_pattern(names)
     if pattern is not None:
-        logger.info("patients are told by %r in the case names; `--group` says otherwise", pattern)
+        logger.info("patients are recognised by %r in the case names; `--group` overrides this", pattern)
         return pattern
     alike = shared_beginnings(names)
     if alike:
         examples = [" and ".join(members[:2]) for members in alike.values()]
         logger.warning(
-            "each case counts as a patient, but some names are alike: %s. Are they of one patient? Then say by "
-            "`--group` how to tell",
+            "each case counts as a patient, but some names are alike: %s. If they are of one patient, give a pattern "
+            "with `--group`",
             listing(examples),
         )
     return None
 
 
-def planned_cases(data: DataSet, kept: Collection[str], folds: int, seed: int) -> list[dict[str, Any]]:
-    """The plan's entries: paths relative to the data set's root, each with its fold and, where there is one, its group.
+def planned_cases(data: DataSet, names: Collection[str], folds: int, seed: int) -> list[dict[str, Any]]:
+    """The entries of a plan, with paths relative to the data set's root, a fold and, if needed, a group.
 
     Args:
-        data: the cases, as :func:`by_patient` gives them.
-        kept: names of those to plan with.
-        folds: how many to draw, at most one per patient; folds that the data set brings are taken as they are.
-        seed: of the draw.
+        data: the cases, from :func:`by_patient`.
+        names: names of the cases to include.
+        folds: number of folds to draw, at most one per patient. Folds of the data set are used unchanged.
+        seed: random seed.
 
     Raises:
-        ValueError: cases of one patient only, or of one fold only: nothing is left to validate on.
+        ValueError: if all cases are of one patient or of one fold: nothing is left to validate on.
     """
-    cases = [case for case in data.cases if case["name"] in kept]
+    cases = [case for case in data.cases if case["name"] in names]
     _refuse_one_patient(cases)
     groups = [group_of(case) for case in cases]
     if all("fold" in case for case in cases):
         numbers = [case["fold"] for case in cases]
         if len(set(numbers)) < 2:
-            raise ValueError(f"{data.root}: all cases that are left are of fold {numbers[0]}: nothing to train on")
+            raise ValueError(f"{data.root}: all remaining cases are of fold {numbers[0]}: nothing to train on")
         logger.info("folds %s are those of the datalist", ", ".join(str(fold) for fold in sorted(set(numbers))))
     else:
         numbers = draw_folds(groups, min(folds, len(set(groups))), seed)
     return [
         {
             "name": case["name"],
-            "image": [_relative(file, data.root) for file in case["image"]],
-            "label": _relative(case["label"], data.root),
+            "image": [portable_path(Path(file), data.root) for file in case["image"]],
+            "label": portable_path(Path(case["label"]), data.root),
             **({"group": group} if group != case["name"] else {}),
             "fold": fold,
         }
@@ -129,7 +129,3 @@ def _check_folds(root: Path, cases: Sequence[Mapping[str, Any]]) -> None:
     ]
     if wrong:
         raise ValueError(f"the datalist in {root}: {listing(wrong)}: a fold is a whole number from 0 on")
-
-
-def _relative(file: str, root: Path) -> str:
-    return os.path.relpath(Path(file).resolve(), root.resolve())

@@ -1,6 +1,6 @@
-"""The ways in which people keep labelled scans.
+"""The layouts of labelled data sets.
 
-The one rule: nothing is opened here but JSON; what the files hold is :mod:`uniseg_nets.plan.examine`'s subject.
+The one rule: only JSON is opened here; :mod:`uniseg_nets.plan.fingerprint` reads the scans.
 """
 
 from __future__ import annotations
@@ -14,27 +14,27 @@ from typing import Any
 
 from uniseg_nets.data.datalist import load_datalist, read_json
 from uniseg_nets.data.dataset_json import labels_of
-from uniseg_nets.transforms.load import SCAN_ENDINGS, scan_name, scan_stem
+from uniseg_nets.io.names import SCAN_ENDINGS, scan_name, scan_stem
 
 __all__ = ["DataSet", "read_layout"]
 
-# What people call files and folders that hold labels.
+# Words in names of label files and folders.
 _LABEL_WORDS = re.compile(r"label|seg|mask|annot|truth|(^|[_\-.])gt([_\-.]|$)", re.IGNORECASE)
 _SECTIONS = ("training", "validation")
-# What a datalist may say of how its cases are divided.
+# Keys of a datalist that define splits.
 _DIVISION = ("group", "fold", "section")
 
 
 @dataclass(frozen=True)
 class DataSet:
-    """Labelled cases, and what the data set says of itself.
+    """Labelled cases, and the description of their data set.
 
     Attributes:
-        root: the folder.
-        cases: each ``{"name", "image": [paths, one per channel], "label": path}``, sorted by name; those of a datalist
-            also with its ``group`` and ``fold``, where these are there, and the ``section`` they stand in.
-        channels: names of the channels, where the data set tells them.
-        labels: value -> name of the foreground classes, where the data set tells them.
+        root: folder of the data set.
+        cases: each ``{"name", "image": [paths, one per channel], "label": path}``, sorted by name. Cases of a datalist
+            also have their ``section`` and, if given, ``group`` and ``fold``.
+        channels: names of the channels, if the data set has them.
+        labels: value -> name of the foreground classes, if the data set has them.
         unpaired: names of images without a label map, and of label maps without an image.
     """
 
@@ -46,16 +46,16 @@ class DataSet:
 
 
 def read_layout(source: str | PathLike[str]) -> DataSet:
-    """The labelled cases at ``source``, which is one of
+    """Finds the labelled cases at ``source``, which is one of
 
     - an nnU-Net folder: ``imagesTr``, ``labelsTr`` and ``dataset.json`` (its versions 1 and 2);
     - a Decathlon ``dataset.json`` or a MONAI datalist, or a folder with either: lists of ``image`` and ``label``;
-    - a folder with one sub-folder of label maps, by its name, and one of images, or one for each channel;
-    - a folder with one sub-folder a case, in which one file's name says that it is the label map.
+    - a folder with one sub-folder of label maps, recognised by its name, and one of images, or one per channel;
+    - a folder with one sub-folder per case, in which the name of one file shows that it is the label map.
 
     Raises:
-        FileNotFoundError: no such path.
-        ValueError: none of these layouts, or no labelled case.
+        FileNotFoundError: if there is no such path.
+        ValueError: if the layout is unknown, or there is no labelled case.
     """
     source = Path(source)
     if not source.exists():
@@ -69,7 +69,7 @@ def read_layout(source: str | PathLike[str]) -> DataSet:
     else:
         data = _from_folders(source)
     if not data.cases:
-        some = f"; without a partner are {', '.join(data.unpaired[:5])}" if data.unpaired else ""
+        some = f"; without a counterpart are {', '.join(data.unpaired[:5])}" if data.unpaired else ""
         raise ValueError(f"{source} holds no image with a label map of the same name{some}")
     return data
 
@@ -87,15 +87,15 @@ def _from_json(path: Path) -> DataSet:
         return _paired(path.parent, path.parent / "labelsTr", [path.parent / "imagesTr"], channels, labels)
     labelled = [case for case in listed if "label" in case]
     groups = {str(case["group"]) for case in labelled if "group" in case}
-    for case in labelled:  # a case that has its patient's name needs no group in a datalist
+    for case in labelled:  # a case whose name is its patient's needs no group in a datalist
         if str(case["name"]) in groups:
             case.setdefault("group", str(case["name"]))
-    # A label map's name is a case's name; an image's may carry a channel, or a number that looks like one.
+    # The label map gives the case's name: an image's name may end in a channel, or in a number that looks like one.
     names = [scan_stem(case["label"]) for case in labelled]
     if len(set(names)) < len(names):
         names = [str(case["name"]) for case in labelled]
     if len(set(names)) < len(names):
-        raise ValueError(f"{path}: several cases have one name: give every entry a `name` of its own")
+        raise ValueError(f"{path}: several cases have one name: give every entry its own `name`")
     cases = []
     for name, case in sorted(zip(names, labelled), key=lambda pair: pair[0]):
         image = case["image"] if isinstance(case["image"], list) else _channel_files(Path(case["image"]))
@@ -106,12 +106,12 @@ def _from_json(path: Path) -> DataSet:
 
 
 def _channel_files(listed: Path) -> list[str]:
-    """A list may name ``CASE.nii.gz`` where the files are ``CASE_0000.nii.gz`` and so on (nnU-Net version 1)."""
+    """The files of a listed image; for ``CASE.nii.gz`` perhaps ``CASE_0000.nii.gz`` and so on (nnU-Net version 1)."""
     if listed.exists():
         return [str(listed)]
     name = scan_name(listed)[0]
-    found = sorted(listed.parent.glob(f"{name}_[0-9][0-9][0-9][0-9].*")) if listed.parent.is_dir() else []
-    return [str(path) for path in found] or [str(listed)]
+    files = sorted(listed.parent.glob(f"{name}_[0-9][0-9][0-9][0-9].*")) if listed.parent.is_dir() else []
+    return [str(path) for path in files] or [str(listed)]
 
 
 def _channels(content: Mapping[str, Any], path: Path) -> tuple[str, ...] | None:
@@ -141,13 +141,13 @@ def _from_folders(root: Path) -> DataSet:
     names: set[tuple[str, ...]] = set()
     for folder in folders:
         scans = _scans(folder)
-        found = [path for path in scans if _LABEL_WORDS.search(path.name)]
-        if len(found) != 1 or len(scans) < 2:
+        maps = [path for path in scans if _LABEL_WORDS.search(path.name)]
+        if len(maps) != 1 or len(scans) < 2:
             unpaired.append(folder.name)
             continue
-        others = [path for path in scans if path != found[0]]
+        others = [path for path in scans if path != maps[0]]
         names.add(tuple(scan_stem(path).removeprefix(folder.name).strip("_-.") for path in others))
-        cases.append({"name": folder.name, "image": [str(path) for path in others], "label": str(found[0])})
+        cases.append({"name": folder.name, "image": [str(path) for path in others], "label": str(maps[0])})
     channels = next(iter(names)) if len(names) == 1 and all(next(iter(names))) else None
     return DataSet(root, cases, channels, None, tuple(unpaired))
 
@@ -163,7 +163,7 @@ def _paired(
     channels: tuple[str, ...] | None,
     labels: dict[int, str] | None,
 ) -> DataSet:
-    """Cases whose label map and images, in one folder or in one a channel, have one name."""
+    """Cases whose label map and images have the same name. Images are in one folder, or in one per channel."""
     missing = [str(folder) for folder in (label_folder, *image_folders) if not folder.is_dir()]
     if missing:
         raise FileNotFoundError(f"no folder {', '.join(missing)}")

@@ -1,4 +1,4 @@
-"""Checks a labelled data set whole and writes the plan: one overlay that the fine-tuning configs take."""
+"""Checks a labelled data set and writes the plan, an overlay for the fine-tuning configs."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from tqdm import tqdm
 from uniseg_nets.data.dataset_json import refuse_ignored
 from uniseg_nets.io.files import atomic_path
 from uniseg_nets.io.messages import in_lines, listing
+from uniseg_nets.io.plain import plain_data
 from uniseg_nets.plan.axes import choose_axes, choose_mirror_axes
 from uniseg_nets.plan.choose import choose_patch, choose_spacing, looks_like_hounsfield
-from uniseg_nets.plan.examine import CaseFacts, examine
+from uniseg_nets.plan.fingerprint import CaseFingerprint, extract_fingerprint
 from uniseg_nets.plan.folds import by_patient, planned_cases
 from uniseg_nets.plan.layouts import DataSet, read_layout
 from uniseg_nets.plan.scaling import CT_SCALINGS, choose_mask, choose_scaling
@@ -34,23 +35,23 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class PlanOptions:
-    """What a user may decide; everything else follows from the data.
+    """The choices of a user. Everything else follows from the data.
 
     Attributes:
-        name: of the task; the folder's by default.
-        labels: value -> class name, in place of the data set's own or of ``class_VALUE``.
-        channels: modalities in order, in place of the data set's own; ``CT`` means Hounsfield units.
-        axes: order of the axes, ``anatomical`` or ``acquisition``; chosen by voxel sizes and headers by default.
+        name: name of the task; that of the folder by default.
+        labels: value -> class name, instead of the data set's own or of ``class_VALUE``.
+        channels: modalities in order, instead of the data set's own. ``CT`` means Hounsfield units.
+        axes: order of the axes, ``anatomical`` or ``acquisition``; by default chosen from voxel sizes and headers.
         ct_scaling: ``percentiles`` of the data set or the official Hounsfield ``window``, for channels named CT.
-        weights: pretrained weights, whose sizes the network takes.
-        slot: the task of the weights to start from: an id, an official name, ``nearest``, or ``none`` for a network
-            without prompt.
-        folds: number of cross-validation folds, where the data set brings none.
-        memory_gib: for a training step; the patch follows.
-        batch_size: patches a step.
-        seed: of the folds.
-        group: regular expression that finds a case's patient in its name: all cases of a patient get one fold.
-        leave_out_faulty: plan without the cases that have a fault, rather than not at all.
+        weights: pretrained weights, which determine the network's sizes.
+        slot: task of the weights to start from: an id, an official name, ``nearest``, or ``none`` for a network without
+            prompt.
+        folds: number of cross-validation folds, if the data set defines none.
+        memory_gib: memory of a training step in GiB, which determines the patch.
+        batch_size: patches per step.
+        seed: random seed of the folds.
+        group: regular expression that finds the patient in a case's name. All cases of a patient get the same fold.
+        leave_out_faulty: leave out faulty cases instead of refusing the data set.
     """
 
     name: str | None = None
@@ -79,69 +80,79 @@ class PlanOptions:
 def plan_dataset(
     source: str | PathLike[str], output: str | PathLike[str], options: PlanOptions | None = None
 ) -> dict[str, Any]:
-    """Examines every case and writes the plan; returns it.
+    """Extracts the fingerprint of every case and writes the plan; returns it.
 
     Raises:
-        FileNotFoundError: no such data set.
-        ValueError: no known layout; names without a patient, or a patient on two sides of the data set's own division;
-            a label of voxels to leave out; or faults, all named, with what to do; nothing is written then.
+        FileNotFoundError: if there is no such data set.
+        ValueError: if the layout is unknown, a name has no patient or would be evaluated by a config, a patient is on
+            two sides of the data set's own split, a label marks voxels to ignore, or cases are faulty. The message
+            names all faults and says what to do; nothing is written.
     """
     options = options or PlanOptions()
     pretrained = _pretrained_network(options)
     data = by_patient(read_layout(source), options.group)
     if data.unpaired:
-        logger.warning("image or label map alone, left out: %s", listing(data.unpaired))
-    facts, faults = _examine_all(data.cases)
-    channels = _channel_names(facts, options.channels or data.channels)
-    labels = dict(options.labels or data.labels or _found_labels(facts))
+        logger.warning("images without label map, or label maps without image, left out: %s", listing(data.unpaired))
+    fingerprints, faults = _extract_all(data.cases)
+    channels = _channel_names(fingerprints, options.channels or data.channels)
+    labels = dict(options.labels or data.labels or _labels_in_use(fingerprints))
     refuse_ignored(labels, data.root)
-    faults |= _case_faults(facts, channels, labels)
-    faults |= {twin: f"holds the same image as {first}" for twin, first in _copies(facts).items()}
+    faults |= _case_faults(fingerprints, channels, labels)
+    faults |= {twin: f"holds the same image as {first}" for twin, first in _copies(fingerprints).items()}
     if faults and not options.leave_out_faulty:
         raise ValueError(_report_faults(faults, len(data.cases)))
     for name, fault in faults.items():
         logger.warning("left out %s: %s", name, fault)
-    kept = [case for case in facts if case.name not in faults]
-    _check_classes(kept, labels)
-    empty = [case.name for case in kept if not case.voxels]
+    usable = [case for case in fingerprints if case.name not in faults]
+    _check_classes(usable, labels)
+    empty = [case.name for case in usable if not case.voxels]
     if empty:
-        logger.warning("no foreground in %d of %d cases, kept as such: %s", len(empty), len(kept), listing(empty))
+        logger.warning("no foreground in %d of %d cases, which are kept: %s", len(empty), len(usable), listing(empty))
     if pretrained.get("slot") == NEAREST:
         pretrained["slot"] = nearest_slot(channels, list(labels.values()), pretrained["pretrained_sizes"]["tasks"])
-    plan = _plan(data, kept, channels, labels, pretrained, options)
+    plan = _plan(data, usable, channels, labels, pretrained, options)
+    _refuse_code(plan, data.root)
     with atomic_path(output) as temporary:
         temporary.write_text(_pretty(plan), encoding="utf-8")
     return plan
 
 
-def _examine_all(cases: Sequence[Mapping[str, Any]]) -> tuple[list[CaseFacts], dict[str, str]]:
-    """The facts of readable cases, and what is wrong with the others."""
-    facts: list[CaseFacts] = []
+def _refuse_code(plan: Mapping[str, Any], root: Path) -> None:
+    """Refuses names that a config's parser would evaluate after the plan is laid over a config."""
+    try:
+        plain_data({key: plan[key] for key in ("task_entry", "data", "fingerprint")})
+    except ValueError as error:
+        raise ValueError(f"{root}: {error}: rename the case, the channel or the label") from error
+
+
+def _extract_all(cases: Sequence[Mapping[str, Any]]) -> tuple[list[CaseFingerprint], dict[str, str]]:
+    """The fingerprints of readable cases, and the faults of the others."""
+    fingerprints: list[CaseFingerprint] = []
     faults: dict[str, str] = {}
-    for case in tqdm(cases, desc="examining", unit="case", disable=None):
+    for case in tqdm(cases, desc="extracting fingerprints", unit="case", disable=None):
         try:
-            facts.append(examine(case))
+            fingerprints.append(extract_fingerprint(case))
         except (ValueError, OSError) as error:
             faults[case["name"]] = str(error)
-    if not facts:
+    if not fingerprints:
         raise ValueError(_report_faults(faults, len(cases)))
-    return facts, faults
+    return fingerprints, faults
 
 
-def _channel_names(facts: Sequence[CaseFacts], named: Sequence[str] | None) -> tuple[str, ...]:
-    """The channels' modalities: as named, else CT where the values say so and MR elsewhere."""
-    usual = Counter(len(case.intensities) for case in facts).most_common(1)[0][0]
+def _channel_names(fingerprints: Sequence[CaseFingerprint], named: Sequence[str] | None) -> tuple[str, ...]:
+    """The modalities of the channels: as named, or CT or MR according to the intensities."""
+    usual = Counter(len(case.intensities) for case in fingerprints).most_common(1)[0][0]
     if named is None:
         guessed = []
         for index in range(usual):
-            members = [case.intensities[index] for case in facts if len(case.intensities) == usual]
+            members = [case.intensities[index] for case in fingerprints if len(case.intensities) == usual]
             low, high = np.median([m[0] for m in members]), np.median([m[-1] for m in members])
             guessed.append("CT" if looks_like_hounsfield(low, high) else "MR")
-        logger.info("channels taken for %s, by their values; `--channels` says otherwise", ", ".join(guessed))
+        logger.info("channels taken as %s, from their intensities; `--channels` overrides this", ", ".join(guessed))
         named = guessed
     names = tuple("CT" if str(name).upper() == "CT" else str(name) for name in named)
     for index, name in enumerate(names):
-        members = [case.intensities[index] for case in facts if len(case.intensities) > index]
+        members = [case.intensities[index] for case in fingerprints if len(case.intensities) > index]
         if members and name != "CT" and np.mean([looks_like_hounsfield(m[0], m[-1]) for m in members]) > 0.5:
             logger.warning(
                 "channel %d is named %r but looks like Hounsfield units: is it `CT`? (--channels)", index, name
@@ -149,16 +160,18 @@ def _channel_names(facts: Sequence[CaseFacts], named: Sequence[str] | None) -> t
     return names
 
 
-def _found_labels(facts: Sequence[CaseFacts]) -> dict[int, str]:
-    values = sorted({value for case in facts for value in case.voxels})
+def _labels_in_use(fingerprints: Sequence[CaseFingerprint]) -> dict[int, str]:
+    values = sorted({value for case in fingerprints for value in case.voxels})
     names = {value: f"class_{value}" for value in values}
-    logger.info("the data set names no labels; taken: %s; `--labels` names them", names)
+    logger.info("the data set names no labels; names used: %s; `--labels` sets others", names)
     return names
 
 
-def _case_faults(facts: Sequence[CaseFacts], channels: Sequence[str], labels: Mapping[int, str]) -> dict[str, str]:
+def _case_faults(
+    fingerprints: Sequence[CaseFingerprint], channels: Sequence[str], labels: Mapping[int, str]
+) -> dict[str, str]:
     faults = {}
-    for case in facts:
+    for case in fingerprints:
         unknown = sorted(set(case.voxels) - set(labels))
         if len(case.intensities) != len(channels):
             faults[case.name] = (
@@ -172,14 +185,16 @@ def _case_faults(facts: Sequence[CaseFacts], channels: Sequence[str], labels: Ma
     return faults
 
 
-def _copies(facts: Sequence[CaseFacts]) -> dict[str, str]:
-    """Case -> the earlier case with the same image; in two folds they would flatter the validation."""
+def _copies(fingerprints: Sequence[CaseFingerprint]) -> dict[str, str]:
+    """Case -> the earlier case with the same image. In two folds, copies would make the validation too good."""
     first: dict[str, str] = {}
-    return {case.name: first[case.digest] for case in facts if first.setdefault(case.digest, case.name) != case.name}
+    return {
+        case.name: first[case.digest] for case in fingerprints if first.setdefault(case.digest, case.name) != case.name
+    }
 
 
-def _check_classes(facts: Sequence[CaseFacts], labels: Mapping[int, str]) -> None:
-    absent = {value: name for value, name in labels.items() if not any(case.voxels.get(value) for case in facts)}
+def _check_classes(fingerprints: Sequence[CaseFingerprint], labels: Mapping[int, str]) -> None:
+    absent = {value: name for value, name in labels.items() if not any(case.voxels.get(value) for case in fingerprints)}
     if not labels or len(absent) == len(labels):
         raise ValueError("no case has any foreground: nothing to learn")
     if absent:
@@ -192,23 +207,23 @@ def _check_classes(facts: Sequence[CaseFacts], labels: Mapping[int, str]) -> Non
 
 def _plan(
     data: DataSet,
-    facts: Sequence[CaseFacts],
+    fingerprints: Sequence[CaseFingerprint],
     channels: Sequence[str],
     labels: Mapping[int, str],
     sizes: Mapping[str, Any],
     options: PlanOptions,
 ) -> dict[str, Any]:
-    axes = _axes(facts, list(labels.values()), options.axes)
-    grids = [case.grid(axes) for case in facts]
+    axes = _axes(fingerprints, list(labels.values()), options.axes)
+    grids = [case.grid(axes) for case in fingerprints]
     mirror_axes, sided = choose_mirror_axes(grids, list(labels.values()))
     if sided:
         logger.info("%s", sided)
     spacing = choose_spacing([grid.spacing for grid in grids], [grid.stored_shape for grid in grids])
-    extents = [case.extent(axes) / spacing for case in facts]
+    extents = [case.extent(axes) / spacing for case in fingerprints]
     base_features = sizes.get("network_def#base_features", 32)
     patch = choose_patch(np.median(extents, axis=0).tolist(), options.memory_gib, base_features, options.batch_size)
     return {
-        "fingerprint": _fingerprint(facts, channels, labels, grids, extents),
+        "fingerprint": _data_fingerprint(fingerprints, channels, labels, grids, extents),
         "task_entry": {
             "name": options.name or data.root.resolve().name,
             "channels": list(channels),
@@ -216,31 +231,31 @@ def _plan(
             "classes": list(labels.values()),
             "values": list(labels),
             "axes": axes,
-            "scaling": choose_scaling(channels, [case.foreground for case in facts], options.ct_scaling),
-            "mask": choose_mask(channels, [case.crop_share for case in facts]),
+            "scaling": choose_scaling(channels, [case.foreground for case in fingerprints], options.ct_scaling),
+            "mask": choose_mask(channels, [case.crop_share for case in fingerprints]),
             "mirror_axes": list(mirror_axes),
         },
         "patch_size": list(patch),
         "batch_size": options.batch_size,
         **sizes,
-        "data": planned_cases(data, {case.name for case in facts}, options.folds, options.seed),
+        "data": planned_cases(data, {case.name for case in fingerprints}, options.folds, options.seed),
     }
 
 
 def _pretrained_network(options: PlanOptions) -> dict[str, Any]:
-    """What the configs need to make the network of the pretrained weights, told the task of its slot."""
+    """The config values for the network of the pretrained weights, with the prompt of its slot."""
     if options.weights is None:
         return {}
     from uniseg_nets.weights.checkpoints import read_weights
     from uniseg_nets.weights.licence import terms_of
 
-    found = read_weights(options.weights)
-    sizes, kept = found.sizes, found.overrides()
-    del kept["patch_size"]  # chosen for the data
+    weights = read_weights(options.weights)
+    sizes, overrides = weights.sizes, weights.overrides()
+    del overrides["patch_size"]  # chosen from the data
     pretrained = {"tasks": sizes["num_tasks"], "in_channels": sizes["in_channels"], "patch_size": sizes["patch_size"]}
     slot = check_slot(options.slot, sizes["num_tasks"])
     if slot != NO_SLOT:
-        kept |= {
+        overrides |= {
             "slot": slot,
             "network_def#_target_": "uniseg_nets.PromptTunedUniSeg",
             "network_def#slot": "@slot",
@@ -249,36 +264,36 @@ def _pretrained_network(options: PlanOptions) -> dict[str, Any]:
         }
     return {
         "pretrained": str(Path(options.weights).resolve()),
-        "pretrained_license": terms_of(options.weights, found.official),
+        "pretrained_license": terms_of(options.weights, weights.official),
         "pretrained_sizes": pretrained,
-        **kept,
+        **overrides,
     }
 
 
-def _axes(facts: Sequence[CaseFacts], classes: Sequence[str], asked: str | None) -> str:
-    """The order of the axes; says why."""
-    if asked is not None:
-        return asked
-    axes, reason, doubt = choose_axes([case.grid("anatomical") for case in facts], classes)
-    logger.info("axes in %s order: %s; `--axes` says otherwise", axes, reason)
+def _axes(fingerprints: Sequence[CaseFingerprint], classes: Sequence[str], requested: str | None) -> str:
+    """The order of the axes; logs the reason."""
+    if requested is not None:
+        return requested
+    axes, reason, doubt = choose_axes([case.grid("anatomical") for case in fingerprints], classes)
+    logger.info("axes in %s order: %s; `--axes` overrides this", axes, reason)
     if doubt:
         logger.warning("%s", doubt)
     return axes
 
 
-def _fingerprint(
-    facts: Sequence[CaseFacts],
+def _data_fingerprint(
+    fingerprints: Sequence[CaseFingerprint],
     channels: Sequence[str],
     labels: Mapping[int, str],
     grids: Sequence[Grid],
     extents: Sequence[np.ndarray],
 ) -> dict[str, Any]:
-    """What a person wants to know of the data; no config reads it."""
+    """Statistics of the data set for people; no config reads them."""
     spacings = np.asarray([grid.spacing for grid in grids])
-    intensities = np.asarray([case.intensities for case in facts])  # (case, channel, percentile)
-    total = sum(float(np.prod(case.file_shape)) for case in facts)
+    intensities = np.asarray([case.intensities for case in fingerprints])  # (case, channel, percentile)
+    total = sum(float(np.prod(case.file_shape)) for case in fingerprints)
     return {
-        "cases": len(facts),
+        "cases": len(fingerprints),
         "spacing_mm_zyx": {key: _rounded(value) for key, value in _spread(spacings).items()},
         "size_at_plan_spacing_zyx": {key: _rounded(value, 0) for key, value in _spread(np.asarray(extents)).items()},
         "intensities": {
@@ -289,8 +304,8 @@ def _fingerprint(
         },
         "classes": {
             name: {
-                "cases": sum(1 for case in facts if case.voxels.get(value)),
-                "share_of_voxels": float(f"{sum(case.voxels.get(value, 0) for case in facts) / total:.3g}"),
+                "cases": sum(1 for case in fingerprints if case.voxels.get(value)),
+                "share_of_voxels": float(f"{sum(case.voxels.get(value, 0) for case in fingerprints) / total:.3g}"),
             }
             for value, name in labels.items()
         },
@@ -309,12 +324,12 @@ def _report_faults(faults: Mapping[str, str], total: int) -> str:
     return (
         f"{len(faults)} of {total} cases have a fault, no plan written:\n"
         f"{in_lines([f'{name}: {fault}' for name, fault in faults.items()])}\n"
-        "mend them, or plan without them by `--leave_out_faulty`"
+        "correct them, or plan without them by `--leave_out_faulty`"
     )
 
 
 def _pretty(plan: Mapping[str, Any]) -> str:
-    """JSON that a person reads: short lists and cases on one line each."""
+    """JSON for people: short lists and cases on one line each."""
     lines = []
     for key, value in plan.items():
         if key == "data":

@@ -1,4 +1,4 @@
-"""How a data set's intensities are scaled: nnU-Net's choices (Isensee et al., Nature Methods 2021, online methods)."""
+"""Chooses the intensity scaling of a data set as nnU-Net does (Isensee et al., Nature Methods 2021, online methods)."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ __all__ = ["CT_SCALINGS", "choose_mask", "choose_scaling"]
 CT_SCALINGS = ("percentiles", "window")
 _OFFICIAL_WINDOW = {"scheme": "window", "low": -325.0, "high": 325.0}
 _CLIP = (0.5, 99.5)  # percentiles
-# Z-scores count non-zero voxels alone where cropping to those leaves less than this share of the volume.
+# Z-scores use non-zero voxels alone if the crop to them leaves less than this fraction of the volume.
 _CROPPED = 0.75
 
 
 def choose_scaling(
     channels: Sequence[str], foreground: Sequence[NDArray[np.float32]], ct: str
 ) -> list[Mapping[str, Any]]:
-    """The scaling of each channel, in the words of the task table.
+    """The scaling of each channel, in the format of the task table.
 
     Args:
-        channels: modalities; all but CT are scaled to z-scores of each case.
-        foreground: intensities of labelled voxels of each case, (channel, voxel).
-        ct: ``percentiles`` to clip CT to the 0.5th and 99.5th percentile of labelled voxels and take their mean and
+        channels: modalities. All but CT are scaled to z-scores per case.
+        foreground: (channel, voxel) per case, intensities of labelled voxels.
+        ct: ``percentiles`` to clip CT to the 0.5th and 99.5th percentile of labelled voxels and to use their mean and
             standard deviation, as the official fine-tuning does; ``window`` for the Hounsfield window of the official
             training.
     """
@@ -44,10 +44,10 @@ def choose_scaling(
 
 
 def choose_mask(channels: Sequence[str], crop_shares: Sequence[float]) -> str:
-    """``always`` where z-scores are to count non-zero voxels alone, else ``never``.
+    """``always`` if z-scores should use non-zero voxels alone, else ``never``.
 
     Args:
         channels: modalities.
-        crop_shares: of each case, the volume of the box around its non-zero voxels, relative to the whole.
+        crop_shares: volume of the box around non-zero voxels per case, relative to the whole scan.
     """
     return "always" if set(channels) != {"CT"} and np.median(crop_shares) < _CROPPED else "never"

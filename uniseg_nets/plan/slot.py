@@ -1,4 +1,4 @@
-"""Which of the pretrained network's tasks a fine-tuning starts from: the slot whose prompt its decoder is told."""
+"""Chooses the slot: the task of the pretrained network whose prompt a fine-tuning starts from."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ __all__ = ["NEAREST", "NO_SLOT", "check_slot", "nearest_slot"]
 logger = logging.getLogger(__name__)
 
 NEAREST, NO_SLOT = "nearest", "none"
-# The tables whose tasks have names that we know.
+# Task tables with known names.
 _TABLES = ("uniseg", "open")
 
 
 def check_slot(wanted: str | int | None, num_tasks: int) -> str | int:
-    """A user's word for a slot as an id of the weights, ``nearest`` or ``none``.
+    """The slot of a user as an id of the weights, ``nearest`` or ``none``.
 
     Args:
-        wanted: an id, a task's name where the weights are of a known table, ``nearest``, or ``none`` for a network
-            without prompt.
-        num_tasks: how many tasks the pretrained weights know.
+        wanted: an id, a task's name if the weights are of a known table, ``nearest``, or ``none`` for a network without
+            prompt.
+        num_tasks: number of tasks of the pretrained weights.
 
     Raises:
-        ValueError: no such task in the weights.
+        ValueError: if the weights have no such task.
     """
     if wanted is None or wanted in (NEAREST, NO_SLOT):
         return wanted or NO_SLOT
@@ -33,25 +33,25 @@ def check_slot(wanted: str | int | None, num_tasks: int) -> str | int:
         table = _table(num_tasks)
         if table is None:
             raise ValueError(
-                f"slot is {wanted!r}, but the weights know {num_tasks} tasks, as no table of this project does: "
+                f"slot is {wanted!r}, but the weights have {num_tasks} tasks, unlike every table of this project: "
                 f"give the task's id, 0 to {num_tasks - 1}"
             )
         return table.one(wanted).id
     if not 0 <= int(wanted) < num_tasks:
-        raise ValueError(f"slot is {wanted}, the weights know tasks 0 to {num_tasks - 1}: give one of these ids")
+        raise ValueError(f"slot is {wanted}, the weights have tasks 0 to {num_tasks - 1}: give one of these ids")
     return int(wanted)
 
 
 def nearest_slot(channels: Sequence[str], classes: Sequence[str], num_tasks: int) -> int:
-    """The id of the task that is nearest to the data; 0 where the weights know tasks of another table.
+    """The id of the task that is most similar to the data; 0 if the weights are of an unknown table.
 
-    Nearest is the task with as many channels, CT where the data have CT; among those one that has a class of the same
-    name, then channels of the same names; the lowest id decides between equals.
+    Tasks are compared by the number of channels, then CT against other modalities, then common class names, then
+    channel names. Of equal tasks the lowest id is chosen.
 
     Args:
         channels: modalities of the data, in order.
-        classes: names of the data's classes.
-        num_tasks: how many tasks the pretrained weights know.
+        classes: class names of the data.
+        num_tasks: number of tasks of the pretrained weights.
     """
     table = _table(num_tasks)
     names = {name.lower() for name in classes}
@@ -65,12 +65,12 @@ def nearest_slot(channels: Sequence[str], classes: Sequence[str], num_tasks: int
 
 
 def _table(num_tasks: int) -> TaskTable | None:
-    """The table of weights. A checkpoint holds no names of tasks: their number alone decides, and that is logged."""
+    """The task table of weights. A checkpoint has no task names: the number of tasks decides, which is logged."""
     for name in _TABLES:
         table = load_task_table(name)
         if len(table) == num_tasks:
             logger.info(
-                "the weights know %d tasks and are taken for those of table %r; if they are of another table, give the "
+                "the weights have %d tasks and are taken for those of table %r; if they are of another table, give the "
                 "slot's id (--slot)",
                 num_tasks,
                 name,

@@ -1,4 +1,4 @@
-"""From public data sets as they are downloaded to one datalist over all tasks."""
+"""From downloaded public data sets to one datalist over all tasks."""
 
 from uniseg_nets.prepare.add import prepare
 from uniseg_nets.prepare.converters import CONVERTERS, Converter

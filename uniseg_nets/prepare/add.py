@@ -1,6 +1,6 @@
-"""Adds a data set, as it was downloaded, to a datalist.
+"""Adds a downloaded data set to a datalist.
 
-The one rule: the datalist is written after everything has been checked, and scans are named where they lie, not copied.
+The one rule: the datalist is written after all checks, and refers to the scans at their place instead of copying them.
 """
 
 from __future__ import annotations
@@ -45,67 +45,67 @@ def prepare(
     group: str | None = None,
     download: bool = False,
 ) -> Path:
-    """Adds a data set to ``output/datalist.json``; its earlier entries are replaced, those of other data stay.
+    """Adds a data set to ``output/datalist.json``. Its earlier entries are replaced, those of other data sets stay.
 
-    Labels whose values differ from the task's are rewritten under ``output/labels/TASK``; data that are no NIfTI files
-    are converted to ``output/images/TASK`` and ``output/labels/TASK``, those that are there already are not converted
-    again. All cases of a patient stand on one side of the split.
+    Label maps whose values differ from the task's are rewritten under ``output/labels/TASK``. Data that are not NIfTI
+    are converted to ``output/images/TASK`` and ``output/labels/TASK``; existing files are not converted again. All
+    cases of a patient are on one side of the split.
 
     Args:
         name: a key of :data:`SOURCES` or :data:`CONVERTERS`, or ``nnunet`` for a folder with ``imagesTr``, ``labelsTr``
             and ``dataset.json``.
-        raw: the data set's root.
+        raw: root folder of the data set.
         output: folder of the datalist.
-        tasks: the task table; that of this distribution which has the task by default.
-        task: what the cases are to train, for ``nnunet`` and the data of fine-tuning.
+        tasks: the task table; by default the shipped one that has the task.
+        task: task of the cases, for ``nnunet`` and data sets for fine-tuning.
         split: JSON with lists of case names under ``training`` and ``validation``, such as an official split.
-        validation_share: without ``split``, the share of cases drawn for validation, by patient.
-        seed: of that draw.
-        group: regular expression that finds the patient in a case's name, in place of what is known of the data set.
-        download: fetch the data to ``raw`` first, where they are not there; the Decathlon's only.
+        validation_share: without ``split``, the fraction of cases for validation, drawn by patient.
+        seed: random seed of the split.
+        group: regular expression that finds the patient in a case's name, instead of the known pattern of the data set.
+        download: download the data to ``raw`` first, if they are missing; for the Decathlon only.
 
     Returns:
-        the datalist's path.
+        The path of the datalist.
 
     Raises:
-        FileNotFoundError: no such data set or case.
-        ValueError: no such source; a label without image, image and label on different grids, a label value that the
-            task does not have; a case name without a patient; names of the split that are not there or stand twice; a
-            patient both for training and for validation. The message has the names; the datalist stays as it was.
+        FileNotFoundError: if there is no such data set or case.
+        ValueError: if there is no such source; a label map has no image, another grid than its image, or a value that
+            the task does not have; a case name has no patient; a name of the split is missing or occurs twice; or a
+            patient is in both training and validation. The message has the names; the datalist is unchanged.
     """
     raw, output = Path(raw), Path(output)
     source = nnunet_source(raw, task) if name == NNUNET else SOURCES.get(name) or CONVERTERS.get(name)
     if source is None:
         raise ValueError(f"unknown data set {name!r}: choose one of {', '.join([*SOURCES, *CONVERTERS, NNUNET])}")
-    found = _task(name, source, task, tasks or shipped_table(task or source.task))
+    chosen = _task(name, source, task, tasks or shipped_table(task or source.task))
     if isinstance(source, Source) and name == NNUNET:
-        source = replace(source, values=nnunet_values(raw, found))
+        source = replace(source, values=nnunet_values(raw, chosen))
     if download:
         _download(name, source, raw)
     if source.archive and (raw / source.archive).is_dir():
-        raw = raw / source.archive  # other data sets of the Decathlon may lie beside it
+        raw = raw / source.archive  # the folder may have other data sets of the Decathlon
     listed = source.find(raw) if isinstance(source, Converter) else find_labelled(raw, source)
     if not listed:
         raise FileNotFoundError(f"no case of {name} in {raw}: expected {source.expected}")
     path = output / "datalist.json"
     content = read_json(path) if path.is_file() else {}
-    origin = Origin.of(found.name, name, raw, output)
+    origin = Origin.of(chosen.name, name, raw, output)
     others = {section: [e for e in content.get(section, []) if not origin.replaces(e)] for section in SECTIONS}
     there = [entry for entries in others.values() for entry in entries]
-    names = _names([case.name for case in listed], there, raw, found.name)
+    names = _names([case.name for case in listed], there, raw, chosen.name)
     patients = _patients(listed, names, group, origin.known_patients(there), output)
     sections = None if split is None else read_split(split, list(patients))
     if sections is not None:
         _refuse_divided(sections, patients, others, origin, str(split))
-    cases = _as_files(listed, found, names, output)
-    kept = _check(cases, source, found, name)
+    cases = _as_files(listed, chosen, names, output)
+    usable = _check(cases, source, chosen, name)
     if sections is None:
-        sections = draw_split({case.name: patients[case.name] for case in kept}, validation_share, seed)
-        where = f"beside the entries of {path}, the split drawn by seed {seed} (choose one with `--split`)"
+        sections = draw_split({case.name: patients[case.name] for case in usable}, validation_share, seed)
+        where = f"with the entries of {path}, the split drawn by seed {seed} (choose one with `--split`)"
         _refuse_divided(sections, patients, others, origin, where)
-    folder = output / "labels" / found.name
+    folder = output / "labels" / chosen.name
     entries = {}
-    for case in tqdm(kept, desc="labels", disable=None):
+    for case in tqdm(usable, desc="labels", disable=None):
         final = names[case.name]
         label = label_of_task(case, source.values, folder / f"{final}.nii.gz")
         entries[case.name] = origin.entry(final, patients[case.name], case.images, label, output)
@@ -138,14 +138,14 @@ def _download(name: str, source: Source | Converter, raw: Path) -> None:
 
 
 def _names(names: Sequence[str], there: Sequence[Mapping[str, Any]], raw: Path, task: str) -> dict[str, str]:
-    """The cases' names in the datalist, told apart from those of the entries that are there."""
+    """The names of the cases in the datalist, different from those of existing entries."""
     twins = sorted({name for name in names if names.count(name) > 1})
     if twins:
         raise ValueError(f"{raw} holds several cases of one name: {listing(twins)}")
     free = free_names(names, {str(entry.get("name")) for entry in there}, (raw.resolve().name, task))
     changed = [f"{name} as {new}" for name, new in free.items() if new != name]
     if changed:
-        logger.warning("other cases of the datalist have these names, taken are %s", listing(changed))
+        logger.warning("other cases of the datalist have these names; renamed: %s", listing(changed))
     return free
 
 
@@ -156,7 +156,7 @@ def _patients(
     known: Mapping[tuple[str, ...], str],
     output: Path,
 ) -> dict[str, str]:
-    """The patient of each case: by the pattern, else as the data set or an entry of the same images says."""
+    """The patient of each case: from the pattern, else from the data set or an entry with the same images."""
     if pattern is not None:
         return dict(zip(names, patients_of(list(names), pattern)))
     patients = {}
@@ -173,7 +173,7 @@ def _refuse_divided(
     origin: Origin,
     where: str,
 ) -> None:
-    """Refuses a split that parts a patient, also from entries of the same data set that are there already."""
+    """Refuses a split with a patient on both sides, including existing entries of the same data set."""
     new = [(name, patients[name], section) for section, members in sections.items() for name in members]
     old = [
         (str(entry["name"]), group_of(entry), section)
@@ -185,7 +185,7 @@ def _refuse_divided(
 
 
 def _as_files(listed: Sequence[Case | RawCase], task: Task, names: Mapping[str, str], output: Path) -> list[Case]:
-    """The cases as files; those that are none yet are converted, unless that has been done already."""
+    """The cases as files. Cases that are not NIfTI are converted, if that has not been done already."""
     cases: list[Case] = []
     faults = []
     for case in tqdm(listed, desc="converting", disable=None):
@@ -199,14 +199,13 @@ def _as_files(listed: Sequence[Case | RawCase], task: Task, names: Mapping[str, 
             faults.append(f"{case.name}: {error}")
     if faults:
         raise ValueError(
-            f"{len(faults)} of {len(listed)} cases cannot be converted, the datalist stays as it was:\n"
-            f"{in_lines(faults)}"
+            f"{len(faults)} of {len(listed)} cases cannot be converted, the datalist is unchanged:\n{in_lines(faults)}"
         )
     return cases
 
 
 def _check(cases: Sequence[Case], source: Source | Converter, task: Task, name: str) -> list[Case]:
-    """The cases to take: all, or where the source says so those with foreground."""
+    """The usable cases: all, or those with foreground if the source says so."""
     faults, empty = [], []
     for case in tqdm(cases, desc="checking", disable=None):
         try:

@@ -1,6 +1,6 @@
-"""Outlines drawn by hand, as masks.
+"""Converts contours to masks.
 
-MONAI has no transform for outlines, and Pillow's polygons take in every pixel that their border touches.
+MONAI has no transform for contours, and Pillow's polygons include every pixel that their border touches.
 """
 
 from __future__ import annotations
@@ -12,14 +12,17 @@ __all__ = ["filled"]
 
 
 def filled(points: NDArray[np.floating], shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """The pixels (x, y) whose centre lies inside a closed outline, by the even-odd rule.
+    """The pixels whose centre is inside a closed contour, by the even-odd rule.
 
     Args:
-        points: (n, 2), x and y in pixels, whole numbers at the centre of a pixel; the last is joined to the first.
-        shape: size of the mask in x and y.
+        points: (n, 2), x and y in pixels, with whole numbers at pixel centres. The last point is joined to the first.
+        shape: (x, y) size of the mask.
+
+    Returns:
+        Mask (x, y), bool.
 
     Raises:
-        ValueError: fewer than three points.
+        ValueError: if there are fewer than three points.
     """
     if points.ndim != 2 or points.shape[1] != 2 or len(points) < 3:
         raise ValueError(f"an outline has size {points.shape}, expected (n, 2) with 3 points or more")
@@ -27,7 +30,7 @@ def filled(points: NDArray[np.floating], shape: tuple[int, int]) -> NDArray[np.b
     x, y = points.T.astype(float)
     next_x, next_y = np.roll(x, -1), np.roll(y, -1)
     for row in range(max(0, int(np.ceil(y.min()))), min(shape[1], int(np.floor(y.max())) + 1)):
-        # An edge owns its lower end and not its upper one: a row through a corner crosses the outline once.
+        # An edge includes its lower end and not its upper one: a row through a corner crosses the contour once.
         crossed = (y <= row) != (next_y <= row)
         share = (row - y[crossed]) / (next_y[crossed] - y[crossed])
         crossings = np.sort(x[crossed] + share * (next_x[crossed] - x[crossed]))

@@ -1,4 +1,4 @@
-"""The data sets that are no NIfTI files, one table row each: what they train and what reads them."""
+"""The data sets that are not NIfTI, one table row each: their task and their reader."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class Converter:
     """How to read the cases of one data set.
 
     Attributes:
-        task: the task it trains.
-        find: from the data set's root to its cases.
-        expected: what lies there, for a message.
-        values, drop_empty, archive: as of a :class:`~uniseg_nets.prepare.sources.Source`; what is converted has the
-            task's values.
+        task: task of the labels.
+        find: function from the root folder to the cases.
+        expected: expected files, for a message.
+        values, drop_empty, archive: as for a :class:`~uniseg_nets.prepare.sources.Source`. Converted label maps have
+            the task's values.
     """
 
     task: str

@@ -1,4 +1,4 @@
-"""Archives of the Medical Segmentation Decathlon, fetched through MONAI."""
+"""Downloads archives of the Medical Segmentation Decathlon with MONAI."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ logger = logging.getLogger(__name__)
 
 
 def download_decathlon(archive: str, raw: Path) -> None:
-    """Unpacks an archive to ``raw/ARCHIVE``, which appears whole or not at all; what is there already stays.
+    """Downloads an archive and unpacks it to ``raw/ARCHIVE``, whole or not at all. An existing folder stays.
 
     Args:
-        archive: such as ``Task04_Hippocampus``, a key of MONAI's table of addresses and hashes.
-        raw: folder of the data set; the archive itself is kept there, too.
+        archive: key of MONAI's table of URLs and hashes, such as ``Task04_Hippocampus``.
+        raw: folder of the data set, which also keeps the archive itself.
 
     Raises:
-        OSError: no network, or a folder that cannot be written.
-        ValueError: from MONAI, no download, or an archive that is not the published one; names the file.
+        OSError: if there is no network, or the folder cannot be written.
+        ValueError: if the download fails, or the archive is not the published one; the message names the file.
     """
     target = raw / archive
     if target.is_dir() or (raw / "labelsTr").is_dir():

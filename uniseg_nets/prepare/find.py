@@ -1,4 +1,4 @@
-"""The labelled cases of a data set that keeps them as NIfTI files, found by its row of the table."""
+"""Finds the labelled cases of a NIfTI data set by its row of the table."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from pathlib import Path
 
 from uniseg_nets.data.datalist import read_json
 from uniseg_nets.data.dataset_json import labels_of, refuse_ignored
+from uniseg_nets.io.names import NIFTI_ENDINGS
 from uniseg_nets.prepare.sources import Source
 from uniseg_nets.tasks import Task
 
 __all__ = ["Case", "find_labelled", "nnunet_source", "nnunet_values"]
-
-_ENDINGS = (".nii.gz", ".nii")
 
 
 @dataclass(frozen=True)
@@ -22,10 +21,10 @@ class Case:
     """Files of one labelled case.
 
     Attributes:
-        name: of the case.
-        patient: whose it is; ``None`` where each case is of another patient, or where that is not known.
-        images: files, one per channel or one with all channels.
-        label: file.
+        name: name of the case.
+        patient: patient of the case; ``None`` if each case is of another patient, or if that is unknown.
+        images: image files, one per channel or one with all channels.
+        label: file of the label map.
     """
 
     name: str
@@ -35,11 +34,11 @@ class Case:
 
 
 def nnunet_source(raw: Path, task: str | None) -> Source:
-    """The row of an nnU-Net folder, whose ``dataset.json`` says how many channels it has.
+    """The table row of an nnU-Net folder, with the channels of its ``dataset.json``.
 
     Raises:
-        FileNotFoundError: no ``dataset.json``.
-        ValueError: one without channels.
+        FileNotFoundError: if there is no ``dataset.json``.
+        ValueError: if it has no channels.
     """
     description = read_json(raw / "dataset.json")
     channels = description.get("channel_names") or description.get("modality")
@@ -52,10 +51,11 @@ def nnunet_source(raw: Path, task: str | None) -> Source:
 def nnunet_values(raw: Path, task: Task) -> dict[int, int]:
     """Label value in an nnU-Net folder's files -> the task's own 1, 2, ...
 
-    ``dataset.json`` and the task name the same classes, or number theirs alike; else the files have the own values.
+    Classes are matched by name, or else by the task's values. If neither matches, the files already have the task's own
+    values.
 
     Raises:
-        ValueError: a label of voxels to leave out, or labels of several values.
+        ValueError: if a label marks voxels to ignore, or has several values.
     """
     path = raw / "dataset.json"
     labels = labels_of(read_json(path), path) or {}
@@ -68,11 +68,11 @@ def nnunet_values(raw: Path, task: Task) -> dict[int, int]:
 
 
 def find_labelled(raw: Path, source: Source) -> list[Case]:
-    """The cases, sorted by name; that their images exist is not checked.
+    """The cases, sorted by name. Whether their images exist is not checked.
 
     Raises:
-        FileNotFoundError: no such folder.
-        ValueError: two label files of one case.
+        FileNotFoundError: if there is no such folder.
+        ValueError: if a case has two label files.
     """
     if not raw.is_dir():
         raise FileNotFoundError(f"no folder {raw}")
@@ -92,14 +92,14 @@ def find_labelled(raw: Path, source: Source) -> list[Case]:
 
 
 def _nifti_files(raw: Path) -> Iterator[tuple[Path, str]]:
-    """Files and their paths relative to the root, without ending; hidden ones left out."""
+    """Files and their paths relative to the root, without ending and without hidden files."""
     for path in sorted(raw.rglob("*.nii*")):
         relative = path.relative_to(raw)
-        ending = next((ending for ending in _ENDINGS if path.name.endswith(ending)), None)
+        ending = next((ending for ending in NIFTI_ENDINGS if path.name.endswith(ending)), None)
         if ending and not any(part.startswith(".") for part in relative.parts):
             yield path, relative.as_posix().removesuffix(ending)
 
 
 def _with_ending(raw: Path, stem: str) -> Path:
-    places = [raw / (stem + ending) for ending in _ENDINGS]
+    places = [raw / (stem + ending) for ending in NIFTI_ENDINGS]
     return next((place for place in places if place.is_file()), places[0])

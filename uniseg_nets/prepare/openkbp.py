@@ -1,7 +1,8 @@
 """OpenKBP 2020 (Babier et al., Medical Physics 48, 2021): CT and organs at risk of the head and neck, as sparse tables.
 
-A patient is a folder ``pt_N``. ``ct.csv`` lists flat indices (C order) of a volume of 128 x 128 x 128 and values, those
-of organs indices alone. The axes run to posterior, to left and to inferior; ``voxel_dimensions.csv`` has their mm.
+A patient is a folder ``pt_N``. ``ct.csv`` lists flat indices (C order) of a volume of 128 x 128 x 128 voxels and their
+values; the files of organs list indices alone. The axes point to posterior, left and inferior. The voxel size in mm is
+in ``voxel_dimensions.csv``.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ __all__ = ["find_openkbp"]
 logger = logging.getLogger(__name__)
 
 _SHAPE = (128, 128, 128)
-# Stored values are HU + 1000, cut at 0 and 4095; voxels of value 0 are not listed. The publication does not name the
-# offset: with 1000 fat lies near -100 HU and the brainstem near 27 (60 patients); with 1024 both would be too dark.
+# Stored values are HU + 1000, clipped to 0 and 4095; voxels with value 0 are not listed. The publication does not name
+# the offset: with 1000 fat is near -100 HU and the brainstem near 27 HU (60 patients); with 1024 both are too low.
 _OFFSET = 1000
 _HIGHEST = 4095
 # Class values in the order of the task's classes; both parotid glands are one class.
@@ -31,7 +32,7 @@ _ORGANS = {"Brainstem": 1, "SpinalCord": 2, "LeftParotid": 3, "RightParotid": 3,
 
 
 def find_openkbp(raw: Path) -> list[RawCase]:
-    """The patients with all five organs; an organ that nobody outlined is there in the CT all the same.
+    """Finds the patients with contours of all five organs: an organ without a contour is still in the CT.
 
     Args:
         raw: a folder with ``pt_N``, at any depth.
@@ -69,7 +70,7 @@ def _read(folder: Path) -> Volumes:
 
 
 def _table(file: Path, columns: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Indices and values of a sparse table; without values where only its first column is read."""
+    """Indices and values of a sparse table. With ``columns=1`` the values are the indices."""
     rows = _numbers(file, delimiter=",", skiprows=1, usecols=range(columns), ndmin=2)
     indices = rows[:, 0].astype(np.int64)
     if not len(rows) or indices.min() < 0 or indices.max() >= np.prod(_SHAPE):

@@ -1,8 +1,7 @@
-"""Where a datalist's entries come from, so that a second run replaces its own entries and no others."""
+"""The origin of datalist entries, so that a second run replaces its own entries only."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from uniseg_nets.data.datalist import image_entry, image_files
 from uniseg_nets.data.groups import group_of
+from uniseg_nets.io.paths import portable_path
 
 __all__ = ["NNUNET", "Origin", "free_names", "relative"]
 
@@ -18,12 +18,12 @@ NNUNET = "nnunet"
 
 @dataclass(frozen=True)
 class Origin:
-    """A data set as it stands in a datalist.
+    """The origin of a data set's entries.
 
     Attributes:
-        task: what its cases train.
-        source: its name, a key of the tables of sources, or ``nnunet``.
-        folder: of an nnU-Net data set, relative to the datalist: nothing else tells two of them apart.
+        task: task of the cases.
+        source: name of the data set, a key of the tables of sources, or ``nnunet``.
+        folder: folder of an nnU-Net data set, relative to the datalist, which identifies it.
     """
 
     task: str
@@ -39,18 +39,18 @@ class Origin:
         return self._same_source(entry) and entry["task"] == self.task and self.folder == self._folder(entry)
 
     def shares_patients(self, entry: Mapping[str, Any]) -> bool:
-        """Whether a patient of this data set and one of the entry's are the same where they have the same name."""
+        """Whether equal patient names in this data set and the entry mean the same patient."""
         return self._same_source(entry) and (entry["task"] == self.task or self.folder == self._folder(entry))
 
     def known_patients(self, entries: Iterable[Mapping[str, Any]]) -> dict[tuple[str, ...], str]:
-        """Images of this data set, as an entry for another task names them -> their patient."""
+        """Images of this data set in entries for other tasks -> their patient."""
         same = [entry for entry in entries if self._same_source(entry) and self.folder == self._folder(entry)]
         return {tuple(image_files(entry)): group_of(entry) for entry in same}
 
     def entry(
         self, name: str, patient: str, images: Sequence[Path], label: Path, output: Path
     ) -> dict[str, str | list[str]]:
-        """A case's entry in ``output/datalist.json``, without ``group`` where the patient has the case's name."""
+        """The entry of a case in ``output/datalist.json``, without ``group`` if the patient has the case's name."""
         return {
             "name": name,
             "image": image_entry([relative(image, output) for image in images]),
@@ -67,32 +67,32 @@ class Origin:
     def _folder(self, entry: Mapping[str, Any]) -> str | None:
         if self.source != NNUNET:
             return None
-        # Lists of version 0.6 do not name the folder; its images lie in FOLDER/imagesTr.
+        # Datalists of version 0.6 have no `folder`; the images are in FOLDER/imagesTr.
         return str(entry.get("folder") or Path(image_files(entry)[0]).parent.parent.as_posix())
 
 
 def free_names(names: Sequence[str], taken: set[str], prefixes: Sequence[str]) -> dict[str, str]:
-    """A name in the datalist for each case: its own, with prefixes where another case has it.
+    """A unique name in the datalist for each case: its own, with prefixes if another case has that name.
 
-    Results are named by their case, whatever its task.
+    Results are named after their case, whatever its task.
 
     Raises:
-        ValueError: other cases have all these names.
+        ValueError: if other cases have all possible names.
     """
     taken = set(taken)
     free = {}
     for name in names:
         choices = ["_".join([*prefixes[:count], name]) for count in range(len(prefixes) + 1)]
-        found = next((choice for choice in choices if choice not in taken), None)
-        if found is None:
+        new = next((choice for choice in choices if choice not in taken), None)
+        if new is None:
             raise ValueError(
                 f"the datalist has cases {', '.join(choices)} already: rename the folder, or prepare elsewhere"
             )
-        free[name] = found
-        taken.add(found)
+        free[name] = new
+        taken.add(new)
     return free
 
 
 def relative(file: Path, output: Path) -> str:
-    """A file's path as a datalist in ``output`` names it."""
-    return Path(os.path.relpath(file.resolve(), output.resolve())).as_posix()
+    """The path of a file as a datalist in the folder ``output`` names it."""
+    return portable_path(file, output)

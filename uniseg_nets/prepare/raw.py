@@ -1,6 +1,6 @@
-"""Data sets that are no NIfTI files: their cases are read one by one and written as such.
+"""Converts data sets that are not NIfTI, case by case.
 
-The one rule: a case is there whole or not at all, its label map last, and what is there is not read again.
+The one rule: a case is converted whole or not at all, its label map last, and never twice.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class Volumes:
     """A case as arrays on one grid.
 
     Attributes:
-        images: (x, y, z), one per channel.
+        images: (x, y, z) per channel.
         label: (x, y, z), the task's own values.
-        affine: (4, 4), voxel -> RAS+ mm.
+        affine: (4, 4), voxel (x, y, z) -> RAS+ mm.
     """
 
     images: tuple[NDArray[np.floating | np.integer], ...]
@@ -36,12 +36,12 @@ class Volumes:
 
 @dataclass(frozen=True)
 class RawCase:
-    """A case that has still to be read.
+    """A case that is not read yet.
 
     Attributes:
-        name: of the case.
-        patient: whose it is; ``None`` where each case is of another patient.
-        read: gives its volumes; raises ``ValueError`` or ``OSError`` with the file's name.
+        name: name of the case.
+        patient: patient of the case; ``None`` if each case is of another patient.
+        read: function that reads its volumes; raises ``ValueError`` or ``OSError`` with the file's name.
     """
 
     name: str
@@ -50,17 +50,17 @@ class RawCase:
 
 
 def case_under(output: Path, task: str, raw: RawCase, name: str, channels: int) -> Case:
-    """The files that a case is written to: ``images/TASK/NAME_0000.nii.gz`` and so on, ``labels/TASK/NAME.nii.gz``."""
+    """The files of a converted case: ``images/TASK/NAME_0000.nii.gz`` and so on, ``labels/TASK/NAME.nii.gz``."""
     images = tuple(output / "images" / task / f"{name}_{channel:04d}.nii.gz" for channel in range(channels))
     return Case(raw.name, raw.patient, images, output / "labels" / task / f"{name}.nii.gz")
 
 
 def write_case(raw: RawCase, case: Case) -> None:
-    """Reads a case and writes its files, unless they are there.
+    """Reads a case and writes its files, if they do not exist.
 
     Raises:
-        OSError: a file cannot be read or written.
-        ValueError: the case cannot be read, or has another number of channels.
+        OSError: if a file cannot be read or written.
+        ValueError: if the case cannot be read, or has another number of channels.
     """
     if all(file.is_file() for file in (*case.images, case.label)):
         return

@@ -1,6 +1,6 @@
-"""The layouts of public data sets that keep their scans as NIfTI files, one table row each.
+"""The layouts of public NIfTI data sets, one table row each.
 
-The one rule: only here stands how such a data set names its files and its patients, and numbers its labels.
+The one rule: file names, patient names and label values of these data sets are defined here and nowhere else.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 __all__ = ["SOURCES", "Source"]
 
-_ANY = r"(?P<dir>(?:.*/)?)"  # whatever folders lie above
+_ANY = r"(?P<dir>(?:.*/)?)"  # any folders above
 
 
 @dataclass(frozen=True)
@@ -18,17 +18,16 @@ class Source:
     """How to find and read the cases of one data set.
 
     Attributes:
-        task: the task it trains; ``None`` for data of fine-tuning, which bring their own.
-        label: regular expression of a label file's path, relative to the data set's root, without its ending; its
-            groups name the case.
-        images: the image of each channel, in terms of those groups, without endings.
-        name: the case's name, in terms of those groups.
-        values: label value in the file -> the task's own; values that are not named stay; ``None`` makes all
-            foreground 1.
-        drop_empty: leave cases without foreground out, as the paper did.
-        group: the patient, in terms of those groups, where several cases may be of one; ``None`` where each case is of
-            another patient, or where the data set does not say whose it is.
-        archive: what MONAI downloads it as, a folder's name.
+        task: task of the labels; ``None`` for data of fine-tuning, whose task the user names.
+        label: regular expression for the path of a label file, relative to the data set's root, without its ending. Its
+            groups identify the case.
+        images: image of each channel, as a format string of those groups, without endings.
+        name: name of the case, as a format string of those groups.
+        values: label value in the file -> the task's own value. Other values stay; ``None`` maps all foreground to 1.
+        drop_empty: leave out cases without foreground, as the paper did.
+        group: patient, as a format string of those groups, if a patient may have several cases; ``None`` if each case
+            is of another patient, or the data set does not tell the patient.
+        archive: name of MONAI's download, which is a folder's name.
     """
 
     task: str | None
@@ -42,7 +41,7 @@ class Source:
 
     @property
     def expected(self) -> str:
-        """What lies there, for a message."""
+        """The expected files, for a message."""
         return f"label files like {self.label}.nii.gz"
 
 
@@ -55,8 +54,8 @@ SOURCES: Mapping[str, Source] = {
     "kits": Source("kidney", _ANY + r"case_(?P<id>\d+)/segmentation", ("{dir}case_{id}/imaging",), "kidney_{id}", {}),
     "msd02": _decathlon("left_atrium", "Task02_Heart"),
     "msd03": _decathlon("liver", "Task03_Liver"),
-    # Left and right hippocampus of a person are cases of their own, and nothing tells which belong together: a split by
-    # case may part them.
+    # Left and right hippocampus of a person are separate cases, and nothing shows which belong together: a split by
+    # case may separate them.
     "msd04": _decathlon("hippocampus", "Task04_Hippocampus"),
     "msd06": _decathlon("lung", "Task06_Lung"),
     "msd07": _decathlon("pancreas", "Task07_Pancreas"),

@@ -1,4 +1,4 @@
-"""Which cases train and which validate: as a split file says, or drawn by patient."""
+"""The split into training and validation cases: from a file, or drawn by patient."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def read_split(path: str | PathLike[str], names: Sequence[str]) -> dict[str, lis
 
     Args:
         path: the file.
-        names: of the cases that are there.
+        names: names of the existing cases.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: no JSON; a name that is no case's, or that stands more than once. The message names the file.
+        FileNotFoundError: if there is no such file.
+        ValueError: if the file is not JSON, or a name is unknown or occurs more than once. The message names the file.
     """
     content = read_json(Path(path))
     sections = {section: [str(name) for name in content.get(section, [])] for section in SECTIONS}
@@ -36,17 +36,17 @@ def read_split(path: str | PathLike[str], names: Sequence[str]) -> dict[str, lis
     twins = [name for name, count in Counter(listed).items() if count > 1]
     if twins:
         places = [f"{name} ({', '.join(s for s in SECTIONS for n in sections[s] if n == name)})" for name in twins]
-        raise ValueError(f"{path}: more than once stands {listing(places)}: keep each case in one place")
+        raise ValueError(f"{path}: {listing(places)} occur more than once: keep each case in one place")
     return sections
 
 
 def draw_split(patients: Mapping[str, str], share: float, seed: int) -> dict[str, list[str]]:
-    """Case names under ``training`` and ``validation``, sorted, all cases of a patient in one of them.
+    """Draws case names for ``training`` and ``validation``, sorted, with all cases of a patient in one of them.
 
     Args:
-        patients: case name -> its patient.
-        share: of the cases, for validation.
-        seed: of the draw.
+        patients: case name -> patient.
+        share: fraction of the cases for validation.
+        seed: random seed.
     """
     names = sorted(patients)
     sides = hold_out([patients[name] for name in names], round(len(names) * share), seed)

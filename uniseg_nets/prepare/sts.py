@@ -1,7 +1,7 @@
 """Soft-tissue-Sarcoma (TCIA; Vallieres et al., Physics in Medicine and Biology 60, 2015): CT, PET and the tumour.
 
-As TCIA's download lays it out: ``STS_001/STUDY/SERIES/*.dcm``, a folder per series. The tumour is outlined on the CT,
-in the RTSTRUCT series ``RTstructCT``; the PET is resampled to the CT and given as SUV by body weight.
+TCIA's download has one folder per series, ``STS_001/STUDY/SERIES/*.dcm``. The contours of the tumour are on the CT, in
+the RTSTRUCT series ``RTstructCT``. The PET is resampled to the CT and converted to SUV by body weight.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from uniseg_nets.transforms.load import LoadCase
 __all__ = ["find_sts"]
 
 _OUTLINES = "rtstructct"  # its description in lower case: the collection writes RTstructCT and RTStructCT
-# The tumour without the oedema around it; one patient has another name for it.
+# Names of the tumour without the oedema around it.
 _TUMOUR = ("GTV_Mass", "GTV_Mass_CT", "GTV_Research")
-_LPS = np.array([-1.0, -1.0, 1.0])  # DICOM's axes, in terms of RAS+
-_OFF_SLICE = 0.1  # of the distance between slices
+_LPS = np.array([-1.0, -1.0, 1.0])  # from DICOM's LPS+ to RAS+
+_OFF_SLICE = 0.1  # fraction of the slice distance
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class _Series:
     """A folder with one DICOM series.
 
     Attributes:
-        folder: where it is.
-        header: of its first file, without voxels.
+        folder: the folder.
+        header: header of its first file.
     """
 
     folder: Path
@@ -48,14 +48,14 @@ class _Series:
 
 
 def find_sts(raw: Path) -> list[RawCase]:
-    """The patients whose tumour is outlined on their CT.
+    """Finds the patients with contours of the tumour on their CT.
 
     Args:
         raw: a folder with ``STS_001`` and so on, at any depth.
 
     Raises:
-        ValueError: a patient with outlines and not exactly one CT that they refer to and one PET of its frame of
-            reference, or with two such outlines.
+        ValueError: if a patient with contours has not exactly one CT that they refer to and one PET with its frame of
+            reference, or has two contour series.
     """
     series = _all_series(raw)
     outlines: dict[str, _Series] = {}
@@ -82,20 +82,20 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _referenced_series(outline: _Series) -> str:
-    """The series on which the outlines were drawn."""
+    """The SeriesInstanceUID of the CT that the contours refer to."""
     try:
         study = outline.header.ReferencedFrameOfReferenceSequence[0].RTReferencedStudySequence[0]
         return str(study.RTReferencedSeriesSequence[0].SeriesInstanceUID)
     except (AttributeError, IndexError) as error:
-        raise ValueError(f"{outline.folder} does not say on which series it was drawn") from error
+        raise ValueError(f"{outline.folder} does not refer to a series") from error
 
 
 def _only(series: Sequence[_Series], modality: str, keyword: str, value: str, outline: _Series) -> _Series:
-    found = [entry for entry in series if entry.says("Modality") == modality and entry.says(keyword) == value]
-    if len(found) != 1:
-        places = ", ".join(str(entry.folder) for entry in found) or "none"
+    matching = [entry for entry in series if entry.says("Modality") == modality and entry.says(keyword) == value]
+    if len(matching) != 1:
+        places = ", ".join(str(entry.folder) for entry in matching) or "none"
         raise ValueError(f"{outline.folder} needs one {modality} series whose {keyword} is {value}, there is: {places}")
-    return found[0]
+    return matching[0]
 
 
 def _read(ct: _Series, pet: _Series, outline: _Series) -> Volumes:
@@ -108,7 +108,7 @@ def _read(ct: _Series, pet: _Series, outline: _Series) -> Volumes:
 
 
 def _tumour(outline: _Series, affine: NDArray[np.float64], shape: Sequence[int]) -> NDArray[np.uint8]:
-    """The outlined voxels (x, y, z); an outline within another cuts a hole (DICOM PS3.3, C.8.8.6.3)."""
+    """The mask of the contours (x, y, z). A contour inside another one is a hole (DICOM PS3.3, C.8.8.6.3)."""
     rois = {roi.ROINumber: str(roi.ROIName).strip() for roi in outline.header.StructureSetROISequence}
     drawn = [roi for roi in outline.header.ROIContourSequence if rois.get(roi.ReferencedROINumber) in _TUMOUR]
     if len(drawn) != 1:

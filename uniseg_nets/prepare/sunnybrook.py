@@ -1,9 +1,9 @@
-"""Sunnybrook Cardiac Data (Radau et al., MIDAS Journal 2009): short-axis cine MR with outlines of the left ventricle.
+"""Sunnybrook Cardiac Data (Radau et al., MIDAS Journal 2009): short-axis cine MR with contours of the left ventricle.
 
-``scd_patientdata.csv`` maps a patient's images (``PatientID``, SCD0000101) to the outlines (``OriginalID``, SC-HF-I-1).
+``scd_patientdata.csv`` maps a patient's images (``PatientID``, SCD0000101) to the contours (``OriginalID``, SC-HF-I-1).
 ``SCD0000101/CINESAX_nnn/IM-xxxx-yyyy.dcm`` is frame yyyy of the short-axis series, and
 ``SC-HF-I-01/contours-manual/IRCCI-expert/IM-0001-yyyy-icontour-manual.txt`` the blood pool on it, x and y of each point
-in pixels. Outlined are end-diastole and end-systole, each a stack of the slices in which the expert saw the ventricle.
+in pixels. There are contours for end-diastole and end-systole, each on a stack of slices that show the ventricle.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ _UNEVEN = 0.1  # of the distance between slices
 
 @dataclass(frozen=True)
 class _Frame:
-    """An outlined image.
+    """An image with a contour.
 
     Attributes:
-        position: of its slice along the series' normal, in mm.
-        index: of its slice among those of the series, by position.
-        phase: of the heart's cycle, counted from 0.
-        image, outline: files.
-        points: (n, 2) of the outline, x and y in pixels.
+        position: position of its slice along the series' normal in mm.
+        index: index of its slice in the series, by position.
+        phase: cardiac phase, from 0.
+        image, outline: files of image and contour.
+        points: (n, 2), x and y of the contour in pixels.
     """
 
     position: float
@@ -59,22 +59,22 @@ class _Frame:
 
     @property
     def area(self) -> float:
-        """Enclosed by the outline, in pixels."""
+        """Area of the contour in pixels."""
         x, y = self.points.T
         return abs(float(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1)))) / 2
 
 
 def find_sunnybrook(raw: Path) -> list[RawCase]:
-    """The stacks of all patients whose images and outlines are there, named ``SC-HF-I-01_ED`` and ``..._ES``.
+    """Finds the stacks of all patients with images and contours, named ``SC-HF-I-01_ED`` and ``..._ES``.
 
-    A stack in which a slice between two others is not outlined is left out, with a warning.
+    A stack that lacks a contour between two others is left out, with a warning.
 
     Args:
-        raw: a folder with the table, the images and the outlines, at any depth.
+        raw: a folder with the table, the images and the contours, at any depth.
 
     Raises:
-        FileNotFoundError: no table of patients.
-        ValueError: outlines of nobody in the table, or of frames that no series has; an outline that cannot be read.
+        FileNotFoundError: if there is no table of patients.
+        ValueError: if contours belong to no patient in the table or to frames that no series has, or cannot be read.
     """
     images_of = _patients(raw)
     series_of: dict[str, list[Path]] = defaultdict(list)
@@ -84,7 +84,7 @@ def find_sunnybrook(raw: Path) -> list[RawCase]:
     without = []
     for folder in sorted(raw.rglob("contours-manual/IRCCI-expert")):
         patient = folder.parent.parent.name
-        if "__MACOSX" in folder.parts:  # what a Mac's archives hold besides
+        if "__MACOSX" in folder.parts:  # metadata in archives made on a Mac
             continue
         if patient not in images_of:
             raise ValueError(f"{folder}: {_TABLE} has no OriginalID for {patient}")
@@ -98,7 +98,7 @@ def find_sunnybrook(raw: Path) -> list[RawCase]:
 
 
 def _patients(raw: Path) -> dict[str, str]:
-    """Name of the outlines' folder -> name of the images' folder."""
+    """Name of the folder of contours -> name of the folder of images."""
     table = next(iter(sorted(raw.rglob(_TABLE))), None)
     if table is None:
         raise FileNotFoundError(f"no {_TABLE} in {raw}: it says whose outlines belong to which images")
@@ -106,12 +106,12 @@ def _patients(raw: Path) -> dict[str, str]:
         rows = list(csv.DictReader(file))
     if not rows or not {"PatientID", "OriginalID"} <= set(rows[0]):
         raise ValueError(f"{table} lacks the columns PatientID and OriginalID")
-    # SC-HF-I-1 in the table is SC-HF-I-01 among the outlines.
+    # SC-HF-I-1 in the table is SC-HF-I-01 in the folder of contours.
     return {re.sub(r"\d+$", lambda n: n[0].zfill(2), row["OriginalID"]): row["PatientID"] for row in rows}
 
 
 def _stacks(patient: str, folder: Path, series: list[Path]) -> list[RawCase]:
-    """A patient's stacks, at most two."""
+    """The stacks of a patient, at most two."""
     outlines = {int(match[1]): file for file in folder.iterdir() if (match := _OUTLINE.fullmatch(file.name))}
     if not outlines:
         raise ValueError(f"{folder} holds no outline such as IM-0001-0020-icontour-manual.txt")
@@ -130,14 +130,14 @@ def _stacks(patient: str, folder: Path, series: list[Path]) -> list[RawCase]:
 
 
 def _is_stack(frames: list[_Frame]) -> bool:
-    """Whether frames are neighbouring slices at even distances, two or more."""
+    """Whether frames are two or more neighbouring slices at equal distances."""
     steps = np.diff([frame.position for frame in frames])
     neighbours = np.diff([frame.index for frame in frames]) == 1
     return len(frames) > 1 and bool(neighbours.all() and np.ptp(steps) <= _UNEVEN * steps.mean())
 
 
 def _frames(outlines: Mapping[int, Path], images: Mapping[int, Path]) -> list[_Frame]:
-    """The outlined frames with their slices and phases, which follow from all images of the series."""
+    """The frames with a contour, with slices and phases from all images of the series."""
     slices: list[tuple[float, list[int]]] = []  # position and frames
     for number in sorted(images):
         position = _position(images[number])
@@ -155,7 +155,7 @@ def _frames(outlines: Mapping[int, Path], images: Mapping[int, Path]) -> list[_F
 
 
 def _phases(frames: list[_Frame]) -> dict[str, list[_Frame]]:
-    """The two phases that are outlined most, slices in order; the heart is larger at end-diastole."""
+    """The two phases with most contours, slices in order. The larger ventricle is end-diastole."""
     stacks = [
         sorted((frame for frame in frames if frame.phase == phase), key=lambda frame: frame.position)
         for phase, _ in Counter(frame.phase for frame in frames).most_common(2)
@@ -173,7 +173,7 @@ def _read(frames: list[_Frame]) -> Volumes:
 
 
 def _position(file: Path) -> float:
-    """Of a slice along its normal, in mm."""
+    """The position of a slice along its normal in mm."""
     header = itk.GDCMImageIO.New()
     header.SetFileName(str(file))
     try:

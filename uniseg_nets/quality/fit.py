@@ -13,10 +13,10 @@ from ignite.engine import Engine, Events
 from torch import nn
 
 from uniseg_nets.data.datalist import load_datalist
-from uniseg_nets.handlers.ranks import is_first_rank, unwrapped
 from uniseg_nets.quality.cases import CaseMeasurer
 from uniseg_nets.quality.fingerprint import Fingerprint
 from uniseg_nets.quality.training import measured_training
+from uniseg_nets.ranks import is_first_rank, unwrapped
 from uniseg_nets.tasks import TaskTable, load_task_table, table_of
 from uniseg_nets.weights.checkpoints import read_state
 

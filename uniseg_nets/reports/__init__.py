@@ -1,4 +1,4 @@
-"""What people look at after a run: figures, pictures, pages."""
+"""Reports on a run: metrics, pictures, pages."""
 
 from uniseg_nets.reports.evaluation import Report
 from uniseg_nets.reports.run import ReportCased, RunReport

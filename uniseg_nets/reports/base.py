@@ -1,4 +1,4 @@
-"""What reports on results in files have in common: the run before them, and the cases that have a result."""
+"""The base class of reports on results in files: it runs the evaluator and selects the cases with a result."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ __all__ = ["CaseReport"]
 logger = logging.getLogger(__name__)
 
 
-# The name that the training's validation gives to its figure too.
+# The name of the metric in the training's validation too.
 _MEAN_DICE = "val_mean_dice"
 
 
 class CaseReport:
-    """Compares results with references; subclasses say where a result lies, what its rows are, and write the report.
+    """Compares predictions with references. Subclasses give a prediction's path and rows, and write the report.
 
-    As a handler of the evaluator it hands the mean Dice on as a metric, to experiment tracking and to federations.
+    As a handler of the evaluator it sets the mean Dice as a metric, for experiment tracking and federations.
 
     Args:
         cases: labelled cases.
-        results: folder of what was found.
-        output_dir: where to write.
+        results: folder of the predictions.
+        output_dir: folder for the report.
 
     Attributes:
-        faults: of the last report, name of a case that is left out -> reason.
+        faults: name -> reason of the cases that the last report leaves out.
     """
 
     def __init__(
@@ -57,12 +57,15 @@ class CaseReport:
             engine.state.metrics[_MEAN_DICE] = float(np.mean(scores))
 
     def after(self, evaluator: CaseEvaluator) -> list[dict[str, Any]]:
-        """Runs an evaluator that writes the results, then the report, also where some cases failed.
+        """Runs an evaluator that writes the predictions, then writes the report, also if some cases failed.
+
+        Returns:
+            The rows of the summary.
 
         Raises:
-            ValueError: there are no cases.
-            CasesFailedError: some cases had no result, see :class:`~uniseg_nets.engines.CaseEvaluator`, or cannot be
-                compared; the report is on the others.
+            ValueError: if there are no cases.
+            CasesFailedError: if some cases have no prediction, see :class:`~uniseg_nets.engines.CaseEvaluator`, or
+                cannot be compared. The report is on the others.
         """
         if not self.cases:
             raise ValueError("no cases to evaluate: the datalist's section is empty, or the fold holds none out")
@@ -80,36 +83,36 @@ class CaseReport:
         return summary
 
     def _write(self, evaluator: CaseEvaluator) -> list[dict[str, Any]]:
-        """The report without the cases that failed: what lies there of them was made by an earlier run."""
+        """Writes the report without failed cases: their files in the folder are of an earlier run."""
         self.cases = [case for case in self.cases if case["name"] not in getattr(evaluator, "failures", {})]
         return self.write()
 
     def write(self) -> list[dict[str, Any]]:
-        """Writes the report on all cases that can be compared; returns the summary's rows."""
+        """Writes the report on all cases that can be compared; returns the rows of the summary."""
         raise NotImplementedError
 
-    def found(self, case: Mapping[str, Any]) -> Path:
-        """Where a case's result lies."""
+    def prediction(self, case: Mapping[str, Any]) -> Path:
+        """The file of a case's prediction."""
         raise NotImplementedError
 
     def rows(self, case: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """The figures of a case, one row a class."""
+        """The metrics of a case, one row per class."""
         raise NotImplementedError
 
     def all_rows(self) -> list[dict[str, Any]]:
-        """The rows of all cases whose result is there and can be compared; the others are named in the log.
+        """The rows of all cases whose prediction exists and can be compared. The others are logged.
 
         Raises:
-            ValueError: two cases with one result.
+            ValueError: if two cases share a prediction.
         """
         rows: list[dict[str, Any]] = []
         self.faults = {}
-        twins = [str(file) for file, count in Counter(map(self.found, self.cases)).items() if count > 1]
+        twins = [str(file) for file, count in Counter(map(self.prediction, self.cases)).items() if count > 1]
         if twins:
             raise ValueError(f"several cases would be rated by the one result {twins[0]}: give them different names")
         for case in self.cases:
-            if not self.found(case).is_file():
-                logger.warning("no result %s: case left out of the report", self.found(case))
+            if not self.prediction(case).is_file():
+                logger.warning("no result %s: case left out of the report", self.prediction(case))
                 continue
             try:
                 rows += self.rows(case)

@@ -1,6 +1,6 @@
-"""What an evaluation leaves behind: a row a case and class, a summary a task, and a picture of the worst cases.
+"""The report of an evaluation: one row per case and class, a summary per task, and a picture of the worst cases.
 
-It reads label maps from files: those of this run, of an earlier one, or of another method.
+It reads label maps from files, which may be of this run, of an earlier one, or of another method.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from uniseg_nets.data.groups import group_of
 from uniseg_nets.io.files import write_csv, write_json
 from uniseg_nets.reports.base import CaseReport
 from uniseg_nets.reports.metrics import file_rows, summarise
 from uniseg_nets.reports.preview import PreviewRow, save_preview
 from uniseg_nets.tasks import TaskTable
-from uniseg_nets.transforms.export import label_names
 
 __all__ = ["Report"]
 
@@ -31,12 +31,13 @@ class Report(CaseReport):
 
     Args:
         cases: labelled cases, each with ``name``, ``task``, ``image`` and ``label``.
-        label_maps: folder of the found maps, ``TASK/NAME.nii.gz``.
-        output_dir: where to write.
+        label_maps: folder of the predictions, ``TASK/NAME.nii.gz``.
+        output_dir: folder for the report.
         tasks: the task table.
-        values: of both maps: ``task`` for the task's own 1, 2, ..., ``global`` for those of the table.
-        tolerance_mm: surface distance that the normalised surface Dice forgives.
-        worst: how many cases are pictured.
+        values: label values in predictions and references: ``task`` for the task's own 1, 2, ..., ``global`` for those
+            of the task table.
+        tolerance_mm: tolerance of the normalised surface Dice in mm.
+        worst: number of cases in the picture.
     """
 
     def __init__(
@@ -67,22 +68,22 @@ class Report(CaseReport):
         for row in summary:
             logger.info(
                 "%(task)s %(class)s: Dice %(dice).3f, NSD %(nsd).3f, HD95 %(hd95_mm).1f mm (of %(present)d cases; "
-                "%(missed)d missed and %(invented)d invented have none), %(cases)d cases",
+                "%(false_negative)d false negative and %(false_positive)d false positive have none), %(cases)d cases",
                 row,
             )
         return summary
 
-    def found(self, case: Mapping[str, Any]) -> Path:
+    def prediction(self, case: Mapping[str, Any]) -> Path:
         return self.results / self.tasks.one(case["task"]).name / f"{case['name']}.nii.gz"
 
     def rows(self, case: Mapping[str, Any]) -> list[dict[str, Any]]:
         task = self.tasks.one(case["task"])
-        classes = {value: name for value, name in label_names(self.tasks, task.name, self.values).items() if value}
-        rows = file_rows(self.found(case), case["label"], classes, self.tolerance_mm)
-        return [{"task": task.name, "case": case["name"], **row} for row in rows]
+        classes = {value: name for value, name in self.tasks.label_names(task.name, self.values).items() if value}
+        rows = file_rows(self.prediction(case), case["label"], classes, self.tolerance_mm)
+        return [{"task": task.name, "case": case["name"], "patient": group_of(case), **row} for row in rows]
 
     def _picture(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """The cases of lowest mean Dice."""
+        """Writes a picture of the cases with the lowest mean Dice."""
         scores: dict[tuple[str, str], list[float]] = {}
         for row in rows:
             if not math.isnan(row["dice"]):
@@ -93,7 +94,7 @@ class Report(CaseReport):
         for key in worst:
             case = by_key[key]
             title = f"{key[1]}, {key[0]}: Dice {np.mean(scores[key]):.2f}"
-            pictures.append(PreviewRow(title, case["image"], case["label"], str(self.found(case))))
+            pictures.append(PreviewRow(title, case["image"], case["label"], str(self.prediction(case))))
         try:
             if pictures:
                 save_preview(pictures, self.output_dir / "worst.png")

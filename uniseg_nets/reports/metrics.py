@@ -1,7 +1,7 @@
-"""Per-case figures of a label map against a reference, with the special cases told apart.
+"""Metrics of a prediction against its reference, per case and class, with a status per row.
 
-Not MONAI's metric handlers, which mean over batches and drop why a figure is missing. Surface distances are those of
-:mod:`uniseg_nets.reports.surfaces`.
+Not MONAI's metric handlers, which average over batches and do not report why a value is missing. Surface distances are
+those of :mod:`uniseg_nets.reports.surfaces`.
 """
 
 from __future__ import annotations
@@ -24,73 +24,80 @@ _NAN = float("nan")
 
 
 def file_rows(
-    found: str | PathLike[str],
+    prediction: str | PathLike[str],
     reference: str | PathLike[str],
     classes: Mapping[int, str],
     tolerance_mm: float = 2.0,
 ) -> list[dict[str, Any]]:
-    """:func:`case_rows` of two files, which may store their axes in another order or direction.
+    """:func:`case_rows` of two files, which may store their axes in different order or direction.
+
+    Args:
+        prediction, reference: files of label maps.
+        classes, tolerance_mm: as for :func:`case_rows`.
 
     Raises:
-        FileNotFoundError, ValueError: a file that cannot be read; values that are no whole numbers from 0 to 255; maps
-            whose voxels lie at different places; and as of :func:`case_rows`. The message names the file.
+        FileNotFoundError, ValueError: as for :func:`case_rows`, or if a file cannot be read, has values that are not
+            whole numbers from 0 to 255, or the voxels of the two are at different positions. The message names the
+            file.
     """
-    ours, theirs = load_label_map(found), load_label_map(reference)
+    ours, theirs = load_label_map(prediction), load_label_map(reference)
     try:
         volume = on_grid_of(theirs.as_tensor()[0], theirs.affine, ours.shape[1:], ours.affine)
         edges = ours.affine.numpy()[:3, :3]
         return case_rows(ours.as_tensor()[0].numpy(), volume.numpy(), edges, classes, tolerance_mm)
     except ValueError as error:
-        raise ValueError(f"reference {reference} of {found}: {error}") from error
+        raise ValueError(f"reference {reference} of {prediction}: {error}") from error
 
 
 def case_rows(
-    found: NDArray[Any],
+    prediction: NDArray[Any],
     reference: NDArray[Any],
     spacing: ArrayLike,
     classes: Mapping[int, str],
     tolerance_mm: float = 2.0,
 ) -> list[dict[str, Any]]:
-    """One row a foreground class.
+    """One row per foreground class.
 
-    ``status`` says what the figures stand for: ``present`` in both; ``missed``, in the reference alone (Dice and NSD 0,
-    no HD95); ``invented``, in the found map alone (the same); ``absent`` from both (no figure: nothing was asked).
-    ``cut`` says that the reference touches the border of the scan, where distances mean less.
+    ``status`` says which of the two maps has the class: ``present``, both; ``false_negative``, the reference alone
+    (Dice and NSD are 0, HD95 is undefined); ``false_positive``, the prediction alone (the same figures); ``absent``,
+    neither (no figures). ``truncated`` says that the reference touches the border of the scan, where distances are less
+    meaningful.
 
     Args:
-        found, reference: label maps (x, y, z) of equal shape.
-        spacing: (x, y, z) mm; or (3, 3), whose columns are the voxel's edges in mm, as an affine has them.
+        prediction, reference: label maps (x, y, z) of equal shape.
+        spacing: (x, y, z) mm; or (3, 3), whose columns are the voxel edges in mm, as in an affine.
         classes: label value -> name, without the background.
-        tolerance_mm: surface distance that NSD forgives.
+        tolerance_mm: tolerance of the normalised surface Dice (NSD) in mm.
 
     Raises:
-        ValueError: maps of different shapes, or a value in the reference that no class has.
+        ValueError: if the shapes differ, or a value in the reference belongs to no class.
     """
-    if found.shape != reference.shape:
-        raise ValueError(f"label map has size {found.shape}, its reference {reference.shape}")
+    if prediction.shape != reference.shape:
+        raise ValueError(f"label map has size {prediction.shape}, its reference {reference.shape}")
     unknown = sorted(set(np.unique(reference).tolist()) - set(classes) - {0})
     if unknown:
         raise ValueError(f"reference holds values {unknown}, the task's classes are {dict(classes)}")
     millilitres = voxel_millilitres(spacing)
     rows = []
     for value, name in classes.items():
-        ours, theirs = found == value, reference == value
+        ours, theirs = prediction == value, reference == value
         rows.append(
             {
                 "class": name,
                 **_figures(ours, theirs, spacing, tolerance_mm),
                 "volume_ml": float(ours.sum()) * millilitres,
                 "reference_ml": float(theirs.sum()) * millilitres,
-                "cut": touches_border(theirs),
+                "truncated": touches_border(theirs),
             }
         )
     return rows
 
 
 def summarise(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Mean figures of each task and class over the cases that have them, and how often each status came.
+    """Mean metrics per task and class over the cases that have them, and the number of cases per status.
 
-    A missed or invented class has no HD95, so that its mean is over ``present`` cases alone: read ``missed`` beside it.
+    HD95 is undefined for false negatives and false positives, so that its mean is over ``present`` cases alone: read it
+    together with their numbers.
     """
     groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for row in rows:
@@ -102,7 +109,7 @@ def summarise(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
             values = [row[figure] for row in members if not np.isnan(row[figure])]
             means[figure] = float(np.mean(values)) if values else _NAN
         states = [row["status"] for row in members]
-        counts = {state: states.count(state) for state in ("present", "missed", "invented", "absent")}
+        counts = {state: states.count(state) for state in ("present", "false_negative", "false_positive", "absent")}
         table.append({"task": task, "class": name, "cases": len(members), **means, **counts})
     return table
 
@@ -111,7 +118,8 @@ def _figures(ours: NDArray[Any], theirs: NDArray[Any], spacing: ArrayLike, toler
     if not theirs.any() and not ours.any():
         return {"status": "absent", "dice": _NAN, "nsd": _NAN, "hd95_mm": _NAN}
     if not theirs.any() or not ours.any():
-        return {"status": "missed" if theirs.any() else "invented", "dice": 0.0, "nsd": 0.0, "hd95_mm": _NAN}
+        status = "false_negative" if theirs.any() else "false_positive"
+        return {"status": status, "dice": 0.0, "nsd": 0.0, "hd95_mm": _NAN}
     distances = surface_distances(ours, theirs, spacing)
     return {
         "status": "present",

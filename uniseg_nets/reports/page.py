@@ -1,4 +1,4 @@
-"""One static page on a run: a table to sort, previews, and slices to leaf through; no server, nothing from outside."""
+"""One static page on a run: a sortable table, previews, and axial slices to browse, without server or network."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import html
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
+from string import Template
 from typing import Any
 
 from uniseg_nets.io.files import atomic_path
@@ -21,81 +22,20 @@ _COLUMNS = (
     ("volume_ml", "volume, ml"),
     ("voxels", "voxels"),
     ("mean", "mean"),
-    ("deviation", "deviation"),
+    ("std", "standard deviation"),
 )
-_PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>UniSeg report</title>
-<style>
-:root {{ color-scheme: light dark; font: 15px/1.45 system-ui, sans-serif; }}
-body {{ margin: 2rem auto; max-width: 70rem; padding: 0 1rem; }}
-table {{ border-collapse: collapse; width: 100%; }}
-th, td {{ padding: .3rem .6rem; text-align: left; border-bottom: 1px solid #8885; }}
-th button {{ all: unset; cursor: pointer; font-weight: 600; }}
-th[aria-sort=ascending] button::after {{ content: " \\2191"; }}
-th[aria-sort=descending] button::after {{ content: " \\2193"; }}
-td.number {{ text-align: right; font-variant-numeric: tabular-nums; }}
-td:first-child {{ overflow-wrap: anywhere; }}
-.cut, .absent, .check {{ color: #b45309; }}
-.refused {{ color: #b91c1c; }}
-.ok {{ color: #15803d; }}
-.check, .refused, .ok {{ font-weight: 600; }}
-#worklist ul {{ margin: 0; padding-left: 1.1em; }}
-article {{ margin: 2rem 0; }}
-img {{ background: #000; max-width: 100%; vertical-align: top; }}
-.swatch {{ display: inline-block; width: .8em; height: .8em; margin-right: .4em; border-radius: 2px; }}
-input[type=range] {{ width: 220px; display: block; }}
-figure {{ margin: 0; }}
-.side {{ display: flex; gap: 1rem; flex-wrap: wrap; }}
-</style>
-</head>
-<body>
-<h1>UniSeg report</h1>
-<p>{summary} Research only: not a medical device, not for diagnosis or treatment.</p>
-{worklist}
-<table id="table">
-<thead><tr>{heads}</tr></thead>
-<tbody>
-{rows}
-</tbody>
-</table>
-{articles}
-<script>
-const table = document.getElementById("table"), body = table.tBodies[0];
-table.tHead.addEventListener("click", event => {{
-  const head = event.target.closest("th");
-  if (!head) return;
-  const index = head.cellIndex, up = head.getAttribute("aria-sort") !== "ascending";
-  for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
-  head.setAttribute("aria-sort", up ? "ascending" : "descending");
-  const value = row => row.cells[index].dataset.value;
-  const order = (a, b) => (isNaN(value(a)) || isNaN(value(b)) || value(a) === "" || value(b) === "")
-    ? value(a).localeCompare(value(b)) : value(a) - value(b);
-  [...body.rows].sort((a, b) => up ? order(a, b) : order(b, a)).forEach(row => body.append(row));
-}});
-for (const range of document.querySelectorAll("input[type=range]")) {{
-  const images = range.parentElement.querySelectorAll("img");
-  const show = () => images.forEach((image, i) => image.hidden = i != range.value);
-  range.addEventListener("input", show);
-  show();
-}}
-</script>
-</body>
-</html>
-"""
+# Placeholders: $summary, $worklist, $heads, $rows, $articles.
+_TEMPLATE = Path(__file__).with_name("page.html")
 
 
 def write_page(cases: Sequence[Mapping[str, Any]], path: str | PathLike[str]) -> None:
-    """Writes the page beside the folder ``report`` that holds the previews.
+    """Writes the page. The previews are in the folder ``report`` beside it.
 
     Args:
-        cases: each with ``name``, ``task``, ``classes`` (rows of statistics) and ``slices`` (addresses of pictures);
-            and of the label map ``written`` (when) and ``weights_sha256``, where these are known; and ``verdict``,
-            ``reasons`` and ``estimated_dice``. Those that need eyes come first.
-        path: of the page.
+        cases: each with ``name``, ``task``, ``classes`` (rows of statistics) and ``slices`` (``data:`` URLs of
+            pictures); if known, ``written`` (time) and ``weights_sha256`` of the label map; and ``verdict``,
+            ``reasons`` and ``estimated_dice``. Cases that need eyes come first.
+        path: file of the page.
     """
     path = Path(path)
     cases = by_verdict(cases)
@@ -104,8 +44,10 @@ def write_page(cases: Sequence[Mapping[str, Any]], path: str | PathLike[str]) ->
     articles = "\n".join(_article(case, path.parent / "report" / f"{case['name']}.png") for case in cases)
     summary = f"{len(cases)} case{'s' if len(cases) > 1 else ''}{_counts(cases)}."
     with atomic_path(path) as temporary:
-        worklist = _worklist(cases)
-        page = _PAGE.format(summary=summary, worklist=worklist, heads=heads, rows=rows, articles=articles)
+        template = Template(_TEMPLATE.read_text(encoding="utf-8"))
+        page = template.substitute(
+            summary=summary, worklist=_worklist(cases), heads=heads, rows=rows, articles=articles
+        )
         temporary.write_text(page, encoding="utf-8", errors="backslashreplace")
 
 
@@ -156,7 +98,7 @@ def _row(case: Mapping[str, Any], row: Mapping[str, Any]) -> str:
 
 
 def _task(case: Mapping[str, Any]) -> str:
-    """A case's task; of several their number, since the classes beside it say which."""
+    """The task of a case; for several tasks their number, since the classes are in the same row."""
     names = str(case["task"]).split("+")
     return names[0] if len(names) == 1 else f"{len(names)} tasks"
 
@@ -169,7 +111,7 @@ def _cell(value: Any, kind: str = "") -> str:
 
 
 def _origin(case: Mapping[str, Any]) -> str:
-    """When a case's label map was written, and by which weights."""
+    """Time and weights of a case's label map, in words."""
     weights = case.get("weights_sha256")
     hashes = [weights] if isinstance(weights, str) else list(weights or ())
     known = [f"written {case['written']}"] if case.get("written") else []

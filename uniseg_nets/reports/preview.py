@@ -1,4 +1,4 @@
-"""Pictures of label maps: a scan, its reference and what was found, one row per case."""
+"""Pictures of label maps: a scan, its reference and its prediction, one row per case."""
 
 from __future__ import annotations
 
@@ -19,39 +19,39 @@ from uniseg_nets.transforms.load import LoadCase
 
 __all__ = ["PreviewRow", "save_preview"]
 
-_PANEL = 280  # pixels of a panel's longer side
-_LINE = 24  # pixels of a line of text
+_PANEL = 280  # pixels, longer side of a panel
+_LINE = 24  # pixels, height of a line of text
 _GAP = 8
 
 
 @dataclass(frozen=True)
 class PreviewRow:
-    """One row of a picture: files of one grid; of several channels the last is shown. A reference may be missing."""
+    """One row of a picture: files on one grid. Of several channels the last one is shown; the reference is optional."""
 
     title: str
     image: str | Sequence[str]
     reference: str | None
-    found: str
+    prediction: str
 
 
 def save_preview(rows: Sequence[PreviewRow], path: str | PathLike[str]) -> None:
-    """Writes a PNG with one slice of each case: that which holds most of its reference, or else of what was found.
+    """Writes a PNG with one slice per case: the one with most foreground in the reference, or else in the prediction.
 
-    Slices are axial; of a stack of thick slices, they are those of the stack. They are shown as radiologists see them,
-    as in a run's report: anterior up, the patient's right (R) on the left. One class has one colour in a row.
+    Slices are axial, or those of a stack with thick slices. They have radiological orientation, as in a run's report:
+    anterior up, the patient's right (R) on the left. Within a row a class has one colour.
     """
     font = ImageFont.load_default(15)
     pictures = []
     for row in rows:
         image, spacing = _ras(row.image)
-        found = _ras(row.found)[0].astype(np.uint8)
+        prediction = _ras(row.prediction)[0].astype(np.uint8)
         reference = None if row.reference is None else _ras(row.reference)[0].astype(np.uint8)
         axis = int(np.argmax(spacing)) if max(spacing) > STACK * min(spacing) else 2
         others = tuple(other for other in range(3) if other != axis)
-        index = int(((found if reference is None else reference) > 0).sum(axis=others).argmax())
-        shown = [found] if reference is None else [reference, found]
+        index = int(((prediction if reference is None else reference) > 0).sum(axis=others).argmax())
+        shown = [prediction] if reference is None else [reference, prediction]
         names = {int(value): "" for value in np.unique(shown) if value}
-        labels = (np.zeros_like(found), reference, found)
+        labels = (np.zeros_like(prediction), reference, prediction)
         across, up = (image.shape[other] * spacing[other] for other in others)
         width = round(_PANEL * min(1, across / up))
         pictures.append(

@@ -1,4 +1,4 @@
-"""A page on a whole run: for each case its figures, a picture and its slices to leaf through."""
+"""The report of a run: per case its statistics, a picture and slices to browse."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from ignite.engine import Events
 
 from uniseg_nets.engines import CaseEvaluator
-from uniseg_nets.handlers.record import refuse_others
+from uniseg_nets.handlers.run_log import refuse_others
 from uniseg_nets.io.files import write_csv, write_json
 from uniseg_nets.io.provenance import read_record
 from uniseg_nets.quality.verdict import REFUSED
@@ -32,7 +32,7 @@ __all__ = ["ReportCased", "RunReport"]
 logger = logging.getLogger(__name__)
 
 # What the table says of a class.
-_FIGURES = ("class", "value", "status", "voxels", "volume_ml", "mean", "deviation")
+_FIGURES = ("class", "value", "status", "voxels", "volume_ml", "mean", "std")
 
 
 class ReportCased(CaseExport):
@@ -49,22 +49,22 @@ class ReportCased(CaseExport):
         return (read_record(record) or {}).get("made_of") if record.with_name(f"{name}.png").is_file() else None
 
     def make(self, case: Mapping[str, Any], fingerprint: str) -> None:
-        # The task's channels, so that of a DICOM folder the series is shown that was segmented.
+        # The task's channels select the segmented series of a DICOM folder.
         task = self.saver.tasks.select(case["task"] if self.saver.task is None else self.saver.task)[0]
         report_case(case["name"], case["image"], self.saver.output_dir, task.channels, fingerprint)
 
 
 class RunReport:
-    """After the last case writes the page on what :class:`ReportCased` left in a run's folder.
+    """Writes ``statistics.csv``, ``statistics.json`` and ``report.html`` after the last case.
 
-    ``statistics.csv``, ``statistics.json`` and ``report.html``, which shows all cases there, those of earlier runs too,
-    and works from a file without a server.
+    They include all cases for which :class:`ReportCased` wrote files into the folder, also those of earlier runs. The
+    page needs no server.
 
     Args:
-        saver: what writes the label maps.
+        saver: writer of the label maps.
 
     Raises:
-        ValueError: files of these names lie in the folder that no run of ours wrote.
+        ValueError: if the folder has files of these names that this package did not write.
     """
 
     def __init__(self, saver: SaveLabelMapd) -> None:
@@ -81,41 +81,42 @@ def report_case(
     """Writes ``FOLDER/report/NAME.json`` and ``.png`` on ``FOLDER/NAME.nii.gz``; returns the statistics.
 
     Args:
-        name: the case's.
+        name: name of the case.
         image: its files.
-        folder: of the results.
-        modalities: what the channels are, see :class:`~uniseg_nets.transforms.load.LoadCase`.
-        made_of: the label map's fingerprint.
+        folder: folder of the results.
+        modalities: modalities of the channels, see :class:`~uniseg_nets.transforms.load.LoadCase`.
+        made_of: fingerprint of the label map.
 
     Raises:
-        FileNotFoundError, ValueError: the scan or the label map cannot be read, or their voxels lie at different
-            places.
+        FileNotFoundError, ValueError: if the scan or the label map cannot be read, or their voxels are at different
+            positions.
     """
     folder = Path(folder)
-    found, names, facts = read_label_map(folder, name)
-    affine = found.affine.numpy()
-    label = found[0].numpy()
+    label_map, names, record = read_label_map(folder, name)
+    affine = label_map.affine.numpy()
+    label = label_map[0].numpy()
     scan = LoadCase(modalities)(image)
-    # Of several channels the last one counts and is shown, which for PET/CT is the PET.
+    # Of several channels the last one is measured and shown: the PET of PET/CT.
     shown = on_grid_of(scan.as_tensor()[-1], scan.affine, label.shape, affine).numpy()
     rows = label_statistics(label, shown, affine[:3, :3], names)
     picture, spacing = towards_ras(np.nan_to_num(shown), affine)
     views = Views(picture, towards_ras(label, affine)[0], spacing, names)
     write_preview(views, folder / "report" / f"{name}.png")
-    content = {"name": name, "task": facts["task"], "classes": rows, "slices": views.slices()}
-    content |= {key: facts[key] for key in ("written", "weights_sha256", *OF_THE_VERDICT) if key in facts}
+    content = {"name": name, "task": record["task"], "classes": rows, "slices": views.slices()}
+    content |= {key: record[key] for key in ("written", "weights_sha256", *OF_THE_VERDICT) if key in record}
     origin = {"made_of": made_of, "versions": {"uniseg_nets": __version__}}
     write_json(folder / "report" / f"{name}.json", content | origin)
     return rows
 
 
 def write_report(folder: str | PathLike[str]) -> Path | None:
-    """Gathers what :func:`report_case` wrote into ``statistics.csv``, ``statistics.json`` and ``report.html``.
+    """Writes ``statistics.csv``, ``statistics.json`` and ``report.html`` from the files of :func:`report_case`.
 
-    Cases that were refused are in it too; those that need eyes come first.
+    Refused cases are included; cases that need eyes come first.
     """
     folder = Path(folder)
-    cases = [json.loads(path.read_text(encoding="utf-8")) for path in sorted((folder / "report").glob("*.json"))]
+    records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted((folder / "report").glob("*.json"))]
+    cases = [record | {"classes": [_renamed(row) for row in record["classes"]]} for record in records]
     cases = by_verdict([*cases, *_refused(folder, {case["name"] for case in cases})])
     if not cases:
         return None
@@ -126,6 +127,12 @@ def write_report(folder: str | PathLike[str]) -> Path | None:
     write_page(cases, page)
     logger.info("wrote %s", page)
     return page
+
+
+def _renamed(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of statistics with the present names: versions up to 0.8 wrote ``deviation`` and the status ``cut``."""
+    row = {"std" if key == "deviation" else key: value for key, value in row.items()}
+    return row | {"status": "truncated"} if row["status"] == "cut" else row
 
 
 def _refused(folder: Path, reported: set[str]) -> list[dict[str, Any]]:

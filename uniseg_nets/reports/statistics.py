@@ -1,4 +1,4 @@
-"""Volumes and intensities of what was found in a scan."""
+"""Volumes and intensities of the classes in a label map."""
 
 from __future__ import annotations
 
@@ -14,20 +14,19 @@ __all__ = ["label_statistics", "touches_border", "voxel_edges", "voxel_millilitr
 def label_statistics(
     label: NDArray[Any], image: NDArray[Any], spacing: ArrayLike, names: Mapping[int, str]
 ) -> list[dict[str, Any]]:
-    """One row a class: how much of it there is, how it looks, and whether the scan cuts it off.
+    """One row per class: its volume, its intensities and its status.
 
-    Mean and deviation are those of the voxels that hold a finite number. ``status`` tells apart ``present``; ``cut``,
-    present but touching the border of the scan, so that its volume is a lower bound; and ``absent``, looked for and not
-    found.
+    Mean and standard deviation are taken over voxels with a finite value. ``status`` is ``present``; ``truncated``,
+    where the class touches the border of the scan, so that its volume is a lower bound; or ``absent``.
 
     Args:
         label: (x, y, z).
-        image: (x, y, z), the channel whose intensities count, in its own units.
-        spacing: (x, y, z) mm; or (3, 3), whose columns are the voxel's edges in mm, as an affine has them.
-        names: value -> class, the background left out.
+        image: (x, y, z), the channel to measure, in its own unit.
+        spacing: (x, y, z) mm; or (3, 3), whose columns are the voxel edges in mm, as in an affine.
+        names: value -> class, without the background.
 
     Raises:
-        ValueError: a label map and an image of different sizes.
+        ValueError: if label map and image have different sizes.
     """
     if label.shape != image.shape:
         raise ValueError(f"label map has size {label.shape}, its scan {image.shape}")
@@ -42,28 +41,28 @@ def label_statistics(
             {
                 "class": name,
                 "value": value,
-                "status": "absent" if not voxels else "cut" if touches_border(mask) else "present",
+                "status": "absent" if not voxels else "truncated" if touches_border(mask) else "present",
                 "voxels": voxels,
                 "volume_ml": round(voxels * millilitres, 3),
                 "mean": round(float(inside.mean()), 3) if len(inside) else None,
-                "deviation": round(float(inside.std()), 3) if len(inside) else None,
+                "std": round(float(inside.std()), 3) if len(inside) else None,
             }
         )
     return rows
 
 
 def voxel_edges(spacing: ArrayLike) -> NDArray[np.float64]:
-    """(3, 3), whose columns are the voxel's edges in mm; of three lengths, those along the axes."""
+    """(3, 3), whose columns are the voxel edges in mm. Three lengths are those along the axes."""
     edges = np.asarray(spacing, dtype=np.float64)
     return np.diag(edges) if edges.ndim == 1 else edges
 
 
 def voxel_millilitres(spacing: ArrayLike) -> float:
-    """The volume of a voxel; of a sheared one it is less than the product of its edges' lengths."""
+    """The volume of a voxel in ml. In a sheared grid it is smaller than the product of the edge lengths."""
     return float(abs(np.linalg.det(voxel_edges(spacing)))) / 1000
 
 
 def touches_border(mask: NDArray[np.bool_]) -> bool:
-    """Whether the mask reaches a face of the scan; along an axis of one slice there is none."""
+    """Whether the mask reaches a face of the scan. Axes with a single slice have no faces."""
     axes = [axis for axis in range(3) if mask.shape[axis] > 1]
     return any(bool(np.moveaxis(mask, axis, 0)[side].any()) for axis in axes for side in (0, -1))

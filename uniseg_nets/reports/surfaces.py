@@ -1,7 +1,7 @@
-"""Distances between the surfaces of two masks, in space or, where a scan is a single slice, in its plane.
+"""Distances between the surfaces of two masks, in 3D or, for a single slice, in its plane.
 
-Surface elements and their areas are MONAI's (``get_mask_edges``). What MONAI's figures lack: a Hausdorff percentile by
-area, the plane of a single slice, whose faces are no surface, and grids that are sheared.
+Surface elements and their areas are MONAI's (``get_mask_edges``). MONAI's metrics lack three things: a Hausdorff
+percentile by area, distances in the plane of a single slice, and sheared grids.
 """
 
 from __future__ import annotations
@@ -22,32 +22,32 @@ __all__ = ["SurfaceDistances", "surface_distances"]
 
 @dataclass(frozen=True)
 class SurfaceDistances:
-    """Distances of each surface's elements from the other surface (Nikolov et al., JMIR 2021).
+    """Distances of the elements of each surface from the other surface (Nikolov et al., JMIR 2021).
 
     Attributes:
-        distances: of both surfaces' elements, mm.
-        areas: of the same elements, mm2; in the plane their lengths, mm.
+        distances: distances of the elements of both surfaces in mm.
+        areas: areas of the same elements in mm2; in the plane their lengths in mm.
     """
 
     distances: tuple[NDArray[np.float64], NDArray[np.float64]]
     areas: tuple[NDArray[np.float64], NDArray[np.float64]]
 
     def surface_dice(self, tolerance_mm: float) -> float:
-        """The share of both surfaces, by area, that lies within the tolerance of the other one."""
-        near = sum(areas[found <= tolerance_mm].sum() for found, areas in zip(self.distances, self.areas))
+        """The fraction of both surfaces, by area, within the tolerance of the other one."""
+        near = sum(areas[lengths <= tolerance_mm].sum() for lengths, areas in zip(self.distances, self.areas))
         return float(near / sum(areas.sum() for areas in self.areas))
 
     def hausdorff(self, share: float) -> float:
-        """The larger of the two distances within which the share of a surface, by area, lies, in mm."""
-        return max(_percentile(found, areas, share) for found, areas in zip(self.distances, self.areas))
+        """The Hausdorff percentile in mm: a fraction ``share`` of each surface, by area, is closer than this."""
+        return max(_percentile(lengths, areas, share) for lengths, areas in zip(self.distances, self.areas))
 
 
 def surface_distances(ours: NDArray[np.bool_], theirs: NDArray[np.bool_], spacing: ArrayLike) -> SurfaceDistances:
-    """The distances between the surfaces of two masks; the border of the scan cuts no mask open.
+    """The distances between the surfaces of two masks. A mask is closed at the border of the scan.
 
     Args:
         ours, theirs: (x, y, z), each with a true voxel.
-        spacing: (x, y, z) mm; or (3, 3), whose columns are the voxel's edges in mm.
+        spacing: (x, y, z) mm; or (3, 3), whose columns are the voxel edges in mm.
     """
     edges = voxel_edges(spacing)
     if 1 in ours.shape:
@@ -56,7 +56,7 @@ def surface_distances(ours: NDArray[np.bool_], theirs: NDArray[np.bool_], spacin
     box = _box(ours | theirs)
     masks = [torch.from_numpy(np.pad(mask[box], 1)) for mask in (ours, theirs)]
     lengths = np.linalg.norm(edges, axis=0).tolist()
-    first, second, *areas = (found.numpy() for found in get_mask_edges(masks[0], masks[1], crop=False, spacing=lengths))
+    first, second, *areas = (part.numpy() for part in get_mask_edges(masks[0], masks[1], crop=False, spacing=lengths))
     points = [np.argwhere(surface) @ edges.T for surface in (first, second)]
     distances = [KDTree(other).query(own)[0] for own, other in (points, points[::-1])]
     weights = [area[surface].astype(np.float64) for area, surface in zip(areas, (first, second))]

@@ -1,4 +1,4 @@
-"""Pictures of one case: three planes with what was found, and axial slices for a page."""
+"""Pictures of one case: three planes with the label map as an overlay, and axial slices for a page."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from os import PathLike
 from typing import Any
 
 import numpy as np
+from nibabel.affines import voxel_sizes
 from nibabel.orientations import apply_orientation, io_orientation
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from uniseg_nets.io.files import atomic_path
-from uniseg_nets.results.colours import rgb
+from uniseg_nets.results.overlay import with_overlay
 
 __all__ = ["Views", "towards_ras", "write_preview"]
 
-_WIDTH = 220  # pixels of a slice on the page
-_SLICES = 24  # on the page, evenly through what was found
-_OPACITY = 0.5
-# What lies on the left and on the right of a plane across x, y or z.
+_WIDTH = 220  # pixels, width of a slice on the page
+_SLICES = 24  # slices on the page, evenly spread over the foreground
+# Patient directions on the left and on the right of a plane across x, y or z.
 _SIDES = (("P", "A"), ("R", "L"), ("R", "L"))
-_GRID = 64  # voxels along an axis that the grey window is chosen by, at least, where there are as many
+_GRID = 64  # minimum number of voxels per axis for the grey window, if the volume has as many
 
 
 def towards_ras(volume: NDArray[Any], affine: NDArray[Any]) -> tuple[NDArray[Any], list[float]]:
-    """A volume with its axes (x, y, z) towards right, anterior, superior; and its spacing (x, y, z) in mm."""
+    """A volume turned to axes (x, y, z) towards right, anterior, superior; and its spacing (x, y, z) in mm."""
     turn = io_orientation(affine)
-    spacing = np.linalg.norm(affine[:3, :3], axis=0)[np.argsort(turn[:, 0])]
+    spacing = voxel_sizes(affine)[np.argsort(turn[:, 0])]
     return np.asarray(apply_orientation(volume, turn)), [float(mm) for mm in spacing]
 
 
@@ -40,8 +40,8 @@ class Views:
     """A scan and its label map, both (x, y, z) towards right, anterior, superior.
 
     Attributes:
-        image: intensities.
-        label: values.
+        image: (x, y, z), intensities.
+        label: (x, y, z), label values.
         spacing: (x, y, z) mm.
         names: value -> class.
     """
@@ -53,7 +53,7 @@ class Views:
 
     @cached_property
     def _window(self) -> tuple[float, float]:
-        """Intensities shown as black and white, from a grid of voxels."""
+        """The intensities that are shown as black and white, from a grid of voxels."""
         grid = tuple(slice(None, None, max(1, n // _GRID)) for n in self.image.shape)
         low, high = np.percentile(self.image[grid], (1, 99.5))
         return float(low), float(high)
@@ -61,16 +61,13 @@ class Views:
     def plane(self, axis: int, index: int, width: int = _WIDTH) -> Image.Image:
         """A plane with its overlay as radiologists see it: anterior or superior up, the patient's right on the left.
 
-        Letters say so: R and L; of a sagittal plane, whose anterior side is on the right, P and A.
+        The sides are marked with R and L. In a sagittal plane anterior is on the right; its marks are P and A.
         """
         low, high = self._window
-        # A view: NumPy's `take` would copy a whole volume that does not lie in memory as it expects.
+        # `moveaxis` gives a view; NumPy's `take` would copy the whole volume for some memory layouts.
         image, label = (np.moveaxis(volume, axis, 0)[index] for volume in (self.image, self.label))
-        grey = np.clip((image - low) / max(high - low, 1e-6), 0, 1)
-        colours = np.repeat(grey[..., None], 3, axis=-1) * 255
-        for number, value in enumerate(self.names):
-            colours[label == value] = (1 - _OPACITY) * colours[label == value] + _OPACITY * np.asarray(rgb(number))
-        rows = colours.astype(np.uint8).transpose(1, 0, 2)[::-1]  # the second axis upwards
+        colours = with_overlay((image - low) / max(high - low, 1e-6), label, list(self.names))
+        rows = colours.transpose(1, 0, 2)[::-1]  # the second axis upwards
         if axis != 0:
             rows = rows[:, ::-1]  # the patient's right on the left
         across, up = (self.spacing[other] for other in range(3) if other != axis)
@@ -82,15 +79,15 @@ class Views:
         return picture
 
     def middle(self, axis: int) -> int:
-        """The plane that holds most of what was found, or the middle one."""
+        """The plane with most foreground, or the middle one."""
         others = tuple(other for other in range(3) if other != axis)
         counts = (self.label > 0).sum(axis=others)
         return int(counts.argmax()) if counts.any() else self.label.shape[axis] // 2
 
     def slices(self) -> list[str]:
-        """Axial slices as ``data:`` addresses, feet first."""
-        found = np.flatnonzero((self.label > 0).any(axis=(0, 1)))
-        first, last = (found[0], found[-1]) if len(found) else (0, self.label.shape[2] - 1)
+        """Axial slices as ``data:`` URLs, from inferior to superior."""
+        labelled = np.flatnonzero((self.label > 0).any(axis=(0, 1)))
+        first, last = (labelled[0], labelled[-1]) if len(labelled) else (0, self.label.shape[2] - 1)
         chosen = np.unique(np.linspace(first, last, _SLICES).round().astype(int))
         addresses = []
         for index in chosen:
@@ -101,7 +98,7 @@ class Views:
 
 
 def write_preview(views: Views, path: str | PathLike[str]) -> None:
-    """Writes a PNG with an axial, a coronal and a sagittal plane through what was found."""
+    """Writes a PNG with the axial, the coronal and the sagittal plane with most foreground."""
     planes = [views.plane(axis, views.middle(axis)) for axis in (2, 1, 0)]
     canvas = Image.new("RGB", (sum(plane.width for plane in planes), max(plane.height for plane in planes)))
     left = 0

@@ -1,4 +1,4 @@
-"""The colours of classes, the same in pictures, pages and segmentations: by a class's place in its case's list."""
+"""The colours of classes, by index in the list of classes; the same in pictures, pages and segmentations."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ COLOURS = (
 )
 
 
-def colour(place: int) -> str:
-    """The colour of the class at a place, from 0, as ``#rrggbb``; after the last colour the first comes again."""
-    return COLOURS[place % len(COLOURS)]
+def colour(index: int) -> str:
+    """The colour of a class as ``#rrggbb``. After the last colour the first one is used again."""
+    return COLOURS[index % len(COLOURS)]
 
 
-def rgb(place: int) -> tuple[int, int, int]:
-    """The same as red, green and blue, 0 to 255."""
-    red, green, blue = bytes.fromhex(colour(place)[1:])
+def rgb(index: int) -> tuple[int, int, int]:
+    """The colour of a class as red, green and blue, 0 to 255."""
+    red, green, blue = bytes.fromhex(colour(index)[1:])
     return red, green, blue

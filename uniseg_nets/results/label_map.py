@@ -1,4 +1,4 @@
-"""A label map in memory that knows where it lies."""
+"""A label map in memory, with its affine."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uniseg_nets.io.files import atomic_path
-from uniseg_nets.io.provenance import SEGMENTATION_ENDING
+from uniseg_nets.io.names import NIFTI_ENDINGS, SEGMENTATION_ENDING
 from uniseg_nets.quality.verdict import Verdict
 from uniseg_nets.results.seg_nrrd import write_seg_nrrd
 from uniseg_nets.transforms.export import nifti_label_map
@@ -23,18 +23,18 @@ __all__ = ["LabelMap"]
 class LabelMap(np.ndarray):
     """A label map (x, y, z), uint8: a NumPy array that can be saved.
 
-    What is computed from it, slices and masks for instance, is an array without a place of its own.
+    Arrays computed from it, such as slices and masks, have no affine.
 
     Args:
-        values: the label map.
-        affine: (4, 4), voxels to RAS+ mm.
+        values: (x, y, z), uint8.
+        affine: (4, 4), voxel (x, y, z) -> RAS+ mm.
         labels: value -> name.
-        source: the scan's file, whose header gives the further fields of geometry; or nothing, for an array.
+        source: file of the scan, whose header has further fields of geometry; empty for an array.
 
     Attributes:
-        affine, labels: as above; ``None`` for what was computed from a label map.
-        verdict: on the case: ``verdict.word`` is ok, check or refused, ``verdict.sentences`` say why; ``None`` where
-            none was given.
+        affine, labels: as above; ``None`` for arrays computed from a label map.
+        verdict: the verdict on the case: ``verdict.word`` is ok, check or refused, ``verdict.sentences`` are the
+            reasons; ``None`` if there is none.
     """
 
     affine: NDArray[np.float64] | None
@@ -44,25 +44,29 @@ class LabelMap(np.ndarray):
     def __new__(
         cls, values: NDArray[np.uint8], affine: NDArray[np.float64], labels: Mapping[int, str], source: str = ""
     ) -> LabelMap:
-        found = values.view(cls)
-        found.affine, found.labels, found._source = affine, dict(labels), Path(source)
-        return found
+        label_map = values.view(cls)
+        label_map.affine, label_map.labels, label_map._source = affine, dict(labels), Path(source)
+        return label_map
 
     def __array_finalize__(self, of: Any) -> None:
         self.affine, self.labels, self.verdict, self._source = None, None, None, Path()
 
     def save(self, path: str | PathLike[str]) -> Path:
-        """Writes it, whole or not at all: as NIfTI, or as a segmentation of 3D Slicer (``.seg.nrrd``).
+        """Writes the label map as NIfTI or as a segmentation for 3D Slicer (``.seg.nrrd``), whole or not at all.
 
-        NIfTI has the affine, sform and qform codes of the scan; a segmentation the names of the labels, with colours.
+        NIfTI has the affine and the sform and qform codes of the scan. A segmentation has the names of the labels, with
+        colours.
+
+        Returns:
+            The path.
 
         Raises:
-            ValueError: another kind of file; the scan's own file; or a part of a label map, which has no place.
+            ValueError: if the file type is unknown, the path is the scan itself, or the array has no affine.
         """
         path = Path(path)
         if self.affine is None:
             raise ValueError("this array was computed from a label map and has no affine: save the label map itself")
-        if not path.name.endswith((".nii.gz", ".nii", SEGMENTATION_ENDING)):
+        if not path.name.endswith((*NIFTI_ENDINGS, SEGMENTATION_ENDING)):
             raise ValueError(f"a label map is saved as .nii.gz, .nii or {SEGMENTATION_ENDING}, not as {path.name}")
         if path.exists() and self._source.is_file() and path.samefile(self._source):
             raise ValueError(f"{path} is the scan itself: choose another name")

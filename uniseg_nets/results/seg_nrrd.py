@@ -1,7 +1,7 @@
-"""Segmentations of 3D Slicer: one NRRD file with the names and colours of its segments.
+"""Segmentations for 3D Slicer: one NRRD file with the names and colours of its segments.
 
-Not ITK's writer alone: it knows no segments. Fields as in 3D Slicer's developer guide, "Segmentations", section
-"Segmentation labelmap file format (.seg.nrrd)".
+ITK's writer alone does not write segments. The fields are those of 3D Slicer's developer guide, "Segmentations",
+section "Segmentation labelmap file format (.seg.nrrd)".
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ from typing import Any
 
 import itk
 import numpy as np
+from nibabel.affines import voxel_sizes
 from numpy.typing import NDArray
 from scipy.ndimage import find_objects
 
 from uniseg_nets.io.files import atomic_path
-from uniseg_nets.io.provenance import NRRD_MARK, SEGMENTATION_ENDING, nrrd_mark
+from uniseg_nets.io.names import SEGMENTATION_ENDING
+from uniseg_nets.io.provenance import NRRD_MARK, nrrd_mark
 from uniseg_nets.results.colours import rgb
 from uniseg_nets.transforms.derived import CaseExport
 from uniseg_nets.transforms.export import read_label_map
@@ -37,7 +39,7 @@ class SaveSegNrrdd(CaseExport):
         saver, cases: see :class:`~uniseg_nets.transforms.derived.CaseExport`.
 
     Raises:
-        ValueError: from a call, a file of that name that this package did not write; it stays.
+        ValueError: from a call, if a file of that name exists that this package did not write; it stays.
     """
 
     what = "segmentation for 3D Slicer"
@@ -63,15 +65,15 @@ def write_seg_nrrd(
     """Writes a label map as ``.seg.nrrd``.
 
     Args:
-        label: (x, y, z).
-        affine: (4, 4), voxels to RAS+ mm; any, sheared ones too.
-        labels: value -> name; every name but that of 0 becomes a segment, found or not.
-        path: the file, which ends in ``.seg.nrrd``.
-        mark: the fingerprint of the label map, see :func:`~uniseg_nets.io.provenance.nrrd_mark`.
+        label: (x, y, z), uint8.
+        affine: (4, 4), voxel (x, y, z) -> RAS+ mm; sheared ones are possible.
+        labels: value -> name. Every name but that of 0 becomes a segment, also an empty one.
+        path: file to write, with the ending ``.seg.nrrd``.
+        mark: fingerprint of the label map, see :func:`~uniseg_nets.io.provenance.nrrd_mark`.
     """
     image = itk.image_from_array(np.ascontiguousarray(label.T))  # ITK's arrays are (z, y, x)
     lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
-    spacing = np.linalg.norm(lps[:3, :3], axis=0)
+    spacing = voxel_sizes(lps)
     image.SetSpacing(spacing.tolist())
     image.SetDirection(itk.matrix_from_array(lps[:3, :3] / spacing))
     image.SetOrigin(lps[:3, 3].tolist())
@@ -84,11 +86,11 @@ def write_seg_nrrd(
 
 
 def _fields(label: NDArray[np.uint8], names: Mapping[int, str]) -> dict[str, str]:
-    """The header's own fields."""
+    """The header fields of the segmentation."""
     fields = {
         "Segmentation_ContainedRepresentationNames": f"{_KIND}|",
         "Segmentation_SourceRepresentation": _KIND,
-        "Segmentation_MasterRepresentation": _KIND,  # its name in earlier versions of 3D Slicer
+        "Segmentation_MasterRepresentation": _KIND,  # name of the field in earlier versions of 3D Slicer
         "Segmentation_ReferenceImageExtentOffset": "0 0 0",
     }
     boxes = dict(enumerate(find_objects(label), start=1))

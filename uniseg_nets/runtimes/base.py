@@ -1,6 +1,6 @@
-"""What all runtimes have in common: the steps that PyTorch does in any case, and the order of a decoding.
+"""The base class of runtimes: the steps that PyTorch always computes, and the order of the decoder's steps.
 
-The one rule: towards others a runtime is the network that it computes: the same call, the same names of tensors.
+The one rule: a runtime has the interface of the network that it computes: the same calls, the same tensor names.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ __all__ = ["Runtime"]
 
 
 class Runtime(nn.Module):
-    """A network's inference steps; subclasses compute ``encode``, ``decode_coarse`` and ``decode_fine``.
+    """The inference steps of a network. Subclasses compute ``encode``, ``decode_coarse`` and ``decode_fine``.
 
-    ``state_dict`` and ``load_state_dict`` have the network's own names, also as a member of an ensemble.
+    ``state_dict`` and ``load_state_dict`` use the network's own tensor names, also inside an ensemble.
 
     Args:
         network: a :class:`~uniseg_nets.UniSeg` or :class:`~uniseg_nets.UniSegBackbone`.
@@ -62,13 +62,13 @@ class Runtime(nn.Module):
 _INNER = "network."
 
 
-def _with_own_names(runtime: nn.Module, state: dict[str, Any], prefix: str, *about: Any) -> None:
-    """Names a saved state's tensors as the network does, the runtime left out."""
+def _with_own_names(runtime: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Removes the runtime's prefix from the tensor names of a saved state."""
     for name in [name for name in state if name.startswith(prefix + _INNER)]:
         state[prefix + name.removeprefix(prefix + _INNER)] = state.pop(name)
 
 
-def _with_inner_names(runtime: nn.Module, state: dict[str, Any], prefix: str, *about: Any) -> None:
-    """Names a network's tensors as PyTorch finds them inside the runtime."""
+def _with_inner_names(runtime: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Adds the runtime's prefix to the tensor names of a network's state."""
     for name in [name for name in state if name.startswith(prefix)]:
         state[prefix + _INNER + name.removeprefix(prefix)] = state.pop(name)

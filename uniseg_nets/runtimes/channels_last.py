@@ -1,7 +1,7 @@
-"""A network laid out for reduced precision: channels last in memory, and norms that leave them there.
+"""A network with channels-last memory layout, for reduced precision.
 
-oneDNN's and cuDNN's bfloat16 convolutions compute in that order; from any other one, each of them copies its input and
-its output. It sums in another order too, and therefore is not for results that must equal the official ones.
+The bfloat16 convolutions of oneDNN and cuDNN compute in this layout; with any other one, each of them copies its input
+and its output. Sums run in another order, so that results are not exactly those of the official release.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 def channels_last(network: Network) -> Network:
-    """A copy of a network for inference, its weights and features channels last."""
+    """A copy of a network for inference, with weights and features in channels-last layout."""
     network = convert_conv3d_weight_memory_format(copy.deepcopy(network), torch.channels_last_3d)
     norms = {name: norm for name, norm in network.named_modules() if isinstance(norm, nn.InstanceNorm3d)}
     for name, norm in norms.items():
@@ -29,10 +29,10 @@ def channels_last(network: Network) -> Network:
 
 
 class _InstanceNorm(nn.InstanceNorm3d):
-    """Instance normalisation that copies nothing for a single sample, (1, C, D, H, W).
+    """Instance normalisation without a copy for a single sample, (1, C, D, H, W).
 
-    PyTorch's own brings every input into channels-first order. Of a single sample it is batch normalisation by the
-    sample's own statistics, which takes any order.
+    PyTorch's own converts every input to channels-first layout. For a single sample it equals batch normalisation with
+    the sample's own statistics, which takes any layout.
     """
 
     @classmethod

@@ -1,4 +1,4 @@
-"""PyTorch as the runtime: in bfloat16, channels last, where asked for; compiled where asked for."""
+"""PyTorch as the runtime, optionally in bfloat16 with channels-last layout, optionally compiled."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ __all__ = ["EagerRuntime"]
 
 
 class EagerRuntime(Runtime):
-    """A network's inference steps in PyTorch, under autocast.
+    """The inference steps of a network in PyTorch, under autocast.
 
     Args:
         network: a :class:`~uniseg_nets.UniSeg` or :class:`~uniseg_nets.UniSegBackbone`.
-        bfloat16: compute a copy of the network in bfloat16, channels last; in float32 sums run as in training.
-        compiled: through ``torch.compile``, which takes half a minute or more for the first window of a size.
+        bfloat16: compute a copy of the network in bfloat16, channels last. In float32 the computation is that of
+            training.
+        compiled: use ``torch.compile``, which takes half a minute or more for the first window of each size.
     """
 
     def __init__(self, network: UniSegBackbone, bfloat16: bool = False, compiled: bool = False):
@@ -45,8 +46,8 @@ class EagerRuntime(Runtime):
 
     def decode_coarse(self, features: list[Tensor], prompt: Tensor) -> tuple[Tensor, Tensor]:
         with self._autocast(prompt):
-            found: tuple[Tensor, Tensor] = self._coarse(features, prompt)
-        return found
+            coarse: tuple[Tensor, Tensor] = self._coarse(features, prompt)
+        return coarse
 
     def decode_fine(self, features: list[Tensor], x: Tensor) -> Tensor:
         with self._autocast(x):

@@ -1,6 +1,6 @@
-"""OpenVINO as the runtime on a CPU: three compiled parts that hand their features on without a copy.
+"""OpenVINO as the runtime on a CPU: three compiled parts that share their features without a copy.
 
-The task is no part of them: its prompt is an input, so that one model serves all tasks.
+The task's prompt is an input of the model, so that one model serves all tasks.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ from torch import Tensor, nn
 from uniseg_nets.nets import UniSegBackbone
 from uniseg_nets.nets.unet import TOTAL_STRIDE
 from uniseg_nets.runtimes.base import Runtime
-from uniseg_nets.runtimes.kept import kept_models
+from uniseg_nets.runtimes.cached import cached_models
 
 __all__ = ["OpenVINORuntime"]
 
-# Features that each part takes from the encoder, finest first as 0; the sixth, the bottleneck, goes by way of PyTorch.
+# Encoder features of each part, finest first as 0. PyTorch concatenates the sixth, the bottleneck, with the prompt.
 _COARSE_SKIPS = (4, 3, 2)
 _FINE_SKIPS = (1, 0)
-# Image size (z, y, x) that the parts are traced for; they are reshaped to the window's.
+# Image size (z, y, x) for tracing; the parts are reshaped to the window's size later.
 _TRACED = tuple(2 * stride for stride in TOTAL_STRIDE)
 
 
 class OpenVINORuntime(Runtime):
-    """A network's inference steps, computed by OpenVINO for each size of window that comes.
+    """The inference steps of a network in OpenVINO, compiled per window size.
 
-    Features are OpenVINO's own tensors and last until the next ``encode``; the prompts stay PyTorch's.
+    Features are OpenVINO tensors and valid until the next ``encode``. The prompts are computed by PyTorch.
 
     Args:
         network: a :class:`~uniseg_nets.UniSeg` or :class:`~uniseg_nets.UniSegBackbone` on the CPU, in evaluation mode.
         bfloat16: compute in bfloat16 instead of float32.
-        cache_dir: where converted networks are kept, see :mod:`uniseg_nets.runtimes.kept`; ``None`` to keep none.
+        cache_dir: folder of converted networks, see :mod:`uniseg_nets.runtimes.cached`; ``None`` for no cache.
     """
 
     def __init__(self, network: UniSegBackbone, bfloat16: bool = False, cache_dir: str | PathLike[str] | None = None):
@@ -51,14 +51,14 @@ class OpenVINORuntime(Runtime):
         self.register_load_state_dict_post_hook(OpenVINORuntime._convert_again)
 
     def _convert_again(self, incompatible: Any) -> None:
-        """After other weights were loaded, what was converted is of no use."""
+        """Drops the converted parts after other weights were loaded."""
         self._parts, self._used = {}, None
 
     def encode(self, x: Tensor) -> list[Any]:
         size = tuple(x.shape)
         if size not in self._parts:
             batch, channels = size[:2]
-            models = kept_models(
+            models = cached_models(
                 self.network,
                 f"{batch} {channels}",
                 ("encoder", "coarse", "fine"),
@@ -79,14 +79,14 @@ class OpenVINORuntime(Runtime):
 
 
 class _Parts:
-    """The compiled parts for one size of input (B, C, D, H, W), each one's outputs bound to the next one's inputs."""
+    """The compiled parts for one input size (B, C, D, H, W); outputs of a part are inputs of the next one."""
 
     def __init__(self, models: Sequence[Any], size: Sequence[int], bfloat16: bool):
         edges: tuple[tuple[list[int], list[int]], ...] = (
             ([0], [5]),
             ([0], [1]),
             ([], [0]),
-        )  # what PyTorch shares stays float32
+        )  # tensors shared with PyTorch stay float32
         self._encoder, self._coarse, self._fine = (
             _compiled(model, size, bfloat16, inputs, outputs).create_infer_request()
             for model, (inputs, outputs) in zip(models, edges)
@@ -111,39 +111,39 @@ class _Parts:
         return torch.from_numpy(self._fine.get_output_tensor(0).data)
 
     def _infer(self, part: Any, x: Tensor) -> None:
-        """Runs a part on a tensor's own memory, which OpenVINO does not keep alive: ``held`` does until the end."""
+        """Runs a part on a tensor's memory. OpenVINO does not keep it alive, the local variable ``held`` does."""
         held = x.contiguous().numpy()
         part.set_input_tensor(0, ov.Tensor(held, shared_memory=True))
         part.infer()
 
 
 class _Coarse(nn.Module):
-    """:meth:`UniSegBackbone.decode_coarse` with its tensors as arguments: bottom, then skips from the bottom up."""
+    """:meth:`UniSegBackbone.decode_coarse` with separate tensors as arguments: bottom, then the skips upwards."""
 
     def __init__(self, network: UniSegBackbone):
         super().__init__()
         self.decoder = network.decoder
 
     def forward(self, bottom: Tensor, fourth: Tensor, third: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-        x = self.decoder.climb([bottom, bottom, second, third, fourth, bottom], bottom, 0, 3)
+        x = self.decoder.decode_levels([bottom, bottom, second, third, fourth, bottom], bottom, 0, 3)
         return x, self.decoder.heads[2](x)
 
 
 class _Fine(nn.Module):
-    """:meth:`UniSegBackbone.decode_fine` with its tensors as arguments."""
+    """:meth:`UniSegBackbone.decode_fine` with separate tensors as arguments."""
 
     def __init__(self, network: UniSegBackbone):
         super().__init__()
         self.decoder = network.decoder
 
     def forward(self, x: Tensor, first: Tensor, finest: Tensor) -> Tensor:
-        logits: Tensor = self.decoder.heads[4](self.decoder.climb([finest, first, x, x, x, x], x, 3, 5))
+        logits: Tensor = self.decoder.heads[4](self.decoder.decode_levels([finest, first, x, x, x, x], x, 3, 5))
         return logits
 
 
 def _converted(network: UniSegBackbone, batch: int, channels: int) -> list[Any]:
     with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # tracing warns of every comparison of sizes, which are fixed here
+        warnings.simplefilter("ignore")  # tracing warns about comparisons of sizes, which are fixed here
         image = torch.zeros(batch, channels, *_TRACED)
         features = network.encoder(image)
         width = cast(nn.ConvTranspose3d, network.decoder.upsamples[0]).in_channels
@@ -158,7 +158,7 @@ def _converted(network: UniSegBackbone, batch: int, channels: int) -> list[Any]:
 
 
 def _compiled(model: Any, size: Sequence[int], bfloat16: bool, inputs: Sequence[int], outputs: Sequence[int]) -> Any:
-    """The model for an image (B, C, D, H, W); in bfloat16 all its inputs and outputs but those given are so too."""
+    """Compiles a model for images (B, C, D, H, W). With bfloat16, ``inputs`` and ``outputs`` stay float32."""
     shapes = [list(edge.shape) for edge in model.inputs]
     model.reshape(
         {

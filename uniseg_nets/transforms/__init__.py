@@ -1,4 +1,4 @@
-"""From file to network input and back to the file's grid."""
+"""Transforms from file to network input, and back to the file's grid."""
 
 from uniseg_nets.transforms.channels import RandPerChanneld
 from uniseg_nets.transforms.export import LabelMapd, SaveLabelMapd

@@ -1,4 +1,4 @@
-"""Random intensities drawn for each channel on its own."""
+"""Random intensity transforms per channel."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ __all__ = ["RandPerChanneld"]
 
 
 class RandPerChanneld(RandomizableTransform, MapTransform):
-    """Applies a random array transform of MONAI to the channels one by one, each with numbers of its own.
+    """Applies a random array transform of MONAI to each channel, with separate random numbers.
 
-    Not MONAI's dictionary transforms: those draw once for all channels, while the official augmentation draws for each.
+    Not MONAI's dictionary transforms: they draw once for all channels, the official augmentation once per channel.
 
     Args:
         keys: the image's key.
         transform: the array transform, with probability 1.
-        prob: probability that a sample is changed.
-        channel_prob: probability that a channel of such a sample is changed.
+        prob: probability to change a sample.
+        channel_prob: probability to change a channel of such a sample.
     """
 
     def __init__(

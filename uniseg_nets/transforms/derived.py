@@ -1,6 +1,6 @@
-"""What else is made of a saved label map: reports, DICOM objects, segmentations for 3D Slicer.
+"""Exports of a saved label map: reports, DICOM objects, segmentations for 3D Slicer.
 
-The one rule: each has its own "finished": it is there, and was made of the very label map that lies beside it.
+The one rule: an export is finished if it exists and was made from the label map that is beside it now.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ __all__ = ["CaseExport"]
 
 
 class CaseExport(Transform):
-    """An export of each case whose label map is saved; subclasses make it (:meth:`make`) and know it again.
+    """An export of each saved label map. Subclasses make it (:meth:`make`) and identify it (:meth:`made_of`).
 
     Args:
-        saver: what writes the label maps.
-        cases: the run's cases, each with ``name`` and ``image``.
+        saver: writer of the label maps.
+        cases: cases of the run, each with ``name`` and ``image``.
 
     Raises:
-        ValueError: from a call, the export cannot be made; the label map stays.
+        ValueError: from a call, if the export cannot be made; the label map stays.
     """
 
     what = "export"
@@ -35,7 +35,7 @@ class CaseExport(Transform):
         self.cases = {case["name"]: case for case in cases}
 
     def pending(self) -> list[dict[str, Any]]:
-        """The cases with a finished label map of which the export is missing, or was made of an earlier one."""
+        """The cases with a finished label map whose export is missing or was made from an earlier label map."""
         finished = [case for case in self.cases.values() if self.saver.is_finished(case)]
         return [case for case in finished if self.made_of(case["name"]) != self.saver.fingerprint(case)]
 
@@ -43,17 +43,17 @@ class CaseExport(Transform):
         case = self.cases[data[self.saver.name_key]]
         try:
             self.make(case, self.saver.fingerprint(case))
-        except Exception as error:  # what is wrong with a scan's file shows anywhere
+        except Exception as error:  # a faulty scan can raise any error
             raise ValueError(f"the label map is written, but no {self.what}: {root_cause(error)}") from error
         return data
 
     def refuse_others(self, target: Path, name: str) -> None:
-        """Raises ``ValueError`` where a case's export would replace a file that this package did not write."""
+        """Raises ``ValueError`` if an export would replace a file that this package did not write."""
         if target.exists() and self.made_of(name) is None:
-            raise ValueError(f"{target} is in the way, which this package did not write: move it away")
+            raise ValueError(f"{target} exists and was not written by this package: move it away")
 
     def made_of(self, name: str) -> str | None:
-        """The fingerprint of the label map that a case's export was made of; ``None`` where there is no export."""
+        """The fingerprint of the label map that a case's export was made from; ``None`` if there is no export."""
         raise NotImplementedError
 
     def make(self, case: Mapping[str, Any], fingerprint: str) -> None:

@@ -1,4 +1,4 @@
-"""From the network's scores back to label maps in files: the inverse of :mod:`uniseg_nets.transforms.preprocess`."""
+"""From the network's scores to label maps in files: the inverse of :mod:`uniseg_nets.transforms.preprocess`."""
 
 from __future__ import annotations
 
@@ -20,11 +20,20 @@ from monai.transforms import MapTransform
 from monai.utils.enums import MetaKeys
 from torch import Tensor
 
-from uniseg_nets.io.messages import NO_NUMBERS
-from uniseg_nets.io.provenance import SEGMENTATION_ENDING, dicom_mark, nrrd_mark, read_record
+from uniseg_nets.io.messages import NOT_FINITE
+from uniseg_nets.io.names import NIFTI_ENDINGS, SEGMENTATION_ENDING
+from uniseg_nets.io.provenance import (
+    REPORT_ENDING,
+    STRUCTURES_ENDING,
+    dicom_mark,
+    nrrd_mark,
+    read_record,
+)
+from uniseg_nets.renamed import renamed_arguments
 from uniseg_nets.tasks import Task, TaskTable
 from uniseg_nets.transforms.grid import flipped
 from uniseg_nets.transforms.labels import load_label_map
+from uniseg_nets.transforms.pieces import keep_largest_pieces
 from uniseg_nets.transforms.preprocess import grid_of
 from uniseg_nets.transforms.resample import argmax_values, resample_argmax
 from uniseg_nets.transforms.result import ResultSaver
@@ -33,29 +42,29 @@ __all__ = ["REPORT_PAGES", "LabelMapd", "SaveLabelMapd", "nifti_label_map", "rea
 
 logger = logging.getLogger(__name__)
 
-# What a report on all cases of a folder writes; it goes with a label map that it speaks of.
+# Files of a report on all cases of a folder. They are deleted with a label map that they describe.
 REPORT_PAGES = ("statistics.csv", "statistics.json", "report.html")
 
-# Header fields of free text; like extensions, they may hold patient data.
+# Header fields of free text. Like extensions, they may contain patient data.
 _TEXTS = {"aux_file", "data_type", "db_name", "intent_name"}
 
 
 class LabelMapd(MapTransform):
     """Scores of :class:`~uniseg_nets.inferers.sliding_window.UniSegInferer` -> label map on the file's grid.
 
-    (sum of K, z, y, x) -> uint8 (1, x, y, z) with the file's affine. Where several tasks label a voxel, the later one
-    counts, as in the official merged maps. Memory stays bounded: full-resolution scores exist for a slab at a time.
+    (sum of K, z, y, x) -> uint8 (1, x, y, z) with the file's affine. If several tasks label a voxel, the last one wins,
+    as in the official merged maps. Memory is bounded: full-resolution scores exist for one slab at a time.
 
     Args:
-        keys: the scores' key.
+        keys: key of the scores.
         tasks: the task table.
-        task: what the inferer was given; ``None`` where each case brings its own as ``task``.
-        image_key: the preprocessed image, whose meta data know the way back.
+        task: the task of the inferer; ``None`` if each case has its own as ``task``.
+        image_key: key of the preprocessed image, whose metadata describe the file's grid and the crop.
         values: ``global`` for the values of the union of all tasks, ``task`` for a single task's own 1, 2, ...
 
     Raises:
-        ValueError: no such task or kind of values; a merged task with ``values="task"``; scores of another number of
-            channels, or NaN, which would become background.
+        ValueError: if there is no such task or kind of values, a merged task has ``values="task"``, or the scores have
+            another number of channels or are NaN, which would become background.
     """
 
     def __init__(
@@ -72,7 +81,7 @@ class LabelMapd(MapTransform):
         self.image_key = image_key
         self.values = values
         if task is not None:
-            label_names(tasks, task, values)  # a wrong name is known now, not after the first prediction
+            tasks.label_names(task, values)  # a wrong name is reported now, not after the first prediction
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         d = dict(data)
@@ -82,51 +91,57 @@ class LabelMapd(MapTransform):
         for key in self.key_iterator(d):
             scores: Tensor = d[key].as_tensor() if isinstance(d[key], MetaTensor) else d[key]
             if any(bool(channel.isnan().any()) for channel in scores):
-                raise ValueError(NO_NUMBERS)
+                raise ValueError(NOT_FINITE)
             classes, values = self._classes(scores, tasks, grid.flips)
-            found = resample_argmax(classes, values, grid.crop_shape, grid.coarse_axis)
-            label = MetaTensor(grid.to_file(found)[None].cpu(), affine=torch.from_numpy(grid.file_affine))
+            prediction = resample_argmax(classes, values, grid.crop_shape, grid.coarse_axis)
+            prediction = keep_largest_pieces(prediction, self._max_pieces(tasks))
+            label = MetaTensor(grid.to_file(prediction)[None].cpu(), affine=torch.from_numpy(grid.file_affine))
             for name in ("filename_or_obj", MetaKeys.ORIGINAL_AFFINE, MetaKeys.SPATIAL_SHAPE):
                 label.meta[name] = image.meta[name]
             d[key] = label
         return d
 
-    def _classes(self, scores: Tensor, tasks: Sequence[Task], flips: Sequence[int]) -> tuple[Tensor, list[int]]:
-        """What to interpolate, (class, z, y, x) in the stored direction, and each class's label value.
+    def _max_pieces(self, tasks: Sequence[Task]) -> dict[int, int]:
+        values = [list(self.tasks.label_names(task.name, self.values))[1:] for task in tasks]
+        return {value: count for task, own in zip(tasks, values) for value, count in zip(own, task.max_pieces)}
 
-        One task: its scores. Several: the merged map's masks, since scores of different tasks cannot be compared; the
-        official pipeline merges on the network's grid too.
+    def _classes(self, scores: Tensor, tasks: Sequence[Task], flips: Sequence[int]) -> tuple[Tensor, list[int]]:
+        """The volumes to interpolate, (class, z, y, x) in the stored direction, and the label value of each class.
+
+        For one task these are its scores. For several they are the masks of the merged map, since scores of different
+        tasks cannot be compared; the official pipeline merges on the network's grid too.
         """
-        own_values = [list(label_names(self.tasks, task.name, self.values)) for task in tasks]
+        own_values = [list(self.tasks.label_names(task.name, self.values)) for task in tasks]
         if len(own_values) == 1:
             return flipped(scores, flips), own_values[0]
         merged = torch.zeros(scores.shape[1:], dtype=torch.uint8, device=scores.device)
         for part, values in zip(scores.split([len(values) for values in own_values]), own_values):
             own = argmax_values(part, values)
             merged = torch.where(own > 0, own, merged)
-        merged = flipped(merged, flips)  # a byte a voxel now, the scores were four a class
+        merged = flipped(merged, flips)  # one byte per voxel; the scores have four per class
         present = merged.unique().tolist()
         return torch.stack([merged == value for value in present]), present
 
 
 class SaveLabelMapd(ResultSaver):
-    """Writes a label map as ``OUTPUT_DIR/NAME.nii.gz`` and beside it ``NAME.json``, which says what its values mean.
+    """Writes a label map as ``OUTPUT_DIR/NAME.nii.gz``, and beside it ``NAME.json`` with its labels and provenance.
 
-    Where each case brings its own task, results lie in ``OUTPUT_DIR/TASK/``.
+    If each case has its own task, results are in ``OUTPUT_DIR/TASK/``.
 
-    Not MONAI's writer: the header of a NIfTI input is kept field by field (sform, qform and their codes), and files
-    appear whole or not at all. A case's ``verdict``, where it has one, stands in the JSON.
+    Not MONAI's writer: the header fields of a NIfTI input are kept (sform, qform and their codes), and files are
+    written whole or not at all. The verdict of a case, if there is one, is part of the JSON.
 
     Args:
-        keys: the label map's key.
+        keys: key of the label map.
         output_dir: folder for the results.
         tasks, task, values: as for :class:`LabelMapd`.
-        name_key, weights, about: see :class:`~uniseg_nets.transforms.result.ResultSaver`.
+        name_key, weights, metadata: see :class:`~uniseg_nets.transforms.result.ResultSaver`.
 
     Raises:
-        ValueError: the result would overwrite the scan it was made from, or what is not this scan's and task's.
+        ValueError: if the result would overwrite its scan, or a file of another scan, task or user.
     """
 
+    @renamed_arguments(about="metadata")
     def __init__(
         self,
         keys: KeysCollection,
@@ -136,23 +151,23 @@ class SaveLabelMapd(ResultSaver):
         values: str = "global",
         name_key: str = "name",
         weights: str | PathLike[str] | Sequence[str] | None = None,
-        about: Mapping[str, Any] | None = None,
+        metadata: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(keys, output_dir, name_key, weights, about)
+        super().__init__(keys, output_dir, name_key, weights, metadata)
         self.tasks = tasks
         self.task = task
         self.values = values
 
-    def facts(self, case: Mapping[Any, Any]) -> dict[str, Any]:
+    def provenance(self, case: Mapping[Any, Any]) -> dict[str, Any]:
         task = case.get("task") if self.task is None else self.task
         if task is None:
-            return super().facts(case)
+            return super().provenance(case)
         selected = self.tasks.select(task)
         return {
             "task": self.tasks.word(task),
-            "labels": {str(value): name for value, name in label_names(self.tasks, task, self.values).items()},
+            "labels": {str(value): name for value, name in self.tasks.label_names(task, self.values).items()},
             "tasks": [asdict(one) for one in selected],
-            **super().facts(case),
+            **super().provenance(case),
         }
 
     def targets(self, case: Mapping[Any, Any]) -> tuple[Path, ...]:
@@ -164,12 +179,13 @@ class SaveLabelMapd(ResultSaver):
 
     def exported(self, case: Mapping[Any, Any]) -> list[Path]:
         target, name = self.targets(case)[0], case[self.name_key]
-        report, segmentation = target.parent / "report" / f"{name}.json", target.with_name(f"{name}.dcm")
+        report = target.parent / "report" / f"{name}.json"
+        objects = [target.with_name(f"{name}{ending}") for ending in (".dcm", STRUCTURES_ENDING, REPORT_ENDING)]
         for_slicer = target.with_name(f"{name}{SEGMENTATION_ENDING}")
         pages = [target.with_name(page) for page in REPORT_PAGES]
-        found = [] if read_record(report) is None else [report, report.with_name(f"{name}.png"), *pages]
-        found += [] if dicom_mark(segmentation) is None else [segmentation]
-        return found if nrrd_mark(for_slicer) is None else [*found, for_slicer]
+        files = [] if read_record(report) is None else [report, report.with_name(f"{name}.png"), *pages]
+        files += [one for one in objects if dicom_mark(one) is not None]
+        return files if nrrd_mark(for_slicer) is None else [*files, for_slicer]
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         d = dict(data)
@@ -183,37 +199,24 @@ class SaveLabelMapd(ResultSaver):
 
 
 def read_label_map(folder: str | PathLike[str], name: str) -> tuple[MetaTensor, dict[int, str], dict[str, Any]]:
-    """What :class:`SaveLabelMapd` wrote on a case: the map (1, x, y, z), its classes (value -> name) and the JSON.
+    """Reads the files of :class:`SaveLabelMapd` for a case.
+
+    Returns:
+        The label map (1, x, y, z), its classes (value -> name, without background), and the record in the JSON.
 
     Raises:
-        FileNotFoundError, ValueError: no such case, or files that cannot be read.
+        FileNotFoundError, ValueError: if there is no such case, or its files cannot be read.
     """
     folder = Path(folder)
-    facts = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
-    names = {int(value): label for value, label in facts["labels"].items() if int(value)}
-    return load_label_map(folder / f"{name}.nii.gz"), names, facts
-
-
-def label_names(tasks: TaskTable, task: str | int | Sequence[str], values: str) -> dict[int, str]:
-    """Label value -> class name of what a task writes, 0 the background.
-
-    Raises:
-        ValueError: no such task or kind of values; a merged task with ``values="task"``.
-    """
-    selected = tasks.select(task)
-    if values == "global":
-        return {0: "background"} | {v: n for one in selected for v, n in zip(one.values, one.classes)}
-    if values != "task":
-        raise ValueError(f"values is {values!r}, expected 'global' or 'task'")
-    if len(selected) > 1:
-        raise ValueError(f"a merged map of {len(selected)} tasks has no values of one task: use values='global'")
-    return {0: "background"} | {i: name for i, name in enumerate(selected[0].classes, start=1)}
+    record = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    names = {int(value): label for value, label in record["labels"].items() if int(value)}
+    return load_label_map(folder / f"{name}.nii.gz"), names, record
 
 
 def nifti_label_map(label: np.ndarray, affine: np.ndarray, source: Path) -> nib.Nifti1Image:
-    """A label map with the geometry fields of its scan's own header, where that is NIfTI."""
+    """A label map as NIfTI, with the geometry fields of its scan's header if the scan is NIfTI."""
     header = None
-    if source.name.lower().endswith((".nii", ".nii.gz")) and source.is_file():
+    if source.name.lower().endswith(NIFTI_ENDINGS) and source.is_file():
         header = nib.load(source).header
     if not isinstance(header, nib.Nifti1Header):
         image = nib.Nifti1Image(label, affine)
@@ -229,5 +232,5 @@ def nifti_label_map(label: np.ndarray, affine: np.ndarray, source: Path) -> nib.
     header["descrip"] = b"label map"
     header.extensions.clear()
     kind = nib.Nifti2Image if isinstance(header, nib.Nifti2Header) else nib.Nifti1Image
-    # Without an affine argument both sform and qform stay as the scan has them.
+    # Without an affine argument nibabel keeps both sform and qform of the scan.
     return kind(label, None, header)

@@ -1,11 +1,10 @@
-"""Where a case lies: the file's grid, the crop, and the network's grid.
+"""The geometry of a case: the file's grid, the crop, and the network's grid.
 
-The one rule: everything that goes from file to network goes back by the same :class:`Grid`, so that a label map has
-exactly the file's shape and affine.
+The one rule: the way from file to network and the way back use the same :class:`Grid`, so that a label map has exactly
+the file's shape and affine.
 
-The network's grid has the orientation that the task asks for (``Task.axes``). Crop and resampling happen before axes
-are flipped, in the direction in which the file is stored: the official pipeline never flips, and where a nearest slice
-is a tie, the direction decides.
+The network's grid has the orientation of the task (``Task.axes``). Crop and resampling come before the flip, in the
+stored direction: the official pipeline never flips, and the direction decides which of two equally near slices counts.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from itertools import product
 
 import numpy as np
 import torch
-from nibabel.affines import apply_affine
+from nibabel.affines import apply_affine, voxel_sizes
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
@@ -26,27 +25,39 @@ from uniseg_nets.tasks import ANISOTROPY, STACK
 
 __all__ = ["Grid", "bounding_box", "coarse_axis", "flipped", "network_flips", "on_grid_of", "same_grid"]
 
-# z first, as the network's axes: towards superior, anterior, right.
+# The network's axes (z, y, x) point to superior, anterior, right.
 _CANONICAL = "SAR"
-# By how much rounded headers may displace a voxel, relative to the shortest edge of a voxel.
+# Displacement of a voxel by rounded headers that is tolerated, relative to the shortest voxel edge.
 _ROUNDING = 0.1
 
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """Geometry of one case; axes of "file" are (x, y, z) as stored, all others the network's (z, y, x).
+    """The geometry of one case. "File" axes are (x, y, z) as stored, all others the network's (z, y, x).
 
-    In ``acquisition`` order z is the slice axis of a stack, wherever the file stores it, and y, x are the others.
+    In ``acquisition`` order z is the slice axis of a stack, at any position in the file, and y, x are the other axes.
+
+    Example:
+        >>> import numpy as np
+        >>> import torch
+        >>> grid = Grid((20, 30, 10), np.diag([1.0, 1.0, 3.0, 1.0]), target_spacing=(1.5, 2.0, 2.0))
+        >>> grid.shape  # (z, y, x) of the network's input
+        (20, 15, 10)
+        >>> volume = grid.from_file(torch.zeros(1, 20, 30, 10))  # (C, x, y, z) -> (C, z, y, x)
+        >>> tuple(volume.shape)
+        (1, 10, 30, 20)
+        >>> tuple(grid.to_file(volume[0]).shape)
+        (20, 30, 10)
 
     Attributes:
-        file_shape: stored size.
+        file_shape: (x, y, z) voxels as stored.
         file_affine: (4, 4), stored voxel -> RAS+ mm.
-        target_spacing: (z, y, x) mm that the network sees.
-        start, stop: crop box (z, y, x) in the stored direction; ``None`` for all of the file.
-        axes: how the file's axes become the network's, see :class:`~uniseg_nets.tasks.Task`.
+        target_spacing: (z, y, x) mm of the network's input.
+        start, stop: crop box (z, y, x) in the stored direction; ``None`` for the whole file.
+        axes: how the file's axes are mapped to the network's, see :class:`~uniseg_nets.tasks.Task`.
 
     Raises:
-        ValueError: the affine has no volume, is not finite, or the size has a zero.
+        ValueError: if the affine is singular or not finite, or the size has a zero.
     """
 
     file_shape: tuple[int, int, int]
@@ -67,7 +78,7 @@ class Grid:
 
     @cached_property
     def order(self) -> list[int]:
-        """The file axis that becomes axis z, y, x."""
+        """The file axes of z, y and x."""
         if self.axes == "anatomical":
             return [int(axis) for axis in np.argsort(_orientation(self.file_affine)[:, 0])]
         thick = max(self.target_spacing) > ANISOTROPY * min(self.target_spacing)
@@ -85,17 +96,17 @@ class Grid:
 
     @property
     def stored_shape(self) -> tuple[int, ...]:
-        """The file's size with axes (z, y, x)."""
+        """(z, y, x) voxels of the file."""
         return tuple(self.file_shape[axis] for axis in self.order)
 
     @cached_property
     def spacing(self) -> NDArray[np.float64]:
-        """The file's spacing (z, y, x) in mm; rounded, because float32 headers carry noise in the seventh digit."""
+        """(z, y, x) spacing of the file in mm, rounded: float32 headers have noise in the seventh digit."""
         return _edges(self.stored_affine)
 
     @property
     def crop_shape(self) -> tuple[int, ...]:
-        """The crop's size on the file's grid, (z, y, x)."""
+        """(z, y, x) voxels of the crop on the file's grid."""
         if self.start is None or self.stop is None:
             return self.stored_shape
         return tuple(stop - start for start, stop in zip(self.start, self.stop))
@@ -109,13 +120,13 @@ class Grid:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Size of the network's grid."""
+        """(z, y, x) voxels of the network's grid."""
         size = np.round(self.spacing / np.asarray(self.target_spacing) * np.asarray(self.crop_shape))
         return tuple(int(n) for n in np.maximum(size, 1))
 
     @property
     def affine(self) -> NDArray[np.float64]:
-        """(4, 4), network voxel (z, y, x) -> RAS+ mm; voxel edges are aligned, not centres."""
+        """(4, 4), network voxel (z, y, x) -> RAS+ mm. The outer edges of the voxels are aligned, not their centres."""
         scale = np.asarray(self.crop_shape) / np.asarray(self.shape)
         first = np.asarray(self.start or (0, 0, 0)) + scale / 2 - 0.5
         affine = self.stored_affine.copy()
@@ -128,7 +139,7 @@ class Grid:
 
     @property
     def coarse_axis(self) -> int | None:
-        """The axis to resample apart: that of an anisotropic scan, else that of an anisotropic target."""
+        """The axis to resample separately: that of an anisotropic scan, else that of an anisotropic target."""
         for spacing in (self.spacing, np.asarray(self.target_spacing)):
             if spacing.max() / spacing.min() > ANISOTROPY:
                 return coarse_axis(spacing)
@@ -139,28 +150,28 @@ class Grid:
         return volume.movedim([axis - 3 for axis in self.order], (-3, -2, -1))
 
     def to_file(self, label: Tensor) -> Tensor:
-        """(z, y, x) cropped, in the stored direction -> (x, y, z) as stored, zero outside the crop."""
+        """(z, y, x) of the crop, in the stored direction -> (x, y, z) as stored, zero outside the crop."""
         full = torch.zeros(self.stored_shape, dtype=label.dtype, device=label.device)
         full[self.box] = label
         return full.movedim((-3, -2, -1), [axis - 3 for axis in self.order])
 
 
 def network_flips(affine: NDArray[np.float64], axes: str) -> tuple[int, ...]:
-    """Axes of (z, y, x), counted from the end, along which a file runs against the network's direction."""
+    """Axes of (z, y, x), counted from the end, along which the file's direction is opposite to the network's."""
     if axes != "anatomical":
         return ()
     return tuple(int(axis) - 3 for axis, direction in _orientation(affine) if direction < 0)
 
 
 def coarse_axis(spacing: NDArray[np.float64], ratio: float = ANISOTROPY) -> int | None:
-    """The axis of a stack's slices: the one largest edge, where it is more than ``ratio`` times the smallest one."""
+    """The slice axis of a stack: the single largest edge, if it is more than ``ratio`` times the smallest one."""
     coarse = np.flatnonzero(spacing == spacing.max())
     return int(coarse[0]) if len(coarse) == 1 and spacing.max() / spacing.min() > ratio else None
 
 
 def _edges(affine: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Voxel edges in mm; rounded, because float32 headers carry noise in the seventh digit."""
-    return np.round(np.linalg.norm(affine[:3, :3], axis=0), 6)
+    """Voxel edges in mm, rounded: float32 headers have noise in the seventh digit."""
+    return np.round(voxel_sizes(affine), 6)
 
 
 def _orientation(affine: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -169,7 +180,7 @@ def _orientation(affine: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def bounding_box(mask: Tensor) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
-    """Start and stop of the true voxels of (z, y, x), ``None`` where there are none."""
+    """First voxel and the one after the last (z, y, x) of the true voxels; ``None`` if there are none."""
     start, stop = [], []
     for axis in range(3):
         hit = mask.any(dim=tuple(a for a in range(3) if a != axis)).nonzero()
@@ -181,10 +192,10 @@ def bounding_box(mask: Tensor) -> tuple[tuple[int, ...], tuple[int, ...]] | None
 
 
 def same_grid(one: ArrayLike, other: ArrayLike, shape: Sequence[int]) -> bool:
-    """Whether two affines put every voxel at the same place, but for the rounding of headers.
+    """Whether two affines place every voxel at the same position, apart from the rounding of headers.
 
-    Voxels may lie a tenth of their shortest edge apart. They are compared over the whole volume: edges of 0.700 and
-    0.709 mm part by 4.6 mm over 512 voxels.
+    Positions may differ by a tenth of the shortest voxel edge. All corners of the volume are compared: edges of 0.700
+    and 0.709 mm add up to 4.6 mm over 512 voxels.
 
     Args:
         one, other: (4, 4), voxel (x, y, z) -> mm.
@@ -195,19 +206,22 @@ def same_grid(one: ArrayLike, other: ArrayLike, shape: Sequence[int]) -> bool:
         return False
     corners = np.array(list(product(*((0, n - 1) for n in shape))))
     apart = np.linalg.norm(apply_affine(one, corners) - apply_affine(other, corners), axis=1)
-    return bool(apart.max() <= _ROUNDING * np.linalg.norm(other[:3, :3], axis=0).min())
+    return bool(apart.max() <= _ROUNDING * voxel_sizes(other).min())
 
 
 def on_grid_of(volume: Tensor, affine: ArrayLike, shape: Sequence[int], other: ArrayLike) -> Tensor:
-    """A volume with its axes in the order and direction of another grid that has the same voxels; nothing is resampled.
+    """Permutes and flips a volume to another grid with the same voxels. Nothing is resampled.
 
     Args:
         volume: (..., x, y, z).
         affine: (4, 4), its voxels -> RAS+ mm.
         shape, other: size (x, y, z) and affine of the other grid.
 
+    Returns:
+        The volume (..., x, y, z) on the other grid.
+
     Raises:
-        ValueError: the other grid has other voxels.
+        ValueError: if the voxels of the other grid are at other positions.
     """
     affine, other = np.asarray(affine, dtype=np.float64), np.asarray(other, dtype=np.float64)
     if same_grid(affine, other, shape) and tuple(volume.shape[-3:]) == tuple(shape):
@@ -229,7 +243,7 @@ def on_grid_of(volume: Tensor, affine: ArrayLike, shape: Sequence[int], other: A
 
 
 def _turn(affine: NDArray[np.float64], other: NDArray[np.float64]) -> tuple[list[int], list[int]] | None:
-    """The own axis behind each axis of the other grid, and which run backwards; ``None`` if none is parallel."""
+    """The axis of a grid for each axis of the other one, and the reversed axes; ``None`` if they are not parallel."""
     if not (np.isfinite(affine).all() and np.isfinite(other).all()) or not np.linalg.det(other[:3, :3]):
         return None
     steps = np.rint(np.linalg.solve(other[:3, :3], affine[:3, :3])).astype(int)
@@ -240,5 +254,5 @@ def _turn(affine: NDArray[np.float64], other: NDArray[np.float64]) -> tuple[list
 
 
 def flipped(volume: Tensor, axes: Sequence[int]) -> Tensor:
-    """The volume itself where there is no axis to flip; PyTorch would copy it."""
+    """The flipped volume; the volume itself if there is no axis to flip, which PyTorch would copy."""
     return volume.flip(tuple(axes)) if axes else volume

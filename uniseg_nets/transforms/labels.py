@@ -1,4 +1,4 @@
-"""Label maps from files: read without loss, and their values as the task's own 1, 2, 3."""
+"""Reads label maps without loss, and maps their values to the task's own 1, 2, 3."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from uniseg_nets.transforms.load import LoadCase
 
 __all__ = ["OwnLabelValuesd", "as_label_map", "load_label_map"]
 
-_ROUNDING = 1e-3  # of values that are stored with a slope
+_ROUNDING = 1e-3  # tolerance for values stored with a slope
 
 
 def load_label_map(file: str | PathLike[str]) -> MetaTensor:
-    """A label map's file -> uint8 (1, x, y, z), as stored, with its affine.
+    """Reads the file of a label map -> uint8 (1, x, y, z), as stored, with its affine.
 
     Raises:
-        FileNotFoundError, ValueError: as of :class:`~uniseg_nets.transforms.LoadCase` and :func:`as_label_map`; the
+        FileNotFoundError, ValueError: as for :class:`~uniseg_nets.transforms.LoadCase` and :func:`as_label_map`; the
             message names the file.
     """
     loaded = LoadCase()(file)
@@ -36,17 +36,17 @@ def load_label_map(file: str | PathLike[str]) -> MetaTensor:
 
 
 def as_label_map(label: Tensor) -> Tensor:
-    """A label map (1, x, y, z) of any type as uint8, without loss.
+    """Converts a label map (1, x, y, z) of any type to uint8, without loss.
 
     Raises:
-        ValueError: several channels, or values that are no whole numbers from 0 to 255.
+        ValueError: if there are several channels, or values that are not whole numbers from 0 to 255.
     """
     if label.shape[0] != 1:
         raise ValueError(f"has {label.shape[0]} channels, expected one that holds the value of each voxel's class")
     if label.dtype == torch.uint8:
         return label
     if not label.is_floating_point():
-        label = label.float()  # which PyTorch rounds and compares for every type
+        label = label.float()  # PyTorch cannot round every integer type
     whole = label.round()
     fine = ((label - whole).abs() <= _ROUNDING) & (whole >= 0) & (whole <= 255)
     if not fine.all():
@@ -55,17 +55,17 @@ def as_label_map(label: Tensor) -> Tensor:
 
 
 class OwnLabelValuesd(MapTransform):
-    """Checks a label map's values and makes them the task's own 1, 2, ...
+    """Checks the values of a label map and maps them to the task's own 1, 2, ...
 
-    What MONAI's ``MapLabelValued`` lacks is the choice by each case's ``task``, and a word on other values.
+    Not MONAI's ``MapLabelValued``, which neither depends on the case's ``task`` nor reports unknown values.
 
     Args:
-        keys: the label's key.
+        keys: key of the label map.
         tasks: the task table.
-        values: of the files: ``global`` for those that the table gives the classes, ``task`` for the task's own.
+        values: values in the files: ``global`` for those of the task table, ``task`` for the task's own.
 
     Raises:
-        ValueError: a value that no class of the task has; the message names the file.
+        ValueError: if a value belongs to no class of the task; the message names the file.
     """
 
     def __init__(self, keys: KeysCollection, tasks: TaskTable, values: str = "global") -> None:

@@ -1,7 +1,7 @@
-"""From a case on disk to one multi-channel image.
+"""Loads a case from disk as one multi-channel image.
 
-Not MONAI's ``LoadImaged``: a case may be one file, several files (one a channel, perhaps on different grids) or a
-folder with a DICOM series, and MONAI Label replaces every ``LoadImaged`` by a loader that takes a single file.
+Not MONAI's ``LoadImaged``: a case may be one file, several files (one per channel, possibly on different grids) or a
+folder with a DICOM series, and MONAI Label replaces every ``LoadImaged`` with a loader for a single file.
 """
 
 from __future__ import annotations
@@ -24,49 +24,39 @@ from monai.transforms import MapTransform, ResampleToMatch
 from monai.utils.enums import MetaKeys
 from numpy.typing import NDArray
 
+from uniseg_nets.io.names import NIFTI_ENDINGS, SCAN_ENDINGS, scan_name
 from uniseg_nets.io.series import Stack, dicom_modality, find_series, read_stack, stack_of
 from uniseg_nets.transforms.grid import same_grid
-from uniseg_nets.transforms.nifti import checked_affine, open_nifti
+from uniseg_nets.transforms.nifti import checked_affine, open_nifti, read_voxels
 
-__all__ = ["SCAN_ENDINGS", "LoadCase", "LoadCased", "scan_name", "scan_stem"]
+__all__ = ["LoadCase", "LoadCased"]
 
 logger = logging.getLogger(__name__)
 
-SCAN_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
-_CHANNEL = re.compile(r"_(\d{4})$")
-
-
-def scan_name(path: str | PathLike[str]) -> tuple[str, int | None]:
-    """A scan's case name and, where its name ends in ``_0000`` and the like, its channel."""
-    name = scan_stem(path)
-    found = _CHANNEL.search(name)
-    return (name[: found.start()], int(found[1])) if found else (name, None)
-
-
-def scan_stem(path: str | PathLike[str]) -> str:
-    """A scan's name without its ending, a channel's number included."""
-    name = Path(path).name
-    ending = next((ending for ending in SCAN_ENDINGS if name.lower().endswith(ending)), "")
-    return name[: len(name) - len(ending)]
+# What ITK says of an edge of 0.
+_ITK_SPACING = re.compile(r"Refusing to change spacing from .* to \[(.*)\]")
 
 
 class LoadCase:
-    """Loads one case as a float32 :class:`~monai.data.MetaTensor` (C, x, y, z), as stored, affine to RAS+ mm.
+    """Loads one case as a float32 :class:`~monai.data.MetaTensor`.
 
-    Takes NIfTI, NRRD, MHA / MHD, a folder with a DICOM series, a list of such (one a channel), a nibabel image, or an
-    array or tensor (x, y, z) or (C, x, y, z) that is loaded already. A fourth axis of a file is its channels. Channels
-    on another grid than the first are resampled to it, with a warning.
+    Takes NIfTI, NRRD, MHA / MHD, a folder with a DICOM series, a list of these (one per channel), a nibabel image, or
+    an array or tensor (x, y, z) or (C, x, y, z). The fourth axis of a file is its channels. Channels on another grid
+    than the first one are resampled to it, with a warning.
 
     Args:
-        modalities: what the channels are, as a task names them. A file ``NAME_0000`` then stands for its siblings
-            ``NAME_0001``, ... too, where all are there; of a DICOM folder the largest series of the modality is
-            taken, for CT and PET in one folder one each. A PET that comes as DICOM is read as SUV by body weight.
+        modalities: modality of each channel, as named by a task. A file ``NAME_0000`` then includes its siblings
+            ``NAME_0001``, ... if all exist. Of a DICOM folder the largest series of the modality is read, and of a
+            folder with CT and PET one of each. PET from DICOM is read as SUV by body weight.
+
+    Returns:
+        From a call: the image (C, x, y, z), as stored, with its affine, voxel (x, y, z) -> RAS+ mm.
 
     Raises:
-        ValueError: no readable scan; a gap in the channel files; a DICOM folder without a series of the modality, or
-            whose slices make no regular stack; DICOM channels of two patients or frames of reference. The message
-            names the file.
-        FileNotFoundError: no such file.
+        ValueError: if the scan cannot be read, a channel file is missing, a DICOM folder has no series of the modality
+            or its slices make no regular stack, or DICOM channels are of two patients or frames of reference. The
+            message names the file.
+        FileNotFoundError: if there is no such file.
     """
 
     def __init__(self, modalities: Sequence[str] = ()) -> None:
@@ -99,7 +89,7 @@ class LoadCase:
         return image
 
     def _sources(self, case: Any) -> tuple[list[Path], list[Path | Stack]]:
-        """The channels as they are named, and what each is read from: a file, or the stack of a DICOM folder."""
+        """The path of each channel, and its source: a file, or the stack of a DICOM folder."""
         files = [Path(file) for file in ([case] if isinstance(case, (str, PathLike)) else case)]
         if not files:
             raise ValueError("a case without any file")
@@ -111,7 +101,7 @@ class LoadCase:
         return files, sources
 
     def _all_channels(self, files: list[Path]) -> list[Path]:
-        """One file or folder that stands for all channels of its case becomes all of them."""
+        """Replaces a single file or folder of a case with the paths of all its channels."""
         wanted, first = len(self.modalities), files[0]
         if wanted < 2 or len(files) > 1:
             return files
@@ -125,7 +115,30 @@ class LoadCase:
 
 
 class LoadCased(MapTransform):
-    """Dictionary version of :class:`LoadCase`; errors name the case's file."""
+    """Dictionary version of :class:`LoadCase`. Errors name the case's file.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import nibabel as nib
+        >>> import numpy as np
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = Path(folder) / "ct_0000.nii.gz"
+        ...     nib.save(nib.Nifti1Image(np.zeros((20, 30, 10), np.int16), np.diag([1, 1, 3, 1])), file)
+        ...     case = LoadCased(keys="image", modalities=["CT"])({"image": str(file)})
+        >>> tuple(case["image"].shape)  # (C, x, y, z)
+        (1, 20, 30, 10)
+        >>> case["image"].pixdim.tolist()  # (x, y, z) mm
+        [1.0, 1.0, 3.0]
+
+    Args:
+        keys: keys of the scans.
+        modalities: as for :class:`LoadCase`.
+        allow_missing_keys: skip keys that a case lacks.
+
+    Returns:
+        From a call: the dictionary, with an image (C, x, y, z) under each key.
+    """
 
     def __init__(self, keys: KeysCollection, modalities: Sequence[str] = (), allow_missing_keys: bool = False) -> None:
         super().__init__(keys, allow_missing_keys)
@@ -158,7 +171,7 @@ def _as_image(array: NDArray[Any] | torch.Tensor) -> MetaTensor:
 
 
 def _as_torch_takes_it(array: NDArray[Any]) -> NDArray[Any]:
-    """The array itself where it can be; PyTorch refuses another byte order, steps backwards and what is no number."""
+    """The array, or a copy that PyTorch accepts: it refuses other byte orders, negative strides and non-numbers."""
     if array.dtype.kind not in "biufc":
         raise ValueError(f"image array is of type {array.dtype}, expected numbers")
     array = array.astype(array.dtype.newbyteorder("="), copy=False)
@@ -166,7 +179,7 @@ def _as_torch_takes_it(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _source(file: Path, modality: str | None) -> Path | Stack:
-    """What a channel is read from: the file itself, or the stack of a folder's series of the DICOM modality."""
+    """The source of a channel: the file itself, or the stack of the folder's series of the DICOM modality."""
     if not file.exists():
         raise FileNotFoundError(f"no file {file}")
     with _named(file):
@@ -178,41 +191,41 @@ def _read(file: Path, source: Path | Stack) -> MetaTensor:
     with _named(file):
         if isinstance(source, Stack):
             return _channel_first(read_stack(source), source.affine)
-        if file.name.lower().endswith((".nii", ".nii.gz")):
+        if file.name.lower().endswith(NIFTI_ENDINGS):
             return _read_nifti(file)
         return _read_itk(file)
 
 
 @contextmanager
 def _named(file: Path) -> Iterator[None]:
-    """Errors say which file cannot be read."""
+    """Adds the name of the file to errors."""
     try:
         yield
-    except Exception as error:  # a damaged file makes its reader stumble in any way
+    except Exception as error:  # a damaged file can raise any error
         reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
-        remedy = "" if isinstance(error, ValueError) else "; if the file is damaged, copy or export it anew"
+        remedy = "" if isinstance(error, ValueError) else "; if the file is damaged, copy or export it again"
         raise ValueError(f"cannot read {file} as a scan: {reason}{remedy}") from error
 
 
 def _refuse_strangers(stacks: Sequence[tuple[Path, Stack]]) -> None:
-    """Positions of two patients, or of two frames of reference, cannot be compared."""
+    """Refuses stacks of two patients or of two frames of reference, whose positions cannot be compared."""
     for file, stack in stacks[1:]:
         for keyword in ("PatientID", "FrameOfReferenceUID"):
             own, first = stack.says(keyword), stacks[0][1].says(keyword)
             if own and first and own != first:
                 raise ValueError(
                     f"{stacks[0][0]} ({stacks[0][1].series}) and {file} ({stack.series}) differ in {keyword}: channels "
-                    "of one case lie in one space; register them and save them as NIfTI"
+                    "of one case must share one space; register them and save them as NIfTI"
                 )
 
 
 def _read_nifti(file: Path) -> MetaTensor:
-    # nibabel and not ITK: ITK refuses the slightly skewed affines that some tools write.
+    # Not ITK, which refuses the slightly sheared affines that some tools write.
     return _from_nibabel(*open_nifti(file))
 
 
 def _from_nibabel(scan: nib.Nifti1Image, affine: NDArray[np.float64]) -> MetaTensor:
-    array = np.asarray(scan.dataobj, dtype=np.float32)
+    array = read_voxels(scan)
     while array.ndim > 4 and 1 in array.shape[3:]:  # vector images: (x, y, z, 1, channel)
         array = array.squeeze(3 + array.shape[3:].index(1))
     return _channel_first(array, affine)
@@ -221,7 +234,13 @@ def _from_nibabel(scan: nib.Nifti1Image, affine: NDArray[np.float64]) -> MetaTen
 def _read_itk(file: Path) -> MetaTensor:
     if not file.name.lower().endswith(SCAN_ENDINGS):
         raise ValueError(f"unknown kind of file; scans are {', '.join(SCAN_ENDINGS)} or a folder with a DICOM series")
-    image = itk.imread(str(file))
+    try:
+        image = itk.imread(str(file))
+    except RuntimeError as error:
+        spacing = _ITK_SPACING.search(str(error))
+        if spacing is None:
+            raise
+        raise ValueError(f"its header gives voxels edges of {spacing[1]} mm (x, y, z): correct them") from error
     array, meta = ITKReader().get_data(image)
     array = np.array(array, dtype=np.float32)  # a copy: ITK owns the original
     affine = np.asarray(meta[MetaKeys.AFFINE])
@@ -237,7 +256,7 @@ def _channel_first(array: NDArray[np.float32], affine: Any) -> MetaTensor:
     if array.ndim not in (3, 4):
         raise ValueError(f"size {array.shape}, expected (x, y, z) or (x, y, z, channel)")
     array = array[None] if array.ndim == 3 else np.moveaxis(array, -1, 0)
-    # As it lies in memory: NIfTI's x runs fastest, which is the order (z, y, x) that preprocessing wants.
+    # Not made contiguous: x is the fastest axis of NIfTI, which is the order (z, y, x) of preprocessing.
     return MetaTensor(torch.from_numpy(array), affine=torch.as_tensor(np.array(affine), dtype=torch.float64))
 
 

@@ -1,4 +1,4 @@
-"""Mirroring in training, along the axes that the task allows."""
+"""Random mirroring along the axes that the task allows."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ __all__ = ["RandMirrord"]
 
 
 class RandMirrord(Randomizable, MapTransform):
-    """Flips (C, z, y, x) along each of the task's mirror axes with a probability.
+    """Randomly flips (C, z, y, x) along each of the task's mirror axes.
 
-    Not MONAI's ``RandFlipd``, whose axes are the same for every case: left and right are classes of some tasks.
+    Not MONAI's ``RandFlipd``, whose axes are the same for every case: some tasks have left and right classes.
 
     Args:
         keys: image and label.
-        tasks: the task table; each case names its ``task``.
-        prob: of each axis.
+        tasks: the task table; each case has a ``task``.
+        prob: probability per axis.
     """
 
     def __init__(self, keys: KeysCollection, tasks: TaskTable, prob: float = 0.5) -> None:

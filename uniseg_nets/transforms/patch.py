@@ -1,9 +1,9 @@
-"""Training patches: where they lie, a share of them around foreground, turned and zoomed.
+"""Random training patches, a fraction of them on foreground, with rotation and zoom.
 
-Not MONAI's ``RandCropByPosNegLabeld``, which wants the index of every voxel, nor ``RandCropByLabelClassesd``, whose
-share of foreground depends on how many classes a case has. Nor ``RandRotated`` and ``RandZoomd`` after a crop: they
-leave corners empty and interpolate twice. The official loader reads a larger patch, transforms it and crops its centre;
-here the patch is sampled once from the volume around it, which reads only what is needed.
+Not MONAI's ``RandCropByPosNegLabeld``, which needs the index of every voxel, nor ``RandCropByLabelClassesd``, whose
+fraction of foreground depends on the number of classes in the case. Nor ``RandRotated`` and ``RandZoomd`` after a crop:
+they leave corners empty and interpolate twice. The official loader reads a larger patch, transforms it and crops its
+centre. Here the patch is sampled once from the volume, and only the needed part is read.
 
 Shapes: C channels, (D, H, W) volume and (d, h, w) patch, axes (z, y, x).
 """
@@ -26,16 +26,16 @@ from uniseg_nets.tasks import ANISOTROPY, Task, TaskTable
 
 __all__ = ["FORCE_FOREGROUND", "ForegroundVoxelsd", "RandPatchd"]
 
-# Key of the word whether this sample's patch is placed on foreground.
+# Key of a case: whether the patch of this sample is placed on foreground.
 FORCE_FOREGROUND = "force_foreground"
 
 
 class ForegroundVoxelsd(MapTransform):
-    """Keeps voxels of each class for :class:`RandPatchd`: ``foreground``, int32 (N, 4), class and (z, y, x).
+    """Adds ``foreground``, voxels of each class for :class:`RandPatchd`: int32 (N, 4), class and (z, y, x).
 
     Args:
-        keys: the label's key.
-        samples: the largest number of voxels per class, spread evenly over it.
+        keys: key of the label map.
+        samples: maximum number of voxels per class, evenly spread over it.
     """
 
     def __init__(self, keys: KeysCollection, samples: int = 2000) -> None:
@@ -45,37 +45,38 @@ class ForegroundVoxelsd(MapTransform):
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         d = dict(data)
         label = d[self.keys[0]][0]
-        found = [torch.zeros(0, 4, dtype=torch.int32)]
+        chosen = [torch.zeros(0, 4, dtype=torch.int32)]
         for value in label.unique().tolist():
             if value:
                 voxels = torch.nonzero(torch.as_tensor(label == value))
                 picked = voxels[evenly_spread(len(voxels), min(len(voxels), self.samples))]
-                found.append(torch.cat((torch.full((len(picked), 1), int(value)), picked), dim=1).int())
-        d["foreground"] = torch.cat(found)
+                chosen.append(torch.cat((torch.full((len(picked), 1), int(value)), picked), dim=1).int())
+        d["foreground"] = torch.cat(chosen)
         return d
 
 
 def evenly_spread(total: int, count: int) -> Tensor:
-    """``count`` indices from the first to the last of ``total``; float32 would miss the last beyond 2^24."""
+    """``count`` indices from the first to the last of ``total``. Above 2^24 float32 would miss the last one."""
     return torch.linspace(0, total - 1, count, dtype=torch.float64).long()
 
 
 class RandPatchd(Randomizable, MapTransform):
     """One patch of image and label, (C, D, H, W) -> (C, d, h, w), in one interpolation (trilinear; label: nearest).
 
-    The patch lies anywhere inside the volume; if the case's ``force_foreground`` is true, a voxel of a random class
-    lies in its middle, as far as borders allow. Rotation and zoom turn on the middle. They stay in the plane of the
-    slices where voxels are anisotropic (the task's spacing) or the patch is flat, that is by more than 3 to 1 (as in
-    nnU-Net). What a turned patch sees beyond the volume is 0, as in the official loader and in prediction.
+    The patch is at a random position inside the volume. If the case's ``force_foreground`` is true, its centre is on a
+    voxel of a random class, as far as the borders allow. Rotation and zoom have the centre of the patch as their
+    origin. They are restricted to the plane of the slices if voxels are anisotropic (the task's spacing) or the patch
+    is flat, with a ratio of more than 3 (as in nnU-Net). Outside the volume the patch is 0, as in the official loader
+    and in prediction.
 
     Args:
         keys: image and label.
-        patch_size: (z, y, x); volumes must be at least as large.
-        tasks: the task table; each case names its ``task``.
+        patch_size: (z, y, x). Volumes must be at least as large.
+        tasks: the task table; each case has a ``task``.
         rotation_prob: probability of a rotation.
-        max_angle: largest angle about each axis, in degrees.
+        max_angle: maximum angle about each axis, in degrees.
         zoom_prob: probability of a zoom.
-        zoom_range: smallest and largest extent of what the patch shows, relative to the patch's own.
+        zoom_range: minimum and maximum extent of the sampled box, relative to that of the patch.
     """
 
     def __init__(
@@ -141,28 +142,28 @@ class RandPatchd(Randomizable, MapTransform):
 
 
 def through_plane_axis(patch_size: NDArray[Any], task: Task) -> int | None:
-    """The axis about which alone a patch is turned: across the slices, or across a flat patch; ``None`` for any."""
+    """The only rotation axis of a patch: across the slices, or across a flat patch; ``None`` for all axes."""
     if task.anisotropic:
         return int(np.argmax(task.spacing))
     return int(np.argmin(patch_size)) if patch_size.max() > ANISOTROPY * patch_size.min() else None
 
 
 def _sample(volume: Tensor, start: NDArray[Any], size: NDArray[Any], matrix: NDArray[np.float64], mode: str) -> Tensor:
-    """Interpolates a patch that is turned on its middle, 0 beyond the volume: (C, D, H, W) -> (C, d, h, w).
+    """Samples a rotated patch, with 0 outside the volume: (C, D, H, W) -> (C, d, h, w).
 
     Args:
-        start, size: of the patch before it is turned.
+        start, size: first voxel and size of the patch before rotation.
         matrix: (3, 3), from steps along the patch's axes to steps along the volume's.
         mode: as for ``torch.nn.functional.grid_sample``.
     """
     half = (size - 1) / 2
     middle = start + half
     reach = np.abs(matrix) @ half + 1
-    # The box that the patch reads from, so that a memory-mapped volume is not read whole.
+    # Only the box that the patch needs is read from a memory-mapped volume.
     low = np.clip(np.floor(middle - reach).astype(int), 0, np.asarray(volume.shape[1:]) - 1)
     high = np.clip(np.ceil(middle + reach).astype(int) + 1, low + 1, volume.shape[1:])
     box = volume[(slice(None), *map(slice, low, high))].float()
-    # Steps from the patch's middle, scaled so that -1 and 1 are the middles of the box's outer voxels.
+    # Offsets from the patch's centre, scaled so that -1 and 1 are the centres of the box's outer voxels.
     to_unit = 2 / np.maximum(high - low - 1, 1)
     matrix, shift = matrix * to_unit[:, None], (middle - low) * to_unit - 1
     axes = [torch.arange(int(n)) - float(h) for n, h in zip(size, half)]

@@ -1,7 +1,7 @@
-"""From a loaded case to what the network sees: orientation, crop, resampling, intensities.
+"""From a loaded case to the network's input: orientation, crop, resampling, intensities.
 
-The one rule: training, evaluation and inference use this same class, so that they cannot drift apart.
-Semantics of the official release (nnU-Net v1's preprocessing), after bringing files to one orientation.
+The one rule: training, evaluation and inference use this class, so that they cannot differ. It does what the official
+release does (nnU-Net v1's preprocessing), after a change of files to one orientation.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = ["CROP_START", "CROP_STOP", "PreprocessCased", "grid_of"]
 
 logger = logging.getLogger(__name__)
 
-# Where a case's crop is kept in the image's meta data, for the way back.
+# Keys of the crop in the image's metadata.
 CROP_START, CROP_STOP = "crop_start", "crop_stop"
 
 
@@ -37,19 +37,19 @@ class PreprocessCased(MapTransform):
 
     Axes, spacing and scaling are the task's (:class:`~uniseg_nets.tasks.Task`).
 
-    The image's meta data keep the file's affine and size and the crop, which is all that :func:`grid_of` needs to go
-    back. A label map is brought along on the image's grid.
+    The image's metadata hold the file's affine and size and the crop, from which :func:`grid_of` restores the grid. A
+    label map is resampled with its image.
 
     Args:
-        keys: the image's key, and the label's where there is one.
+        keys: key of the image, then keys of label maps.
         tasks: the task table.
-        task: task name or id for every case; ``None`` to read each case's own from its ``task`` item.
+        task: task name or id of all cases; ``None`` for the ``task`` of each case.
         training_mask: compute z-scores from the non-zero voxels also for tasks that do so in training alone.
 
     Raises:
-        ValueError: a channel count that is not the task's; an image without any voxel, volume or non-zero value; a
-            label map on another grid than its image, of several channels, or with values that are no whole numbers from
-            0 to 255. The message names the file.
+        ValueError: if the channel count is not the task's, the image has no voxel, no volume or no non-zero value, or
+            a label map has another grid than its image, several channels, or values that are not whole numbers from 0
+            to 255. The message names the file.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class PreprocessCased(MapTransform):
         inside = _non_zero(volume, grid) if masked else None
         volume = resample_image(volume, grid.shape, grid.coarse_axis)
         if volume.untyped_storage().data_ptr() == image.untyped_storage().data_ptr():
-            volume = volume.clone()  # the caller's array stays as it is
+            volume = volume.clone()  # the caller's array is not changed
         for channel, scaling in zip(volume, task.scaling):
             scale_intensity_(channel, scaling, inside)
         result = _on_grid(volume, grid, image)
@@ -105,7 +105,7 @@ class PreprocessCased(MapTransform):
 
 
 def grid_of(image: MetaTensor, task: Task) -> Grid:
-    """The grid of a preprocessed image, from its meta data."""
+    """The grid of a preprocessed image, from its metadata."""
     shape = [int(n) for n in image.meta[MetaKeys.SPATIAL_SHAPE]]
     return Grid(
         (shape[0], shape[1], shape[2]),
@@ -121,9 +121,9 @@ def scale_intensity_(channel: Tensor, scaling: Scaling, inside: Tensor | None = 
     """Scales one channel (z, y, x) in place.
 
     Args:
-        channel: float tensor.
-        scaling: what to do with it.
-        inside: for z-scores, the voxels that count (bool, of the same size); the others become 0.
+        channel: (z, y, x), float.
+        scaling: the scaling.
+        inside: (z, y, x), bool, the voxels from which z-scores are computed; the others become 0.
     """
     if scaling.scheme == "window":
         channel.clamp_(scaling.low, scaling.high).sub_(scaling.low).div_(scaling.high - scaling.low)
@@ -138,7 +138,7 @@ def scale_intensity_(channel: Tensor, scaling: Scaling, inside: Tensor | None = 
 
 
 def _non_zero(volume: Tensor, grid: Grid) -> Tensor:
-    """Voxels of the network's grid that some channel fills or encloses: (C, z, y, x) -> bool (z, y, x)."""
+    """Non-zero voxels of any channel, with holes filled, on the network's grid: (C, z, y, x) -> bool (z, y, x)."""
     mask = ndimage.binary_fill_holes((volume != 0).any(dim=0).numpy())
     return resample_labels(torch.from_numpy(mask.astype(np.uint8)), grid.shape, grid.coarse_axis).bool()
 
@@ -149,12 +149,12 @@ def _check_channels(image: MetaTensor, task: Task) -> None:
         naming = ", ".join(f"_{i:04d} {modality}" for i, modality in enumerate(task.channels))
         raise ValueError(
             f"has {image.shape[0]} channel(s), task {task.name!r} reads {expected}: give {naming}, in this order "
-            "(one file a channel, or one 4D file)"
+            "(one file per channel, or one 4D file)"
         )
 
 
 def _without_nan(volume: Tensor, name: str) -> Tensor:
-    if torch.isfinite(volume.sum()):  # one bad voxel would spoil it
+    if torch.isfinite(volume.sum()):  # one NaN or infinite voxel would make it non-finite
         return volume
     bad = int((~torch.isfinite(volume)).sum())
     if bad == volume.numel():
@@ -170,7 +170,7 @@ def _warn_unless_hounsfield(volume: Tensor, task: Task, name: str) -> None:
         low, high = float(channel.min()), float(channel.max())
         if modality.upper() == "CT" and (low >= 0 or high - low < 10):
             logger.warning(
-                "%s: the CT channel spans %g..%g: these are hardly Hounsfield units (air -1000, water 0); "
+                "%s: the CT channel spans %g..%g: these are not Hounsfield units (air -1000, water 0); "
                 "results will be wrong unless the values are converted",
                 name,
                 low,
@@ -179,7 +179,7 @@ def _warn_unless_hounsfield(volume: Tensor, task: Task, name: str) -> None:
 
 
 def _warn_of_other_slices(grid: Grid, task: Task, name: str) -> None:
-    """Says that a stack's slices are not the ones that the task was trained on."""
+    """Warns if the slices of a stack have another direction than those of the task's training."""
     slices = coarse_axis(grid.spacing)
     if task.anisotropic and slices is not None and slices != int(np.argmax(task.spacing)):
         axes = "zyx"
@@ -210,7 +210,7 @@ def _label(label: MetaTensor, grid: Grid) -> MetaTensor:
 
 
 def _on_grid(volume: Tensor, grid: Grid, source: MetaTensor) -> MetaTensor:
-    """A resampled volume (C, z, y, x) in canonical direction, with the meta data of what it was made from."""
+    """A resampled volume (C, z, y, x) in the network's direction, with the metadata of its source."""
     result = MetaTensor(
         volume.flip(grid.flips), meta={key: value for key, value in source.meta.items() if key != MetaKeys.AFFINE}
     )

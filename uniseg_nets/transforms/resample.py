@@ -1,9 +1,9 @@
 """Resampling with the official pipeline's semantics, at the speed of matrix products.
 
-The release resizes with skimage's ``resize`` (spline, edges of voxels aligned, no anti-aliasing). A spline resize is
-linear and separable, so one small matrix an axis says it all; scipy makes that matrix, and torch multiplies with it.
+The release resizes with skimage's ``resize`` (spline, outer voxel edges aligned, no anti-aliasing). A spline resize is
+linear and separable: it is one small matrix per axis, which scipy computes and torch multiplies with.
 
-Letters: C channels, (D, H, W) old size in (z, y, x), (d, h, w) new size.
+Shapes: C channels, (D, H, W) old size in (z, y, x), (d, h, w) new size.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ from uniseg_nets.transforms.grid import bounding_box
 __all__ = ["argmax_values", "resample_argmax", "resample_image", "resample_labels"]
 
 _SPLINE_ORDER = 3
-# Output slices handled at a time when class scores are resampled: bounds memory, not the result.
+# Output slices per step when class scores are resampled. It limits memory and does not affect the result.
 _SLAB = 8
 
 
 def resample_image(image: Tensor, size: Sequence[int], coarse_axis: int | None = None) -> Tensor:
-    """Cubic spline resampling of an image, (C, D, H, W) -> (C, d, h, w), values kept within the input's range.
+    """Cubic spline resampling of an image, (C, D, H, W) -> (C, d, h, w), clipped to the input's range.
 
     Args:
         image: float tensor.
         size: (d, h, w).
-        coarse_axis: 0..2, the axis of an anisotropic scan that takes the nearest slice instead; the other two are
-            resampled slice by slice.
+        coarse_axis: 0 to 2, axis of an anisotropic scan along which the nearest slice is taken instead. The other two
+            axes are resampled slice by slice.
     """
     if tuple(image.shape[1:]) == tuple(size):
         return image
-    kept = (1, 2, 3) if coarse_axis is None else tuple(a for a in (1, 2, 3) if a != coarse_axis + 1)
-    # A spline overshoots at edges; the range it may not leave is the channel's, or each slice's.
-    low, high = image.amin(kept, keepdim=True), image.amax(kept, keepdim=True)
-    # Shrinking axes first keeps the intermediate volumes small.
-    for axis in sorted(kept, key=lambda a: size[a - 1] / image.shape[a]):
+    axes = (1, 2, 3) if coarse_axis is None else tuple(a for a in (1, 2, 3) if a != coarse_axis + 1)
+    # A spline overshoots at edges: it is clipped to the range of the channel, or of each slice.
+    low, high = image.amin(axes, keepdim=True), image.amax(axes, keepdim=True)
+    # Downsampled axes come first, so that intermediate volumes are small.
+    for axis in sorted(axes, key=lambda a: size[a - 1] / image.shape[a]):
         image = _apply(_spline_matrix(image.shape[axis], size[axis - 1]).to(image), image, axis)
     image = torch.maximum(torch.minimum(image, high), low)
     if coarse_axis is not None:
@@ -51,9 +51,9 @@ def resample_image(image: Tensor, size: Sequence[int], coarse_axis: int | None =
 
 
 def resample_labels(label: Tensor, size: Sequence[int], coarse_axis: int | None = None) -> Tensor:
-    """Linear resampling of a label map, each value apart, (D, H, W) -> (d, h, w) of the same integer type.
+    """Linear resampling of a label map, value by value, (D, H, W) -> (d, h, w) of the same integer type.
 
-    A voxel takes the last value that reaches one half there, as in the official pipeline.
+    A voxel gets the last value that reaches 0.5 there, as in the official pipeline.
     """
     if tuple(label.shape) == tuple(size):
         return label
@@ -69,15 +69,18 @@ def resample_labels(label: Tensor, size: Sequence[int], coarse_axis: int | None 
 def resample_argmax(
     scores: Tensor, values: Sequence[int], size: Sequence[int], coarse_axis: int | None = None
 ) -> Tensor:
-    """Linear resampling of class scores or masks, then each voxel's best class: (C, D, H, W) -> uint8 (d, h, w).
+    """Linear resampling of class scores or masks, then the class with the highest score per voxel.
 
-    Only the box around the foreground is computed: where no class exceeds the first, the background, at any of the
-    voxels around, none does between them. Never holds more than a slab of full-resolution scores.
+    Only the box around the foreground is computed: if no class exceeds the background at neighbouring voxels, none does
+    between them. Full-resolution scores exist for one slab at a time.
 
     Args:
-        scores: of C classes, the background first.
-        values: each class's label value.
+        scores: (C, D, H, W), scores of C classes, the background first.
+        values: label value of each class.
         size, coarse_axis: as for :func:`resample_image`.
+
+    Returns:
+        Label map, uint8 (d, h, w).
     """
     if tuple(scores.shape[1:]) == tuple(size):
         return argmax_values(scores, values)
@@ -91,9 +94,9 @@ def resample_argmax(
 
 
 def argmax_values(scores: Tensor, values: Sequence[int]) -> Tensor:
-    """The label value of the highest score, of the first one where several share it: (C, D, H, W) -> uint8 (D, H, W).
+    """The label value of the highest score, the first one of equal scores: (C, D, H, W) -> uint8 (D, H, W).
 
-    Class after class: ``torch.argmax`` over the slowest axis takes several times as long.
+    The classes are compared one by one: ``torch.argmax`` over the slowest axis takes several times as long.
     """
     best = scores[0]
     result = torch.full(scores.shape[1:], values[0], dtype=torch.uint8, device=scores.device)
@@ -106,18 +109,18 @@ def argmax_values(scores: Tensor, values: Sequence[int]) -> Tensor:
 def _linear_slabs(
     volume: Tensor, where: Tensor, size: Sequence[int], coarse_axis: int | None
 ) -> Iterator[tuple[tuple[slice, ...], Tensor]]:
-    """Yields boxes of the new size and the volume resampled in them, (C, ...), a few slices z after the other.
+    """Yields boxes of the new size with the resampled volume in them, (C, ...), a few slices along z at a time.
 
-    Together they hold every voxel that a true one of ``where`` (D, H, W) takes part in.
+    Together the boxes contain every new voxel that is interpolated from a true voxel of ``where`` (D, H, W).
     """
-    found = bounding_box(where)
-    if found is None:
+    bounds = bounding_box(where)
+    if bounds is None:
         return
-    lines = []  # an axis: first new voxel, and the two old ones beside each with the second one's weight
-    for axis, (start, stop) in enumerate(zip(*found)):
+    lines = []  # per axis: first new voxel; for each new voxel the two old neighbours and the second one's weight
+    for axis, (start, stop) in enumerate(zip(*bounds)):
         low, high, weight = _neighbours(volume.shape[axis + 1], size[axis], nearest=axis == coarse_axis)
         touched = ((high >= start) & (low < stop)).nonzero()
-        if not len(touched):  # a nearest slice that is left out
+        if not len(touched):  # no new slice is nearest to the foreground
             return
         inside = slice(int(touched[0]), int(touched[-1]) + 1)
         first, last = int(low[inside][0]), int(high[inside][-1])
@@ -142,7 +145,7 @@ def _between(volume: Tensor, axis: int, low: Tensor, high: Tensor, weight: Tenso
 
 @lru_cache(maxsize=64)
 def _neighbours(old: int, new: int, nearest: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """For each of ``new`` samples the two of ``old`` beside it, edges aligned, and how far on towards the second."""
+    """The two neighbours among ``old`` samples of each new one, outer edges aligned, and the second one's weight."""
     if nearest:
         index = _nearest(old, new)
         return index, index, torch.zeros(new)
@@ -163,7 +166,7 @@ def _apply(matrix: Tensor, volume: Tensor, axis: int) -> Tensor:
 
 @lru_cache(maxsize=64)
 def _spline_matrix(old: int, new: int) -> Tensor:
-    """(new, old): what a spline resize of a line of ``old`` samples to ``new`` does, as a matrix."""
+    """The matrix (new, old) of a spline resize from ``old`` to ``new`` samples."""
     identity = np.eye(old)
     columns = [
         ndimage.zoom(identity[i], new / old, order=_SPLINE_ORDER, mode="nearest", grid_mode=True) for i in range(old)
@@ -172,6 +175,6 @@ def _spline_matrix(old: int, new: int) -> Tensor:
 
 
 def _nearest(old: int, new: int) -> Tensor:
-    """Index of the old sample nearest to each new one, edges aligned; halves round up as in scipy."""
+    """Index of the nearest old sample of each new one, outer edges aligned; halves round up as in scipy."""
     position = (torch.arange(new, dtype=torch.float64) + 0.5) * (old / new) - 0.5
     return (position + 0.5).floor().long().clamp(0, old - 1)

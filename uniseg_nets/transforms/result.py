@@ -1,6 +1,6 @@
-"""Results in files: which cases are finished, and what a result says of how it was made.
+"""Results in files: which cases are finished, and the provenance of each result.
 
-The one rule: a result is written only where nothing lies, or an earlier result of the same scan and task.
+The one rule: a result replaces nothing but an earlier result of the same scan and task.
 """
 
 from __future__ import annotations
@@ -24,27 +24,28 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform, SaveImaged
 
 from uniseg_nets.io.files import atomic_path, sha256_of, write_json
+from uniseg_nets.io.messages import in_lines
 from uniseg_nets.io.provenance import read_record, scan_identity
+from uniseg_nets.renamed import renamed_arguments
 from uniseg_nets.version import __version__
 
 __all__ = ["OF_THE_VERDICT", "ResultSaver"]
 
 logger = logging.getLogger(__name__)
 
-# What a record says of the result itself; all else says where it comes from, and is compared whole.
+# Keys of a record that describe the result itself. All other keys are its provenance, which is compared as a whole.
 OF_THE_VERDICT = ("verdict", "reasons", "estimated_dice", "estimate_error")
 _OF_THE_RESULT = ("image", "label_map", "mask", "modality", "confidence", "sha256", "written", *OF_THE_VERDICT)
-_NAMED = 5  # of many results in the way
 
 
 @dataclass(frozen=True)
-class _Found:
-    """What lies where a result goes.
+class _Existing:
+    """The existing files at the paths of a result.
 
     Attributes:
-        finished: the result itself.
-        edited: it is not as it was written.
-        in_the_way: something that the result must not replace, in words.
+        finished: the result itself is there.
+        edited: it was changed after it was written.
+        in_the_way: files that the result must not replace, in words.
     """
 
     finished: bool = False
@@ -53,33 +54,34 @@ class _Found:
 
 
 class ResultSaver(SaveImaged):
-    """What writes each case's result, and beside it a JSON, its record, which marks the case as finished.
+    """Writes the result of each case and, beside it, a JSON record, which marks the case as finished.
 
-    It is a ``SaveImaged`` because servers that write results themselves look for that and leave it out. Subclasses
-    say where a case's files lie (:meth:`targets`) and write them (:meth:`write`).
+    It is a ``SaveImaged`` because servers that write results themselves look for this class and leave it out.
+    Subclasses give the paths of a case's files (:meth:`targets`) and write them (:meth:`write`).
 
     Args:
-        keys: the result's key.
-        output_dir: folder for the results; made absolute here, since ITK changes the working directory at times.
+        keys: key of the result.
+        output_dir: folder for the results. It is made absolute here, since ITK changes the working directory at times.
         name_key: key of the case's name.
-        weights: the network's weights, or several networks'; their hash stands in the JSON.
-        about: more facts for the JSON, such as the inferer's settings.
+        weights: weights of the network, or of several networks; the record has their hash.
+        metadata: further items for the record, such as the inferer's settings.
     """
 
+    @renamed_arguments(about="metadata")
     def __init__(
         self,
         keys: KeysCollection,
         output_dir: str | PathLike[str],
         name_key: str = "name",
         weights: str | PathLike[str] | Sequence[str] | None = None,
-        about: Mapping[str, Any] | None = None,
+        metadata: Mapping[str, Any] | None = None,
     ) -> None:
         MapTransform.__init__(self, keys)
         self.output_dir = Path(output_dir).absolute()
         self.name_key = name_key
-        self.about = dict(about or {})
+        self.metadata = dict(metadata or {})
         self.weights = weights
-        # As they were before anything was read: a scan that is replaced meanwhile is not the result's.
+        # The scans' identities before they are read: a scan may be replaced meanwhile.
         self._scans: dict[Path, list[dict[str, Any]]] = {}
 
     @cached_property
@@ -88,10 +90,10 @@ class ResultSaver(SaveImaged):
             return None if self.weights is None else sha256_of(self.weights)
         return [sha256_of(file) for file in self.weights]
 
-    def facts(self, case: Mapping[Any, Any]) -> dict[str, Any]:
-        """What the JSON beside a case's result says of how it was made; of no case, what holds for the whole run."""
+    def provenance(self, case: Mapping[Any, Any]) -> dict[str, Any]:
+        """The provenance in the record of a case; for an empty case, that of the whole run."""
         return {
-            **self.about,
+            **self.metadata,
             "weights_sha256": self._weights_sha256,
             "versions": {
                 "uniseg_nets": __version__,
@@ -101,60 +103,61 @@ class ResultSaver(SaveImaged):
         }
 
     def targets(self, case: Mapping[Any, Any]) -> tuple[Path, ...]:
-        """The result's file, the JSON beside it, and further files that are written."""
+        """The file of the result, its record, and further files."""
         raise NotImplementedError
 
     def exported(self, case: Mapping[Any, Any]) -> list[Path]:
-        """Files that were made of a case's earlier result; they go with it."""
+        """Files that were made from a case's earlier result; they are deleted with it."""
         return []
 
     def fingerprint(self, case: Mapping[Any, Any]) -> str:
-        """What tells a case's result and record, as they lie there, from any others: 32 digits of their SHA-256."""
+        """Identifies the present result and record of a case: 32 digits of their SHA-256."""
         return hashlib.sha256(b"".join(path.read_bytes() for path in self.targets(case)[:2])).hexdigest()[:32]
 
     def unfinished(self, cases: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        """The cases without a result of the same scan, task, weights and settings.
+        """The cases that have no result of the same scan, task, weights and settings.
 
         Raises:
-            ValueError: two cases would have one result; or files in the way are not theirs: another scan's or task's
-                result, or none of this package's. They are named, nothing is done.
+            ValueError: if two cases would share a result, or a result would replace that of another scan or task, or a
+                file that this package did not write. The message names the files.
         """
         self._refuse_twins(cases)
         for case in cases:
             self._scans[self.targets(case)[0]] = scan_identity(case["image"])
-        found = [self._look(case, self._scan(case)) for case in cases]
-        reasons = [one.in_the_way for one in found if one.in_the_way]
+        existing = [self._look(case, self._scan(case)) for case in cases]
+        reasons = [one.in_the_way for one in existing if one.in_the_way]
         if reasons:
-            more = [f"and {len(reasons) - _NAMED} more"] if len(reasons) > _NAMED else []
             raise ValueError(
-                f"{len(reasons)} of {len(cases)} results would take the place of what is not theirs; choose another "
-                "output folder, or move away or delete:\n  " + "\n  ".join([*reasons[:_NAMED], *more])
+                f"{len(reasons)} of {len(cases)} results would replace other files; choose another "
+                f"output folder, or move away or delete:\n{in_lines(reasons, 5)}"
             )
-        for case, one in zip(cases, found):
+        for case, one in zip(cases, existing):
             if one.edited:
                 logger.warning("%s was changed since it was written: left as it is", self.targets(case)[0])
-        left = [case for case, one in zip(cases, found) if not one.finished]
+        left = [case for case, one in zip(cases, existing) if not one.finished]
         if len(left) < len(cases):
             logger.info("%d of %d cases are finished already and skipped", len(cases) - len(left), len(cases))
         return left
 
     def is_finished(self, case: Mapping[Any, Any]) -> bool:
-        """Whether a case's result is there, of the same scan, task, weights and settings."""
+        """Whether a case has a result of the same scan, task, weights and settings."""
         return self._look(case, self._scan(case)).finished
 
-    def write(self, case: Mapping[Any, Any], source: str, found: Mapping[str, Any], save: Callable[..., None]) -> None:
-        """Writes a case's result and then its record; each appears whole, and none stands beside another's.
+    def write(
+        self, case: Mapping[Any, Any], source: str, details: Mapping[str, Any], save: Callable[..., None]
+    ) -> None:
+        """Writes the result of a case, then its record, each whole or not at all.
 
         Args:
             case: the case.
-            source: its image's file, the first channel's; empty for an array.
-            found: what the record says of the result itself.
-            save: writes the result, and further files of :meth:`targets`, under the names it is given.
+            source: file of its image's first channel; empty for an array.
+            details: items of the record that describe the result itself.
+            save: writes the result, and further files of :meth:`targets`, to the given paths.
 
         Raises:
-            ValueError: the result would overwrite its own image, or something that is not this scan's and task's.
+            ValueError: if the result would overwrite its own image, or a file of another scan, task or user.
         """
-        target, beside, *others = self.targets(case)
+        target, sidecar, *others = self.targets(case)
         if source and target.exists() and Path(source).exists() and target.samefile(source):
             raise ValueError(f"result {target} would overwrite its own image: choose another output folder")
         scan = self._scans.get(target, [])
@@ -164,60 +167,60 @@ class ResultSaver(SaveImaged):
         if reason:
             raise ValueError(f"{reason}: choose another output folder, or move it away")
         with ExitStack() as files:
-            record, *results = (files.enter_context(atomic_path(path)) for path in (beside, target, *others))
+            record, *results = (files.enter_context(atomic_path(path)) for path in (sidecar, target, *others))
             save(*results)
             written = datetime.now(UTC).isoformat(timespec="seconds")
-            own = {**found, "image": Path(source).name, "sha256": sha256_of(results[0]), "written": written}
-            write_json(record, own | self._provenance(case, scan))
-            for earlier in (beside, *self.exported(case)):
+            own = {**details, "image": Path(source).name, "sha256": sha256_of(results[0]), "written": written}
+            write_json(record, own | self._provenance_with_scan(case, scan))
+            for earlier in (sidecar, *self.exported(case)):
                 earlier.unlink(missing_ok=True)
         logger.info("wrote %s", target)
 
     def refuse(self, case: Mapping[Any, Any], source: str, verdict: Mapping[str, Any]) -> None:
-        """Writes the record of a case that is not computed, and nothing else; it does not count as finished.
+        """Writes only the record of a case that is not computed; it does not count as finished.
 
         Args:
             case: the case.
-            source: its image's file, the first channel's; empty for an array.
-            verdict: what the record says of it.
+            source: file of its image's first channel; empty for an array.
+            verdict: items of the record.
         """
-        beside = self.targets(case)[1]
+        sidecar = self.targets(case)[1]
         if self._look(case, self._scan(case)).in_the_way is None and not self.targets(case)[0].exists():
             written = datetime.now(UTC).isoformat(timespec="seconds")
             own = {**verdict, "image": Path(source).name, "written": written}
-            write_json(beside, own | self._provenance(case, self._scan(case)))
+            write_json(sidecar, own | self._provenance_with_scan(case, self._scan(case)))
 
     def _scan(self, case: Mapping[Any, Any]) -> list[dict[str, Any]]:
         return self._scans.get(self.targets(case)[0]) or scan_identity(case["image"])
 
-    def _provenance(self, case: Mapping[Any, Any], scan: list[dict[str, Any]]) -> dict[str, Any]:
-        """All that decides about a case's result, as JSON gives it back."""
-        return dict(json.loads(json.dumps({**self.facts(case), "scan": scan})))
+    def _provenance_with_scan(self, case: Mapping[Any, Any], scan: list[dict[str, Any]]) -> dict[str, Any]:
+        """The provenance of a case with the identity of its scan, as read back from JSON."""
+        return dict(json.loads(json.dumps({**self.provenance(case), "scan": scan})))
 
-    def _look(self, case: Mapping[Any, Any], scan: list[dict[str, Any]]) -> _Found:
-        """What lies where a case's result goes."""
-        target, beside = self.targets(case)[:2]
+    def _look(self, case: Mapping[Any, Any], scan: list[dict[str, Any]]) -> _Existing:
+        """The existing files at the paths of a case's result."""
+        target, sidecar = self.targets(case)[:2]
         there = [file for file in self.targets(case) if os.path.lexists(file)]
         if not there:
-            return _Found()
-        record, wanted = read_record(beside), self._provenance(case, scan)
+            return _Existing()
+        record, wanted = read_record(sidecar), self._provenance_with_scan(case, scan)
         if record is None:
-            return _Found(in_the_way=f"{there[0]}, of which no record of this package tells where it comes from")
+            return _Existing(in_the_way=f"{there[0]}, which has no record of this package")
         if "scan" not in record:
             version = record["versions"]["uniseg_nets"]
-            return _Found(in_the_way=f"{there[0]}, of which version {version} did not record the scan")
+            return _Existing(in_the_way=f"{there[0]}, of which version {version} did not record the scan")
         files, own = (", ".join(entry["path"] for entry in made["scan"]) for made in (record, wanted))
         if files != own:
-            return _Found(in_the_way=f"{there[0]}, the result of another scan: {files}, not {own}")
+            return _Existing(in_the_way=f"{there[0]}, the result of another scan: {files}, not {own}")
         tasks = record.get("task"), wanted.get("task")
         if tasks[0] != tasks[1]:
-            return _Found(in_the_way=f"{there[0]}, this scan's result for task {tasks[0]}, not {tasks[1]}")
+            return _Existing(in_the_way=f"{there[0]}, this scan's result for task {tasks[0]}, not {tasks[1]}")
         if not target.is_file():
-            return _Found()
+            return _Existing()
         edited = record.get("sha256") != sha256_of(target)
         if {key: value for key, value in record.items() if key not in _OF_THE_RESULT} == wanted:
-            return _Found(finished=True, edited=edited)
-        return _Found(in_the_way=f"{target}, which was changed since it was written" if edited else None)
+            return _Existing(finished=True, edited=edited)
+        return _Existing(in_the_way=f"{target}, which was changed since it was written" if edited else None)
 
     def _refuse_twins(self, cases: Sequence[Mapping[str, Any]]) -> None:
         seen: dict[Path, Mapping[str, Any]] = {}

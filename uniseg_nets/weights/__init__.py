@@ -1,10 +1,11 @@
-"""Weights: read, checked, converted, carried over to other data, frozen; which there are and under which terms."""
+"""Weights: reading, checking, conversion, transfer, freezing; the shipped weights and their licence terms."""
 
 from uniseg_nets.io.lazy import lazy_names
 
 _HOMES = {
     "TrainedPart": "freezing",
     "fold_weights": "transfer",
+    "initial_terms": "checkpoints",
     "load_base": "base",
     "load_finetuned": "transfer",
     "load_network": "checkpoints",
@@ -12,7 +13,7 @@ _HOMES = {
     "load_teacher": "esp_medsam",
     "modalities_in": "esp_medsam",
     "start_from": "esp_medsam",
-    "take_over": "esp_medsam",
+    "copy_from_teacher": "esp_medsam",
     "trainable": "freezing",
 }
 __all__ = list(_HOMES)

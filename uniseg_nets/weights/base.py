@@ -1,4 +1,4 @@
-"""A network with the weights that it begins with, frozen but for the part that is trained."""
+"""Loads base weights into a network and freezes all but the trained part."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ def load_base(
     trained: tuple[str, ...] | list[str] = (),
     strict: bool = True,
 ) -> nn.Module:
-    """The network with a base's weights, frozen but for ``trained``; what was loaded is logged.
+    """Loads base weights into a network, freezes all but ``trained``, and logs what was loaded.
 
     Args:
         network: a :class:`~uniseg_nets.nets.PromptUNETR`, or any network.
-        weights: a flat state dict, such as ours or MONAI's UNETR's; ``None`` starts from nothing.
-        trained: beginnings of the names of what is to be trained; empty for everything.
-        strict: refuse weights that lack a tensor; otherwise take those whose shape fits.
+        weights: file with a flat state dict, such as ours or that of MONAI's UNETR; ``None`` for random weights.
+        trained: parts to train, by the beginnings of their names; empty for everything.
+        strict: refuse weights that lack a tensor. Otherwise tensors of the same shape are loaded.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: a tensor is missing or of another shape, or, without ``strict``, none fits.
+        FileNotFoundError: if there is no such file.
+        ValueError: if a tensor is missing or has another shape, or, without ``strict``, if no tensor fits.
     """
     if weights is not None:
         state, _ = read_state(weights)

@@ -1,7 +1,7 @@
-"""Weights: the official release's file and ours, without loss in either direction.
+"""Weight files in the official layout and in ours, with lossless conversion both ways.
 
-Ours is a flat state dict, as PyTorch saves it or as ``.safetensors``. Neither can run code when it is read, and every
-name and shape must fit: anything missing, left over or of another shape is an error that names it.
+Our layout is a flat state dict, as a PyTorch file or as ``.safetensors``. Reading either runs no code. Every name and
+shape must fit: an error names each tensor that is missing, unexpected or of another shape.
 """
 
 from __future__ import annotations
@@ -26,11 +26,20 @@ from uniseg_nets.nets.unet import TOTAL_STRIDE
 from uniseg_nets.weights.licence import mark_terms, terms_of
 from uniseg_nets.weights.safetensors_file import is_safetensors, load_safetensors, safetensors_library, save_safetensors
 
-__all__ = ["Weights", "convert", "load_network", "read_state", "read_weights", "save_weights", "state_faults"]
+__all__ = [
+    "Weights",
+    "convert",
+    "initial_terms",
+    "load_network",
+    "read_state",
+    "read_weights",
+    "save_weights",
+    "state_faults",
+]
 
 logger = logging.getLogger(__name__)
 
-# Our name <-> the official one, up to the layer; "{}" is a number. The first row that fits counts.
+# Our name <-> the official name of a layer; "{}" is a number. The first matching row is used.
 _LAYERS = (
     ("task_prompts.universal", "intermedia_prompt"),
     ("task_prompts.fuse.{}", "fusion_layer.blocks.{}"),
@@ -43,7 +52,7 @@ _LAYERS = (
     ("decoder.upsamples.{}", "tu.{}"),
     ("decoder.heads.{}", "seg_outputs.{}"),
 )
-# Order of the groups in an official file.
+# Order of the layers in an official file.
 _OFFICIAL_ORDER = (
     "intermedia_prompt",
     "fusion_layer",
@@ -56,20 +65,27 @@ _OFFICIAL_ORDER = (
 
 @dataclass(frozen=True)
 class Weights:
-    """A checked state dict in our names, and the network it belongs to.
+    """A checked state dict with our names, and the sizes of its network.
+
+    It stands for its file wherever a path does, so that a config may take it as ``weights`` and the file is read once.
 
     Attributes:
+        path: the file.
         state: our names -> tensors.
-        sizes: the keyword arguments of :class:`~uniseg_nets.UniSeg` that fit, read from the tensors.
-        official: the file had the official release's layout.
+        sizes: matching keyword arguments of :class:`~uniseg_nets.UniSeg`, read from the tensors.
+        official: whether the file has the layout of the official release.
     """
 
+    path: Path
     state: dict[str, Tensor]
     sizes: dict[str, Any]
     official: bool
 
+    def __fspath__(self) -> str:
+        return str(self.path)
+
     def overrides(self) -> dict[str, Any]:
-        """The values of a bundle's config that these weights need: features and patch."""
+        """The config values that these weights need: features and patch."""
         features = {f"network_def#{name}": self.sizes[name] for name in ("base_features", "max_features")}
         return {"patch_size": self.sizes["patch_size"], **features}
 
@@ -81,22 +97,30 @@ class Weights:
 
 
 def read_weights(path: str | PathLike[str]) -> Weights:
-    """Reads a UniSeg checkpoint: ours (a flat state dict, bare or under ``model``) or the official release's.
+    """Reads a UniSeg checkpoint: ours (a flat state dict, optionally under ``model``) or the official release's.
+
+    A :class:`Weights` that is already read is returned as it is.
 
     Raises:
-        FileNotFoundError: no such file; says how to get the weights.
-        ValueError: no checkpoint, or a tensor is missing, left over or of another shape (all named).
+        FileNotFoundError: if there is no such file; the message says how to get the weights.
+        ValueError: if the file is not a checkpoint, or tensors are missing, unexpected or of another shape (all
+            named).
     """
+    if isinstance(path, Weights):
+        return path
     state, official = read_state(path)
-    return Weights(state, _check(state, Path(path), official), official)
+    return Weights(Path(path), state, _check(state, Path(path), official), official)
 
 
 def read_state(path: str | PathLike[str]) -> tuple[dict[str, Tensor], bool]:
-    """A checkpoint's tensors under our names, in float32; and whether it is an official file.
+    """Reads the tensors of a checkpoint, in float32.
+
+    Returns:
+        Our names -> tensors, and whether the file is an official one.
 
     Raises:
-        FileNotFoundError: no such file; says how to get the weights.
-        ValueError: no checkpoint with tensors; or a ``.safetensors`` file without its library.
+        FileNotFoundError: if there is no such file; the message says how to get the weights.
+        ValueError: if the file has no tensors, or the library for a ``.safetensors`` file is missing.
     """
     path = Path(path)
     if not path.is_file():
@@ -112,49 +136,64 @@ def read_state(path: str | PathLike[str]) -> tuple[dict[str, Tensor], bool]:
             f'"state_dict"; got {_outline(content)}'
         )
     if official:
-        # Data-parallel training puts "module." before every name.
+        # Data-parallel training adds "module." to every name.
         state = {_rename(name.removeprefix("module."), to_official=False): t for name, t in state.items()}
     return {name: t.float() if t.is_floating_point() else t for name, t in state.items()}, official
 
 
 def load_network(network: UniSeg, weights: str | PathLike[str] | None, device: str | torch.device = "cpu") -> UniSeg:
-    """The network with the weights of a file, on a device; without a file as it is, for weights that come later.
+    """Loads the weights of a file into a network, and moves it to a device.
 
-    Where the file was trained with other features or another patch than ``network`` has, a network of the file's
-    sizes takes its place, with a warning.
+    If the file was trained with other features or another patch, a network of the file's sizes is returned instead,
+    with a warning.
+
+    Args:
+        network: the network.
+        weights: the file; ``None`` to leave the weights unchanged.
+        device: the device.
 
     Raises:
-        FileNotFoundError, ValueError: see :func:`read_weights`; or the file knows other tasks than ``network``.
+        FileNotFoundError, ValueError: as for :func:`read_weights`, or if the numbers of tasks differ.
     """
     if weights is None:
         return network.to(device)
-    found = read_weights(weights)
-    logger.info("weights %s, of %d tasks", weights, found.sizes["num_tasks"])
-    if (found.sizes["num_tasks"], found.sizes["out_channels"]) != (network.num_tasks, network.out_channels):
+    loaded = read_weights(weights)
+    logger.info("weights %s, of %d tasks", loaded.path, loaded.sizes["num_tasks"])
+    if (loaded.sizes["num_tasks"], loaded.sizes["out_channels"]) != (network.num_tasks, network.out_channels):
         raise ValueError(
-            f"{weights} was trained on {found.sizes['num_tasks']} tasks with {found.sizes['out_channels']} outputs, "
-            f"the task table has {network.num_tasks} tasks with {network.out_channels}: name the table of that "
-            "training with `tasks_file`"
+            f"{loaded.path} was trained on {loaded.sizes['num_tasks']} tasks with {loaded.sizes['out_channels']} "
+            f"outputs, the task table has {network.num_tasks} tasks with {network.out_channels}: name the table of "
+            "that training with `tasks_file`"
         )
-    if _shapes(network.state_dict()) != _shapes(found.state):
-        logger.warning("%s has other sizes than network_def; using the file's: %s", weights, found.sizes)
-        network = UniSeg(**found.sizes, deep_supervision=network.deep_supervision)
-    network.load_state_dict(found.state)
+    if _shapes(network.state_dict()) != _shapes(loaded.state):
+        logger.warning("%s has other sizes than network_def; using the file's: %s", loaded.path, loaded.sizes)
+        network = UniSeg(**loaded.sizes, deep_supervision=network.deep_supervision)
+    network.load_state_dict(loaded.state, assign=True)  # otherwise the weights would be in memory twice
     return network.to(device)
 
 
-def save_weights(state: Mapping[str, Tensor], path: str | PathLike[str], about: Mapping[str, str] | None = None) -> str:
-    """Writes a flat state dict atomically, its SHA-256 beside it (``sha256sum --check`` reads it); returns the hash.
+def initial_terms(weights: str | PathLike[str] | None) -> str | None:
+    """The terms for weights that are trained from a weights file, see :func:`terms_of`; ``None`` without a file."""
+    return None if weights is None else terms_of(weights, read_weights(weights).official)
+
+
+def save_weights(
+    state: Mapping[str, Tensor], path: str | PathLike[str], metadata: Mapping[str, str] | None = None
+) -> str:
+    """Writes a flat state dict atomically, and its SHA-256 beside it, for ``sha256sum --check``.
 
     Args:
         state: name -> tensor.
-        path: the file; where it ends in ``.safetensors`` it becomes one.
-        about: strings for the header of a ``.safetensors`` file; PyTorch's files have none.
+        path: the file. The ending ``.safetensors`` selects that format.
+        metadata: strings for the header of a ``.safetensors`` file; PyTorch's files have none.
+
+    Returns:
+        The SHA-256.
     """
     path = Path(path)
     with atomic_path(path) as temporary:
         if is_safetensors(path):
-            save_safetensors(state, temporary, about or {})
+            save_safetensors(state, temporary, metadata or {})
         else:
             torch.save(dict(state), temporary)
         digest = sha256_of(temporary)
@@ -166,34 +205,37 @@ def save_weights(state: Mapping[str, Tensor], path: str | PathLike[str], about: 
 def convert(
     source: str | PathLike[str], target: str | PathLike[str], to_official: bool = False, half: bool = False
 ) -> Weights:
-    """Converts a checkpoint to our layout, or to the official one; returns what was found in ``source``.
+    """Converts a checkpoint to our layout, or to the official one.
 
-    The official layout is written without optimiser state: enough to predict and to start a training from. The licence
-    goes along, see :mod:`uniseg_nets.weights.licence`. The header of a ``.safetensors`` file has the network's sizes,
-    as JSON.
+    The official layout is written without optimiser state: enough for prediction and as a start of a training. The
+    licence terms are copied, see :mod:`uniseg_nets.weights.licence`. The header of a ``.safetensors`` file has the
+    network's sizes, as JSON.
 
     Args:
-        source: either layout.
+        source: a checkpoint of either layout.
         target: file to write.
         to_official: write the official layout.
-        half: write numbers of 16 bits, for half the size; they are read as 32 bits.
+        half: write 16-bit numbers, for half the size. They are read as 32-bit numbers.
+
+    Returns:
+        The weights in ``source``.
 
     Raises:
-        FileNotFoundError, ValueError: see :func:`read_weights`; or the official layout as ``.safetensors``; or, with
-            ``half``, numbers above 65,504.
+        FileNotFoundError, ValueError: as for :func:`read_weights`, or if the official layout is to be ``.safetensors``,
+            or, with ``half``, a number is above 65,504.
     """
     if is_safetensors(Path(target)):
         safetensors_library()
         if to_official:
             raise ValueError(f"{target}: the official layout is a PyTorch file; name one that ends in .pt")
-    found = read_weights(source)
-    state = _halved(found.state, source) if half else found.state
+    weights = read_weights(source)
+    state = _halved(weights.state, source) if half else weights.state
     if to_official:
         _save_official(state, target)
     else:
-        save_weights(state, target, {"sizes": json.dumps(found.sizes)})
-    mark_terms(target, terms_of(source, found.official))
-    return found
+        save_weights(state, target, {"sizes": json.dumps(weights.sizes)})
+    mark_terms(target, terms_of(source, weights.official))
+    return weights
 
 
 def _halved(state: Mapping[str, Tensor], source: str | PathLike[str]) -> dict[str, Tensor]:
@@ -224,14 +266,28 @@ def _load(path: Path) -> Any:
             return load_safetensors(path)
         with torch.serialization.safe_globals(_numpy_types()):
             return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a file of any other kind makes the unpickler stumble in any way
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    except Exception as error:  # a file of another kind can raise any error
+        if is_safetensors(path) or isinstance(error, OSError):
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        else:
+            reason = _reason(error)
         kind = "safetensors" if is_safetensors(path) else "PyTorch"
         raise ValueError(f"{path} cannot be read as {kind} weights: {reason}") from error
 
 
+def _reason(error: Exception) -> str:
+    """Why PyTorch did not read a file; its own words advise to load the file without protection."""
+    code = re.search(r"GLOBAL (\w[\w.]*\.[\w.]+)", str(error))
+    if code:
+        return (
+            f"it holds code or objects ({code[1]}), not tensors alone, and is not loaded, since code in a file can do "
+            "anything: get its tensors (a state dict) from where it comes from"
+        )
+    return "it is no PyTorch checkpoint, or a damaged one: copy or download it anew"
+
+
 def _numpy_types() -> list[Any]:
-    """The few types behind the numpy scalars (losses, metrics) in an official file, under numpy 1's and 2's names."""
+    """The types of the numpy scalars (losses, metrics) in an official file, with the names of numpy 1 and 2."""
     scalar = np.float64(0).__reduce__()[0]
     dtypes = [type(np.dtype(kind)) for kind in ("float64", "float32", "int64", "int32", "bool")]
     return [(scalar, "numpy.core.multiarray.scalar"), (scalar, "numpy._core.multiarray.scalar"), np.dtype, *dtypes]
@@ -240,16 +296,16 @@ def _numpy_types() -> list[Any]:
 def _rename(name: str, to_official: bool) -> str:
     for row in _LAYERS:
         source, target = row if to_official else row[::-1]
-        found = re.fullmatch(re.escape(source).replace(r"\{\}", r"(\d+)") + r"(\..+)?", name)
-        if found:
-            *numbers, leaf = found.groups(default="")
+        match = re.fullmatch(re.escape(source).replace(r"\{\}", r"(\d+)") + r"(\..+)?", name)
+        if match:
+            *numbers, leaf = match.groups(default="")
             leaf = leaf.replace(".norm.", ".instnorm.") if to_official else leaf.replace(".instnorm.", ".norm.")
             return target.format(*numbers) + leaf
     return name
 
 
 def _check(state: Mapping[str, Tensor], path: Path, official: bool) -> dict[str, Any]:
-    """The sizes a state dict was made with, after comparing every name and shape with a network of those sizes."""
+    """The network sizes of a state dict, after a comparison of all names and shapes with a network of these sizes."""
 
     def shown(name: str) -> str:
         return _rename(name, to_official=True) if official else name
@@ -286,7 +342,7 @@ def _check(state: Mapping[str, Tensor], path: Path, official: bool) -> dict[str,
 def state_faults(
     state: Mapping[str, Tensor], expected: Mapping[str, Tensor], shown: Callable[[str], str] = str
 ) -> list[str]:
-    """What keeps a state dict from being loaded strictly: every tensor missing, unexpected or of another shape."""
+    """The reasons why a state dict does not load strictly: tensors missing, unexpected or of another shape."""
     got, wanted = _shapes(state), _shapes(expected)
     faults = [f"missing {shown(name)}" for name in wanted if name not in got]
     faults += [f"unexpected {shown(name)}" for name in got if name not in wanted]
@@ -306,4 +362,4 @@ def _outline(content: Any) -> str:
     if not isinstance(content, Mapping):
         return f"a {type(content).__name__}"
     names = [str(name) for name in content]
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    return listing(names, shown=5)

@@ -1,4 +1,4 @@
-"""Weights of others for ESP-MedSAM: MobileSAM's encoder, SAM's two-way transformer; by name, strictly."""
+"""Loads weights into ESP-MedSAM: MobileSAM's encoder, SAM's two-way transformer, a teacher's parts."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
+from uniseg_nets.io.messages import listing
 from uniseg_nets.nets.esp_medsam.modalities import MODALITIES
 from uniseg_nets.nets.esp_medsam.model import ESPMedSAM
 from uniseg_nets.nets.esp_medsam.sam import SAMEncoder
@@ -16,28 +17,28 @@ from uniseg_nets.weights.checkpoints import read_state, state_faults
 
 __all__ = [
     "check_state",
+    "copy_from_teacher",
     "load_mobile_sam",
     "load_sam_transformer",
     "load_teacher",
     "modalities_in",
     "start_from",
-    "take_over",
 ]
 
 _ENCODER = "image_encoder."
 _TRANSFORMER = "mask_decoder.transformer."
 _POSITIONS = "prompt_encoder.pe_layer."
-# The classifier of TinyViT's pretraining, which MobileSAM's file still holds, and a table that follows from the window.
+# Unused tensors of MobileSAM's file: the classifier of TinyViT's pretraining, and a table computed from the window.
 _UNUSED = ("norm_head.", "head.")
 _TABLE = "attention_bias_idxs"
 
 
 def load_mobile_sam(network: ESPMedSAM, path: str | PathLike[str]) -> ESPMedSAM:
-    """The network with the image encoder of MobileSAM's file (``mobile_sam.pt``).
+    """Loads the image encoder of MobileSAM's file (``mobile_sam.pt``); returns the network.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: a tensor of the encoder is missing, left over or of another shape (named).
+        FileNotFoundError: if there is no such file.
+        ValueError: if tensors of the encoder are missing, unexpected or of another shape (named).
     """
     state = {
         name: tensor
@@ -49,11 +50,11 @@ def load_mobile_sam(network: ESPMedSAM, path: str | PathLike[str]) -> ESPMedSAM:
 
 
 def load_sam_transformer(network: ESPMedSAM, path: str | PathLike[str]) -> ESPMedSAM:
-    """The network with the decoder's two-way transformer of a SAM or MobileSAM file, and the positions it learnt with.
+    """Loads the two-way transformer of a SAM or MobileSAM file with its position encoding; returns the network.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: a tensor of either is missing, left over or of another shape (named).
+        FileNotFoundError: if there is no such file.
+        ValueError: if tensors are missing, unexpected or of another shape (named).
     """
     state = {f"transformer.{_in_monai(name)}": tensor for name, tensor in _part(path, _TRANSFORMER).items()}
     state |= {f"positions.{name}": tensor for name, tensor in _part(path, _POSITIONS).items()}
@@ -64,7 +65,7 @@ def load_sam_transformer(network: ESPMedSAM, path: str | PathLike[str]) -> ESPMe
 
 
 def _in_monai(name: str) -> str:
-    """MONAI's name of a tensor of SAM's two-way transformer."""
+    """MONAI's name for a tensor of SAM's two-way transformer."""
     return name.replace("mlp.lin", "mlp.linear")
 
 
@@ -82,19 +83,18 @@ def _load(module: nn.Module, state: dict[str, Tensor], path: str | PathLike[str]
 def check_state(
     state: Mapping[str, Tensor], expected: Mapping[str, Tensor], path: str | PathLike[str], what: str
 ) -> None:
-    """A file holds exactly the expected tensors.
+    """Checks that a file has exactly the expected tensors.
 
     Raises:
-        ValueError: a tensor is missing, left over or of another shape (named).
+        ValueError: if tensors are missing, unexpected or of another shape (named).
     """
     faults = state_faults(state, expected)
     if faults:
-        more = f" and {len(faults) - 5} more" if len(faults) > 5 else ""
-        raise ValueError(f"{Path(path)} does not hold {what} of these sizes: {'; '.join(faults[:5])}{more}")
+        raise ValueError(f"{Path(path)} does not hold {what} of these sizes: {listing(faults, '; ', 5)}")
 
 
 def modalities_in(path: str | PathLike[str] | None) -> list[str]:
-    """The modalities that an ESP-MedSAM's weights serve, in their order; the paper's six where no such file is yet."""
+    """The modalities in a weights file of ESP-MedSAM, in their order; the paper's six if there is no file."""
     if path is None or not Path(path).is_file():
         return list(MODALITIES)
     names = [name.split(".")[1] for name in read_state(path)[0] if name.startswith("controllers.")]
@@ -108,17 +108,17 @@ def start_from(
     trained: Sequence[str] = (),
     strict: bool = True,
 ) -> ESPMedSAM:
-    """The network as a training begins with it.
+    """Loads the initial weights of a training; returns the network.
 
     Args:
         network: the network.
-        weights: of an ESP-MedSAM; ``None`` for none.
-        mobile_sam: MobileSAM's file, whose encoder and two-way transformer are taken first; ``None`` for none.
+        weights: weights of an ESP-MedSAM; ``None`` for none.
+        mobile_sam: MobileSAM's file, whose encoder and two-way transformer are loaded first; ``None`` for none.
         trained, strict: as for :func:`~uniseg_nets.weights.base.load_base`.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: a file that does not fit, or of the other layout.
+        FileNotFoundError: if there is no such file.
+        ValueError: if a file does not fit, or has the other layout.
     """
     if weights is not None:
         _check_layout(network, weights)
@@ -129,7 +129,7 @@ def start_from(
 
 
 def _check_layout(network: ESPMedSAM, weights: str | PathLike[str]) -> None:
-    """Weights of the other layout would be taken in part where a training is not strict."""
+    """Refuses weights of the other layout: a training that is not strict would load a part of them."""
     decoder = [name for name in read_state(weights)[0] if name.startswith("decoder.queries")]
     layout = "release" if decoder == ["decoder.queries"] else "paper"
     if decoder and layout != network.layout:
@@ -137,16 +137,17 @@ def _check_layout(network: ESPMedSAM, weights: str | PathLike[str]) -> None:
 
 
 def load_teacher(teacher: ESPMedSAM, weights: str | PathLike[str] | None = None, common: bool = False) -> ESPMedSAM:
-    """The teacher of a distillation with its weights.
+    """Loads the weights of a distillation's teacher; returns the teacher.
 
     Args:
         teacher: the network.
-        weights: of an ESP-MedSAM; ``None`` for SAM's encoder as it was published.
-        common: only the encoder's own embedding is asked for (MMDKD's first stage): SAM's needs no ``weights``.
+        weights: weights of an ESP-MedSAM; ``None`` for SAM's published encoder.
+        common: use only the encoder's embedding without controllers (MMDKD's first stage). SAM's encoder then needs no
+            ``weights``.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: a file that does not fit, or no file where the teacher's parts would be random without one.
+        FileNotFoundError: if there is no such file.
+        ValueError: if a file does not fit, or parts of the teacher would be random without a file.
     """
     if weights is None and not (common and isinstance(teacher.image_encoder, SAMEncoder)):
         raise ValueError(
@@ -156,16 +157,16 @@ def load_teacher(teacher: ESPMedSAM, weights: str | PathLike[str] | None = None,
     return start_from(teacher, weights)
 
 
-def take_over(student: ESPMedSAM, teacher: ESPMedSAM) -> ESPMedSAM:
-    """The student with the teacher's decoder, prompt generator and recogniser, and its own encoder and controllers.
+def copy_from_teacher(student: ESPMedSAM, teacher: ESPMedSAM) -> ESPMedSAM:
+    """Copies the teacher's decoder, prompt generator and recogniser to the student; returns the student.
 
     Raises:
-        ValueError: the two differ in modalities or in the embedding's size (what does not fit is named).
+        ValueError: if the two differ in modalities or in the embedding's size (the tensors are named).
     """
     for name in ("decoder", "prompt_generator", "recogniser"):
         state = getattr(teacher, name).state_dict()
         faults = state_faults(state, getattr(student, name).state_dict())
         if faults:
-            raise ValueError(f"the teacher's {name} does not fit the student: {'; '.join(faults[:5])}")
+            raise ValueError(f"the teacher's {name} does not fit the student: {listing(faults, '; ', 5)}")
         getattr(student, name).load_state_dict(state)
     return student

@@ -1,9 +1,9 @@
-"""Checkpoints of ESP-MedSAM's release for our network of its layout; by name, strictly.
+"""Loads checkpoints of ESP-MedSAM's release into a network of the release's layout, strictly by name.
 
-Seen in the released code (xq141839/ESP-MedSAM, commit 9c3ade6: ``model.py``, ``SAM/modeling/``, ``eval.py``): all names
-and shapes, 12,789,587 parameters, and that a file is loaded strictly and holds one modality's controller.
-Inferred, since no checkpoint was at hand: that a file holds nothing else, and that the six files have all but the
-controller in common, as the authors' training of controllers changes nothing else.
+The released code (xq141839/ESP-MedSAM, commit 9c3ade6: ``model.py``, ``SAM/modeling/``, ``eval.py``) shows all names
+and shapes, 12,789,587 parameters, that a file is loaded strictly, and that it holds the controller of one modality.
+No checkpoint was available. Two things are therefore inferred: a file holds nothing else, and the six files share all
+tensors but the controller, since the authors' training of controllers changes nothing else.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from uniseg_nets.weights.esp_medsam import check_state
 __all__ = ["convert_release", "load_release"]
 
 _ENCODER = "SemiTViT."
-# Beginnings of names: ours -> the release's.
+# Prefixes of tensor names: ours -> the release's.
 _COMMON = {
     "image_encoder.": _ENCODER,
     "prompt_generator.patches.": "patch_decoder.",
@@ -36,7 +36,7 @@ _COMMON = {
     "decoder.filter.2.": "mask_decoder.output_hypernetworks_mlps.0.layers.1.",
     "decoder.filter.4.": "mask_decoder.output_hypernetworks_mlps.0.layers.2.",
 }
-# The same for the controller's share of a transformer block.
+# The same for the controller of a transformer block.
 _CONTROLLER = {
     "token": "attn.deep_QKV_embeddings_med",
     "bias": "attn.med_attention_biases",
@@ -48,19 +48,20 @@ _CLASSES = 1000
 
 
 def load_release(network: ESPMedSAM, files: Mapping[str, str | PathLike[str]]) -> ESPMedSAM:
-    """The network with the release's weights.
+    """Loads the release's weights; returns the network.
 
-    What no computation uses is checked and left out: TinyViT's classifier (321,640 parameters at full size) and SAM's
-    prompt encoder but for its positions (6,220).
+    Unused tensors are checked and left out: TinyViT's classifier (321,640 parameters at full size) and SAM's prompt
+    encoder except for its position encoding (6,220).
 
     Args:
-        network: of layout "release".
-        files: modality -> the release's file with its controller, one for each modality of the network.
+        network: a network of layout "release".
+        files: modality -> the release's file with its controller, one per modality of the network.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: another layout, files for other modalities than the network's; a tensor of a file is missing, left
-            over or of another shape (named by the release); or the files disagree on a tensor that they share.
+        FileNotFoundError: if there is no such file.
+        ValueError: if the layout is another one, the files are for other modalities than the network's, tensors of a
+            file are missing, unexpected or of another shape (with the release's names), or the files differ in a
+            shared tensor.
     """
     if network.layout != "release":
         raise ValueError(f"a network of layout {network.layout!r}: the release's weights fit layout 'release' alone")
@@ -71,15 +72,15 @@ def load_release(network: ESPMedSAM, files: Mapping[str, str | PathLike[str]]) -
         )
     loaded: dict[str, Tensor] = {}
     for modality, path in files.items():
-        found = _read(network, modality, path)
-        others = [name for name in found if name in loaded and not torch.equal(found[name], loaded[name])]
+        state = _read(network, modality, path)
+        others = [name for name in state if name in loaded and not torch.equal(state[name], loaded[name])]
         if others:
             raise ValueError(
                 f"{Path(path)} differs from {next(iter(files.values()))} in {len(others)} tensors that modalities "
                 f"share, such as {_names(network, modality)[others[0]]}: convert files of one training together, or "
                 "each alone"
             )
-        loaded |= found
+        loaded |= state
     network.load_state_dict(network.state_dict() | loaded)
     return network
 
@@ -87,25 +88,25 @@ def load_release(network: ESPMedSAM, files: Mapping[str, str | PathLike[str]]) -
 def convert_release(
     files: Mapping[str, str | PathLike[str]], target: str | PathLike[str], sizes: dict[str, Any] | None = None
 ) -> str:
-    """Writes the release's weights as ours, of layout "release"; returns the file's SHA-256.
+    """Converts the release's weights to a file of ours with layout "release"; returns its SHA-256.
 
     Args:
-        files: see :func:`load_release`; their modalities are those of the result.
-        target: the file to write.
-        sizes: of the network; the release's by default.
+        files: as for :func:`load_release`; the network gets their modalities.
+        target: file to write.
+        sizes: sizes of the network; the release's by default.
 
     Raises:
-        FileNotFoundError, ValueError: see :func:`load_release`.
+        FileNotFoundError, ValueError: as for :func:`load_release`.
     """
     network = load_release(ESPMedSAM(list(files), sizes, layout="release"), files)
     return save_weights(network.state_dict(), target)
 
 
 def _read(network: ESPMedSAM, modality: str, path: str | PathLike[str]) -> dict[str, Tensor]:
-    """A file's tensors by our names."""
+    """The tensors of a file under our names."""
     if not Path(path).is_file():
         raise FileNotFoundError(f"no file {path}: name a checkpoint of ESP-MedSAM's release")
-    # Data-parallel training puts "module." before every name.
+    # Data-parallel training adds "module." to every name.
     state = {name.removeprefix("module."): tensor for name, tensor in read_state(path)[0].items()}
     own, names = network.state_dict(), _names(network, modality)
     # A token is (A, C / A) here and (A, 1, C / A) there.
@@ -115,7 +116,7 @@ def _read(network: ESPMedSAM, modality: str, path: str | PathLike[str]) -> dict[
 
 
 def _names(network: ESPMedSAM, modality: str) -> dict[str, str]:
-    """Our names -> the release's, of all that a modality's masks are computed with."""
+    """Our names -> the release's, of all tensors that a modality uses."""
     beginnings = dict(_COMMON)
     places = [(stage, block) for stage in (1, 2, 3) for block in range(network.sizes.depths[stage])]
     for number, (stage, block) in enumerate(places):
@@ -130,7 +131,7 @@ def _names(network: ESPMedSAM, modality: str) -> dict[str, str]:
 
 
 def _unused(network: ESPMedSAM) -> dict[str, Tensor]:
-    """What a file holds and nothing uses, by the release's names; tensors without content."""
+    """The unused tensors of a file, with the release's names, as empty tensors."""
     channels, width = network.sizes.embedding, network.sizes.channels[-1]
     points = [*(f"point_embeddings.{index}" for index in range(4)), "not_a_point_embed", "no_mask_embed"]
     shapes: dict[str, tuple[int, ...]] = {

@@ -1,4 +1,4 @@
-"""The authors' weights: downloaded from where their README says, or taken from a file, and converted."""
+"""Downloads the authors' weights, or takes them from a file, and converts them."""
 
 from __future__ import annotations
 
@@ -21,24 +21,27 @@ _REMEDY = f"download {_ADDRESS} with a browser on any machine and run `uniseg fe
 
 
 def fetch_weights(target: str | PathLike[str], file: str | PathLike[str] | None = None) -> Weights:
-    """Writes the official weights in our layout to ``target``; their SHA-256 and their licence go beside it.
+    """Writes the official weights in our layout, with their SHA-256 and their licence beside them.
 
     Args:
-        target: where to; appears whole or not at all.
-        file: a checkpoint that is here already; ``None`` downloads the authors' (a few hundred MB).
+        target: file to write, whole or not at all.
+        file: a local checkpoint; ``None`` to download the authors' (a few hundred MB).
+
+    Returns:
+        The weights.
 
     Raises:
-        ConnectionError: no download; says how to do it by hand.
-        FileNotFoundError, ValueError: see :func:`uniseg_nets.weights.checkpoints.read_weights`.
+        ConnectionError: if the download fails; the message says how to do it by hand.
+        FileNotFoundError, ValueError: as for :func:`uniseg_nets.weights.checkpoints.read_weights`.
     """
     target = Path(target)
     with tempfile.TemporaryDirectory() as folder:
         if file is None:
             file = Path(folder) / "official.pth"
             _download(file)
-        found = convert(file, target)
+        weights = convert(file, target)
     mark_terms(target, AUTHORS_TERMS)
-    return found
+    return weights
 
 
 def _download(target: Path) -> None:

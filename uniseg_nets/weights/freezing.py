@@ -1,4 +1,4 @@
-"""What of a network is trained: freezing the rest, the optimiser's parameters, and the part as a file."""
+"""Freezing: the trained part of a network, for the optimiser and as a file."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ logger = logging.getLogger(__name__)
 
 
 def train_only(network: nn.Module, trained: Sequence[str] = (), frozen: Sequence[str] = ()) -> nn.Module:
-    """Freezes parameters by the parts they belong to, and logs how many remain to be trained.
+    """Freezes all parameters but those of some parts, logs the number of the others, and returns the network.
 
     The 3D networks have neither dropout nor running statistics, so that ``network.train()`` changes nothing frozen;
-    ESP-MedSAM sees to its own.
+    ESP-MedSAM handles its batch normalisations itself.
 
     Args:
-        network: whose parameters.
-        trained: parts that are trained, such as ``encoder`` or ``vit.prompts``; empty for everything.
-        frozen: what of that is not trained.
+        network: the network.
+        trained: parts to train, such as ``encoder`` or ``vit.prompts``; empty for everything.
+        frozen: parts to freeze among these.
 
     Raises:
-        ValueError: a part in ``trained`` that the network does not have (named), or nothing left to train.
+        ValueError: if the network lacks a part in ``trained`` (named), or nothing is left to train.
     """
     names = [name for name, _ in network.named_parameters()]
     unknown = [part for part in trained if not any(_belongs(name, [part]) for name in names)]
@@ -47,17 +47,17 @@ def _belongs(name: str, parts: Sequence[str]) -> bool:
 
 
 def trainable(network: nn.Module) -> list[nn.Parameter]:
-    """The parameters that are not frozen: what an optimiser is to hold states for."""
+    """The parameters that are not frozen, for the optimiser."""
     return [parameter for parameter in network.parameters() if parameter.requires_grad]
 
 
 class TrainedPart:
-    """The parameters of a network that are trained, as something that ``CheckpointSaver`` saves: a centre's file."""
+    """The trained parameters of a network as an object with ``state_dict``, to save as a centre's file."""
 
     def __init__(self, network: nn.Module):
         self.network = network
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Parameters by name; prompts of no token are left out."""
+        """Name -> trained parameter, without empty ones."""
         network = getattr(self.network, "module", self.network)  # without the data-parallel wrapper
         return {name: p.detach() for name, p in network.named_parameters() if p.requires_grad and p.numel()}

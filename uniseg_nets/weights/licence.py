@@ -1,7 +1,7 @@
-"""The licence of weights, which is that of what is trained from them too.
+"""Licence terms of weights, which also hold for weights trained from them.
 
-The one rule: the terms travel with the weights. ``FILE.license`` beside a weights file (as https://reuse.software lays
-it down) holds the terms that bind it: those of the authors' weights, non-commercial, or those of the open weights.
+The one rule: the terms are copied with the weights. ``FILE.license`` beside a weights file (see https://reuse.software)
+holds its terms: those of the authors' weights, non-commercial, or those of the open weights.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from uniseg_nets.io.files import atomic_path
 
 __all__ = ["AUTHORS_TERMS", "OPEN_TERMS", "SUMMARIES", "mark_terms", "terms_of", "terms_text"]
 
-# Files of the bundle uniseg_upstream, which are copied to where weights go.
+# Files of the bundle uniseg_upstream, which are copied beside weights.
 AUTHORS_TERMS = "LICENSE.weights"
 OPEN_TERMS = "LICENSE.open_weights"
 SUMMARIES = {
@@ -24,34 +24,34 @@ SUMMARIES = {
 
 
 def terms_text(terms: str) -> str:
-    """The words of ``AUTHORS_TERMS`` or ``OPEN_TERMS``."""
+    """The text of ``AUTHORS_TERMS`` or ``OPEN_TERMS``."""
     return (bundle_folder("uniseg_upstream") / terms).read_text(encoding="utf-8")
 
 
 def terms_of(weights: str | PathLike[str], official: bool = False) -> str | None:
-    """Which terms bind a weights file; ``None`` where none are known.
+    """The terms of a weights file; ``None`` if none are known.
 
-    Terms in other words than today's are taken for the authors', which allow less.
+    An unknown text beside the file counts as the authors' terms, which allow less.
 
     Args:
         weights: the file.
-        official: it has the layout of the authors' release, and is taken for theirs.
+        official: whether it has the layout of the authors' release, and thus counts as theirs.
     """
-    mark = _beside(weights)
+    mark = _sidecar(weights)
     if mark.is_file():
         return OPEN_TERMS if mark.read_text(encoding="utf-8") == terms_text(OPEN_TERMS) else AUTHORS_TERMS
     return AUTHORS_TERMS if official else None
 
 
 def mark_terms(weights: str | PathLike[str], terms: str | None) -> None:
-    """Puts the terms beside a file just written, or takes away those of the file that it replaced."""
+    """Writes the terms beside a new weights file, or deletes the terms of the file that it replaced."""
     if terms is None:
-        _beside(weights).unlink(missing_ok=True)
+        _sidecar(weights).unlink(missing_ok=True)
         return
-    with atomic_path(_beside(weights)) as temporary:
+    with atomic_path(_sidecar(weights)) as temporary:
         temporary.write_text(terms_text(terms), encoding="utf-8")
 
 
-def _beside(weights: str | PathLike[str]) -> Path:
+def _sidecar(weights: str | PathLike[str]) -> Path:
     path = Path(weights)
     return path.with_name(path.name + ".license")

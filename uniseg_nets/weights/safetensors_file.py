@@ -1,4 +1,4 @@
-"""Weights as ``.safetensors``: tensors behind a JSON header and no pickle, so that reading one runs nothing."""
+"""Weights as ``.safetensors``: a JSON header and tensors, without pickle, so that reading a file runs no code."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["is_safetensors", "load_safetensors", "safetensors_library", "save_sa
 
 
 def is_safetensors(path: Path) -> bool:
-    """Whether a file is, or is to be, of this kind: by its ending."""
+    """Whether a path has the ending ``.safetensors``."""
     return path.suffix == ".safetensors"
 
 
@@ -22,7 +22,7 @@ def safetensors_library() -> ModuleType:
     """The library that reads and writes these files.
 
     Raises:
-        ValueError: it is not installed; says how to get it.
+        ValueError: if it is not installed; the message says how to install it.
     """
     try:
         import safetensors.torch
@@ -36,15 +36,15 @@ def load_safetensors(path: Path) -> dict[str, Tensor]:
     return dict(safetensors_library().load_file(path))
 
 
-def save_safetensors(state: Mapping[str, Tensor], path: Path, about: Mapping[str, str]) -> None:
+def save_safetensors(state: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str]) -> None:
     """Writes tensors with a header.
 
     Args:
         state: name -> tensor.
         path: the file.
-        about: further strings for the header, beside the format and our version.
+        metadata: further strings for the header, in addition to the format and our version.
     """
-    header = {"format": "pt", "uniseg_nets": __version__, **about}
+    header = {"format": "pt", "uniseg_nets": __version__, **metadata}
     tensors = {name: tensor.contiguous() for name, tensor in state.items()}
-    # The library's own file could be read by its owner alone.
+    # A file that the library itself writes would be readable by its owner only.
     path.write_bytes(safetensors_library().save(tensors, header))

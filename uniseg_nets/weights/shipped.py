@@ -1,6 +1,6 @@
-"""The weights of this distribution: which there are, which tasks they know, where they come from.
+"""The shipped weights with their tasks and origin.
 
-The one rule: a task that is asked for by name finds its weights by itself. Nothing heavy is imported here.
+The one rule: the name of a task is enough to find its weights. Nothing heavy is imported here.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from uniseg_nets.io.bundles import MODEL, model_file
 from uniseg_nets.tasks import table_of
 
 __all__ = ["DEMO", "OFFICIAL", "OPEN", "SHIPPED", "ShippedWeights", "files_by_name", "needed_by"]
@@ -17,14 +18,14 @@ __all__ = ["DEMO", "OFFICIAL", "OPEN", "SHIPPED", "ShippedWeights", "files_by_na
 
 @dataclass(frozen=True)
 class ShippedWeights:
-    """Weights that the bundle ``uniseg_upstream`` takes by name.
+    """Weights that the bundle ``uniseg_upstream`` accepts by name.
 
     Attributes:
-        name: what ``--weights`` calls them.
-        table: the task table whose tasks they know.
-        file: in the bundle's ``models``.
-        config: overlay of ``inference.json`` that makes their network; none where that is the default.
-        origin: how they come to be there, and under which terms.
+        name: name for ``--weights``.
+        table: task table of their tasks.
+        file: file in the bundle's ``models``.
+        config: overlay of ``inference.json`` for their network; ``None`` for the default network.
+        origin: their origin and licence terms, in words.
     """
 
     name: str
@@ -35,7 +36,7 @@ class ShippedWeights:
 
 
 OFFICIAL = ShippedWeights(
-    "official", "uniseg", "model.pt", None, "the authors', non-commercial: get them with `uniseg fetch-weights`"
+    "official", "uniseg", MODEL, None, "the authors', non-commercial: get them with `uniseg fetch-weights`"
 )
 OPEN = ShippedWeights("open", "open", "open.pt", "open.json", "in this package, CC BY-SA 4.0")
 DEMO = ShippedWeights("demo", "uniseg", "demo.pt", "demo.json", "in this package, from synthetic patients, for trials")
@@ -43,17 +44,17 @@ SHIPPED = (OFFICIAL, OPEN, DEMO)
 
 
 def files_by_name(root: Path) -> dict[str, str]:
-    """What a name that stands for weights means in the bundle of a folder: name -> file."""
-    return {one.name: str(root / "models" / one.file) for one in SHIPPED}
+    """Name of shipped weights -> their file in the bundle folder ``root``."""
+    return {one.name: str(model_file(root, one.file)) for one in SHIPPED}
 
 
 def needed_by(task: Any, config: Mapping[str, Any], chosen: Mapping[str, Any], root: Path) -> dict[str, Any]:
-    """Values of ``inference.json`` that a task needs where nobody has chosen them: its table, and weights that know it.
+    """Default values of ``inference.json`` for a task: its table, and weights for it.
 
     Args:
-        task: as :meth:`TaskTable.select <uniseg_nets.tasks.TaskTable.select>` takes it; ``None`` for the config's own.
-        config: the bundle's ``inference.json``. One that names its own table, or has none, needs nothing.
-        chosen: values that replace those of the config; a table or weights among them stay.
+        task: as for :meth:`TaskTable.select <uniseg_nets.tasks.TaskTable.select>`; ``None`` for that of the config.
+        config: the bundle's ``inference.json``. A config that names its own table, or has none, needs no values.
+        chosen: values that the user has chosen. A chosen table or chosen weights are kept.
         root: folder of the bundle.
     """
     table = table_of(task)
@@ -61,5 +62,5 @@ def needed_by(task: Any, config: Mapping[str, Any], chosen: Mapping[str, Any], r
         return {}
     values: dict[str, Any] = {"tasks_file": table}
     if chosen.get("weights") is None:
-        values["weights"] = next(str(root / "models" / one.file) for one in SHIPPED if one.table == table)
+        values["weights"] = next(str(model_file(root, one.file)) for one in SHIPPED if one.table == table)
     return values

@@ -1,8 +1,9 @@
-"""From pretrained weights to a network for other data: what is taken over, what is adapted, what is new.
+"""Transfer of pretrained weights to a network for other data.
 
-The heads are new. A network with prompts keeps them and starts exactly from what one task of the weights, its slot,
-computes. A network without them loses the prompt's channel of the first up-sampling, as in Ye et al., MICCAI 2023,
-section 2.4 and the official release's downstream trainer; it starts as if the prompt were zero, which no task's is.
+The heads are new. A network with prompts keeps them: at the start its features are exactly those of one task of the
+weights, its slot. A network without prompts drops the prompt's channel of the first up-sampling, as in Ye et al.,
+MICCAI 2023, section 2.4 and the official release's downstream trainer. It starts as if the prompt were zero, which is
+the prompt of no task.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from uniseg_nets.io.bundles import MODEL
+from uniseg_nets.io.messages import listing
 from uniseg_nets.nets import PromptTunedUniSeg, UniSeg, UniSegBackbone
 from uniseg_nets.weights.checkpoints import read_state, state_faults
 from uniseg_nets.weights.freezing import train_only
@@ -34,14 +37,14 @@ _HEADS = "decoder.heads"
 
 @dataclass
 class TransferReport:
-    """What became of the tensors, by name.
+    """The result of a transfer, by tensor name.
 
     Attributes:
-        loaded: taken over as they are.
-        adapted: taken over after a change of shape, with what was done.
-        new: left at their initial values.
-        unused: of the file, not taken over.
-        prompt: which task of the weights the network starts from.
+        loaded: tensors loaded unchanged.
+        adapted: tensors loaded after a change of shape -> the change, in words.
+        new: tensors with their initial values.
+        unused: tensors of the file that were not loaded.
+        prompt: the task of the weights that the network starts from, in words.
     """
 
     loaded: list[str] = field(default_factory=list)
@@ -65,21 +68,24 @@ def load_pretrained(
     new: Sequence[str] = (_HEADS,),
     frozen: Sequence[str] = (),
 ) -> UniSegBackbone:
-    """Starts a network from weights of the same family, official or ours, and logs a :class:`TransferReport`.
+    """Loads weights of UniSeg or its backbone, official or ours, and logs a :class:`TransferReport`.
 
-    Adapted are: the first up-sampling of a network without prompt (its last input channel is cut off); the first
-    convolution for a channel count that the weights do not know (the mean over channels of the nearest known one,
-    repeated, at the same overall strength); the universal prompt of another patch size (interpolated).
+    Three kinds of tensors are adapted: the first up-sampling of a network without prompt (its last input channel is
+    dropped); the first convolution for a channel count that the weights lack (the mean over channels of the nearest
+    known one, repeated, with the same sum); the universal prompt of another patch size (interpolated).
 
     Args:
-        network: what to start.
-        weights: the file; ``None`` leaves the network as it is initialised.
-        new: beginnings of the names of tensors that are not to be taken over.
-        frozen: beginnings of the names of parameters that are not to be trained.
+        network: the network.
+        weights: the file; ``None`` to keep the initial weights.
+        new: prefixes of tensor names that are not loaded.
+        frozen: prefixes of parameter names that are not trained.
+
+    Returns:
+        The network.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: no weights of this family, or a tensor that can neither be loaded nor adapted (named).
+        FileNotFoundError: if there is no such file.
+        ValueError: if the weights are of another network, or a tensor can neither be loaded nor adapted (named).
     """
     if weights is not None:
         state, _ = read_state(weights)
@@ -94,13 +100,16 @@ def load_pretrained(
 def load_finetuned(
     network: UniSegBackbone, weights: str | PathLike[str] | Sequence[str] | None, device: str | torch.device = "cpu"
 ) -> nn.Module:
-    """The network with a training's weights; with several files, such as the folds', an ``nn.ModuleList`` of networks.
+    """Loads the weights of a training; of several files, such as those of folds, as an ``nn.ModuleList`` of networks.
 
-    Without a file it is the network as it is, for weights that come later.
+    Args:
+        network: the network.
+        weights: the file or files; ``None`` to leave the weights unchanged.
+        device: the device.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: a tensor is missing, left over or of another shape (all named).
+        FileNotFoundError: if there is no such file.
+        ValueError: if tensors are missing, unexpected or of another shape (all named).
     """
     if weights is None:
         return network.to(device)
@@ -111,8 +120,7 @@ def load_finetuned(
         faults = state_faults(state, network.state_dict())
         if faults:
             raise ValueError(
-                f"{file} does not fit the network of this plan: {'; '.join(faults[:5])}"
-                f"{f' and {len(faults) - 5} more' if len(faults) > 5 else ''}; use the plan it was "
+                f"{file} does not fit the network of this plan: {listing(faults, '; ', 5)}; use the plan it was "
                 "trained with, `--plan PLAN` of `uniseg segment`"
             )
         member = copy.deepcopy(network)
@@ -122,8 +130,8 @@ def load_finetuned(
 
 
 def fold_weights(folder: str | PathLike[str], folds: Sequence[int]) -> list[str]:
-    """Where the trainings of cross-validation folds keep their best weights, ``FOLDER/foldK/model.pt``."""
-    return [str(Path(folder) / f"fold{fold}" / "model.pt") for fold in folds]
+    """The best weights of the trainings of cross-validation folds, ``FOLDER/foldK/model.pt``."""
+    return [str(Path(folder) / f"fold{fold}" / MODEL) for fold in folds]
 
 
 def _fit(
@@ -159,10 +167,9 @@ def _fit(
         else:
             report.loaded.append(name)
     if faults:
-        more = f" and {len(faults) - 5} more" if len(faults) > 5 else ""
         raise ValueError(
-            f"{path} does not fit the network: {'; '.join(faults[:5])}{more}; set the features (and tasks) of "
-            "network_def to those of the file, `uniseg plan --weights FILE` does"
+            f"{path} does not fit the network: {listing(faults, '; ', 5)}; set the features (and tasks) of "
+            "network_def to those of the file, as `uniseg plan --weights FILE` does"
         )
     report.unused = [name for name in state if name not in used]
     return chosen, report
@@ -170,10 +177,10 @@ def _fit(
 
 def _prompt(network: UniSegBackbone) -> str:
     if isinstance(network, PromptTunedUniSeg):
-        return f"the decoder is told task {network.slot} of the weights, as in their training"
+        return f"the decoder gets the prompt of task {network.slot} of the weights, as in their training"
     if isinstance(network, UniSeg):
-        return "the decoder is told each sample's own task"
-    return "cut off; the decoder's features differ from those of every task (`uniseg plan --slot` keeps one task's)"
+        return "the decoder gets the prompt of each sample's task"
+    return "dropped; the decoder's features differ from those of every task (`uniseg plan --slot` keeps one task's)"
 
 
 def _adapted(name: str, source: Tensor, target: Tensor) -> tuple[Tensor | None, str]:
@@ -186,7 +193,7 @@ def _adapted(name: str, source: Tensor, target: Tensor) -> tuple[Tensor | None, 
 
 
 def _channels(source: Tensor, target: Tensor) -> Tensor:
-    """A first convolution's weights for another number of input channels; a bias as it is."""
+    """The weights of a first convolution for another number of input channels; a bias is unchanged."""
     if source.ndim == 1:
         return source
     return (source.sum(dim=1, keepdim=True) / target.shape[1]).expand(-1, target.shape[1], -1, -1, -1).clone()

@@ -1,8 +1,8 @@
-"""DICOM series as scans: found, checked slice by slice in their headers, then read.
+"""Reads DICOM series as scans, after a check of every slice's header.
 
 The one rule: a series is read only if its slices make one regular stack; otherwise it is refused and the slices are
-named. Not ITK's series reader, which MONAI calls: it spreads the slices evenly over whatever gaps, doublets and tilts
-there are, takes the first slice's pixel type for all, and inverts MONOCHROME1.
+named. Not ITK's series reader, which MONAI uses: it ignores gaps, duplicates and tilts, assumes the first slice's pixel
+type for all, and inverts MONOCHROME1.
 """
 
 from uniseg_nets.io.series.files import is_dicom, is_dicom_folder

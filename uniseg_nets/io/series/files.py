@@ -1,17 +1,18 @@
-"""Which files and folders are DICOM, without parsing them."""
+"""Recognises DICOM files and folders without parsing them."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["DICOM_ENDINGS", "dicom_files", "is_dicom", "is_dicom_folder"]
+from uniseg_nets.io.names import DICOM_ENDINGS
 
-DICOM_ENDINGS = (".dcm", ".ima")
+__all__ = ["dicom_files", "is_dicom", "is_dicom_folder"]
+
 _DISC_INDEX = "DICOMDIR"
 
 
 def is_dicom(file: Path) -> bool:
-    """Whether a file is DICOM, by its ending or by the mark after the preamble. A disc's DICOMDIR is none."""
+    """Whether a file is a DICOM image, by its ending or by the mark after the preamble. A DICOMDIR is not."""
     if file.name.upper() == _DISC_INDEX:
         return False
     if file.suffix.lower() in DICOM_ENDINGS:
@@ -21,12 +22,12 @@ def is_dicom(file: Path) -> bool:
 
 
 def is_dicom_folder(folder: Path) -> bool:
-    """Whether a folder itself holds DICOM files, or is the root of a disc."""
+    """Whether a folder contains DICOM files itself, or is the root of a disc."""
     return _is_disc(folder) or any(is_dicom(path) for path in _visible(folder))
 
 
 def dicom_files(folder: Path) -> list[Path]:
-    """The DICOM files of a folder, sorted; of a disc, those of all its folders."""
+    """The DICOM files of a folder, sorted; for a disc, those of all its folders."""
     folders = [folder, *(path for path in folder.rglob("*") if path.is_dir())] if _is_disc(folder) else [folder]
     return sorted(path for place in folders for path in _visible(place) if is_dicom(path))
 

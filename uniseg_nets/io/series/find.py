@@ -1,4 +1,4 @@
-"""The series of a DICOM folder, and which of them a channel is read from."""
+"""Finds the series of a DICOM folder, and the one for a channel."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ __all__ = ["Series", "all_series", "dicom_modality", "find_series"]
 
 logger = logging.getLogger(__name__)
 
-# A channel's modality, as tasks name it -> DICOM's word; any other name is a kind of MR.
+# Modality in a task -> DICOM's Modality. Any other name is MR.
 _DICOM_WORDS = {"CT": "CT", "CBCT": "CT", "PET": "PT", "PT": "PT", "US": "US", "NM": "NM"}
-# They have pixels, but are no scans.
+# DICOM modalities with pixels that are not scans.
 _NO_SCANS = ("SEG", "RTDOSE", "PR")
 
 
 def dicom_modality(name: str) -> str:
-    """DICOM's word for a channel's modality: CT, PT for PET; anything unknown is a kind of MR."""
+    """DICOM's Modality of a channel: CT, PT for PET; unknown names are MR."""
     return _DICOM_WORDS.get(name.upper(), "MR")
 
 
@@ -30,9 +30,9 @@ class Series:
     """The images of one series, in no order.
 
     Attributes:
-        folder: where it was found.
-        frames: its images, without localisers.
-        localisers: images that show where the others lie.
+        folder: folder of the files.
+        frames: images, without localisers.
+        localisers: localiser images.
     """
 
     folder: Path
@@ -49,7 +49,7 @@ class Series:
 
     @property
     def uncorrected(self) -> bool:
-        """A PET without correction of attenuation, which scanners store beside the corrected one."""
+        """Whether it is a PET without attenuation correction, which scanners store along with the corrected one."""
         corrections = self.frames[0].get("CorrectedImage")
         return self.modality == "PT" and corrections is not None and "ATTN" not in corrections
 
@@ -61,32 +61,32 @@ def all_series(folder: Path) -> list[Series]:
     """The series of a folder, or of a disc, in the order of their numbers.
 
     Raises:
-        ValueError: a DICOM file that cannot be parsed.
+        ValueError: if a DICOM file cannot be parsed.
     """
     members: dict[tuple[str, ...], list[Frame]] = defaultdict(list)
     for file in dicom_files(folder):
         for frame in read_frames(file):
             members[_series_key(frame)].append(frame)
-    found = []
+    series = []
     for frames in members.values():
         shown, localisers = (
             tuple(frame for frame in frames if ("LOCALIZER" in (frame.get("ImageType") or ())) is localiser)
             for localiser in (False, True)
         )
         if shown and str(shown[0].get("Modality")) not in _NO_SCANS:
-            found.append(Series(folder, shown, localisers))
-    return sorted(found, key=lambda series: int(series.frames[0].get("SeriesNumber") or 0))
+            series.append(Series(folder, shown, localisers))
+    return sorted(series, key=lambda one: int(one.frames[0].get("SeriesNumber") or 0))
 
 
 def find_series(folder: Path, modality: str | None = None) -> Series:
-    """The largest series of a folder that is of the modality; the log says which was taken of several.
+    """The largest series of a modality in a folder. If there are several series, the choice is logged.
 
     Args:
         folder: the folder, or a disc with its DICOMDIR.
-        modality: DICOM's word (CT, PT, MR); ``None`` takes any.
+        modality: DICOM's Modality (CT, PT, MR); ``None`` for any.
 
     Raises:
-        ValueError: no series, none of the modality, or series of several patients.
+        ValueError: if there is no series, none of the modality, or series of several patients.
     """
     series = all_series(folder)
     if not series:
@@ -109,7 +109,7 @@ def find_series(folder: Path, modality: str | None = None) -> Series:
 
 
 def _series_key(frame: Frame) -> tuple[str, ...]:
-    # De-identified files may have lost the series' UID: number and description tell them apart as well as they can.
+    # De-identified files may lack SeriesInstanceUID: number and description then replace it.
     keywords = ["Modality", "StudyInstanceUID", "SeriesInstanceUID"]
     if frame.get("SeriesInstanceUID") is None:
         keywords += ["SeriesNumber", "SeriesDescription"]

@@ -11,7 +11,7 @@ from pydicom import Dataset
 
 __all__ = ["Frame", "read_frames"]
 
-# Of an enhanced file: the functional groups in which a frame's own values stand (DICOM PS3.3, C.7.6.16).
+# The functional groups of an enhanced file that hold a frame's own values (DICOM PS3.3, C.7.6.16).
 _GROUPS = {
     "EchoTime": "MREchoSequence",
     "EffectiveEchoTime": "MREchoSequence",
@@ -70,9 +70,9 @@ class Frame:
     """One image.
 
     Attributes:
-        file: where it is.
-        header: the file's, without pixels.
-        index: of the image in its file.
+        file: the file.
+        header: header of the file, without pixels.
+        index: index of the image in the file.
     """
 
     file: Path
@@ -80,7 +80,7 @@ class Frame:
     index: int = 0
 
     def get(self, keyword: str) -> Any:
-        """A value of the frame's own, else of all frames of its file, else of the file; ``None`` where it is empty."""
+        """A value of the frame, else of all frames of its file, else of the file; ``None`` if it is empty."""
         for keeper in self._keepers(keyword):
             value = keeper.get(keyword)
             if value is not None and value != "" and value != []:
@@ -88,10 +88,10 @@ class Frame:
         return None
 
     def need(self, keyword: str) -> Any:
-        """As :meth:`get`.
+        """Like :meth:`get`.
 
         Raises:
-            ValueError: the frame has no such value.
+            ValueError: if the frame has no such value.
         """
         value = self.get(keyword)
         if value is None:
@@ -100,12 +100,12 @@ class Frame:
 
     @property
     def count(self) -> int:
-        """Of the images in the file."""
+        """The number of images in the file."""
         return int(self.header.get("NumberOfFrames") or 1)
 
     @property
     def described(self) -> bool:
-        """Whether the image has a description of its own, without which frames of one file have no known place."""
+        """Whether the image has its own functional groups; without them the frames of a file have no positions."""
         return self.count in (1, len(self.header.get("PerFrameFunctionalGroupsSequence") or []))
 
     def __str__(self) -> str:
@@ -116,15 +116,15 @@ class Frame:
             return [self.header]
         own = self.header.get("PerFrameFunctionalGroupsSequence") or []
         groups = [*own[self.index : self.index + 1], *(self.header.get("SharedFunctionalGroupsSequence") or [])]
-        found = [sequence[0] for group in groups if (sequence := group.get(_GROUPS[keyword]))]
-        return [*found, self.header]
+        items = [sequence[0] for group in groups if (sequence := group.get(_GROUPS[keyword]))]
+        return [*items, self.header]
 
 
 def read_frames(file: Path) -> list[Frame]:
-    """The images of a file, from its header; none where it holds no image, as reports and outlines do.
+    """The images of a file, from its header; none for files without an image, such as reports and contours.
 
     Raises:
-        ValueError: the file cannot be parsed; the message names it.
+        ValueError: if the file cannot be parsed; the message names it.
     """
     try:
         header = pydicom.dcmread(file, stop_before_pixels=True, force=True, specific_tags=_TAGS)
@@ -132,6 +132,6 @@ def read_frames(file: Path) -> list[Frame]:
             raise ValueError("no DICOM header")
         count = int(header.get("NumberOfFrames") or 1)
         has_image = bool(header.get("Rows") and header.get("Columns"))
-    except Exception as error:  # a damaged file makes the parser stumble in any way
-        raise ValueError(f"{file} cannot be read as DICOM ({error}): remove it or copy it anew") from error
+    except Exception as error:  # a damaged file can raise any error
+        raise ValueError(f"{file} cannot be read as DICOM ({error}): remove it or copy it again") from error
     return [Frame(file, header, index) for index in range(count)] if has_image else []

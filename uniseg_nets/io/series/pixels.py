@@ -1,4 +1,4 @@
-"""The values of a stack: stored pixels of any transfer syntax, in the unit of the modality."""
+"""Reads the values of a stack: pixels of any transfer syntax, in the unit of the modality."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from uniseg_nets.io.series.suv import suv_factor
 
 __all__ = ["read_stack"]
 
-# What describes the stored pixels and nothing else.
+# Attributes that describe the stored pixels alone.
 _LAYOUT = ("Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "NumberOfFrames")
 
 
 def read_stack(stack: Stack) -> NDArray[np.float32]:
-    """The values (x, y, z), x running fastest in memory: Hounsfield units of CT, SUV by body weight of PET.
+    """The values (x, y, z), with x as the fastest axis in memory: Hounsfield units of CT, SUV by body weight of PET.
 
-    Each frame has its own slope and intercept. MONOCHROME1 says how to show values, not what they are: they stay.
+    Each frame has its own slope and intercept. MONOCHROME1 affects the display only: values are not inverted.
 
     Raises:
-        ValueError: colours, a lookup table, a slope of 0, a PET that cannot be converted, pixels that cannot be
-            decoded; the message names the file. All but the last are known before pixels are read.
+        ValueError: if the images have colours, a lookup table or a slope of 0, a PET cannot be converted to SUV, or
+            pixels cannot be decoded; the message names the file. All but the last are checked before pixels are read.
     """
     rescaling = [_rescaling(frame) for frame in stack.frames]
     unit = suv_factor(stack) if stack.series.modality == "PT" else 1.0
@@ -49,7 +49,7 @@ def _rescaling(frame: Frame) -> tuple[float, float]:
     if (colours := int(frame.get("SamplesPerPixel") or 1)) != 1:
         raise ValueError(f"{frame} has {colours} samples per pixel, expected 1: colours are no scan")
     if frame.get("ModalityLUTSequence"):
-        raise ValueError(f"{frame} has a ModalityLUTSequence, expected RescaleSlope: export it anew")
+        raise ValueError(f"{frame} has a ModalityLUTSequence, expected RescaleSlope: export it again")
     slope, intercept = (frame.get(keyword) for keyword in ("RescaleSlope", "RescaleIntercept"))
     slope, intercept = 1.0 if slope is None else float(slope), 0.0 if intercept is None else float(intercept)
     if slope == 0 or not np.isfinite((slope, intercept)).all():
@@ -58,7 +58,7 @@ def _rescaling(frame: Frame) -> tuple[float, float]:
 
 
 def _by_file(stack: Stack) -> Iterator[tuple[Path, list[tuple[int, Frame]]]]:
-    """Each file once, with its frames and their places in the stack."""
+    """Each file once, with its frames and their indices in the stack."""
     members: dict[Path, list[tuple[int, Frame]]] = {}
     for z, frame in enumerate(stack.frames):
         members.setdefault(frame.file, []).append((z, frame))
@@ -72,15 +72,15 @@ def _stored(file: Path) -> NDArray[Any]:
         syntax = data.file_meta.get("TransferSyntaxUID")
         pixels = _decoded(data) if syntax and syntax.is_encapsulated else _without_overlays(data)
         return pixels.reshape(-1, data.Rows, data.Columns)
-    except Exception as error:  # a damaged file makes the parser stumble in any way
+    except Exception as error:  # a damaged file can raise any error
         reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
         raise ValueError(f"the pixels of {file.name} cannot be read: {reason}") from error
 
 
 def _decoded(data: pydicom.Dataset) -> NDArray[Any]:
-    """Compressed pixels, by ITK's decoders: pydicom alone has none for lossless JPEG.
+    """Compressed pixels, decoded by ITK: pydicom alone has no decoder for lossless JPEG.
 
-    ITK reads files and applies slopes by rules of its own, so that it is given a file with the stored pixels alone.
+    ITK would apply slopes by its own rules, so that it gets a file with nothing but the stored pixels.
     """
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
@@ -102,9 +102,9 @@ def _decoded(data: pydicom.Dataset) -> NDArray[Any]:
 
 
 def _without_overlays(data: pydicom.Dataset) -> NDArray[Any]:
-    """Pixels as they are stored. Old scanners keep overlays in the bits beside the value, which are cut off."""
+    """Uncompressed pixels. Overlays, which old scanners store in the unused bits, are removed."""
     pixels: NDArray[Any] = data.pixel_array
     bits = pixels.dtype.itemsize * 8
     if pixels.dtype.kind == "f" or data.BitsStored == bits:
         return pixels
-    return (pixels << (bits - 1 - data.HighBit)) >> (bits - data.BitsStored)  # its sign is restored
+    return (pixels << (bits - 1 - data.HighBit)) >> (bits - data.BitsStored)  # the shift back restores the sign

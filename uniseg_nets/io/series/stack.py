@@ -1,4 +1,4 @@
-"""The slices of a series as one regular stack: their order, their place in space, and what forbids both."""
+"""Orders the slices of a series as one regular stack, or refuses them."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ __all__ = ["Stack", "dicom_series", "stack_of"]
 
 logger = logging.getLogger(__name__)
 
-_LPS = np.array([-1.0, -1.0, 1.0])  # DICOM's axes, in terms of RAS+
-_SAME_PLACE = 0.01  # mm between two images of one position
-# How far from its even place a slice may lie: what positions rounded to 0.1 mm explain, within these bounds in terms of
-# the distance between slices. A missing slice moves others by half of it or more.
+_LPS = np.array([-1.0, -1.0, 1.0])  # from DICOM's LPS+ to RAS+
+_SAME_PLACE = 0.01  # mm, maximum distance of two images at one position
+# Tolerated distance of a slice from its regular position: that of positions rounded to 0.1 mm, within these bounds
+# relative to the slice distance. A missing slice moves others by half of a slice distance or more.
 _ROUNDING, _UNEVEN = 0.1, (0.1, 0.4)
-_DIRECTION = 1e-3  # by which two directions may differ, or one its length from 1
-_DRIFT = 0.1  # of a pixel: in-plane offset from first to last slice that rounding explains
-# What tells several images of one position apart.
+_DIRECTION = 1e-3  # tolerance of directions, and of their length 1
+_DRIFT = 0.1  # pixels, in-plane offset from first to last slice that rounding explains
+# Attributes that may distinguish several images at one position.
 _TELLING = (
     "AcquisitionNumber",
     "TemporalPositionIdentifier",
@@ -47,8 +47,8 @@ class Stack:
 
     Attributes:
         series: the series.
-        frames: its images in the order of their position along the normal.
-        affine: (4, 4), voxels (x, y, z) to RAS+ mm; sheared where the gantry was tilted.
+        frames: its images, ordered by their position along the normal.
+        affine: (4, 4), voxel (x, y, z) -> RAS+ mm; sheared if the gantry was tilted.
     """
 
     series: Series
@@ -57,35 +57,33 @@ class Stack:
 
     @property
     def files(self) -> list[Path]:
-        """The files it is read from, each once, in the order of the slices."""
+        """The files of the stack, each once, in the order of the slices."""
         return list(dict.fromkeys(frame.file for frame in self.frames))
 
     def says(self, keyword: str) -> str:
-        """A value that all slices share, as text; empty where the files do not hold it."""
+        """A value that all slices share, as text; empty if the files lack it."""
         return next((str(value) for frame in self.frames if (value := frame.get(keyword)) is not None), "")
 
 
 def dicom_series(folder: Path, modality: str | None = None) -> list[str]:
-    """The files that a DICOM folder is read from, in the order of their slices; see :func:`find_series`.
+    """The files of the series that is read from a DICOM folder, in the order of the slices; see :func:`find_series`.
 
     Raises:
-        ValueError: from :func:`find_series` and :func:`stack_of`.
+        ValueError: as for :func:`find_series` and :func:`stack_of`.
     """
     return [str(file) for file in stack_of(find_series(folder, modality)).files]
 
 
 def stack_of(series: Series) -> Stack:
-    """Orders a series' slices along their normal and places them in space.
+    """Orders the slices of a series along their normal and computes their affine.
 
     Raises:
-        ValueError: slices without position, of several sizes, spacings, orientations or frames of reference, several
-            at one position, or not at even distances; the message names slices or their positions along the normal.
+        ValueError: if slices have no position, differ in size, spacing, orientation or frame of reference, share a
+            position, or are not at equal distances; the message names slices or their positions along the normal.
     """
     frames = series.frames
     if (unknown := next((frame for frame in frames if not frame.described), None)) is not None:
-        raise ValueError(
-            f"{unknown.file.name} holds {unknown.count} frames without positions of their own: they make no stack"
-        )
+        raise ValueError(f"{unknown.file.name} holds {unknown.count} frames without positions: they make no stack")
     for keyword in ("Rows", "Columns", "FrameOfReferenceUID"):
         _refuse_several(frames, keyword, [str(frame.get(keyword)) for frame in frames])
     spacings, orientations, positions = (
@@ -149,7 +147,7 @@ def _refuse_doublets(frames: Sequence[Frame], places: NDArray[np.float64]) -> No
         ):
             told = ", ".join(f"{value}: {n} slices" for value, n in sorted(count.items()))
             raise ValueError(
-                f"several images lie at {len(twice)} positions, told apart by {keyword} ({told}): keep those of one "
+                f"several images lie at {len(twice)} positions and differ in {keyword} ({told}): keep those of one "
                 "acquisition in the folder"
             )
     raise ValueError(
@@ -159,7 +157,7 @@ def _refuse_doublets(frames: Sequence[Frame], places: NDArray[np.float64]) -> No
 
 
 def _refuse_gaps(places: NDArray[np.float64], positions: NDArray[np.float64]) -> None:
-    """Every slice lies where equal steps from the first to the last one lead."""
+    """Refuses slices that are not at equal distances on one line."""
     if len(places) < 3:
         return
     even = np.linspace(positions[0], positions[-1], len(positions))
@@ -173,17 +171,17 @@ def _refuse_gaps(places: NDArray[np.float64], positions: NDArray[np.float64]) ->
         for i in np.flatnonzero(np.abs(steps - usual) > allowed)
     ]
     if not wrong:
-        raise ValueError(f"its slices from {places[0]:g} to {places[-1]:g} mm do not lie on one line at even distances")
+        raise ValueError(f"its slices from {places[0]:g} to {places[-1]:g} mm are not on one line at equal distances")
     raise ValueError(
         f"its slices are {usual:.4g} mm apart, but {listing(wrong)}: slices are missing or belong to another stack; "
-        "copy the series anew"
+        "copy the series again"
     )
 
 
 def _step(
     series: Series, frames: Sequence[Frame], positions: NDArray[np.float64], normal: NDArray[np.float64], pixel: float
 ) -> NDArray[np.float64]:
-    """From a slice to the next, (3,) in mm."""
+    """The step from a slice to the next, (3,) in mm."""
     if len(frames) == 1:
         depth = float(frames[0].get("SpacingBetweenSlices") or frames[0].get("SliceThickness") or 0)
         if depth <= 0:
@@ -196,6 +194,6 @@ def _step(
         return along / (len(frames) - 1)
     angle = np.degrees(np.arctan2(aside, np.linalg.norm(along)))
     logger.warning(
-        "%s: the gantry was tilted by %.1f degrees: the scan is sheared, as its affine says", series.folder, angle
+        "%s: the gantry was tilted by %.1f degrees: the scan is sheared, see its affine", series.folder, angle
     )
     return way / (len(frames) - 1)

@@ -1,4 +1,4 @@
-"""Standardised uptake values of PET, from its headers.
+"""Standardised uptake values (SUV) of PET, from DICOM headers.
 
 The formula is that of QIBA's profile "FDG-PET/CT as an Imaging Biomarker Measuring Response to Cancer Therapy",
 appendix on the computation of SUV, for scanners of all vendors.
@@ -15,20 +15,20 @@ from uniseg_nets.io.series.stack import Stack
 __all__ = ["suv_factor"]
 
 _DAY = 24 * 3600.0
-# Of tracers that are imaged days after their injection: the time of the day alone does not tell the decay.
+# Tracers with a longer half-life may be imaged days after the injection: the time of day alone is not enough.
 _LONG_HALF_LIFE = _DAY / 2
-_MOST_HALF_LIVES = 20  # nothing is left to image
-_LEAST_DOSE = 1e5  # Bq; smaller numbers are in another unit
+_MOST_HALF_LIVES = 20  # no activity is left after more
+_LEAST_DOSE = 1e5  # Bq; smaller numbers have another unit
 
 
 def suv_factor(stack: Stack) -> float:
-    """What a PET's rescaled values are multiplied by to become SUV by body weight, in g/ml.
+    """The factor from the rescaled values of a PET to SUV by body weight, in g/ml.
 
-    Body weight over the dose that is left at the moment to which the scanner corrected the decay.
+    It is the body weight divided by the dose that remains at the reference time of the decay correction.
 
     Raises:
-        ValueError: values that are neither Bq/ml nor SUV by body weight, corrections that were not made, or what the
-            factor is computed from is missing or impossible; the message names the tag.
+        ValueError: if values are neither Bq/ml nor SUV by body weight, corrections were not made, or attributes for the
+            factor are missing or implausible; the message names the attribute.
     """
     name = stack.frames[0].file.parent
     units, decay, kind = (stack.says(keyword) for keyword in ("Units", "DecayCorrection", "SUVType"))
@@ -87,16 +87,16 @@ def _since_injection(stack: Stack, tracer: Frame, half_life: float, name: Any) -
     if time is None or start is None:
         missing = "RadiopharmaceuticalStartTime" if time is None else "AcquisitionTime"
         raise ValueError(f"{name} lacks what SUV is computed from: {missing}")
-    return (start - _seconds("", str(time))) % _DAY  # past midnight, too
+    return (start - _seconds("", str(time))) % _DAY  # modulo a day: the scan may be after midnight
 
 
 def _scan_start(stack: Stack, dated: bool = True) -> float | None:
-    """When the scan began, in seconds; ``None`` where the headers do not say.
+    """The start of the scan in seconds; ``None`` if the headers lack it.
 
-    The series' time, unless that is later than the first acquisition: then the series was made afterwards.
+    It is the time of the series or, if earlier, of the first acquisition: a series may be reconstructed afterwards.
     """
-    found = [_moment(frame, "Acquisition", dated) for frame in stack.frames]
-    acquired = [moment for moment in found if moment is not None]
+    moments = [_moment(frame, "Acquisition", dated) for frame in stack.frames]
+    acquired = [moment for moment in moments if moment is not None]
     series = _moment(stack.frames[0], "Series", dated)
     return min(acquired + ([] if series is None else [series]), default=None)
 
@@ -109,7 +109,7 @@ def _moment(frame: Frame, what: str, dated: bool) -> float | None:
 
 
 def _seconds(date: str, time: str) -> float:
-    """DICOM's YYYYMMDD, which may be left out, and HHMMSS.FFFFFF in seconds."""
+    """Seconds of DICOM's YYYYMMDD, which may be empty, and HHMMSS.FFFFFF."""
     time = time.replace(":", "").split("+")[0].split("-")[0]
     days = datetime.strptime(date.replace(".", ""), "%Y%m%d").toordinal() if date else 0
     return days * _DAY + int(time[:2]) * 3600 + int(time[2:4] or 0) * 60 + float(time[4:] or 0)

@@ -6,5 +6,10 @@ from uniseg_nets.renamed import renamed_names
 
 __all__ = ["ESPMedSAM", "ESPMedSAMSizes", "SAMEncoder"]
 
-_MOVED = ("load_teacher", "modalities_in", "start_from", "take_over")
-__getattr__ = renamed_names(__name__, {name: f"weights.{name}" for name in _MOVED})
+_MOVED = {
+    "load_teacher": "weights.load_teacher",
+    "modalities_in": "weights.modalities_in",
+    "start_from": "weights.start_from",
+    "take_over": "weights.copy_from_teacher",
+}
+__getattr__ = renamed_names(__name__, _MOVED)

@@ -1,6 +1,6 @@
-"""The modality controller: what of the encoder belongs to one modality alone.
+"""The modality controller: the parameters of the encoder for one modality.
 
-Xu et al. 2024 (arXiv 2407.14153), section on the modality controller. Letters: B batch, N tokens, C channels, A heads.
+Xu et al. 2024 (arXiv 2407.14153), section on the modality controller. Shapes: B batch, N tokens, C channels, A heads.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ __all__ = ["BlockController", "MixedPart", "ModalityController"]
 
 
 class BlockController(nn.Module):
-    """One transformer block's share: a token that its attention also looks at, and an expert beside its MLP.
+    """The controller of one transformer block: an extra token for its attention, and an expert parallel to its MLP.
 
-    Starts as if it were not there but for the token: the expert's last layer is zero.
+    The expert has no effect at the start: its last layer is zero.
 
     Args:
-        channels: C of the block.
-        heads: A.
+        channels: C, channels of the block.
+        heads: A, attention heads of the block.
     """
 
     def __init__(self, channels: int, heads: int):
@@ -47,16 +47,16 @@ class BlockController(nn.Module):
 
 
 class MixedPart:
-    """A block's share where the samples of a batch are of several modalities: one :class:`BlockController` each.
+    """The controller of one block for a batch of several modalities: one :class:`BlockController` per sample.
 
-    It is used as a :class:`BlockController` is.
+    It has the interface of a :class:`BlockController`.
     """
 
     def __init__(self, parts: Sequence[BlockController]):
         self.parts = parts
 
     def extend(self, key: Tensor, value: Tensor, bias: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Keys and values have a sample's windows side by side: (B x windows, A, N, C / A)."""
+        """Like :meth:`BlockController.extend`, for keys and values (B x windows, A, N, C / A)."""
         windows = key.shape[0] // len(self.parts)
         token = torch.stack([part.token for part in self.parts]).repeat_interleave(windows, 0)[:, :, None]
         own = torch.cat([part.bias for part in self.parts]).repeat_interleave(windows)[:, None, None, None]
@@ -70,10 +70,10 @@ class MixedPart:
 
 
 class ModalityController(nn.ModuleList):
-    """A :class:`BlockController` for each transformer block of the encoder, in order.
+    """One :class:`BlockController` per transformer block of the encoder, in order.
 
     Args:
-        blocks: (channels, heads) of each.
+        blocks: (channels, heads) per block.
     """
 
     def __init__(self, blocks: Sequence[tuple[int, int]]):

@@ -1,8 +1,8 @@
 """QDMD, the query-decoupled modality decoder: one query, one decoding channel and one mask MLP per modality.
 
 Xu et al. 2024 (arXiv 2407.14153), section on QDMD and its figure; the two-way transformer is SAM's (Kirillov et al.
-2023), from MONAI. What the release computes instead is in :mod:`~uniseg_nets.nets.esp_medsam.release_decoder`.
-Letters: B batch, C channels, (h, w) size of the embedding.
+2023), from MONAI. The release's different decoder is in :mod:`~uniseg_nets.nets.esp_medsam.release_decoder`.
+Shapes: B batch, C channels, (h, w) size of the embedding.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _SHARED = "all"
 
 
 def mask_mlp(channels: int) -> nn.Sequential:
-    """A query (B, C) -> its mask's own filter (B, C / 8)."""
+    """An MLP from a query (B, C) to the filter of its mask (B, C / 8)."""
     return nn.Sequential(
         nn.Linear(channels, channels),
         nn.ReLU(),
@@ -32,13 +32,13 @@ def mask_mlp(channels: int) -> nn.Sequential:
 
 
 class QueryDecoder(nn.Module):
-    """What the paper's and the release's decoders have in common: SAM's two-way transformer, and finer maps.
+    """The base class of the paper's and the release's decoders: SAM's two-way transformer, and up-sampled maps.
 
     Args:
-        channels: C.
-        heads: of the transformer's attention.
-        mlp_dim: of the transformer.
-        depth: of the transformer.
+        channels: C, channels of the embedding.
+        heads: attention heads of the transformer.
+        mlp_dim: width of the transformer's MLPs.
+        depth: layers of the transformer.
     """
 
     def __init__(self, channels: int = 256, heads: int = 8, mlp_dim: int = 2048, depth: int = 2):
@@ -72,7 +72,7 @@ class ModalityDecoder(QueryDecoder):
 
     Args:
         channels, heads, mlp_dim, depth: as for :class:`QueryDecoder`.
-        shared_query: one query and one MLP for all modalities, for comparison.
+        shared_query: use one query and one MLP for all modalities, for comparison.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class ModalityDecoder(QueryDecoder):
             self._open(_SHARED)
 
     def add(self, modality: str) -> None:
-        """A decoding channel for one more modality; with a shared query there is nothing to add."""
+        """Adds a decoding channel for one more modality. With a shared query it does nothing."""
         if not self.shared_query:
             self._open(modality)
 
@@ -100,7 +100,7 @@ class ModalityDecoder(QueryDecoder):
         self.filters[name] = mask_mlp(self.channels)
 
     def forward(self, embedding: Tensor, modalities: Sequence[str]) -> Tensor:
-        """``modalities`` is one name for all samples, or one for each."""
+        """Mask logits; ``modalities`` has one name for all samples, or one per sample."""
         names = [_SHARED] if self.shared_query else modalities
         query = torch.cat([self.queries[name] for name in names]).expand(embedding.shape[0], -1, -1)
         query, maps = self.attend(embedding, query)

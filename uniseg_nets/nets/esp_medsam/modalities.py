@@ -1,4 +1,4 @@
-"""The six modalities of the paper, in its order, which is that of the release's decoding channels."""
+"""The six modalities of the paper, in the order of the release's decoding channels."""
 
 __all__ = ["MODALITIES"]
 

@@ -1,10 +1,10 @@
-"""ESP-MedSAM, assembled: encoder with modality controllers, SPPG, QDMD, and what recognises the modality.
+"""ESP-MedSAM: encoder with modality controllers, SPPG, QDMD, and a recogniser of the modality.
 
-Two layouts: the paper's, with a query, a decoding channel and a mask MLP of its own per modality, and the release's
-(xq141839/ESP-MedSAM), whose queries attend to each other and share one MLP. They differ in the decoder alone.
+There are two layouts, which differ in the decoder. The paper's has one query, one decoding channel and one mask MLP per
+modality. In the release's (xq141839/ESP-MedSAM) all queries attend to each other and share one MLP.
 
 Xu et al., "ESP-MedSAM: Efficient Self-Prompting SAM for Universal Domain-Generalized Medical Image Segmentation",
-arXiv 2407.14153. Letters: B batch, S side of the image.
+arXiv 2407.14153. Shapes: B batch, S side of the image.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ LAYOUTS = ("paper", "release")
 
 @dataclass(frozen=True)
 class ESPMedSAMSizes:
-    """The numbers that make a network; the full-size one by default, which takes images of 1024 x 1024.
+    """The sizes of a network; by default the full size, for images of 1024 x 1024 pixels.
 
     Attributes:
-        channels, depths, heads, windows: of the encoder's four stages.
+        channels, depths, heads, windows: sizes of the encoder's four stages.
         embedding: channels of the embedding.
-        decoder_heads, decoder_mlp, decoder_depth: of the two-way transformer.
+        decoder_heads, decoder_mlp, decoder_depth: sizes of the two-way transformer.
     """
 
     channels: Sequence[int] = (64, 128, 160, 320)
@@ -56,12 +56,12 @@ class ESPMedSAMSizes:
 
 @dataclass
 class ESPMedSAMOutput:
-    """What a forward pass gives.
+    """The output of a forward pass.
 
     Attributes:
         mask: logits (B, 1, S, S).
-        patches: logits (B, 1, S / 32, S / 32) of the patches that hold foreground.
-        embedding: (B, C, S / 16, S / 16), what distillation compares.
+        patches: logits (B, 1, S / 32, S / 32) for patches with foreground.
+        embedding: (B, C, S / 16, S / 16), which distillation compares.
     """
 
     mask: Tensor
@@ -70,23 +70,24 @@ class ESPMedSAMOutput:
 
 
 class ESPMedSAM(nn.Module):
-    """Masks of 2D images, prompted by the network itself.
+    """Segments 2D images; the network generates its prompt itself.
 
-    28,881,521 parameters with the six modalities at full size in the paper's layout, 28,182,737 in the release's.
+    It has 28,881,521 parameters with the six modalities at full size in the paper's layout, 28,182,737 in the
+    release's.
 
     Args:
-        modalities: names.
+        modalities: names of the modalities.
         sizes: keyword arguments of :class:`ESPMedSAMSizes`.
-        self_prompt: let SPPG's prompt reach the decoder; off for comparison.
-        shared_query: one decoding channel for all modalities, for comparison.
-        encoder: another image encoder in TinyViT's place, such as a teacher's
+        self_prompt: pass SPPG's prompt to the decoder; False for comparison.
+        shared_query: use one decoding channel for all modalities, for comparison.
+        encoder: another image encoder instead of TinyViT, such as a teacher's
             :class:`~uniseg_nets.nets.esp_medsam.sam.SAMEncoder`.
         layout: "paper" or "release", see this module.
 
     Raises:
-        ValueError: no modality, an unknown layout, one that does not go with ``shared_query`` or a modality; or from
-            forward one that the network does not have (those it has are named), or an
-            image whose sides are no multiples of 32.
+        ValueError: if there is no modality, the layout is unknown or does not fit ``shared_query`` or a modality. From
+            ``forward``, if the network does not have the modality (the message names those it has), or the image's
+            sides are not multiples of 32.
     """
 
     def __init__(
@@ -124,14 +125,14 @@ class ESPMedSAM(nn.Module):
 
     @property
     def modalities(self) -> list[str]:
-        """Names, in the order in which they were added."""
+        """The names of the modalities, in the order in which they were added."""
         return list(self.controllers)
 
     def add_modality(self, modality: str) -> None:
-        """A controller and a decoding channel for one more modality; nothing else changes.
+        """Adds a controller and a decoding channel for one more modality. Nothing else changes.
 
         Raises:
-            ValueError: it is there already, or the layout has no channel for it.
+            ValueError: if the network has the modality already, or the layout has no channel for it.
         """
         if modality in self.controllers:
             raise ValueError(f"modality {modality!r} is there already: {', '.join(self.modalities)}")
@@ -140,10 +141,10 @@ class ESPMedSAM(nn.Module):
         self.recogniser.add(modality)
 
     def known(self, modality: str) -> str:
-        """The name itself.
+        """Returns the name of a known modality.
 
         Raises:
-            ValueError: the network has no such modality.
+            ValueError: if the network has no such modality.
         """
         if modality not in self.controllers:
             raise ValueError(f"no modality {str(modality)[:80]!r}: the network has {', '.join(self.modalities)}")
@@ -154,18 +155,18 @@ class ESPMedSAM(nn.Module):
 
         Args:
             image: the images.
-            modality: of all images, or of each; ``None`` for the common encoder's own embedding.
+            modality: modality of all images, or one per image; ``None`` for the embedding without controllers.
         """
         if image.shape[2] % 32 or image.shape[3] % 32:
             raise ValueError(
                 f"image of {tuple(image.shape[2:])} pixels: sides must be multiples of 32, pad or resize it"
             )
         names = [] if modality is None else self._each(image, modality)
-        found: Tensor = self.image_encoder(image, [self.controllers[name] for name in names])
-        return found
+        embedding: Tensor = self.image_encoder(image, [self.controllers[name] for name in names])
+        return embedding
 
     def segment(self, image: Tensor, modality: str | Sequence[str]) -> ESPMedSAMOutput:
-        """(B, 3, S, S), normalised, and their modality or modalities -> all that is found on the way to the masks."""
+        """Images (B, 3, S, S), normalised, and their modality or modalities -> masks, patches and embedding."""
         embedding = self.encode(image, modality)
         patches, prompt = self.prompt_generator(embedding)
         prompted = embedding + prompt if self.self_prompt else embedding
@@ -174,12 +175,12 @@ class ESPMedSAM(nn.Module):
         return ESPMedSAMOutput(mask, patches, embedding)
 
     def forward(self, image: Tensor, modality: str | Sequence[str] | None = None) -> ESPMedSAMOutput | Tensor:
-        """Like :meth:`segment`; in evaluation the mask's logits alone. The first modality where none is named."""
+        """Like :meth:`segment`; in evaluation mode the mask logits alone. The first modality is the default."""
         output = self.segment(image, self.modalities[0] if modality is None else modality)
         return output if self.training else output.mask
 
     def _each(self, image: Tensor, modality: str | Sequence[str]) -> list[str]:
-        """One name for all images, or one for each."""
+        """One name for all images, or one per image."""
         names = [modality] if isinstance(modality, str) else list(modality)
         if len(set(names)) == 1:
             names = names[:1]
@@ -188,7 +189,7 @@ class ESPMedSAM(nn.Module):
         return [self.known(name) for name in names]
 
     def train(self, mode: bool = True) -> Self:
-        """Training mode; batch normalisations whose parameters are frozen keep their statistics."""
+        """Sets training mode. Batch normalisations with frozen parameters keep their statistics."""
         super().train(mode)
         for module in self.modules():
             if isinstance(module, nn.BatchNorm2d) and not module.weight.requires_grad:

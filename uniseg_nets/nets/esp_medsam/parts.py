@@ -1,4 +1,4 @@
-"""Small parts that the modules of ESP-MedSAM share."""
+"""Small modules that several parts of ESP-MedSAM use."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class LayerNorm2d(nn.Module):
 
 
 class ConvNorm(nn.Sequential):
-    """Convolution without bias and batch norm, named as in MobileSAM's file: ``c`` and ``bn``."""
+    """Convolution without bias, then batch norm, named ``c`` and ``bn`` as in MobileSAM's file."""
 
     def __init__(self, in_channels: int, channels: int, kernel: int = 1, stride: int = 1, groups: int = 1):
         super().__init__()
@@ -35,10 +35,10 @@ class ConvNorm(nn.Sequential):
 
 
 class FourierPositions(nn.Module):
-    """SAM's encoding of positions by random Fourier features; a fixed buffer, not trained.
+    """SAM's position encoding by random Fourier features, a fixed buffer.
 
     Args:
-        channels: C, even.
+        channels: C, an even number.
     """
 
     def __init__(self, channels: int):
@@ -46,7 +46,7 @@ class FourierPositions(nn.Module):
         self.register_buffer("positional_encoding_gaussian_matrix", torch.randn(2, channels // 2))
 
     def forward(self, height: int, width: int) -> Tensor:
-        """Encodings of the middles of ``height`` x ``width`` cells, (1, C, height, width)."""
+        """Encodings of the centres of ``height`` x ``width`` cells, (1, C, height, width)."""
         matrix = cast(Tensor, self.positional_encoding_gaussian_matrix)
         y, x = (((torch.arange(n, device=matrix.device) + 0.5) / n * 2 - 1) for n in (height, width))
         grid = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1).to(matrix.dtype)

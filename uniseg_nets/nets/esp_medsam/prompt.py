@@ -1,6 +1,6 @@
-"""SPPG, the self-patch prompt generator: the network's own guess of where to look stands in for clicks and boxes.
+"""SPPG, the self-patch prompt generator: it predicts patches with foreground, which replace clicks and boxes.
 
-Xu et al. 2024 (arXiv 2407.14153), section on SPPG. Letters: B batch, C channels, (h, w) size of the embedding.
+Xu et al. 2024 (arXiv 2407.14153), section on SPPG. Shapes: B batch, C channels, (h, w) size of the embedding.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ _THRESHOLD = 0.5
 class PatchPromptGenerator(nn.Module):
     """Image embedding (B, C, h, w) -> patch logits (B, 1, h / 2, w / 2) and the dense prompt (B, C, h, w).
 
-    The logits learn from the max-pooled mask alone: the prompt's loss does not reach them.
+    The logits are trained by the max-pooled mask alone: no gradient of the prompt reaches them.
 
     Args:
-        channels: C.
+        channels: C, channels of the embedding.
     """
 
     def __init__(self, channels: int):

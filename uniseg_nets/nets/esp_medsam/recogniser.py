@@ -1,6 +1,6 @@
-"""Which modality an image is of, from its colours and textures: so that nobody has to say it.
+"""Recognises the modality of an image from its colours and textures, so that users need not name it.
 
-Ours; the papers are told the modality. Letters: B batch, S side, F features, M modalities.
+The papers take the modality as given. Shapes: B batch, S side, F features, M modalities.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from torch.nn import functional as F
 __all__ = ["ModalityRecogniser", "describe"]
 
 _LEVELS = 5
-# Images of a modality lie at 1 on average; further off than this, an image is of none of those known, or looks too
-# different from those that the distribution was fitted to.
+# The mean distance of a modality's images is 1. An image at a larger distance than this is of an unknown modality, or
+# too different from the images that the distribution was fitted to.
 _FARTHEST = 1.5
-_LEAST_DEVIATION = 0.02
-# Features are fewer than they seem, since neighbouring scales go together: so many independent ones are counted.
+_MIN_STD = 0.02
+# Number of independent features that is assumed: features of neighbouring scales are correlated.
 _INDEPENDENT = 6.0
 
 
 def describe(image: Tensor) -> Tensor:
-    """(B, 3, S, S) -> (B, F): mean and deviation of each colour, and the logarithm of its contrast at five scales.
+    """(B, 3, S, S) -> (B, F): mean and standard deviation per colour, and the logarithm of its contrast at five scales.
 
-    Columns and rows of zeros at the end, the padding of images that are not square, are no part of the image.
+    Columns and rows of zeros at the end, which pad images to a square, are left out.
     """
     there = (image != 0).any(0).any(0)  # (S, S)
     if there.any():
@@ -42,9 +42,9 @@ def describe(image: Tensor) -> Tensor:
 
 
 class ModalityRecogniser(nn.Module):
-    """A normal distribution of :func:`describe`'s features for each modality, fitted to images of it.
+    """One normal distribution of the features of :func:`describe` per modality, fitted to its images.
 
-    A further modality is one more distribution: the others stay as they are. Until it is fitted, a modality is never
+    A further modality adds a distribution and leaves the others unchanged. A modality that is not fitted is never
     recognised.
     """
 
@@ -53,24 +53,24 @@ class ModalityRecogniser(nn.Module):
         self.known = nn.ModuleDict()
 
     def add(self, modality: str) -> None:
-        """Room for one more modality."""
+        """Adds a modality, not fitted yet."""
         self.known[modality] = _Normal(3 * (2 + _LEVELS))
 
     @torch.no_grad()
     def fit(self, cases: Iterable[Mapping[str, Any]]) -> None:
-        """Fits the modalities of the cases, each with ``image`` (3, S, S) and ``modality``; the others stay."""
+        """Fits the modalities of the cases, each with ``image`` (3, S, S) and ``modality``. Others are unchanged."""
         features: dict[str, list[Tensor]] = {}
         for case in cases:
             features.setdefault(case["modality"], []).append(describe(torch.as_tensor(case["image"])[None].float())[0])
-        for modality, found in features.items():
-            cast(_Normal, self.known[modality]).fit(torch.stack(found))
+        for modality, members in features.items():
+            cast(_Normal, self.known[modality]).fit(torch.stack(members))
 
     @torch.no_grad()
-    def recognise(self, image: Tensor, least: float = 0.8) -> tuple[str, float]:
-        """The modality of an image (3, S, S), as the network sees it, and the confidence in it (0 to 1).
+    def recognise(self, image: Tensor, min_confidence: float = 0.8) -> tuple[str, float]:
+        """The modality of a preprocessed image (3, S, S), and its confidence (0 to 1).
 
         Raises:
-            ValueError: the image looks like none of the modalities, or the confidence is below ``least``.
+            ValueError: if the image is too far from all modalities, or the confidence is below ``min_confidence``.
         """
         features = describe(image[None].float().cpu())[0]
         normals = {name: cast(_Normal, normal) for name, normal in self.known.items()}
@@ -81,7 +81,7 @@ class ModalityRecogniser(nn.Module):
         shares = torch.softmax(torch.stack(likelihoods) * _INDEPENDENT, 0)
         best = int(shares.argmax())
         name, confidence = list(fitted)[best], float(shares[best])
-        if float(distances[best]) > _FARTHEST or confidence < least:
+        if float(distances[best]) > _FARTHEST or confidence < min_confidence:
             raise ValueError(
                 f"the image looks most like {name}, but not enough so (confidence {confidence:.2f}, distance "
                 f"{float(distances[best]):.1f}, at most {_FARTHEST:g}): name its modality, one of {', '.join(normals)}"
@@ -90,7 +90,10 @@ class ModalityRecogniser(nn.Module):
 
 
 class _Normal(nn.Module):
-    """A normal distribution; half of its correlations are believed, since images are few."""
+    """A normal distribution. Its correlations are halved, since it is fitted to few images.
+
+    The buffer ``deviation`` holds standard deviations; its name is that in weight files.
+    """
 
     mean: Tensor
     deviation: Tensor
@@ -106,14 +109,14 @@ class _Normal(nn.Module):
 
     def fit(self, features: Tensor) -> None:
         self.mean.copy_(features.mean(0))
-        self.deviation.copy_(features.std(0, correction=0).clamp(min=_LEAST_DEVIATION))
+        self.deviation.copy_(features.std(0, correction=0).clamp(min=_MIN_STD))
         standard = (features - features.mean(0)) / self.deviation.to(features.device)
         correlation = (standard.T @ standard / len(standard) + torch.eye(len(self.mean))) / 2
         self.precision.copy_(torch.linalg.inv(correlation))
         self.count.fill_(len(features))
 
     def likelihood(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Root of the mean squared distance in deviations, and the mean logarithm of the density."""
+        """Root mean squared distance in standard deviations, and the mean logarithm of the density."""
         standard = (features - self.mean.cpu()) / self.deviation.cpu()
         precision = self.precision.cpu()
         squared = standard @ precision @ standard / len(standard)

@@ -1,6 +1,6 @@
-"""QDMD as the release computes it: all queries together, the channel chosen afterwards, one mask MLP for all.
+"""The release's QDMD: all queries attend together, the channel is chosen afterwards, one mask MLP serves all.
 
-Source: xq141839/ESP-MedSAM (commit 9c3ade6), ``model.py`` and ``SAM/modeling/mask_decoder.py``. Letters: B batch,
+Source: xq141839/ESP-MedSAM (commit 9c3ade6), ``model.py`` and ``SAM/modeling/mask_decoder.py``. Shapes: B batch,
 C channels, (h, w) size of the embedding.
 """
 
@@ -16,16 +16,16 @@ from uniseg_nets.nets.esp_medsam.modalities import MODALITIES
 
 __all__ = ["ReleaseDecoder"]
 
-# The release has seven: the seventh takes part in the attention and has no mask.
+# The release has seven queries. The seventh takes part in the attention and has no mask.
 _QUERIES = len(MODALITIES) + 1
 
 
 class ReleaseDecoder(QueryDecoder):
     """Prompted embedding (B, C, h, w) and modalities -> mask logits (B, 1, 4 h, 4 w).
 
-    Another function than :class:`~uniseg_nets.nets.esp_medsam.decoder.ModalityDecoder`: the queries attend to each
-    other, so that a modality's mask depends on every query. A further modality would change all others: the six of
-    the paper are all there are.
+    Unlike in :class:`~uniseg_nets.nets.esp_medsam.decoder.ModalityDecoder` the queries attend to each other, so that a
+    modality's mask depends on every query. A further modality would change all others: only the paper's six are
+    possible.
 
     Args:
         channels, heads, mlp_dim, depth: as for :class:`~uniseg_nets.nets.esp_medsam.decoder.QueryDecoder`.
@@ -37,10 +37,10 @@ class ReleaseDecoder(QueryDecoder):
         self.filter = mask_mlp(channels)
 
     def add(self, modality: str) -> None:
-        """Nothing to add: the channels are there.
+        """Checks that the release has a channel for a modality.
 
         Raises:
-            ValueError: no modality of the release.
+            ValueError: if it has none.
         """
         if modality not in MODALITIES:
             raise ValueError(
@@ -49,7 +49,7 @@ class ReleaseDecoder(QueryDecoder):
             )
 
     def forward(self, embedding: Tensor, modalities: Sequence[str]) -> Tensor:
-        """``modalities`` is one name for all samples, or one for each."""
+        """Mask logits; ``modalities`` has one name for all samples, or one per sample."""
         queries, maps = self.attend(embedding, self.queries.expand(embedding.shape[0], -1, -1))
         channels = [MODALITIES.index(name) for name in modalities]
         own = queries[:, channels[0]] if len(channels) == 1 else queries[torch.arange(len(channels)), channels]

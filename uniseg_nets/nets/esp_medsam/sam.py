@@ -16,20 +16,20 @@ SamVisionModel, _ = optional_import("transformers", name="SamVisionModel")
 
 
 class SAMEncoder(nn.Module):
-    """(B, 3, S, S) -> embeddings (B, 256, S / 16, S / 16), by SAM's vision transformer; S is 1024 in SAM's releases.
+    """SAM's vision transformer: (B, 3, S, S) -> embeddings (B, 256, S / 16, S / 16). S is 1024 in SAM's releases.
 
-    It takes the place of TinyViT in :class:`~uniseg_nets.nets.esp_medsam.ESPMedSAM`, which so becomes a teacher; what
-    belongs to a modality is then in the decoder alone.
+    It replaces TinyViT in :class:`~uniseg_nets.nets.esp_medsam.ESPMedSAM`, which then is a teacher. Only the decoder
+    then has parameters per modality.
 
     Args:
-        folder: a SAM model on this machine, as ``transformers`` keeps it (``config.json``, ``model.safetensors``).
+        folder: local folder of a SAM model in the format of ``transformers`` (``config.json``, ``model.safetensors``).
 
     Raises:
-        FileNotFoundError: no such folder.
-        monai.utils.OptionalImportError: ``transformers`` is not installed.
+        FileNotFoundError: if there is no such folder.
+        monai.utils.OptionalImportError: if ``transformers`` is not installed.
     """
 
-    # No modality controller finds a place here.
+    # No block takes a modality controller.
     blocks: tuple[tuple[int, int], ...] = ()
 
     def __init__(self, folder: str | PathLike[str]):

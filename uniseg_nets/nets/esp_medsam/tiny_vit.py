@@ -1,7 +1,7 @@
-"""The light image encoder: TinyViT as MobileSAM has it, with room for a modality controller in every block.
+"""The light image encoder: MobileSAM's TinyViT, with an optional modality controller per block.
 
-Wu et al., ECCV 2022 (TinyViT); Zhang et al. 2023 (MobileSAM), whose names of tensors are kept, so that its file loads
-strictly. Letters: B batch, C channels, (H, W) size of the feature map, A heads.
+Wu et al., ECCV 2022 (TinyViT); Zhang et al. 2023 (MobileSAM). Tensor names are those of MobileSAM, so that its file
+loads strictly. Shapes: B batch, C channels, (H, W) size of the feature map, A heads.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ class TinyViT(nn.Module):
     """(B, 3, S, S) -> embeddings (B, out_channels, S / 16, S / 16).
 
     Args:
-        channels: of the four stages; MobileSAM's by default.
-        depths: blocks of each stage; the first stage is convolutional.
-        heads: of each stage's attention (the first is not used).
-        windows: side of each stage's attention windows (the first is not used).
-        out_channels: of the neck.
+        channels: channels of the four stages; MobileSAM's by default.
+        depths: blocks per stage; the first stage is convolutional.
+        heads: attention heads per stage (the first number is not used).
+        windows: side of the attention windows per stage (the first number is not used).
+        out_channels: channels of the neck.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class TinyViT(nn.Module):
     ):
         super().__init__()
         self.patch_embed = PatchEmbed(channels[0])
-        # The last merge keeps the size, so that the embedding has a sixteenth of the image's side.
+        # The last merge keeps the size, so that the embedding's side is 1/16 of the image's.
         strides = (2, 2, 1)
         stages: list[nn.Module] = []
         for stage, (width, depth) in enumerate(zip(channels, depths)):
@@ -58,12 +58,12 @@ class TinyViT(nn.Module):
 
     @property
     def blocks(self) -> list[tuple[int, int]]:
-        """(channels, heads) of the transformer blocks, in the order in which a controller's parts meet them."""
-        found = [block for stage in self.layers for block in cast(Stage, stage).blocks if isinstance(block, Block)]
-        return [(block.attn.proj.out_features, block.attn.heads) for block in found]
+        """(channels, heads) of the transformer blocks, in the order of a controller's parts."""
+        blocks = [block for stage in self.layers for block in cast(Stage, stage).blocks if isinstance(block, Block)]
+        return [(block.attn.proj.out_features, block.attn.heads) for block in blocks]
 
     def forward(self, x: Tensor, controllers: Sequence[ModalityController] = ()) -> Tensor:
-        """Without controllers the common encoder; with one, for all samples; with several, one a sample."""
+        """Embeddings of images; ``controllers`` has none, one for all samples, or one per sample."""
         x = self.patch_embed(x)
         parts = (one if len(controllers) == 1 else MixedPart((one, *others)) for one, *others in zip(*controllers))
         for stage in self.layers:
@@ -80,8 +80,8 @@ class PatchEmbed(nn.Module):
         self.seq = nn.Sequential(ConvNorm(3, channels // 2, 3, 2), nn.GELU(), ConvNorm(channels // 2, channels, 3, 2))
 
     def forward(self, x: Tensor) -> Tensor:
-        found: Tensor = self.seq(x)
-        return found
+        features: Tensor = self.seq(x)
+        return features
 
 
 class MBConv(nn.Module):
@@ -98,7 +98,7 @@ class MBConv(nn.Module):
 
 
 class Merge(nn.Module):
-    """From one stage to the next: other channels, and a stride."""
+    """The transition between two stages, with a change of channels and a stride."""
 
     def __init__(self, in_channels: int, channels: int, stride: int):
         super().__init__()
@@ -107,8 +107,8 @@ class Merge(nn.Module):
         self.conv3 = ConvNorm(channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        found: Tensor = self.conv3(F.gelu(self.conv2(F.gelu(self.conv1(x)))))
-        return found
+        merged: Tensor = self.conv3(F.gelu(self.conv2(F.gelu(self.conv1(x)))))
+        return merged
 
 
 class Stage(nn.Module):
@@ -141,14 +141,14 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, part: BlockController | MixedPart | None) -> Tensor:
         batch, tokens, channels = x.shape
-        # Query, key and value of one head lie together.
+        # Query, key and value of one head are adjacent.
         qkv = self.qkv(self.norm(x)).view(batch, tokens, self.heads, -1).permute(0, 2, 1, 3)
         query, key, value = qkv.chunk(3, dim=-1)
         bias = self.attention_biases[:, cast(Tensor, self.offsets)]
         if part is not None:
             key, value, bias = part.extend(key, value, bias)
-        found = F.scaled_dot_product_attention(query, key, value, attn_mask=bias)
-        mixed: Tensor = self.proj(found.transpose(1, 2).reshape(batch, tokens, channels))
+        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=bias)
+        mixed: Tensor = self.proj(attended.transpose(1, 2).reshape(batch, tokens, channels))
         return mixed
 
 
@@ -162,12 +162,12 @@ class Mlp(nn.Module):
         self.fc2 = nn.Linear(4 * channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        found: Tensor = self.fc2(F.gelu(self.fc1(self.norm(x))))
-        return found
+        mixed: Tensor = self.fc2(F.gelu(self.fc1(self.norm(x))))
+        return mixed
 
 
 class Block(nn.Module):
-    """Window attention, a depthwise convolution, an MLP; the controller's token and expert take part where given."""
+    """Window attention, a depthwise convolution and an MLP, optionally with a controller's token and expert."""
 
     def __init__(self, channels: int, heads: int, window: int):
         super().__init__()
@@ -186,7 +186,7 @@ class Block(nn.Module):
         return mixed.transpose(1, 2).reshape(x.shape)
 
     def _attend(self, x: Tensor, part: BlockController | MixedPart | None) -> Tensor:
-        """Attention in windows; a map that they do not tile is padded with zeros at its far ends."""
+        """Attention in windows. A map whose size is not a multiple of the window is padded with zeros at its end."""
         batch, channels, height, width = x.shape
         side = self.window
         rows, columns = math.ceil(height / side), math.ceil(width / side)

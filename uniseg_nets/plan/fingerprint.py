@@ -1,4 +1,4 @@
-"""What one labelled case holds, found out by reading it whole."""
+"""The fingerprint of a labelled case: geometry, intensities and label counts."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from uniseg_nets.transforms.grid import Grid, bounding_box, same_grid
 from uniseg_nets.transforms.labels import load_label_map
 from uniseg_nets.transforms.load import LoadCase
 
-__all__ = ["CaseFacts", "examine"]
+__all__ = ["CaseFingerprint", "extract_fingerprint"]
 
 _PERCENTILES = (0, 1, 50, 99, 100)
 _FOREGROUND = 10_000  # voxels per case
 
 
 @dataclass(frozen=True, eq=False)
-class CaseFacts:
-    """What a case holds.
+class CaseFingerprint:
+    """The properties of a case.
 
     Attributes:
-        name: of the case.
+        name: name of the case.
         file_shape: (x, y, z) voxels as stored.
         affine: (4, 4), stored voxel -> RAS+ mm.
-        crop: (x, y, z) size of the box around its non-zero voxels; NaN counts as 0.
-        intensities: for each channel its minimum, 1st, 50th and 99th percentile and maximum over non-zero voxels.
-        foreground: intensities of labelled voxels, at most 10,000 spread over them, (channel, voxel).
+        crop: (x, y, z) voxels of the box around non-zero voxels; NaN counts as 0.
+        intensities: minimum, 1st, 50th and 99th percentile and maximum over non-zero voxels, per channel.
+        foreground: (channel, voxel), intensities of at most 10,000 labelled voxels, evenly spread.
         voxels: label value -> number of voxels, without 0.
-        digest: of the image's voxels; equal for copies.
+        digest: hash of the image's voxels, equal for copies.
     """
 
     name: str
@@ -56,17 +56,18 @@ class CaseFacts:
 
     @property
     def crop_share(self) -> float:
-        """The volume of the box around non-zero voxels, relative to the whole."""
+        """The volume of the box around non-zero voxels, relative to the whole scan."""
         return float(np.prod(self.crop) / np.prod(self.file_shape))
 
 
-def examine(case: Mapping[str, Any]) -> CaseFacts:
-    """Reads a case.
+def extract_fingerprint(case: Mapping[str, Any]) -> CaseFingerprint:
+    """Reads a case and computes its fingerprint.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: a file that cannot be read, an image and a label map on different grids, labels in several channels
-            or that are no whole numbers from 0 to 255, an image of nothing but zeros and NaN; names the file.
+        FileNotFoundError: if there is no such file.
+        ValueError: if a file cannot be read, image and label map have different grids, the label map has several
+            channels or values that are not whole numbers from 0 to 255, or the image has only zeros and non-finite
+            values; the message names the file.
     """
     image, label = LoadCase()(case["image"]), load_label_map(case["label"])
     affine = image.affine.numpy()
@@ -77,14 +78,14 @@ def examine(case: Mapping[str, Any]) -> CaseFacts:
             f"{np.round(label.affine.numpy(), 3).tolist()}) than {case['image'][0]} (size {shape}, affine "
             f"{np.round(affine, 3).tolist()}): resample one to the other"
         )
-    # In (z, y, x), as NIfTI voxels lie in memory: nothing below has to copy them into another order.
+    # (z, y, x) is the memory layout of NIfTI voxels: nothing below has to copy them.
     channels, labels = (volume.numpy().transpose(0, 3, 2, 1) for volume in (image, label))
     values, counts = np.unique(labels, return_counts=True)
     box = bounding_box(torch.from_numpy(((channels != 0) & np.isfinite(channels)).any(axis=0)))
     if box is None:
-        raise ValueError(f"{case['image'][0]} holds nothing but zeros and what is no number")
+        raise ValueError(f"{case['image'][0]} has only zeros and non-finite values")
     z, y, x = (stop - start for start, stop in zip(*box))
-    return CaseFacts(
+    return CaseFingerprint(
         case["name"],
         (shape[0], shape[1], shape[2]),
         affine,
@@ -100,8 +101,8 @@ def _foreground(channels: NDArray[np.float32], label: NDArray[np.uint8]) -> NDAr
     """(C, z, y, x) and (z, y, x) -> (C, voxel)."""
     voxels = np.flatnonzero(label)
     picked = voxels[np.linspace(0, len(voxels) - 1, min(len(voxels), _FOREGROUND)).astype(int)]
-    found = np.stack([channel.ravel()[picked] for channel in channels])
-    return found[:, np.isfinite(found).all(axis=0)]
+    values = np.stack([channel.ravel()[picked] for channel in channels])
+    return values[:, np.isfinite(values).all(axis=0)]
 
 
 def _intensities(channel: np.ndarray) -> tuple[float, ...]:

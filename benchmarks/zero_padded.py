@@ -1,8 +1,8 @@
 """Small trained weights as a network of full size: the cost of the one, the results of the other.
 
-    python -m benchmarks.widened SMALL.pt WIDE.pt [--patch 32 64 64]
+    python -m benchmarks.zero_padded SMALL.pt WIDE.pt [--patch 32 64 64]
 
-Every convolution is widened by zeros, so that the full-size network computes exactly what the small one does, with all
+Every convolution is padded with zeros, so that the full-size network computes exactly what the small one does, with all
 of its own multiplications. Timings and memory are then those of the full size, and label maps, early exits and Dice
 those of a trained network, where full-size weights cannot be had.
 """
@@ -31,7 +31,8 @@ def main() -> None:
     small.load_state_dict(found.state)
     wide = UniSeg(**tasks, patch_size=options.patch, deep_supervision=False).eval()
     state = {
-        name: _widened(name, found.state[name], like, tasks["num_tasks"]) for name, like in wide.state_dict().items()
+        name: _zero_padded(name, found.state[name], like, tasks["num_tasks"])
+        for name, like in wide.state_dict().items()
     }
     wide.load_state_dict(state)
     save_weights(state, options.wide)
@@ -41,7 +42,7 @@ def main() -> None:
     print(f"{options.wide}: largest difference of a logit from {options.small} {difference:.1e}")
 
 
-def _widened(name: str, small: Tensor, like: Tensor, num_tasks: int) -> Tensor:
+def _zero_padded(name: str, small: Tensor, like: Tensor, num_tasks: int) -> Tensor:
     if name == "task_prompts.universal":
         return F.interpolate(small, like.shape[2:], mode="trilinear", align_corners=False)
     wide = torch.zeros_like(like)

@@ -1,10 +1,10 @@
-"""Does the network listen? Held scans of each task, told each task in turn.
+"""Does the network use its prompt? Held-out scans of each task, with the prompt of every task.
 
-    python -m benchmarks.open_weights.told DATA WEIGHTS [--cases 6]
+    python -m benchmarks.open_weights.task_confusion DATA WEIGHTS [--cases 6]
 
-A scan is scaled and resampled as its own task's, and the prompt of the told task enters the decoder. Prints two
-Markdown tables: rows are the task told, columns the scans; cells are the mean Dice of all foreground against the scan's
-own reference, and the mean volume found as a share of the reference's.
+A scan is scaled and resampled for its own task, and the decoder gets the prompt of another one. Prints two Markdown
+tables: rows are the task of the prompt, columns the scans; cells are the mean Dice of all foreground against the
+reference, and the mean predicted volume as a share of the reference volume.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ def main() -> None:
         cases = [case for case in held if case["task"] == scanned.name][: options.cases]
         for case in map(preprocess, map(load, cases)):
             reference = case["label"].as_tensor()[0].numpy() > 0
-            for told in tasks:
-                found = inferer(case["image"].as_tensor()[None], network, told.name)[0].argmax(0).numpy() > 0
+            for prompted in tasks:
+                found = inferer(case["image"].as_tensor()[None], network, prompted.name)[0].argmax(0).numpy() > 0
                 shared = (found & reference).sum()
-                dice[told.id, scanned.id] += 2 * shared / (found.sum() + reference.sum()) / len(cases)
-                volume[told.id, scanned.id] += found.sum() / reference.sum() / len(cases)
+                dice[prompted.id, scanned.id] += 2 * shared / (found.sum() + reference.sum()) / len(cases)
+                volume[prompted.id, scanned.id] += found.sum() / reference.sum() / len(cases)
     for title, cells in (("Dice", dice), ("volume", volume)):
-        print(f"| {title}: told | {' | '.join(f'{task.name} scan' for task in tasks)} |\n|---|{'---|' * len(tasks)}")
+        print(f"| {title}: prompt | {' | '.join(f'{task.name} scan' for task in tasks)} |\n|---|{'---|' * len(tasks)}")
         for task in tasks:
             print(f"| {task.name} | {' | '.join(f'{cell:.3f}' for cell in cells[task.id])} |")
         print()

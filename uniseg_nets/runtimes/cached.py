@@ -1,7 +1,7 @@
-"""OpenVINO models that are converted once and kept on disk, by the network they were made of.
+"""A disk cache of OpenVINO models, keyed by the network that they were converted from.
 
-The one rule: kept models serve a network only if its weights, its parts with their settings, and the versions of
-OpenVINO and of this package are those they were converted from.
+The one rule: cached models are used for a network only if its weights, its modules with their settings, and the
+versions of OpenVINO and of this package are unchanged.
 """
 
 from __future__ import annotations
@@ -21,52 +21,55 @@ from torch import nn
 
 from uniseg_nets.version import __version__
 
-__all__ = ["kept_models", "network_digest", "user_cache"]
+__all__ = ["cached_models", "network_digest", "user_cache"]
 
 logger = logging.getLogger(__name__)
 
-# What every module has, of which nothing decides about its computation.
+# Attributes of every module, which do not affect its computation.
 _OF_ANY_MODULE = frozenset(vars(nn.Module()))
 
 
 def user_cache() -> Path | None:
-    """Where this user's converted networks are kept; ``None``, with a warning, for a user without a home."""
+    """The user's cache folder for converted networks; ``None``, with a warning, for a user without a home."""
     try:
         return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "uniseg_nets" / "openvino"
     except RuntimeError as error:
-        logger.warning("converted networks are not kept: %s; name a folder in XDG_CACHE_HOME", error)
+        logger.warning("converted networks are not cached: %s; name a folder in XDG_CACHE_HOME", error)
         return None
 
 
-def kept_models(
-    network: nn.Module, about: str, names: Sequence[str], convert: Callable[[], list[Any]], cache_dir: Path | None
+def cached_models(
+    network: nn.Module, variant: str, names: Sequence[str], convert: Callable[[], list[Any]], cache_dir: Path | None
 ) -> list[Any]:
-    """A network's OpenVINO models, read from the cache, or converted and written to it.
+    """The OpenVINO models of a network, read from the cache, or converted and written to it.
 
-    Where the cache cannot be written, they are converted in memory, with a warning.
+    If the cache cannot be written, the models are used from memory, with a warning.
 
     Args:
-        network: whose weights they hold.
-        about: what else decides about the models, such as sizes.
-        names: of the models' files.
-        convert: makes them, in the order of the names.
-        cache_dir: the cache; ``None`` keeps nothing.
+        network: the network.
+        variant: further properties of the models, such as sizes, as text.
+        names: names of the models' files.
+        convert: converts the network to models, in the order of the names.
+        cache_dir: folder of the cache; ``None`` for no cache.
+
+    Returns:
+        The models, in the order of the names.
     """
     if cache_dir is None:
         return convert()
-    folder = cache_dir / network_digest(network, about)
+    folder = cache_dir / network_digest(network, variant)
     files = [folder / f"{name}.xml" for name in names]
     if all(file.is_file() for file in files):
         return [ov.Core().read_model(file) for file in files]
     models = convert()
     try:
-        _keep(models, files)
+        _store(models, files)
     except (OSError, RuntimeError) as error:  # OpenVINO raises a RuntimeError for a full disk
-        logger.warning("the converted network is not kept: %s; name a folder in XDG_CACHE_HOME", error)
+        logger.warning("the converted network is not cached: %s; name a folder in XDG_CACHE_HOME", error)
     return models
 
 
-def _keep(models: Sequence[Any], files: Sequence[Path]) -> None:
+def _store(models: Sequence[Any], files: Sequence[Path]) -> None:
     folder = files[0].parent
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".writing-", dir=folder.parent) as temporary:
@@ -77,10 +80,10 @@ def _keep(models: Sequence[Any], files: Sequence[Path]) -> None:
             Path(temporary).mkdir()
 
 
-def network_digest(network: nn.Module, about: str) -> str:
-    """What tells a network from all that compute otherwise: versions, ``about``, parts with settings, weights."""
+def network_digest(network: nn.Module, variant: str) -> str:
+    """A hash of all that affects a network's computation: versions, ``variant``, modules with settings, weights."""
     settings = {name: _settings(module) for name, module in network.named_modules()}
-    described = json.dumps([ov.__version__, __version__, about, repr(network), settings], sort_keys=True)
+    described = json.dumps([ov.__version__, __version__, variant, repr(network), settings], sort_keys=True)
     digest = hashlib.sha256(described.encode())
     for name, tensor in network.state_dict().items():
         digest.update(name.encode() + tensor.contiguous().numpy().tobytes())
@@ -88,7 +91,7 @@ def network_digest(network: nn.Module, about: str) -> str:
 
 
 def _settings(module: nn.Module) -> dict[str, str]:
-    """The numbers, words and switches that a module was built with."""
+    """The numbers, texts and booleans among a module's attributes."""
     own = {name: value for name, value in vars(module).items() if name not in _OF_ANY_MODULE}
     return {name: repr(value) for name, value in own.items() if _is_plain(value)}
 

@@ -1,4 +1,4 @@
-"""A data set that hands on what went wrong with a case instead of ending the run."""
+"""A data set that returns the error of a faulty case instead of ending the run."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from monai.data import Dataset
 from uniseg_nets.data.itk_io import load_itk_io, needs_itk
 from uniseg_nets.io.errors import root_cause
 
-__all__ = ["ERROR", "GuardedDataset"]
+__all__ = ["ERROR", "FaultTolerantDataset"]
 
 # Key of a failed case's message.
 ERROR = "error"
 
 
-class GuardedDataset(Dataset):
+class FaultTolerantDataset(Dataset):
     """MONAI's ``Dataset``, but a case whose transforms fail becomes ``{"name": ..., "error": message}``.
 
-    :class:`~uniseg_nets.engines.CaseEvaluator` collects those messages. Where cases need ITK, it is loaded here, before
+    :class:`~uniseg_nets.engines.CaseEvaluator` collects these messages. If cases need ITK, it is loaded here, before
     threads read them (:func:`~uniseg_nets.data.itk_io.load_itk_io`).
 
     Args:
         data: cases, each with ``name`` and ``image``.
-        transform: what reads a case.
+        transform: reads and preprocesses a case.
     """
 
     def __init__(self, data: Sequence[dict[str, Any]], transform: Callable[[Any], Any] | None = None) -> None:

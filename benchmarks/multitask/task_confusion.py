@@ -1,8 +1,8 @@
-"""Does the network listen? The same held CT scans, told each organ in turn, against every organ's label map.
+"""Does the network use its prompt? The same held CT scans with each prompt, against every organ's label map.
 
-    python -m benchmarks.multitask.told OUT WEIGHTS [--cases 4]
+    python -m benchmarks.multitask.task_confusion OUT WEIGHTS [--cases 4]
 
-Prints a Markdown table: rows are the task told, columns the organ compared with, cells the mean Dice.
+Prints a Markdown table: rows are the prompt's task, columns the organ of the label map, cells the mean Dice.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ def main() -> None:
     names = [case["name"] for case in held if case["task"] == "liver"][: options.cases]
     scans = {case["name"]: case["image"] for case in held}
     labels = {(case["name"], case["task"]): np.asarray(nib.load(case["label"]).dataobj) > 0 for case in held}
-    print(f"| told | {' | '.join(ORGANS)} |\n|---|{'---|' * len(ORGANS)}")
-    for told in ORGANS:
+    print(f"| prompt | {' | '.join(ORGANS)} |\n|---|{'---|' * len(ORGANS)}")
+    for task in ORGANS:
         segmenter = Segmenter(
             bundle_folder("uniseg_upstream"),
-            task=told,
+            task=task,
             tasks_file=str(HERE / "tasks.json"),
             weights=options.weights,
             label_values="task",
@@ -45,7 +45,7 @@ def main() -> None:
         for organ in ORGANS:
             pairs = [(found[name], labels[name, organ]) for name in names]
             cells.append(float(np.mean([2 * (a & b).sum() / (a.sum() + b.sum()) for a, b in pairs])))
-        print(f"| {told} | {' | '.join(f'{cell:.3f}' for cell in cells)} |", flush=True)
+        print(f"| {task} | {' | '.join(f'{cell:.3f}' for cell in cells)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
-"""What a run over many cases leaves behind about itself: ``run.json`` and, where cases failed, ``failures.json``."""
+"""The log of a run over many cases: ``run.json`` and, if cases failed, ``failures.json``."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,23 +11,27 @@ from ignite.engine import Events
 from uniseg_nets.data.datalist import read_json
 from uniseg_nets.engines import CaseEvaluator
 from uniseg_nets.io.files import write_json
+from uniseg_nets.ranks import launched_rank
 from uniseg_nets.transforms.result import ResultSaver
 
-__all__ = ["RunRecord", "refuse_others"]
+__all__ = ["RunLog", "refuse_others"]
+
+# Keys by which a run's file is known: today's, and that of versions up to 0.8.
+_PROVENANCE = ("provenance", "made_by")
 
 
-class RunRecord:
-    """Writes ``OUTPUT_DIR/run.json`` after every case: when, with what, how long each case took, which failed and why.
+class RunLog:
+    """Writes ``OUTPUT_DIR/run.json`` after every case: times, provenance, seconds per case, failures with reasons.
 
-    Failed cases stand in ``failures.json`` as well, name -> reason; there is none when all went well. Of several
-    processes that share a run, each writes its own, ``run_1.json`` and so on.
+    Failed cases are in ``failures.json`` as well, name -> reason; the file exists only if a case failed. If several
+    processes share a run, each writes its own file, ``run_1.json`` and so on.
 
     Args:
-        saver: what writes the results; its folder and its facts are the run's.
-        total: number of cases with those that were finished before.
+        saver: writer of the results. The log uses its folder and its provenance.
+        total: number of cases, including those that were finished before.
 
     Raises:
-        ValueError: files of these names lie in the folder that no run of ours wrote.
+        ValueError: if the folder has files of these names that this package did not write.
     """
 
     def __init__(self, saver: ResultSaver, total: int) -> None:
@@ -50,10 +53,10 @@ class RunRecord:
             "seconds": round((now - self.started).total_seconds(), 1),
             "cases": self.total,
             "finished_before": self.total - len(engine.data_loader),
-            "seconds_a_case": engine.seconds,
+            "seconds_per_case": engine.seconds,
             "verdicts": engine.verdicts,
             "failed": engine.failures,
-            "made_by": self.saver.facts({}),
+            "provenance": self.saver.provenance({}),
         }
         write_json(_own_name(self.saver.output_dir / "run.json"), record)
         failures = _own_name(self.saver.output_dir / "failures.json")
@@ -64,22 +67,22 @@ class RunRecord:
 
 
 def refuse_others(folder: Path, names: Sequence[str]) -> None:
-    """Raises ValueError where files of these names lie in a folder that holds no record of a run of ours."""
+    """Raises ValueError if a folder has files of these names and no record of a run of this package."""
     there = [folder / name for name in names if (folder / name).exists()]
     if there and not any(_is_record(path) for path in folder.glob("run*.json")):
         raise ValueError(
-            f"{', '.join(map(str, there))} would be overwritten, and no record of this package tells where it comes "
-            "from: choose another output folder"
+            f"{', '.join(map(str, there))} would be overwritten, and no record shows that this package wrote it: "
+            "choose another output folder"
         )
 
 
 def _is_record(path: Path) -> bool:
     try:
-        return "made_by" in read_json(path)
+        return any(key in read_json(path) for key in _PROVENANCE)
     except ValueError:
         return False
 
 
 def _own_name(path: Path) -> Path:
-    rank = int(os.environ.get("RANK", "0"))
+    rank, _ = launched_rank()
     return path.with_stem(f"{path.stem}_{rank}") if rank else path

@@ -1,0 +1,388 @@
+"""The ways in: a wrong command or call is refused before anything begins, and says what was meant."""
+
+import functools
+import inspect
+import json
+import os
+import re
+import subprocess
+import sys
+from typing import get_args, get_type_hints
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+
+from tests.test_plan import write_case
+from uniseg_nets import Segmenter
+from uniseg_nets.bundle import run as bundle_run
+from uniseg_nets.bundle.label_app import make_label_app
+from uniseg_nets.bundle.run import run_bundle
+from uniseg_nets.cli import verbs
+from uniseg_nets.io import files as io_files
+from uniseg_nets.io.bundles import MODEL
+from uniseg_nets.nets.esp_medsam.modalities import MODALITIES
+from uniseg_nets.plan.scaling import CT_SCALINGS
+from uniseg_nets.runtimes.choose import _RUNTIMES
+from uniseg_nets.tasks import AXES
+from uniseg_nets.transforms import result
+
+
+@pytest.fixture
+def called(monkeypatch, tmp_path):
+    """The verbs that were run, with their arguments, instead of what they do; in an empty working folder."""
+    calls = []
+
+    def spy(name, verb):
+        @functools.wraps(verb)
+        def noted(*args, **kwargs):
+            bound = inspect.signature(verb).bind(*args, **kwargs)
+            calls.append((name, dict(bound.arguments)))
+
+        return noted
+
+    for name, verb in list(verbs.VERBS.items()):
+        monkeypatch.setitem(verbs.VERBS, name, spy(name, verb))
+    monkeypatch.chdir(tmp_path)
+    return calls
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("segmnt in out --task liver", "no verb 'segmnt': did you mean 'segment'?"),
+        ("phantom ph --cuont 3", "has no option --cuont: did you mean '--count'?"),
+        ("phantom ph --count three", "--count is 'three', expected a whole number"),
+        ("phantom ph --count 1.5", "--count is '1.5', expected a whole number"),
+        ("segment in out --tsk liver", "has no option --tsk: did you mean '--task'?"),
+        ("segment in out --task liver --mode fsat", "--mode is 'fsat': did you mean 'fast'?"),
+        ("segment in out --task liver --mode=best", "expected one of accurate, balanced, fast"),
+        ("segment in out --task liver --runtime gpu", "expected one of auto, torch, compile, openvino"),
+        ("segment in out --task liver --label-values local", "expected one of global, task"),
+        ("segment in out --task liver --report=maybe", "--report is 'maybe', expected true or false"),
+        ("segment in out --task liver --mirror=nope", "--mirror is 'nope', expected true or false"),
+        ("segment in out --task liver --overlap half", "--overlap is 'half', expected a number"),
+        ("segment in out --task liver --overlap nan", "--overlap is 'nan', expected a number"),
+        ("segment in out --task", "--task needs a value"),
+        ("segment in out --task --report", "--task needs a value"),
+        ("segment in out --task liver --task kidney", "--task is given twice"),
+        ("segment in out -t liver --task kidney", "--task is given twice"),
+        ("segment in out liver fast", "'liver' 'fast': too many words; usage: uniseg segment INPUT OUTPUT"),
+        ("segment a.nii.gz b.nii.gz out --task liver", "'out': too many words"),
+        ("segment -i in -o out more -t liver", "'more': too many words"),
+        ("segment in --task liver", "OUTPUT missing; usage: uniseg segment INPUT OUTPUT"),
+        ("segment --task liver", "INPUT, OUTPUT missing"),
+        ("segment - out --task liver", "- stands for no file"),
+        ("segment in out -x 3", "has no option -x"),
+        ("segment in out --no-report=3 --task liver", "--no-report takes no value"),
+        ("tasks one two", "'two': too many words"),
+        ("plan data --axes sagittal", "expected one of anatomical, acquisition"),
+        ("plan data --folds", "--folds needs a value"),
+        ("plan data --batch-sise 2", "did you mean '--batch_size'?"),
+        ("pack plan.json model.pt", "OUTPUT missing; usage: uniseg pack PLAN WEIGHTS OUTPUT"),
+        ("convert-2d", "OUTPUT missing; usage: uniseg convert-2d FILES... OUTPUT"),
+        ("demo here --real=real", "--real is 'real', expected true or false"),
+        ("label-app app bundle", "'bundle': too many words"),
+        ("zip-bundle a b c", "'c': too many words"),
+    ],
+)
+def test_a_command_that_is_not_understood_runs_nothing(uniseg, called, tmp_path, caplog, words, message):
+    assert uniseg(*words.split()) == 2
+    assert message in caplog.records[-1].message and "\n" not in caplog.records[-1].message
+    assert called == [] and list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("place", ["input", "output", "task"])
+def test_an_empty_word_as_an_unset_variable_leaves_it_is_refused(uniseg, called, caplog, place):
+    values = {"input": "in", "output": "out", "task": "liver"} | {place: ""}
+    assert uniseg("segment", values["input"], values["output"], "--task", values["task"]) == 2
+    assert "is empty" in caplog.text and called == []
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("segment -i in -o out -t liver", {"task": "liver"}),
+        ("segment -t liver -w demo -m fast -d cpu in out", {"weights": "demo", "mode": "fast", "device": "cpu"}),
+        ("segment --report in out --task liver", {"report": True}),
+        ("segment in out --report=false --mirror=no", {"report": False, "mirror": False}),
+        ("segment in out --report=0 --mirror 1", {"report": False, "mirror": True}),
+        ("segment in out --report False --mirror True", {"report": False, "mirror": True}),
+        ("segment in out --no-mirror --dicom-seg", {"mirror": False, "dicom_seg": True}),
+        ("segment in out --nomirror --dicom_seg", {"mirror": False, "dicom_seg": True}),
+        ("segment in out --training-mask=yes --label_values=task", {"training_mask": True, "label_values": "task"}),
+        ("segment in out --overlap 0.25 --mirror=None", {"overlap": 0.25, "mirror": None}),
+        ("segment in out --task liver,spleen", {"task": "liver,spleen"}),
+        ("segment in out --task 3 --weights 1e3", {"task": "3", "weights": "1e3"}),
+    ],
+)
+def test_what_is_typed_is_what_a_verb_gets(uniseg, called, words, expected):
+    assert uniseg(*words.split()) == 0
+    ((name, arguments),) = called
+    assert name == "segment" and {"input": "in", "output": "out", **expected}.items() <= arguments.items()
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("pack plan.json A.pt,B.pt out --version 1.10.0", {"plan": "plan.json", "output": "out", "version": "1.10.0"}),
+        ("pack out --plan plan.json --weights A.pt", {"plan": "plan.json", "output": "out"}),
+        ("convert-2d fundus=a xray=b c.pt", {"files": ("fundus=a", "xray=b"), "output": "c.pt"}),
+        ("convert-2d fundus=a -o c.pt", {"files": ("fundus=a",), "output": "c.pt"}),
+        ("merge_config a.json b.json c.json --bundle b", {"files": ("a.json", "b.json"), "output": "c.json"}),
+        ("phantom ph --count -3", {"count": -3}),
+        ("plan 007 -o 2024", {"data": "007", "out": "2024"}),
+    ],
+)
+def test_files_come_before_what_is_written(uniseg, called, words, expected):
+    assert uniseg(*words.split()) == 0
+    assert expected.items() <= called[0][1].items()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("segment none.nii.gz out --task liver", "no file or folder none.nii.gz"),
+        ("segment here out", "say with `--task` what to segment (one of liver, kidney"),
+        ("segment here out --task livr", "did you mean 'liver'"),
+        ("segment here out --task liver --weights demo --device gpu", "device is 'gpu', this machine has cpu"),
+        ("segment here out --task liver --weights demo --overlap 1", "overlap is 1, expected a share"),
+        ("segment here out --bundle uniseg_finetune --training-mask", "uniseg_finetune has no training_mask"),
+        ("phantom ph --task livr", "did you mean 'liver'"),
+        ("phantom ph --count -3", "--count is -3, expected 0 or more"),
+        ("pack here plan.json model.pt", "here is a folder: expected PLAN"),
+        ("pack out plan.json model.pt", "no file or folder out: expected PLAN"),
+        ("pack plan.json model.pt file.txt", "file.txt is a file: expected OUTPUT, a folder"),
+        ("convert-2d models/release.pt fundus=theirs.pth", "expected MODALITY=FILE"),
+        ("merge-config merged.json train.json plan2.json --bundle uniseg_finetune", "OUTPUT after them"),
+        ("label-app app --demo --weights model.pt", "leave out --weights model.pt"),
+        ("convert none.pt out.pt", "no file or folder none.pt"),
+        ("fetch-weights --file none.pt --output out.pt", "no file or folder none.pt"),
+        ("segment-2d none out --modality fundus", "no file or folder none"),
+        ("prepare lits none out", "no file or folder none"),
+        ("plan here --labels organ", "expected such as"),
+    ],
+)
+def test_a_mistake_that_can_be_mended_is_told_before_any_work(uniseg, tmp_path, monkeypatch, caplog, words, message):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(bundle_run, "run_bundle", None)
+    (tmp_path / "here").mkdir()
+    for name in ("plan.json", "model.pt", "file.txt"):
+        (tmp_path / name).write_text("{}")
+    before = sorted(tmp_path.rglob("*"))
+    assert uniseg(*words.split()) == 1
+    assert message in caplog.records[-1].message
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("words", ["", "--help", "-h", "help"])
+def test_the_help_lists_every_verb_in_its_group_and_the_exit_statuses(uniseg, capsys, words):
+    assert uniseg(*words.split()) == 0
+    out = capsys.readouterr().out
+    assert all(f"\n{group}:\n" in out for group in verbs.GROUPS) and all(f"\n  {name} " in out for name in verbs.VERBS)
+    assert "exit status" in out and "130" in out
+
+
+@pytest.mark.parametrize("name", verbs.VERBS)
+def test_a_verb_s_help_tells_every_argument(uniseg, called, capsys, name):
+    assert uniseg(name, "in", "--help") == 0
+    out = capsys.readouterr().out
+    for parameter in inspect.signature(verbs.VERBS[name]).parameters:
+        assert len(re.findall(rf"^  (?:--{parameter}|{parameter.upper()})\b", out, re.MULTILINE)) == 1
+    assert called == []
+
+
+def test_help_has_choices_and_defaults(uniseg, capsys):
+    assert uniseg("segment", "--help") == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "--mode, -m accurate|balanced|fast" in out and "[default: balanced]" in out and "INPUT, -i" in out
+
+
+def test_the_version_is_told(uniseg, capsys):
+    assert uniseg("--version") == 0
+    assert capsys.readouterr().out.startswith("uniseg-nets 0.")
+
+
+@pytest.mark.parametrize("words", ["tasks", "--help", "segment --help", "segment in out --tsk x", "--version"])
+def test_what_needs_no_network_does_not_wait_for_pytorch(tmp_path, words):
+    code = (
+        "import sys\nfrom uniseg_nets.cli import main\ntry:\n    main()\nexcept SystemExit:\n    pass\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+    command = [sys.executable, "-c", code, *words.split()]
+    assert subprocess.run(command, cwd=tmp_path, capture_output=True, check=False).returncode == 0
+
+
+def test_the_choices_of_the_command_are_those_of_the_package():
+    segment, plan = (get_type_hints(verbs.VERBS[name]) for name in ("segment", "plan"))
+    assert get_args(get_args(segment["runtime"])[0]) == _RUNTIMES
+    assert get_args(get_args(plan["axes"])[0]) == AXES
+    assert set(get_args(plan["ct_scaling"])) == set(CT_SCALINGS)
+    assert "fundus" in MODALITIES
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"tsk": "kidney"}, "bundle uniseg_upstream has no tsk: did you mean 'task'?"),
+        ({"task": "liver", "mirrror": True}, "has no mirrror: did you mean 'mirror'?"),
+        ({"task": "liver", "netwrk_def#base_features": 8}, "did you mean 'network_def'?"),
+        ({}, r"say with task=... what to segment \(one of liver, kidney"),
+        ({"task": None}, r"say with task=... what to segment"),
+        ({"task": "livr"}, "did you mean 'liver'"),
+        ({"task": "$__import__('os').mkdir('pwned')"}, "must be plain data"),
+        ({"task": "liver", "weights": "$open('pwned', 'w')"}, "must be plain data"),
+        ({"task": "liver", "network_def": {"_target_": "os.mkdir"}}, "must be plain data"),
+    ],
+)
+def test_a_wrong_override_of_a_segmenter_is_refused(tmp_path, monkeypatch, demo_weights, overrides, message):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=message):
+        Segmenter("uniseg_upstream", **{"weights": str(demo_weights), **overrides})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"task": "liver", "outputdir": "out"}, "bundle uniseg_upstream has no outputdir: did you mean 'output_dir'?"),
+        ({"output_dir": "out"}, "say with `task` what to segment"),
+        ({"task": "liver", "output_dir": "$open('pwned', 'w')"}, "must be plain data"),
+    ],
+)
+def test_a_wrong_override_of_a_run_is_refused(tmp_path, monkeypatch, overrides, message):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=message):
+        run_bundle("uniseg_upstream", ["inference.json", "demo.json"], **overrides)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bundle_of_one_task_needs_none(monkeypatch, tmp_path):
+    with pytest.raises(FileNotFoundError, match="no weights at"):  # all that is missing
+        Segmenter("uniseg_finetune", weights=str(tmp_path / "none.pt"))
+
+
+def test_a_file_s_name_is_never_run(uniseg, small_weights, write_scan, tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)
+    voxels = np.random.default_rng(0).random((16, 16, 8), dtype=np.float32)
+    for name in ("$open('pwned','w')", "@task", "%x", "=1+1"):
+        write_scan(f"scans/{name}.nii.gz", voxels, np.diag([3.0, 3.0, 3.0, 1.0]))
+    options = ("--task", "prostate", "--weights", small_weights, "--mode", "fast", "--report")
+    assert uniseg("segment", "scans", "$out", *options) == 0
+    done = sorted(path.name for path in (tmp_path / "$out").glob("*.nii.gz"))
+    assert done == ["$open('pwned','w').nii.gz", "%x.nii.gz", "=1+1.nii.gz", "@task.nii.gz"]
+    assert not (tmp_path / "pwned").exists()
+    text = (tmp_path / "$out" / "statistics.csv").read_text()
+    assert "\n'=1+1," in text and "\n'@task," in text and "\n=1+1" not in text
+    cases = {row["case"] for row in io_files.read_csv(tmp_path / "$out" / "statistics.csv")}
+    assert cases == {"$open('pwned','w')", "@task", "%x", "=1+1"}
+
+
+@pytest.mark.parametrize("where", ["case", "label"])
+def test_a_data_set_s_names_become_no_code_in_a_plan(uniseg, tmp_path, monkeypatch, caplog, where):
+    monkeypatch.chdir(tmp_path)
+    code = "$__import__('pathlib').Path('pwned').touch()"
+    for index, name in enumerate(["one", code if where == "case" else "two"]):
+        write_case(tmp_path / "data", name, seed=index)
+    assert uniseg("plan", "data", *(["--labels", f"50={code},100=b"] if where == "label" else [])) == 1
+    assert "must be plain data: rename the case" in caplog.text
+    assert not (tmp_path / "pwned").exists() and not (tmp_path / "plan.json").exists()
+
+
+def test_weights_are_read_once_and_hashed_once(uniseg, small_weights, write_scan, tmp_path, monkeypatch):
+    read, hashed, load, sha256_of = [], [], torch.load, io_files.sha256_of
+
+    def noted_load(file, *args, **kwargs):
+        read.append(os.fspath(file))
+        return load(file, *args, **kwargs)
+
+    def noted_hash(path):
+        hashed.append(os.fspath(path))
+        return sha256_of(path)
+
+    monkeypatch.setattr(torch, "load", noted_load)
+    monkeypatch.setattr(result, "sha256_of", noted_hash)
+    voxels = np.random.default_rng(0).random((16, 16, 8), dtype=np.float32)
+    scans = [write_scan(f"scans/{name}.nii.gz", voxels, np.diag([3.0, 3.0, 3.0, 1.0])) for name in "ab"]
+    options = ("--task", "prostate", "--weights", small_weights, "--mode", "fast")
+    assert uniseg("segment", tmp_path / "scans", tmp_path / "out", *options) == 0
+    assert read == [str(small_weights)] and hashed.count(str(small_weights)) == 1
+    Segmenter("uniseg_upstream", task="prostate", weights=str(small_weights), overlap=0.25)(scans[0])
+    assert read == [str(small_weights)] * 2 and hashed.count(str(small_weights)) == 1
+
+
+def test_a_part_of_an_older_packed_bundle_is_still_found(copy, small_weights, write_scan):
+    """Version 0.8 had no name for what makes the label map."""
+    path = copy / "configs" / "inference.json"
+    config = json.loads(path.read_text())
+    config["postprocessing"]["transforms"][0] = config.pop("to_label_map")
+    path.write_text(json.dumps(config))
+    scan = write_scan("a.nii.gz", np.ones((16, 16, 8), np.float32), np.diag([3.0, 3.0, 3.0, 1.0]))
+    segmenter = Segmenter(copy, task="prostate", weights=str(small_weights))
+    assert segmenter(scan).shape == (16, 16, 8)
+
+
+class Code:
+    def __reduce__(self):
+        return os.system, ("touch pwned",)
+
+
+@pytest.mark.parametrize("content", [{"state_dict": Code()}, torch.nn.Linear(2, 2)])
+def test_a_checkpoint_with_code_is_refused_without_advice_to_load_it(
+    uniseg, write_scan, tmp_path, monkeypatch, caplog, content
+):
+    monkeypatch.chdir(tmp_path)
+    torch.save(content, tmp_path / "bad.pt")
+    scan = write_scan("a.nii.gz", np.ones((16, 16, 8), np.float32))
+    assert uniseg("segment", scan, "out", "--task", "liver", "--weights", "bad.pt") == 1
+    assert "bad.pt cannot be read as PyTorch weights: it holds code or objects" in caplog.text
+    assert "weights_only" not in caplog.text and "trust" not in caplog.text
+    assert not (tmp_path / "pwned").exists() and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["docs/notes.txt", "configs/extra.json", f"models/{MODEL}"])
+def test_a_link_out_of_a_bundle_goes_into_no_zip_and_no_app(uniseg, copy, demo_weights, tmp_path, caplog, name):
+    secret = tmp_path / "secret.txt"
+    secret.write_text("a patient's name")
+    link = copy / name
+    link.parent.mkdir(exist_ok=True)
+    link.symlink_to(secret)
+    assert uniseg("zip-bundle", copy, tmp_path / "dist") == 1
+    assert "is a link to" in caplog.text and not (tmp_path / "dist").exists()
+    if not name.startswith("models"):  # an app gets weights of its own
+        (tmp_path / "sample").mkdir()
+        (tmp_path / "sample" / "main.py").write_text("")
+        with pytest.raises(ValueError, match="is a link to"):
+            make_label_app(tmp_path / "app", copy, weights=demo_weights, sample_app=tmp_path / "sample")
+        assert not (tmp_path / "app").exists()
+
+
+@pytest.mark.parametrize("text", ["=cmd()", "+1", "-1", "@a", "\ta", "\na", "'a", "'=a", "a", "a'=b", ""])
+def test_a_table_holds_no_formula_and_gives_back_what_was_written(tmp_path, text):
+    io_files.write_csv(tmp_path / "a.csv", [{"case": text, text or "x": text}])
+    content = (tmp_path / "a.csv").read_text()
+    assert not any(cell.lstrip('"').startswith(("=", "+", "-", "@", "\t")) for cell in content.split(","))
+    assert io_files.read_csv(tmp_path / "a.csv") == [{"case": text, text or "x": text}]
+
+
+@pytest.mark.parametrize(("axis", "name"), [(0, "x"), (1, "y"), (2, "z")])
+def test_a_voxel_edge_of_zero_is_refused_with_file_and_axis(
+    uniseg, demo_weights, write_scan, tmp_path, caplog, axis, name
+):
+    scan = write_scan("scans/flat.nii", np.ones((16, 16, 8), np.float32), np.diag([3.0, 3.0, 3.0, 1.0]))
+    content = bytearray(scan.read_bytes())
+    content[80 + 4 * axis : 84 + 4 * axis] = bytes(4)  # pixdim
+    content[252:256] = bytes(4)  # no qform, no sform
+    scan.write_bytes(bytes(content))
+    assert uniseg("segment", scan, tmp_path / "out", "--task", "prostate", "--weights", demo_weights) == 3
+    assert f"flat.nii as a scan: its header gives voxels an edge of 0 mm along axis {name}" in caplog.text
+    assert not list((tmp_path / "out").glob("*.nii.gz"))
+
+
+def test_an_affine_without_an_axis_is_refused_from_python_too(demo_weights):
+    segmenter = Segmenter("uniseg_upstream", task="prostate", weights=str(demo_weights))
+    image = nib.Nifti1Image(np.ones((16, 16, 8), np.float32), np.eye(4))
+    image._affine = np.diag([3.0, 0.0, 3.0, 1.0])
+    with pytest.raises(ValueError, match="an edge of 0 mm along axis y"):
+        segmenter(image)

@@ -1,0 +1,171 @@
+import csv
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from uniseg_nets.io.files import write_csv
+from uniseg_nets.study import cross_validation
+from uniseg_nets.study.compare import as_markdown, compare, holm
+from uniseg_nets.study.cross_validation import cross_validate, pooled_table
+from uniseg_nets.study.figures import bootstrap_interval
+
+
+def row(case, dice, name="organ", patient=None, status="present", hd95=5.0):
+    figures = {"dice": dice, "nsd": dice, "hd95_mm": hd95}
+    return {"task": "ct", "case": case, "patient": patient or case, "class": name, "status": status, **figures}
+
+
+def evaluation(folder, rows):
+    folder.mkdir(parents=True)
+    write_csv(folder / "cases.csv", rows)
+    return folder
+
+
+@pytest.fixture
+def two(tmp_path):
+    """Ten cases; the second method is better by 0.01 to 0.10 in "organ", and differs by nothing in "lesion"."""
+    first = [row(f"c{i}", 0.8, name, hd95=9.0) for i in range(10) for name in ("organ", "lesion")]
+    second = [row(f"c{i}", 0.81 + 0.01 * i, hd95=8.0 - i / 10) for i in range(10)]
+    second += [row(f"c{i}", 0.8, "lesion") for i in range(10)]
+    return evaluation(tmp_path / "a", first), evaluation(tmp_path / "b", second)
+
+
+def test_differences_are_of_pairs_with_their_test_and_interval(two):
+    organ, lesion = compare(*two)
+    assert (organ.name, organ.patients, organ.better, organ.worse) == ("organ", 10, 10, 0)
+    assert organ.difference == pytest.approx(0.055)
+    assert 0.03 < organ.low < 0.055 < organ.high < 0.08
+    assert organ.p == pytest.approx(stats.wilcoxon(0.01 + 0.01 * np.arange(10)).pvalue)
+    assert organ.p_holm == pytest.approx(2 * organ.p)
+    assert (lesion.difference, lesion.p, lesion.better, lesion.worse) == (0, 1, 0, 0)
+
+
+def test_a_shorter_distance_is_better(two):
+    organ = compare(*two, metric="hd95_mm")[0]
+    assert organ.difference < 0 and (organ.better, organ.worse) == (10, 0)
+
+
+def test_cases_of_one_patient_count_once(tmp_path):
+    a = evaluation(tmp_path / "a", [row(f"p{i // 2}_{i}", 0.5, patient=f"p{i // 2}") for i in range(8)])
+    b = evaluation(tmp_path / "b", [row(f"p{i // 2}_{i}", 0.5 + i % 2, patient=f"p{i // 2}") for i in range(8)])
+    (only,) = compare(a, b)
+    assert (only.patients, only.cases, only.difference, only.low, only.high) == (4, 8, 0.5, 0.5, 0.5)
+    assert "Fewer than 6 patients cannot reach p < 0.05, whatever the difference: ct organ" in as_markdown([only])
+
+
+def test_a_case_without_partner_is_left_out_with_a_warning(tmp_path, caplog):
+    a = evaluation(tmp_path / "a", [row("one", 0.5), row("two", 0.6)])
+    b = evaluation(tmp_path / "b", [row("two", 0.7), row("three", 0.1)])
+    (only,) = compare(a, b)
+    assert only.cases == 1 and only.difference == pytest.approx(0.1)
+    assert "2 figures have no partner" in caplog.text
+
+
+def test_files_of_a_comparison(two, tmp_path):
+    compare(*two, output_dir=tmp_path / "out")
+    rows = list(csv.DictReader((tmp_path / "out" / "comparison.csv").open()))
+    assert [one["name"] for one in rows] == ["organ", "lesion"]
+    assert (tmp_path / "out" / "comparison.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_holm_s_method_on_a_worked_example():
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda a, b: compare(a, b, "dise"), "metric is 'dise', expected one of dice, nsd, hd95_mm"),
+        (lambda a, b: compare(a, b / "nowhere"), "no figures at"),
+        (lambda a, b: ((b / "cases.csv").write_text("a,b\n1,2\n"), compare(a, b))[1], "has no column case, class"),
+        (lambda a, b: (write_csv(b / "cases.csv", [row("x", 1)]), compare(a, b))[1], "no case and class in common"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(two, change, message):
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        change(*two)
+
+
+def test_an_interval_holds_the_mean_of_nineteen_in_twenty_samples():
+    rng = np.random.default_rng(1)
+    held = [low <= 0 <= high for low, high in (bootstrap_interval(rng.normal(size=40)) for _ in range(200))]
+    assert 0.89 < np.mean(held) < 0.99
+
+
+def test_the_pooled_table_counts_what_was_missed(tmp_path):
+    rows = [row("a", 0.9), row("b", 0.7), row("c", 0.0, status="missed", hd95=float("nan"))]
+    table = pooled_table(evaluation(tmp_path / "e", rows), {("ct", "organ"): 0.98})
+    assert "| ct | organ | 3 (3) | 0.533 |" in table and "| 5.0 | 1 | 0.980 |" in table
+
+
+def plan_of(folder, folds=3):
+    path = folder / "plan.json"
+    path.write_text(json.dumps({"data": [{"name": str(i), "fold": i % folds} for i in range(6)]}))
+    return path
+
+
+def test_folds_are_trained_once_evaluated_and_pooled(tmp_path, monkeypatch):
+    """The processes are made; what they would leave is written in their place."""
+    commands = []
+
+    def run(words, check):
+        options = dict(zip((word.removeprefix("--") for word in words[4::2]), words[5::2]))
+        commands.append((options["fold"], "eval" if "evaluate.json" in options["config_file"] else "train"))
+        if commands[-1][1] == "train":
+            if len(commands) == 3:
+                return subprocess.CompletedProcess(words, 1)  # stopped
+            final = tmp_path / "cv" / f"fold{options['fold']}" / "models" / "model_final.pt"
+            final.parent.mkdir(parents=True)
+            final.touch()
+            assert options["resume"] == "True" and "small.json" in options["config_file"]
+        else:
+            evaluation(tmp_path / "cv" / f"fold{options['fold']}" / "eval", [row(f"case{options['fold']}", 0.5)])
+        return subprocess.CompletedProcess(words, 0)
+
+    monkeypatch.setattr(cross_validation.subprocess, "run", run)
+    plan = plan_of(tmp_path)
+    with pytest.raises(RuntimeError, match="fold 1 ended with status 1"):
+        cross_validate(plan, tmp_path, tmp_path / "cv", overlays=["small.json"])
+    (tmp_path / "cv" / "fold0" / "eval" / "cases.csv").unlink()
+    (tmp_path / "cv" / "fold0" / "eval").rmdir()
+    pooled = cross_validate(plan, tmp_path, tmp_path / "cv", overlays=["small.json"])
+    trained = [fold for fold, what in commands if what == "train"]
+    assert trained == ["0", "1", "1", "2"]
+    assert [(one["fold"], one["case"]) for one in csv.DictReader(pooled.open())] == [
+        ("0", "case0"),
+        ("1", "case1"),
+        ("2", "case2"),
+    ]
+
+
+def test_a_fold_or_config_that_is_not_there_is_refused_before_anything_is_trained(tmp_path, monkeypatch):
+    monkeypatch.setattr(cross_validation.subprocess, "run", None)
+    with pytest.raises(ValueError, match=r"no fold 7 in .*: it has 0, 1, 2"):
+        cross_validate(plan_of(tmp_path), tmp_path, tmp_path / "cv", folds=[0, 7])
+    with pytest.raises(FileNotFoundError, match="no data set at"):
+        cross_validate(plan_of(tmp_path), tmp_path / "nowhere", tmp_path / "cv")
+    with pytest.raises(FileNotFoundError, match=r"no config tiny\.json"):
+        cross_validate(plan_of(tmp_path), tmp_path, tmp_path / "cv", overlays=["tiny.json"])
+    assert not (tmp_path / "cv").exists()
+
+
+@pytest.mark.slow
+def test_two_folds_of_real_scans_by_the_command(tmp_path, test_data):
+    """Plan, cross-validation and comparison, by the documented commands; the trainings are too short to learn."""
+    short = tmp_path / "short.json"
+    short.write_text(json.dumps({"max_epochs": 1, "batches_per_epoch": 2, "val_interval": 2}))
+    uniseg = [sys.executable, "-m", "uniseg_nets"]
+    plan, out = tmp_path / "plan.json", tmp_path / "cv"
+    scans = test_data / "data" / "abdomen_mr"
+    subprocess.run([*uniseg, "plan", scans, plan, "--folds", "2", "--memory_gib", "2"], check=True)
+    for _ in range(2):  # the second finds all done
+        words = [*uniseg, "cv", plan, scans, out, "--overlays", f"small.json,{short}"]
+        done = subprocess.run(words, check=True, capture_output=True, text=True)
+    assert "(10)" in done.stdout and f"wrote {out / 'cases.csv'}" in done.stdout
+    words = [*uniseg, "compare", out / "fold0" / "eval", out / "fold0" / "eval"]
+    compared = subprocess.run(words, check=True, capture_output=True, text=True)
+    assert "+0.000" in compared.stdout

@@ -1,0 +1,235 @@
+"""The words of a command, checked against the signature of its verb.
+
+The one rule: a verb runs only after every word was understood. A verb's positional parameters are its words in order,
+its keyword-only parameters are options; annotations say what a value may be.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import math
+import re
+import types
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from inspect import Parameter
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from fire import decorators
+
+from uniseg_nets.io.messages import did_you_mean
+
+__all__ = ["Call", "NotUnderstoodError", "allowed", "deferred", "short_flags", "spelled_out", "usage"]
+
+# Short flags as users of TotalSegmentator and nnU-Net type them, and the parameters that they may stand for.
+_SHORT: Mapping[str, tuple[str, ...]] = {
+    "i": ("input", "source", "data", "raw"),
+    "o": ("output", "target", "out", "app"),
+    "t": ("task",),
+    "w": ("weights",),
+    "m": ("mode", "modality"),
+    "d": ("device",),
+}
+_TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
+_FLAG = re.compile(r"--?[A-Za-z]")
+
+
+class NotUnderstoodError(ValueError):
+    """A command that is not understood; nothing has run."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """A verb and its arguments, understood and not yet run."""
+
+    verb: Callable[..., None]
+    arguments: inspect.BoundArguments
+
+    def run(self) -> None:
+        self.verb(*self.arguments.args, **self.arguments.kwargs)
+
+
+def deferred(verb: Callable[..., None]) -> Callable[..., Call]:
+    """A function of the same parameters for fire: it takes them as texts and returns the call instead of making it.
+
+    Raises:
+        NotUnderstoodError: from that function, where a value is of a wrong type or none of the choices.
+    """
+    hints, signature = get_type_hints(verb), inspect.signature(verb)
+
+    @decorators.SetParseFn(str)  # fire's own reading makes numbers of names: 1.10 would become 1.1
+    @functools.wraps(verb)
+    def call(*args: Any, **kwargs: Any) -> Call:
+        bound = signature.bind(*args, **kwargs)
+        for name, value in bound.arguments.items():
+            if isinstance(value, str):
+                bound.arguments[name] = _converted(_shown(signature.parameters[name]), value, hints[name])
+        return Call(verb, bound)
+
+    return call
+
+
+def spelled_out(name: str, words: Sequence[str], verb: Callable[..., None]) -> list[str]:
+    """The words of a verb in the form that leaves fire no doubt: positional words, then options as ``--name=value``.
+
+    What follows ``--`` is fire's own and stays as it is.
+
+    Raises:
+        NotUnderstoodError: an option that the verb lacks, one without its value or given twice; words too many or too
+            few.
+    """
+    end = list(words).index("--") if "--" in words else len(words)
+    left, own = list(words[:end]), list(words[end:])
+    parameters, hints = inspect.signature(verb).parameters, get_type_hints(verb)
+    positional: list[str] = []
+    options: dict[str, str] = {}
+    while left:
+        word = left.pop(0)
+        if not _FLAG.match(word):
+            positional.append(word)
+            continue
+        typed, equals, value = word.partition("=")
+        found, negated = _option(name, typed, parameters, hints)
+        if found in options:
+            raise NotUnderstoodError(f"{typed} is given twice")
+        if negated:
+            if equals:
+                raise NotUnderstoodError(f"{typed} takes no value, got {value!r}")
+            value = "false"
+        elif not equals:
+            value = _value(typed, left, is_bool=bool in _kinds(hints[found]))
+        options[found] = value
+    if "-" in positional:
+        raise NotUnderstoodError("- stands for no file: scans are not read from standard input")
+    positional = _with_target_last(positional, options, parameters)
+    if not own:
+        _check_count(name, positional, options, verb)
+    return [*positional, *(f"--{option}={value}" for option, value in options.items()), *own]
+
+
+def _with_target_last(words: list[str], options: dict[str, str], parameters: Mapping[str, Parameter]) -> list[str]:
+    """Of a verb that takes any number of files, the last word is its required option, as the target of ``cp`` is."""
+    several = any(parameter.kind is Parameter.VAR_POSITIONAL for parameter in parameters.values())
+    for option, parameter in parameters.items():
+        if several and words and _required(parameter) and option not in options:
+            options[option] = words[-1]
+            return words[:-1]
+    return words
+
+
+def _check_count(name: str, words: Sequence[str], options: Mapping[str, str], verb: Callable[..., None]) -> None:
+    parameters = inspect.signature(verb).parameters.values()
+    several = any(parameter.kind is Parameter.VAR_POSITIONAL for parameter in parameters)
+    places = [one for one in parameters if one.kind is Parameter.POSITIONAL_OR_KEYWORD and one.name not in options]
+    if len(words) > len(places) and not several:
+        extra = " ".join(map(repr, words[len(places) :]))
+        raise NotUnderstoodError(f"{extra}: too many words; {usage(name, verb)}")
+    given = {*options, *(one.name for one in places[: len(words)])}
+    missing = [_shown(one) for one in parameters if _required(one) and one.name not in given]
+    if missing:
+        raise NotUnderstoodError(f"{', '.join(missing)} missing; {usage(name, verb)}")
+
+
+def usage(name: str, verb: Callable[..., None]) -> str:
+    """How a verb is called, in one line: ``uniseg pack PLAN WEIGHTS OUTPUT [--version VERSION]``."""
+    parts = []
+    for parameter in sorted(inspect.signature(verb).parameters.values(), key=lambda one: not _placed(one)):
+        if not _placed(parameter):
+            parts.append("[options]")
+            break
+        word = _shown(parameter) + ("..." if parameter.kind is Parameter.VAR_POSITIONAL else "")
+        parts.append(word if _required(parameter) or word.endswith("...") else f"[{word}]")
+    return f"usage: uniseg {' '.join([name, *parts])}"
+
+
+def _placed(parameter: Parameter) -> bool:
+    """Whether a parameter is a word with a place, and not an option."""
+    return parameter.kind is not Parameter.KEYWORD_ONLY or _required(parameter)
+
+
+def _required(parameter: Parameter) -> bool:
+    return parameter.default is Parameter.empty and parameter.kind is not Parameter.VAR_POSITIONAL
+
+
+def _shown(parameter: Parameter) -> str:
+    """A parameter as a user knows it: ``OUTPUT``, or ``--mode``."""
+    return parameter.name.upper() if _placed(parameter) else f"--{parameter.name}"
+
+
+def short_flags(parameters: Iterable[str]) -> dict[str, str]:
+    """The short flags of a verb's parameters: letter -> parameter."""
+    own = list(parameters)
+    found = {letter: next((name for name in names if name in own), None) for letter, names in _SHORT.items()}
+    return {letter: name for letter, name in found.items() if name is not None}
+
+
+def _option(verb: str, typed: str, parameters: Mapping[str, Parameter], hints: Mapping[str, Any]) -> tuple[str, bool]:
+    """The parameter that a flag names, and whether it switches that one off (``--no-report``)."""
+    named = [name for name, one in parameters.items() if one.kind is not Parameter.VAR_POSITIONAL]
+    word = typed.lstrip("-").replace("-", "_")
+    if not typed.startswith("--"):
+        word = short_flags(named).get(word, word)
+    if word in named:
+        return word, False
+    positive = re.sub("^no_?", "", word)
+    if positive in named and bool in _kinds(hints[positive]):
+        return positive, True
+    known = [*(f"--{name}" for name in named), *(f"-{letter}" for letter in short_flags(named))]
+    near = did_you_mean(f"--{word}", known)
+    raise NotUnderstoodError(f"`uniseg {verb}` has no option {typed}: {near}see `uniseg {verb} --help`")
+
+
+def _value(typed: str, left: list[str], is_bool: bool) -> str:
+    """Takes the value of an option from the words that are left; a switch needs none."""
+    if is_bool:
+        return left.pop(0) if left and left[0].lower() in (*_TRUE, *_FALSE) else "true"
+    if not left or _FLAG.match(left[0]):
+        raise NotUnderstoodError(f"{typed} needs a value")
+    return left.pop(0)
+
+
+def _kinds(hint: Any) -> tuple[Any, ...]:
+    """The types that an annotation allows, ``None`` left out."""
+    kinds = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    return tuple(kind for kind in kinds if kind is not types.NoneType)
+
+
+def allowed(hint: Any) -> str:
+    """What an annotation allows, in words: ``accurate|balanced|fast``, ``number``, ``text``."""
+    (kind,) = _kinds(hint)
+    if get_origin(kind) is Literal:
+        return "|".join(get_args(kind))
+    return {bool: "true|false", int: "whole number", float: "number", str: "text"}[kind]
+
+
+def _converted(shown: str, text: str, hint: Any) -> Any:
+    """A value as its annotation has it.
+
+    Raises:
+        NotUnderstoodError: it cannot be one.
+    """
+    (kind,) = _kinds(hint)
+    if not text.strip():
+        raise NotUnderstoodError(f"{shown} is empty, expected a {allowed(hint)}")
+    if kind is not hint and text == "None":
+        return None
+    if get_origin(kind) is Literal:
+        if text in get_args(kind):
+            return text
+        choices = get_args(kind)
+        near = did_you_mean(text, choices)
+        raise NotUnderstoodError(f"{shown} is {text!r}: {near}expected one of {', '.join(choices)}")
+    if kind is bool:
+        if text.lower() in (*_TRUE, *_FALSE):
+            return text.lower() in _TRUE
+        raise NotUnderstoodError(f"{shown} is {text!r}, expected true or false")
+    if kind is str:
+        return text
+    try:
+        number = kind(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise NotUnderstoodError(f"{shown} is {text!r}, expected a {allowed(hint)}")
+    return number

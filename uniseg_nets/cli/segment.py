@@ -1,0 +1,141 @@
+"""The verbs of the ``uniseg`` command that segment scans, and say what they can."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from uniseg_nets.cli.values import device_of, existing, listed
+from uniseg_nets.tasks import TaskTable, load_task_table
+from uniseg_nets.weights.shipped import OFFICIAL, OPEN
+
+__all__ = ["segment", "tasks"]
+
+_UPSTREAM = "uniseg_upstream"
+_FINETUNE = "uniseg_finetune"
+# Overlays that make a mode of the inference.
+_MODES = {"accurate": ["accurate.json"], "balanced": [], "fast": ["fast.json"]}
+
+
+def tasks(tasks_file: str | None = None) -> None:
+    """List the tasks and the weights that know them: id, name, channels in order, spacing, label values of the classes.
+
+    Args:
+        tasks_file: a task table of your own (JSON), or the name of one, instead of all of this distribution.
+    """
+    if tasks_file is not None:
+        _print_tasks(load_task_table(tasks_file))
+        return
+    for weights in (OFFICIAL, OPEN):
+        print(f"weights {weights.name!r}: {weights.origin}")
+        _print_tasks(load_task_table(weights.table))
+        print()
+
+
+def _print_tasks(table: TaskTable) -> None:
+    print(f"{'id':>2}  {'name':<18} {'channels':<20} {'spacing z,y,x mm':<17} classes (value in the label map)")
+    for task in table:
+        classes = ", ".join(f"{name} ({value})" for name, value in zip(task.classes, task.values))
+        spacing = ", ".join(f"{mm:g}" for mm in task.spacing)
+        print(f"{task.id:>2}  {task.name:<18} {', '.join(task.channels):<20} {spacing:<17} {classes}")
+    for name, members in table.groups.items():
+        print(f" -  {name:<18} one merged map of {', '.join(task.name for task in members)}")
+
+
+def segment(
+    input: str,
+    output: str,
+    *,
+    task: str | None = None,
+    weights: str | None = None,
+    mode: Literal["accurate", "balanced", "fast"] = "balanced",
+    mirror: bool | None = None,
+    overlap: float | None = None,
+    runtime: Literal["auto", "torch", "compile", "openvino"] | None = None,
+    training_mask: bool | None = None,
+    label_values: Literal["global", "task"] = "global",
+    tasks_file: str | None = None,
+    device: str | None = None,
+    report: bool = False,
+    dicom_seg: bool = False,
+    dicom_sr: bool = False,
+    rtstruct: bool = False,
+    slicer_seg: bool = False,
+    bundle: str | None = None,
+    plan: str | None = None,
+    strict: bool = False,
+    force: bool = False,
+    check_flips: bool = False,
+) -> None:
+    """Segment a scan, or every scan of a folder.
+
+    Args:
+        input: a NIfTI, NRRD or MHA file, a DICOM folder, a folder of such, an nnU-Net folder or a MONAI datalist.
+        output: a folder; or a .nii.gz file, for one scan.
+        task: what to segment, a name from `uniseg tasks`; several that read the same scans, as liver,spleen, make one
+            map. A bundle of one task needs none.
+        weights: checkpoint, ours or the official file, several folds' as "A.pt,B.pt"; by default those that know the
+            task, see `uniseg tasks`; "demo" for the demo weights.
+        mode: "accurate" as the official prediction, "balanced" without its mirroring, "fast" with less overlap and
+            without work where nothing is found.
+        mirror: average over all eight flips, at 8 times the work; the mode's own by default.
+        overlap: share of a window that its neighbour covers, from 0 up to but not including 1; the mode's own by
+            default.
+        runtime: "auto" is OpenVINO on a CPU where it is installed, else PyTorch; "auto" by default, "torch" in the
+            accurate mode.
+        training_mask: scale brain MR as in training, by its non-zero voxels; the official prediction does not.
+        label_values: "global" for the values that `uniseg tasks` lists, "task" for the task's own 1, 2, 3.
+        tasks_file: the task table of the weights, where that is not the official one.
+        device: such as "cpu" or "cuda:1"; a GPU where there is one by default.
+        report: also write statistics, previews and report.html into the output folder.
+        dicom_seg: also write a DICOM Segmentation of each case that came as DICOM.
+        dicom_sr: also write its volumes as a DICOM Structured Report, with the Segmentation that it refers to.
+        rtstruct: also write an RT Structure Set of each case that came as DICOM.
+        slicer_seg: also write each label map as NAME.seg.nrrd, with names and colours, for 3D Slicer.
+        bundle: another bundle than uniseg_upstream: a folder or a zip, such as `uniseg pack` writes.
+        plan: what `uniseg plan` wrote, for weights that are fine-tuned and not packed.
+        strict: count a case whose verdict is "check" as failed.
+        force: compute cases that are refused all the same.
+        check_flips: compute each case mirrored as well and compare, for its verdict; twice the work.
+    """
+    from uniseg_nets.bundle.choose import ChosenInference
+    from uniseg_nets.bundle.run import opened_bundle, run_bundle
+
+    source = existing(input)
+    if overlap is not None and not 0 <= overlap < 1:
+        raise ValueError(f"overlap is {overlap:g}, expected a share from 0 up to, not including, 1")
+    overlays = [] if plan is None else [str(Path(existing(plan)).resolve())]
+    options = {
+        "mirror": mirror,
+        "overlap": overlap,
+        "runtime": runtime,
+        "training_mask": training_mask,
+        "label_values": label_values,
+        "tasks_file": tasks_file,
+        "report": report or None,
+        "dicom_seg": dicom_seg or None,
+        "dicom_sr": dicom_sr or None,
+        "rtstruct": rtstruct or None,
+        "slicer_seg": slicer_seg or None,
+        "strict": strict or None,
+        "force": force or None,
+        "check_flips": check_flips or None,
+    }
+    with opened_bundle(bundle or (_UPSTREAM if plan is None else _FINETUNE)) as root:
+        files = None if weights is None else listed(weights)
+        named = None if task is None else listed(task)
+        wanted = named[0] if named and len(named) == 1 else named
+        chosen = ChosenInference(root, [*overlays, *_MODES[mode]], wanted, files, options)
+        to_device = {} if device is None else {"device": device_of(device)}
+        from uniseg_nets.data import find_cases
+
+        target = Path(output).absolute()
+        to_file = target.name.endswith(".nii.gz")
+        folder = target.parent if to_file else target
+        cases = find_cases(source, None if to_file else folder)
+        if to_file:
+            if len(cases) > 1:
+                raise ValueError(f"{input} holds {len(cases)} cases: name an output folder instead of {target}")
+            cases[0]["name"] = target.name.removesuffix(".nii.gz")
+        values = {**chosen.overrides(), **to_device, "output_dir": str(folder)}
+        run_bundle(root, chosen.configs, cases=cases, **values)

@@ -1,0 +1,46 @@
+"""The verbs of the ``uniseg`` command for studies on labelled data."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from uniseg_nets.cli.values import existing_file, listed
+
+__all__ = ["compare", "cv"]
+
+
+def cv(plan: str, data: str, output: str = "cv", *, folds: str | None = None, overlays: str | None = None) -> None:
+    """Cross-validate a fine-tuning: train and evaluate every fold, then print one table of all held cases.
+
+    A stopped cross-validation goes on where it was, by the same command.
+
+    Args:
+        plan: what `uniseg plan` wrote.
+        data: the data set that was planned, its folder.
+        output: folder; each fold gets one in it, and cases.csv has the figures of all.
+        folds: which, as "0,2"; all of the plan by default.
+        overlays: configs laid over the plan, as "small.json,mine.json": names of bundles/uniseg_finetune, or paths.
+    """
+    plan = existing_file(plan, "PLAN, a file of `uniseg plan`; the order is PLAN DATA OUTPUT")
+    from uniseg_nets.study.cross_validation import cross_validate, pooled_table
+
+    chosen = None if folds is None else [int(fold) for fold in listed(folds)]
+    cases = cross_validate(plan, data, output, chosen, [] if overlays is None else listed(overlays))
+    print(f"{pooled_table(cases)}\nwrote {cases}")
+
+
+def compare(
+    first: str, second: str, *, metric: Literal["dice", "nsd", "hd95_mm"] = "dice", output: str | None = None
+) -> None:
+    """Compare two evaluations of the same cases, case by case: differences, intervals, Wilcoxon's test with Holm's p.
+
+    Args:
+        first: an evaluation's folder, or its cases.csv.
+        second: the other one's; differences are second minus first.
+        metric: which figure to compare.
+        output: folder for comparison.csv and comparison.png; neither is written by default.
+    """
+    from uniseg_nets.study.compare import as_markdown
+    from uniseg_nets.study.compare import compare as compare_evaluations
+
+    print(as_markdown(compare_evaluations(first, second, metric, output)))

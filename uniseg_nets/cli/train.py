@@ -1,0 +1,131 @@
+"""The verbs of the ``uniseg`` command that make data sets and plans for a training."""
+
+from __future__ import annotations
+
+from operator import itemgetter
+from typing import Literal
+
+from uniseg_nets.cli.values import existing, labels_of, listed
+from uniseg_nets.io.bundles import bundle_folder, model_file
+from uniseg_nets.tasks import load_task_table
+from uniseg_nets.weights.shipped import files_by_name
+
+__all__ = ["plan", "prepare"]
+
+
+def prepare(
+    name: str,
+    raw: str,
+    output: str,
+    *,
+    task: str | None = None,
+    split: str | None = None,
+    validation_share: float = 0.2,
+    seed: int = 0,
+    tasks_file: str | None = None,
+    group: str | None = None,
+    download: bool = False,
+) -> None:
+    """Check a downloaded data set and add it to OUTPUT/datalist.json.
+
+    Args:
+        name: lits, kits, msd02 to msd04, msd06 to msd10, verse20, prostate, brats21, autopet22, btcv, vs, sunnybrook,
+            openkbp, sts; or nnunet.
+        raw: the data set's folder, as it was unpacked.
+        output: folder of the datalist; several data sets gather in one.
+        task: what the cases train, where the data set does not say.
+        split: JSON with lists of case names, training and validation, such as the official split.
+        validation_share: without a split, the share of cases drawn for validation, by patient.
+        seed: of that draw.
+        tasks_file: a task table of your own, or "open"; that of this distribution which has the task by default.
+        group: regular expression that finds the patient in a case's name, as "patient[0-9]+", where several cases are
+            of one.
+        download: fetch the data to RAW first, where they are not there; msd02 and further only.
+    """
+    if not download:
+        raw = existing(raw)
+    table = load_task_table(tasks_file) if tasks_file else None
+    from uniseg_nets.prepare import prepare as prepare_data
+
+    path = prepare_data(name, raw, output, table, task, split, validation_share, seed, group=group, download=download)
+    print(f"wrote {path}")
+
+
+def plan(
+    data: str,
+    out: str = "plan.json",
+    *,
+    name: str | None = None,
+    labels: str | None = None,
+    channels: str | None = None,
+    axes: Literal["anatomical", "acquisition"] | None = None,
+    ct_scaling: Literal["percentiles", "window"] = "percentiles",
+    weights: str | None = None,
+    slot: str | None = "nearest",
+    folds: int = 5,
+    memory_gib: float = 8.0,
+    batch_size: int = 2,
+    seed: int = 0,
+    group: str | None = None,
+    leave_out_faulty: bool = False,
+) -> None:
+    """Check a labelled data set and write the plan that fine-tuning takes.
+
+    Args:
+        data: an nnU-Net folder, a dataset.json or MONAI datalist, or folders of images and of label maps.
+        out: the plan, a JSON file to lay over the configs of bundles/uniseg_finetune.
+        name: of the task; the folder's by default.
+        labels: what the values mean, as "50=organ,100=lesion", where the data set does not say.
+        channels: modalities in order, as "CT,PET", where the data set does not say; CT means Hounsfield units.
+        axes: order of the axes: "anatomical", or "acquisition" for slices of a stack first and the rest as stored; by
+            default it follows from voxel sizes and headers.
+        ct_scaling: of CT: "percentiles" of the data set's labelled voxels, or "window" for -325 to 325 HU.
+        weights: pretrained UniSeg weights to start from, a file or "open" for the open weights; those of `uniseg
+            fetch-weights` by default, where they are.
+        slot: the task of the weights to start from, a name or an id; "nearest" in channels and classes; or "none" to
+            cut the prompt off, as the authors do.
+        folds: of the cross-validation, where the data set brings none.
+        memory_gib: for a training step; the patch follows from it.
+        batch_size: patches per step.
+        seed: of the folds.
+        group: regular expression that finds the patient in a case's name, as "patient[0-9]+"; a patient's cases get
+            one fold.
+        leave_out_faulty: plan without the cases that have a fault.
+    """
+    upstream = bundle_folder("uniseg_upstream")
+    data = existing(data)
+    if weights is not None:
+        weights = existing(files_by_name(upstream).get(weights, weights))
+    elif model_file(upstream).is_file():
+        weights = str(model_file(upstream))
+    values = None if labels is None else labels_of(labels)
+    from uniseg_nets.data.groups import group_of
+    from uniseg_nets.plan import PlanOptions, plan_dataset
+
+    options = PlanOptions(
+        name=name,
+        labels=values,
+        channels=None if channels is None else listed(channels),
+        axes=axes,
+        ct_scaling=ct_scaling,
+        weights=weights,
+        slot=slot,
+        folds=folds,
+        memory_gib=memory_gib,
+        batch_size=batch_size,
+        seed=seed,
+        group=group,
+        leave_out_faulty=leave_out_faulty,
+    )
+    found = plan_dataset(data, out, options)
+    entry = found["task_entry"]
+    start = f", task {found['slot']} of it" if "slot" in found else ""
+    patients, used = ({read(case) for case in found["data"]} for read in (group_of, itemgetter("fold")))
+    print(
+        f"{entry['name']}: {len(found['data'])} cases of {len(patients)} patients in {len(used)} folds\n"
+        f"channels {', '.join(entry['channels'])}; "
+        f"labels {', '.join(f'{value} {label}' for value, label in zip(entry['values'], entry['classes']))}\n"
+        f"axes in {entry['axes']} order, spacing {entry['spacing']} mm, patch {found['patch_size']} voxels (z, y, x)\n"
+        f"pretrained weights: {weights or 'none, see `uniseg fetch-weights`; training starts from scratch'}{start}\n"
+        f"wrote {out}"
+    )

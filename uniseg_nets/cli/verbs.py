@@ -1,0 +1,54 @@
+"""Which verbs the ``uniseg`` command has, in groups."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from uniseg_nets.cli.arguments import NotUnderstoodError
+from uniseg_nets.cli.fingerprint import fingerprint
+from uniseg_nets.cli.images_2d import convert_2d, segment_2d
+from uniseg_nets.cli.segment import segment, tasks
+from uniseg_nets.cli.share import label_app, merge_config, pack, zip_bundle
+from uniseg_nets.cli.study import compare, cv
+from uniseg_nets.cli.train import plan, prepare
+from uniseg_nets.cli.try_out import demo, demo_2d, phantom, phantom_2d, phantom_studies
+from uniseg_nets.cli.weights import convert, fetch_weights
+from uniseg_nets.io.messages import did_you_mean
+
+__all__ = ["GROUPS", "VERBS", "verb_named"]
+
+Verb = Callable[..., None]
+
+GROUPS: Mapping[str, Mapping[str, Verb]] = {
+    "use": {
+        "tasks": tasks,
+        "segment": segment,
+        "segment-2d": segment_2d,
+        "fetch-weights": fetch_weights,
+        "convert": convert,
+        "convert-2d": convert_2d,
+    },
+    "train": {"prepare": prepare, "plan": plan, "cv": cv, "compare": compare, "fingerprint": fingerprint},
+    "share": {"pack": pack, "zip-bundle": zip_bundle, "merge-config": merge_config, "label-app": label_app},
+    "try out": {
+        "demo": demo,
+        "demo-2d": demo_2d,
+        "phantom": phantom,
+        "phantom-2d": phantom_2d,
+        "phantom-studies": phantom_studies,
+    },
+}
+VERBS: dict[str, Verb] = {name: verb for group in GROUPS.values() for name, verb in group.items()}
+
+
+def verb_named(word: str) -> tuple[str, Verb]:
+    """A verb's name and function; ``fetch_weights`` is ``fetch-weights``.
+
+    Raises:
+        NotUnderstoodError: no such verb.
+    """
+    name = word.replace("_", "-")
+    if name not in VERBS:
+        near = did_you_mean(name, VERBS) or f"the verbs are {', '.join(VERBS)}; "
+        raise NotUnderstoodError(f"no verb {word!r}: {near}see `uniseg --help`")
+    return name, VERBS[name]

@@ -1,0 +1,106 @@
+"""The slices that a DICOM object refers to: their identifiers, and the voxels of a label map under their pixels.
+
+The one rule: a label map is looked up slice by slice, in each slice's own position, so that a tilted gantry is right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+import pydicom
+from nibabel.affines import apply_affine
+from numpy.typing import NDArray
+from pydicom.errors import InvalidDicomError
+
+__all__ = ["IDENTIFIERS", "frames_of", "missing_identifiers", "patient_points", "read_slices"]
+
+IDENTIFIERS = ("StudyInstanceUID", "SeriesInstanceUID")
+# RAS+ (ours) and LPS+ (DICOM's) differ in the sign of x and y.
+_LPS = np.array([-1, -1, 1])
+_OFF_GRID = 0.01  # voxels
+
+
+def read_slices(series: Sequence[str | PathLike[str]], needed: Sequence[str] = IDENTIFIERS) -> list[pydicom.Dataset]:
+    """The slices of a series, in the order given.
+
+    Args:
+        series: their files.
+        needed: identifiers without which nothing can refer to them.
+
+    Raises:
+        ValueError: a slice lacks an identifier.
+    """
+    return [_read(file, needed) for file in series]
+
+
+def missing_identifiers(folder: Path, needed: Sequence[str] = IDENTIFIERS) -> str | None:
+    """What the first DICOM file of a folder lacks that an object refers to, in words; ``None`` for nothing."""
+    for file in sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")):
+        try:
+            header = pydicom.dcmread(file, specific_tags=list(needed), stop_before_pixels=True)
+        except InvalidDicomError:
+            continue
+        return _lacking(file, header, needed)
+    return None
+
+
+def frames_of(
+    label: NDArray[np.uint8], affine: NDArray[np.float64], slices: Sequence[pydicom.Dataset]
+) -> NDArray[np.uint8]:
+    """The label map's voxels under the pixels of each slice, (slice, row, column).
+
+    Args:
+        label: (x, y, z) on the series' grid.
+        affine: (4, 4), voxels to RAS+ mm.
+        slices: as :func:`read_slices` gives them.
+
+    Raises:
+        ValueError: the label map does not lie on a slice's grid.
+    """
+    return np.stack([_frame(label, affine, slice_) for slice_ in slices])
+
+
+def patient_points(slice_: pydicom.Dataset, pixels: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Places on a slice, (n, 2) as (row, column) with whole numbers at a pixel's centre, in DICOM's mm, (n, 3)."""
+    corner = np.asarray(slice_.ImagePositionPatient, dtype=float)
+    along_row, along_column = np.asarray(slice_.ImageOrientationPatient, dtype=float).reshape(2, 3)
+    down, across = (float(mm) for mm in slice_.PixelSpacing)
+    return corner + pixels[:, 1:] * across * along_row + pixels[:, :1] * down * along_column
+
+
+def _read(file: str | PathLike[str], needed: Sequence[str]) -> pydicom.Dataset:
+    slice_ = pydicom.dcmread(file)
+    # De-identified files may keep these in the file's preamble alone.
+    slice_.SOPClassUID = slice_.get("SOPClassUID") or slice_.file_meta.MediaStorageSOPClassUID
+    slice_.SOPInstanceUID = slice_.get("SOPInstanceUID") or slice_.file_meta.MediaStorageSOPInstanceUID
+    lacking = _lacking(file, slice_, needed)
+    if lacking:
+        raise ValueError(f"{lacking}: no DICOM object could refer to its series")
+    return slice_
+
+
+def _lacking(file: str | PathLike[str], header: pydicom.Dataset, needed: Sequence[str]) -> str | None:
+    missing = [name for name in needed if not header.get(name)]
+    return f"{file} has no {' and no '.join(missing)}" if missing else None
+
+
+def _frame(label: NDArray[np.uint8], affine: NDArray[np.float64], slice_: pydicom.Dataset) -> NDArray[np.uint8]:
+    """The label map's voxels under one slice's pixels, (row, column)."""
+    # The first pixel, the one beside it and the one below it, in RAS+ mm.
+    places = patient_points(slice_, np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0]])) * _LPS
+    first, across, down = apply_affine(np.linalg.inv(affine), places)
+    steps = np.stack((first, across - first, down - first))
+    voxels = np.rint(steps).astype(int)
+    last = voxels[0] + voxels[1] * (slice_.Columns - 1) + voxels[2] * (slice_.Rows - 1)
+    size = np.asarray(label.shape)
+    if (
+        np.abs(steps - voxels).max() > _OFF_GRID
+        or ((voxels[0] < 0) | (last < 0) | (voxels[0] >= size) | (last >= size)).any()
+    ):
+        raise ValueError(f"the label map (size {label.shape}) does not lie on the grid of {slice_.filename}")
+    down_index, across_index = np.meshgrid(np.arange(slice_.Rows), np.arange(slice_.Columns), indexing="ij")
+    x, y, z = (voxels[0][i] + voxels[1][i] * across_index + voxels[2][i] * down_index for i in range(3))
+    return label[x, y, z]

@@ -1,0 +1,171 @@
+"""A label map as an RT Structure Set: an outline per slice and piece, for planning systems and PACS."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+
+import highdicom as hd
+import numpy as np
+import pydicom
+from numpy.typing import NDArray
+from pydicom.dataelem import RawDataElement
+from pydicom.sr.codedict import codes
+from pydicom.tag import BaseTag
+from pydicom.uid import ExplicitVRLittleEndian, RTStructureSetStorage
+
+from uniseg_nets.dicom.codes import category_and_type
+from uniseg_nets.dicom.mark import contribution
+from uniseg_nets.dicom.outlines import outlines
+from uniseg_nets.dicom.slices import IDENTIFIERS, frames_of, patient_points, read_slices
+from uniseg_nets.io.files import atomic_path
+from uniseg_nets.io.provenance import MANUFACTURER
+from uniseg_nets.results.colours import rgb
+from uniseg_nets.version import __version__
+
+__all__ = ["STRUCTURE_IDENTIFIERS", "write_rtstruct"]
+
+STRUCTURE_IDENTIFIERS = (*IDENTIFIERS, "FrameOfReferenceUID")
+# Of a study as such; retired, and still what the reference to a study asks for.
+_STUDY = "1.2.840.10008.3.1.2.3.1"
+_DIGITS = 4  # of mm; DICOM's decimal strings hold 16 characters
+_CONTOUR_DATA = BaseTag(0x30060050)
+
+
+def write_rtstruct(
+    label: NDArray[np.uint8],
+    affine: NDArray[np.float64],
+    series: Sequence[str | PathLike[str]],
+    names: Mapping[int, str],
+    path: str | PathLike[str],
+    mark: str = "",
+    verdict: str = "",
+) -> list[str]:
+    """Writes a structure set, one region of interest for each class that is there; returns their names.
+
+    Args:
+        label: (x, y, z) on the series' grid.
+        affine: (4, 4), voxels to RAS+ mm.
+        series: the slices' files, in any order.
+        names: value -> class, without the background.
+        path: of the DICOM file.
+        mark: of the label map, see :func:`~uniseg_nets.io.provenance.marked`.
+        verdict: the verdict on the case, for the SeriesDescription.
+
+    Raises:
+        ValueError: nothing was found, the label map does not lie on the series' grid, or the series has lost the
+            identifiers that a structure set refers to.
+    """
+    slices = read_slices(series, STRUCTURE_IDENTIFIERS)
+    frames = frames_of(label, affine, slices)
+    present = [value for value in names if (frames == value).any()]
+    if not present:
+        raise ValueError("a label map without foreground makes no structure set: it would have no outline")
+    structures = _empty(slices, mark)
+    classes = ", ".join(names[value] for value in present)
+    structures.SeriesDescription = f"UniSeg{verdict and f' ({verdict})'}: {classes}"[:64]
+    for number, value in enumerate(present, start=1):
+        structures.StructureSetROISequence.append(_region(number, names[value], slices[0].FrameOfReferenceUID))
+        structures.ROIContourSequence.append(_outlined(number, list(names).index(value), frames == value, slices))
+        structures.RTROIObservationsSequence.append(_observation(number, names[value]))
+    with atomic_path(Path(path)) as temporary:
+        structures.save_as(temporary, enforce_file_format=True)
+    return [names[value] for value in present]
+
+
+def _empty(slices: Sequence[pydicom.Dataset], mark: str) -> hd.SOPClass:
+    """A structure set of the slices' study that refers to them, without any structure."""
+    first = slices[0]
+    structures = hd.SOPClass(
+        study_instance_uid=first.StudyInstanceUID,
+        series_instance_uid=hd.UID(),
+        series_number=1001,
+        sop_instance_uid=hd.UID(),
+        sop_class_uid=RTStructureSetStorage,
+        instance_number=1,
+        modality="RTSTRUCT",
+        manufacturer=MANUFACTURER,
+        transfer_syntax_uid=ExplicitVRLittleEndian,
+        manufacturer_model_name="uniseg-nets",
+        software_versions=__version__,
+        specific_character_set="ISO_IR 192",
+    )
+    structures.copy_patient_and_study_information(first)
+    structures.OperatorsName = None
+    structures.ApprovalStatus = "UNAPPROVED"
+    structures.StructureSetLabel = "UniSeg"
+    structures.StructureSetDate = structures.InstanceCreationDate
+    structures.StructureSetTime = structures.InstanceCreationTime
+    structures.FrameOfReferenceUID = first.FrameOfReferenceUID
+    structures.PositionReferenceIndicator = first.get("PositionReferenceIndicator")
+    structures.ContributingEquipmentSequence = [contribution(mark)]
+    images = _item(
+        SeriesInstanceUID=first.SeriesInstanceUID, ContourImageSequence=[_reference(slice_) for slice_ in slices]
+    )
+    study = _item(
+        ReferencedSOPClassUID=_STUDY,
+        ReferencedSOPInstanceUID=first.StudyInstanceUID,
+        RTReferencedSeriesSequence=[images],
+    )
+    structures.ReferencedFrameOfReferenceSequence = [
+        _item(FrameOfReferenceUID=first.FrameOfReferenceUID, RTReferencedStudySequence=[study])
+    ]
+    structures.StructureSetROISequence = []
+    structures.ROIContourSequence = []
+    structures.RTROIObservationsSequence = []
+    return structures
+
+
+def _region(number: int, name: str, frame_of_reference: str) -> pydicom.Dataset:
+    return _item(
+        ROINumber=number,
+        ReferencedFrameOfReferenceUID=frame_of_reference,
+        ROIName=name[:64],
+        ROIGenerationAlgorithm="AUTOMATIC",
+    )
+
+
+def _outlined(number: int, colour: int, masks: NDArray[np.bool_], slices: Sequence[pydicom.Dataset]) -> pydicom.Dataset:
+    """The outlines of a region's masks, (slice, row, column)."""
+    contours: list[pydicom.Dataset] = []
+    for mask, slice_ in zip(masks, slices):
+        for points in outlines(mask):
+            contour = _item(
+                ContourImageSequence=[_reference(slice_)],
+                ContourGeometricType="CLOSED_PLANAR",
+                NumberOfContourPoints=len(points),
+                ContourNumber=len(contours) + 1,
+            )
+            contour[_CONTOUR_DATA] = _coordinates(patient_points(slice_, points))
+            contours.append(contour)
+    return _item(ROIDisplayColor=list(rgb(colour)), ReferencedROINumber=number, ContourSequence=contours)
+
+
+def _coordinates(points: NDArray[np.float64]) -> RawDataElement:
+    """Points (n, 3) in mm as they stand in the file: pydicom would make an object of each number first."""
+    text = "\\".join(f"{mm:.{_DIGITS}f}" for mm in points.ravel())
+    value = (text + " " * (len(text) % 2)).encode("ascii")
+    return RawDataElement(_CONTOUR_DATA, "DS", len(value), value, 0, False, True)
+
+
+def _observation(number: int, name: str) -> pydicom.Dataset:
+    category, kind = category_and_type(name)
+    return _item(
+        ObservationNumber=number,
+        ReferencedROINumber=number,
+        RTROIInterpretedType="ORGAN" if category == codes.SCT.AnatomicalStructure else None,
+        ROIInterpreter=None,
+        RTROIIdentificationCodeSequence=[hd.sr.CodedConcept.from_code(kind)],
+    )
+
+
+def _reference(slice_: pydicom.Dataset) -> pydicom.Dataset:
+    return _item(ReferencedSOPClassUID=slice_.SOPClassUID, ReferencedSOPInstanceUID=slice_.SOPInstanceUID)
+
+
+def _item(**values: object) -> pydicom.Dataset:
+    item = pydicom.Dataset()
+    for keyword, value in values.items():
+        setattr(item, keyword, value)
+    return item

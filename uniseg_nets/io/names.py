@@ -1,0 +1,54 @@
+"""Names and endings of files: which are scans, images or DICOM, and what a scan's name says.
+
+The one rule: file endings are listed here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+
+__all__ = [
+    "DICOM_ENDINGS",
+    "ITK_ENDINGS",
+    "NIFTI_ENDINGS",
+    "PICTURE_ENDINGS",
+    "SCAN_ENDINGS",
+    "SEGMENTATION_ENDING",
+    "scan_name",
+    "scan_stem",
+    "without_ending",
+]
+
+NIFTI_ENDINGS = (".nii.gz", ".nii")
+_VOLUME_ENDINGS = (".nrrd", ".mha", ".mhd")
+DICOM_ENDINGS = (".dcm", ".ima")
+# Single files of a 3D scan.
+SCAN_ENDINGS = (*NIFTI_ENDINGS, *_VOLUME_ENDINGS)
+# Files that ITK reads here.
+ITK_ENDINGS = (*_VOLUME_ENDINGS, *DICOM_ENDINGS)
+# 2D images.
+PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", *DICOM_ENDINGS)
+# 3D Slicer's segmentations, which are not scans.
+SEGMENTATION_ENDING = ".seg.nrrd"
+_CHANNEL = re.compile(r"_(\d{4})$")
+
+
+def scan_name(path: str | PathLike[str]) -> tuple[str, int | None]:
+    """The case name of a scan, and its channel if the name ends in ``_0000`` and the like."""
+    name = scan_stem(path)
+    channel = _CHANNEL.search(name)
+    return (name[: channel.start()], int(channel[1])) if channel else (name, None)
+
+
+def scan_stem(path: str | PathLike[str]) -> str:
+    """The name of a scan without its ending, but with the channel number."""
+    return without_ending(Path(path).name, SCAN_ENDINGS)
+
+
+def without_ending(name: str, endings: Sequence[str]) -> str:
+    """A name without the first of these endings that it has, in upper or lower case; else the name itself."""
+    ending = next((ending for ending in endings if name.lower().endswith(ending)), "")
+    return name[: len(name) - len(ending)]

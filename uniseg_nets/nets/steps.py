@@ -1,0 +1,35 @@
+"""The steps of a network that inference calls, whatever computes them."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from torch import Tensor
+
+__all__ = ["NetworkSteps"]
+
+
+class NetworkSteps(Protocol):
+    """What an inferer needs of a network: a backbone, a UniSeg, or a runtime of either.
+
+    Shapes: B batch, C channels, T tasks, P prompt channels, K output channels, (D, H, W) size of the input in
+    (z, y, x), (d, h, w) size of the bottleneck. Features may be of the runtime's own type; the last one is a tensor.
+    """
+
+    def encode(self, x: Tensor) -> list[Any]:
+        """(B, C, D, H, W) -> features of the six stages, finest first."""
+
+    def prompts(self, features: list[Any]) -> Tensor:
+        """Features -> the prompts of all tasks, (B, T, d, h, w)."""
+
+    def select(self, prompts: Tensor, task: int | Tensor) -> Tensor:
+        """The prompt of each sample's task, (B, P, d, h, w)."""
+
+    def decode(self, features: list[Any], prompt: Tensor) -> Tensor:
+        """Features and one task's prompt -> logits (B, K, D, H, W)."""
+
+    def decode_coarse(self, features: list[Any], prompt: Tensor) -> tuple[Any, Tensor]:
+        """The state after three levels, and the coarse logits (B, K, D/2, H/4, W/4)."""
+
+    def decode_fine(self, features: list[Any], x: Any) -> Tensor:
+        """The state of :meth:`decode_coarse` -> logits (B, K, D, H, W)."""

@@ -1,0 +1,1 @@
+"""Studies on labelled data: cross-validation, and two methods compared case by case."""

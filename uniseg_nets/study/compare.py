@@ -1,0 +1,146 @@
+"""Two evaluations of the same cases, compared pair by pair.
+
+Per class: the mean difference over patients with its bootstrap interval, and Wilcoxon's signed-rank test, whose p is
+adjusted over all classes by Holm's method (Holm, Scand. J. Statist. 1979).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+from scipy import stats
+
+from uniseg_nets.io.files import write_csv
+from uniseg_nets.study.figures import METRICS, bootstrap_interval, patient_means, read_figures
+
+__all__ = ["Comparison", "as_markdown", "compare", "holm"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One class of one task, figured by two methods.
+
+    Attributes:
+        task, name: of the class.
+        patients, cases: that both have.
+        first, second: mean over patients.
+        difference: second minus first; ``low`` and ``high`` are its 95 % interval.
+        better, worse: patients for whom the second is better or worse.
+        p: of Wilcoxon's test; ``p_holm`` is adjusted over all classes.
+    """
+
+    task: str
+    name: str
+    patients: int
+    cases: int
+    first: float
+    second: float
+    difference: float
+    low: float
+    high: float
+    better: int
+    worse: int
+    p: float
+    p_holm: float
+
+
+def compare(
+    first: str | PathLike[str],
+    second: str | PathLike[str],
+    metric: str = "dice",
+    output_dir: str | PathLike[str] | None = None,
+) -> list[Comparison]:
+    """Compares two evaluations.
+
+    Args:
+        first, second: folders of evaluations, or their ``cases.csv``.
+        metric: ``dice``, ``nsd`` or ``hd95_mm``.
+        output_dir: folder for ``comparison.csv`` and, where matplotlib is installed, ``comparison.png``.
+
+    Raises:
+        FileNotFoundError, ValueError: as for :func:`~uniseg_nets.study.figures.read_figures`; or no case in common.
+    """
+    one, two = read_figures(first, metric), read_figures(second, metric)
+    pairs = {key: sorted(one[key].keys() & two[key].keys()) for key in one if key in two}
+    pairs = {key: cases for key, cases in pairs.items() if cases}
+    if not pairs:
+        raise ValueError(f"{first} and {second} have no case and class in common that has {metric}")
+    unpaired = sum(len(own) for figures in (one, two) for own in figures.values()) - 2 * sum(map(len, pairs.values()))
+    if unpaired:
+        logger.warning("%d figures have no partner in the other evaluation and are left out", unpaired)
+    sign = 1 if METRICS[metric] else -1
+    rows, differences = [], {}
+    for (task, name), cases in pairs.items():
+        a, b = (patient_means({case: figures[task, name][case] for case in cases}) for figures in (one, two))
+        difference = b - a
+        differences[task, name] = difference
+        low, high = bootstrap_interval(difference)
+        better, worse = (int((sign * way * difference > 0).sum()) for way in (1, -1))
+        p = float(stats.wilcoxon(difference).pvalue) if difference.any() else 1.0
+        first_mean, second_mean, mean = (float(values.mean()) for values in (a, b, difference))
+        counts = (len(difference), len(cases))
+        rows.append(Comparison(task, name, *counts, first_mean, second_mean, mean, low, high, better, worse, p, p))
+    adjusted = holm([row.p for row in rows])
+    rows = [Comparison(**{**asdict(row), "p_holm": p}) for row, p in zip(rows, adjusted)]
+    if output_dir is not None:
+        folder = Path(output_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_csv(folder / "comparison.csv", [asdict(row) for row in rows])
+        _plot(differences, metric, folder / "comparison.png")
+    return rows
+
+
+def holm(values: Sequence[float]) -> list[float]:
+    """Values of p, adjusted for their number by Holm's step-down method."""
+    order = np.argsort(values)
+    factors = len(values) - np.arange(len(values))
+    adjusted = np.minimum(np.maximum.accumulate(np.asarray(values)[order] * factors), 1.0)
+    result = np.empty(len(values))
+    result[order] = adjusted
+    return [float(p) for p in result]
+
+
+def as_markdown(rows: Sequence[Comparison], names: tuple[str, str] = ("A", "B")) -> str:
+    """The comparison as a table, with what its tests cannot show."""
+    a, b = names
+    lines = [
+        f"| task | class | patients (cases) | {a} | {b} | {b} - {a} | 95 % | better / worse | p | p (Holm) |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        lines.append(
+            f"| {row.task} | {row.name} | {row.patients} ({row.cases}) | {row.first:.3f} | {row.second:.3f} | "
+            f"{row.difference:+.3f} | {row.low:+.3f} to {row.high:+.3f} | {row.better} / {row.worse} | "
+            f"{row.p:.3g} | {row.p_holm:.3g} |"
+        )
+    few = [f"{row.task} {row.name}" for row in rows if row.patients < 6]
+    if few:
+        lines.append(f"\nFewer than 6 patients cannot reach p < 0.05, whatever the difference: {', '.join(few)}.")
+    return "\n".join(lines)
+
+
+def _plot(differences: dict[tuple[str, str], np.ndarray], metric: str, path: Path) -> None:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        logger.info("no %s: it needs `pip install matplotlib`", path.name)
+        return
+    figure = Figure(figsize=(8, 0.5 * len(differences) + 1.2), layout="constrained")
+    axes = figure.subplots()
+    rng = np.random.default_rng(0)
+    for place, values in enumerate(differences.values()):
+        axes.scatter(values, place + rng.uniform(-0.15, 0.15, len(values)), s=12, alpha=0.6)
+        axes.hlines(place, *bootstrap_interval(values), colors="black")
+        axes.plot(values.mean(), place, "k|", markersize=14)
+    axes.axvline(0, color="grey", linewidth=0.8)
+    axes.set_yticks(range(len(differences)), [f"{task} {name}" for task, name in differences])
+    axes.invert_yaxis()
+    axes.set_xlabel(f"difference of {metric} per patient, second minus first; bar: mean, line: 95 % interval")
+    figure.savefig(path, dpi=120)

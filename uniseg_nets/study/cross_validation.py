@@ -1,0 +1,134 @@
+"""Cross-validation of a fine-tuning: every fold trained, evaluated on the cases it held out, all of them in one table.
+
+The one rule: a fold that has ended is not done again, and one that was stopped goes on where it was.
+"""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from collections.abc import Collection, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from uniseg_nets.io.bundles import bundle_folder
+from uniseg_nets.io.files import read_json, write_csv
+from uniseg_nets.study.figures import METRICS, bootstrap_interval, patient_means, read_figures, read_rows
+
+__all__ = ["cross_validate", "pooled_table"]
+
+logger = logging.getLogger(__name__)
+
+_BUNDLE = "uniseg_finetune"
+
+
+def cross_validate(
+    plan: str | PathLike[str],
+    data: str | PathLike[str],
+    output_dir: str | PathLike[str],
+    folds: Sequence[int] | None = None,
+    overlays: Sequence[str] = (),
+) -> Path:
+    """Trains and evaluates folds one after the other, each in a process of its own; writes the pooled ``cases.csv``.
+
+    Args:
+        plan: what ``uniseg plan`` wrote; its cases name their folds.
+        data: folder of the data set that was planned.
+        output_dir: each fold gets a folder there: ``fold0/models``, ``fold0/runs``, ``fold0/eval``.
+        folds: which; all of the plan by default.
+        overlays: configs laid over the plan, names of the bundle's or paths, such as ``small.json``.
+
+    Returns:
+        The pooled file, of all folds that have been evaluated so far.
+
+    Raises:
+        FileNotFoundError: no plan, no data, or no such overlay.
+        ValueError: the plan has no such fold.
+        RuntimeError: a training or an evaluation failed; its own message stands above.
+    """
+    plan, data, output = (Path(path).resolve() for path in (plan, data, output_dir))
+    if not data.exists():
+        raise FileNotFoundError(f"no data set at {data}: name the folder that was planned")
+    known = sorted({int(case["fold"]) for case in read_json(plan)["data"]})
+    chosen = known if folds is None else list(folds)
+    unknown = [fold for fold in chosen if fold not in known]
+    if unknown:
+        raise ValueError(f"no fold {', '.join(map(str, unknown))} in {plan}: it has {', '.join(map(str, known))}")
+    root = bundle_folder(_BUNDLE)
+    configs = [root / "configs" / "train.json", plan, *(_config(root, name) for name in overlays)]
+    for fold in chosen:
+        folder = output / f"fold{fold}"
+        common = {"dataset_dir": data, "ckpt_dir": folder / "models"}
+        if not (folder / "models" / "model_final.pt").is_file():
+            logger.info("fold %d of %d: training", fold, len(known))
+            places = {"output_dir": folder / "runs", "cache_dir": output / "cache"}
+            _run(root, configs, fold, common | places | {"resume": True})
+        logger.info("fold %d of %d: evaluation", fold, len(known))
+        _run(root, [*configs, root / "configs" / "evaluate.json"], fold, common | {"output_dir": folder / "eval"})
+    return _pool(output, known)
+
+
+def _config(root: Path, name: str) -> Path:
+    for path in (root / "configs" / name, Path(name)):
+        if path.is_file():
+            return path.resolve()
+    raise FileNotFoundError(f"no config {name}, neither there nor among those of {root.name}")
+
+
+def _run(root: Path, configs: Sequence[Path], fold: int, options: dict[str, Any]) -> None:
+    """``python -m monai.bundle run``, as a user would type it: a fold is the same alone and among others."""
+    files = "[" + ",".join(f"'{config}'" for config in configs) + "]"
+    options = {"bundle_root": root, "fold": fold, **options}
+    words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    ended = subprocess.run([sys.executable, "-m", "monai.bundle", "run", "--config_file", files, *words], check=False)
+    if ended.returncode:
+        raise RuntimeError(f"fold {fold} ended with status {ended.returncode}; the same command goes on from there")
+
+
+def _pool(output: Path, folds: Sequence[int]) -> Path:
+    done = [fold for fold in folds if (output / f"fold{fold}" / "eval" / "cases.csv").is_file()]
+    if len(done) < len(folds):
+        logger.warning("%d of %d folds are evaluated: the table is of these alone", len(done), len(folds))
+    rows: list[dict[str, Any]] = [
+        {"fold": fold, **row} for fold in done for row in read_rows(output / f"fold{fold}" / "eval")
+    ]
+    write_csv(output / "cases.csv", rows)
+    return output / "cases.csv"
+
+
+def pooled_table(cases: str | PathLike[str], ceilings: Mapping[tuple[str, str], float] | None = None) -> str:
+    """Markdown table of an evaluation: means over patients with 95 % bootstrap intervals, and how many were missed.
+
+    A class that was missed counts with a Dice and an NSD of 0; HD95 is over the cases that have one.
+
+    Args:
+        cases: the evaluation's ``cases.csv``, or its folder.
+        ceilings: (task, class) -> the highest Dice that the network's resolution allows, for a column of their own.
+    """
+    figures = {metric: read_figures(cases, metric) for metric in METRICS}
+    states = [(row["task"], row["class"], row["status"]) for row in read_rows(cases)]
+    head = ["task", "class", "patients (cases)", "Dice", "95 %", "lowest", "NSD", "HD95 (mm)", "missed"]
+    head += [] if ceilings is None else ["ceiling"]
+    lines = [_row(head), _row(["---"] * len(head))]
+    for (task, name), dice in figures["dice"].items():
+        means = patient_means(dice)
+        low, high = bootstrap_interval(means)
+        nsd, hd95 = (_mean(figures[metric].get((task, name), {}).values()) for metric in ("nsd", "hd95_mm"))
+        missed = sum(state in ((task, name, "missed"), (task, name, "false_negative")) for state in states)
+        cells = [task, name, f"{len(means)} ({len(dice)})", f"{means.mean():.3f}", f"{low:.3f} to {high:.3f}"]
+        cells += [f"{min(dice.values()):.3f}", f"{nsd:.3f}", f"{hd95:.1f}", str(missed)]
+        cells += [] if ceilings is None else [f"{ceilings.get((task, name), float('nan')):.3f}"]
+        lines.append(_row(cells))
+    return "\n".join(lines)
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _mean(values: Collection[float]) -> float:
+    return float(np.mean([*values])) if values else float("nan")
