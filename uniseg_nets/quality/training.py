@@ -56,7 +56,8 @@ def measured_training(
         for task, own in by_task.items()
         for place, index in enumerate(rng.permutation(len(own))[:limit].tolist())
     ]
-    for place, (task, case, also_worse) in enumerate(tqdm(chosen, desc="fingerprint", unit="case", leave=False)):
+    bar = tqdm(chosen, desc="fingerprint", unit="case", leave=False, disable=None)  # None: only a terminal shows it
+    for place, (task, case, also_worse) in enumerate(bar):
         try:
             loaded = LoadCased(["image", "label"], measurer.tasks.one(task).channels)(dict(case))
             given = {key: loaded[key] for key in ("image", "label")}
