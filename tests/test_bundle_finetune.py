@@ -20,7 +20,7 @@ from uniseg_nets.plan import PlanOptions, plan_dataset
 from uniseg_nets.weights.checkpoints import save_weights
 
 SIZES = {"base_features": 4, "max_features": 8}
-SHORT = {"max_epochs": 1, "batches_per_epoch": 4, "val_interval": 1}
+SHORT = {"max_epochs": 1, "batches_per_epoch": 4, "val_interval": 1, "fingerprint_cases": 0}
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,7 @@ BUNDLES = ("uniseg_upstream", "uniseg_finetune", "unetr_prompt_tuning", "esp_med
 PATCH = [16, 64, 32]
 TINY = {"patch_size": PATCH, "network_def#base_features": 4, "network_def#max_features": 8}
 SMALL_NETWORK = {"patch_size": SMALL["patch_size"], "network_def#base_features": 8, "network_def#max_features": 16}
-SHORT = TINY | {"batches_per_task": 2, "num_workers": 0}
+SHORT = TINY | {"batches_per_task": 2, "num_workers": 0, "fingerprint_cases": 0}
 ENTRY = {"name": "prostate", "channels": ["T2"], "spacing": [3, 1.5, 1.5], "classes": ["prostate"]}
 
 

@@ -57,7 +57,7 @@ def test_the_bundle_runs_from_another_working_directory(copy, tmp_path, table):
 
 
 TINY = {"patch_size": [16, 64, 32], "network_def#base_features": 4, "network_def#max_features": 8}
-SHORT = TINY | {"batches_per_task": 2, "val_interval": 1, "num_workers": 0}
+SHORT = TINY | {"batches_per_task": 2, "val_interval": 1, "num_workers": 0, "fingerprint_cases": 0}
 TRAIN = ["train.json", "small.json"]
 
 
