@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import uniseg_nets
-from uniseg_nets.cli import command
+from uniseg_nets.cli.verbs import VERBS
 
 ROOT = Path(__file__).parents[1]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
@@ -66,4 +66,4 @@ def test_a_page_at_the_root_names_what_is_there(page):
     targets = set(re.findall(r"^    make ([a-z0-9-]+)", text, re.MULTILINE))
     assert targets <= set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     verbs = set(re.findall(r"uniseg ([a-z][a-z0-9-]+)", text))
-    assert verbs <= set(command._VERBS), verbs
+    assert verbs <= set(VERBS), verbs

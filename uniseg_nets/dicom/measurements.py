@@ -64,7 +64,7 @@ def write_measurements(
     found = [name for name, count in voxels.items() if count]
     labels = [str(segment.SegmentLabel) for segment in segments.SegmentSequence]
     if labels != found:
-        raise ValueError(f"{segmentation} has segments {labels}, the label map classes {found}: make it anew")
+        raise ValueError(f"{segmentation} has segments {labels}, the label map classes {found}: make it again")
     volumes = {name: round(voxels[name] * voxel_millilitres(affine[:3, :3]), 3) for name in found}
     slices = read_slices(series)
     device = hd.sr.DeviceObserverIdentifyingAttributes(

@@ -134,7 +134,7 @@ class SaveDicomSrd(DicomExport):
     def make(self, case: Mapping[str, Any], fingerprint: str) -> None:
         segmentation = self._segmentation(case["name"])
         if dicom_mark(segmentation) not in (None, fingerprint):
-            raise ValueError(f"{segmentation} is of another label map: let the run make it anew")
+            raise ValueError(f"{segmentation} is of another label map: let the run make it again")
         super().make(case, fingerprint)
 
     def _loaded(self) -> tuple[Callable[..., Iterable[str]], Sequence[str]]:

@@ -56,7 +56,8 @@ def measured_training(
         for task, own in by_task.items()
         for place, index in enumerate(rng.permutation(len(own))[:limit].tolist())
     ]
-    for place, (task, case, also_worse) in enumerate(_shown(chosen)):
+    bar = tqdm(chosen, desc="fingerprint", unit="case", leave=False, disable=None)  # None: only a terminal shows it
+    for place, (task, case, also_worse) in enumerate(bar):
         try:
             loaded = LoadCased(["image", "label"], measurer.tasks.one(task).channels)(dict(case))
             given = {key: loaded[key] for key in ("image", "label")}
@@ -66,8 +67,3 @@ def measured_training(
                 yield TrainingRow(task, True, measurer(given, task))
         except (ValueError, OSError) as error:
             logger.warning("%s left out of the fingerprint: %s", case["name"], error)
-
-
-def _shown(chosen: Sequence[Any]) -> Iterator[Any]:
-    """The same, with a bar on a terminal."""
-    yield from tqdm(chosen, desc="fingerprint", unit="case", leave=False, disable=None)

@@ -22,7 +22,7 @@ __all__ = ["checked_affine", "open_nifti", "read_voxels"]
 _UNITS = {1: ("metres", 1000.0), 3: ("micrometres", 0.001)}
 # Range of plausible voxel edges in mm for units other than mm: some programs write a wrong unit.
 _SMALLEST, _LARGEST = 0.001, 100.0
-_REMEDY = "copy or export it anew"
+_REMEDY = "copy or export it again"
 
 
 def open_nifti(file: str | PathLike[str]) -> tuple[nib.Nifti1Image, NDArray[np.float64]]:

@@ -283,7 +283,7 @@ def _reason(error: Exception) -> str:
             f"it holds code or objects ({code[1]}), not tensors alone, and is not loaded, since code in a file can do "
             "anything: get its tensors (a state dict) from where it comes from"
         )
-    return "it is no PyTorch checkpoint, or a damaged one: copy or download it anew"
+    return "it is no PyTorch checkpoint, or a damaged one: copy or download it again"
 
 
 def _numpy_types() -> list[Any]:
