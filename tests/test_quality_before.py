@@ -53,6 +53,15 @@ def test_an_mr_given_as_ct_and_a_ct_given_as_mr_are_noticed(table):
     assert "as a CT does" in text
 
 
+def test_a_ct_cut_to_soft_tissue_is_still_noticed_where_an_mr_is_read_and_a_standardised_mr_is_not(table):
+    window = phantom(table, "liver").clamp(-125, 275)
+    assert any("as a CT does" in text for text in sentences(window, table.one("prostate")))
+    loaded = phantom(table, "prostate")
+    loaded -= loaded.mean()
+    loaded /= loaded.std()
+    assert sentences(loaded, table.one("prostate")) == []
+
+
 def test_a_lost_hounsfield_scale_is_noticed(table):
     loaded = phantom(table, "liver")
     loaded += 1024

@@ -27,9 +27,10 @@ LEVELS = tuple(float(level) for level in np.linspace(0.01, 0.99, 25))
 # Voxel edges in mm that no scanner makes; a micrometre or a metre comes from a wrong unit.
 _SMALLEST_EDGE, _LARGEST_EDGE = 0.02, 60.0
 _SAMPLED = 50_000  # voxels per channel
-# Hounsfield units: fat is below, so that every scan of a body has such voxels; and what no MR or PET holds.
-_FAT, _AIR = -20.0, -300.0
-_NEGATIVE_SHARE = 0.02
+# Hounsfield units of fat are below, so that every CT of a body has such voxels.
+_FAT = -20.0
+# One voxel in twenty below this is in no MR or PET: resampling makes some negative, scaling to z-scores few units.
+_NEGATIVE, _NEGATIVE_SHARE = -50.0, 0.05
 AXES = "zyx"
 
 
@@ -123,7 +124,7 @@ def _swapped(facts: ScanFacts, task: Task) -> list[Reason]:
     if sorted(kinds) != ["CT", "PET"] or len(facts.quantiles) != 2:
         return []
     ct, pet = facts.quantiles[kinds.index("CT")], facts.quantiles[kinds.index("PET")]
-    if ct[0] < _FAT or pet[0] > _AIR:
+    if ct[0] < _FAT or _often_below(pet) > _NEGATIVE:
         return []
     order = ", then ".join(task.channels)
     return [Reason("before", f"The channels seem to be swapped: the PET holds Hounsfield units. Give {order}.")]
@@ -140,12 +141,17 @@ def _unlike(values: NDArray[np.float64], modality: str) -> list[Reason]:
             )
             return [Reason("before", text)]
         return []
-    if values[0] < _AIR:
+    if _often_below(values) < _NEGATIVE:
         text = f"The {modality} holds values down to {values[0]:.4g}, as a CT does: it is of another modality."
         return [Reason("before", text)]
-    if kind == "PET" and values[np.searchsorted(LEVELS, _NEGATIVE_SHARE)] < -0.05 * abs(values[-1]):
+    if kind == "PET" and _often_below(values) < -0.05 * abs(values[-1]):
         return [Reason("before", f"The PET holds values below zero, down to {values[0]:.4g}: its scale was lost.")]
     return []
+
+
+def _often_below(values: NDArray[np.float64]) -> float:
+    """The intensity below which enough of a channel's voxels lie that it is no accident."""
+    return float(np.interp(_NEGATIVE_SHARE, LEVELS, values))
 
 
 def _intensities(channel: torch.Tensor) -> tuple[NDArray[np.float64], float]:
