@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from os import PathLike
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import numpy as np
 from scipy import stats
 
 from uniseg_nets.io.files import write_csv
-from uniseg_nets.study.figures import METRICS, bootstrap_interval, patient_means, read_figures
+from uniseg_nets.study.figures import METRICS, bootstrap_interval, figures_of, patient_means, read_rows
 
 __all__ = ["Comparison", "as_markdown", "compare", "holm"]
 
@@ -65,9 +65,9 @@ def compare(
         output_dir: folder for ``comparison.csv`` and, where matplotlib is installed, ``comparison.png``.
 
     Raises:
-        FileNotFoundError, ValueError: as for :func:`~uniseg_nets.study.figures.read_figures`; or no case in common.
+        FileNotFoundError, ValueError: as for :func:`~uniseg_nets.study.figures.read_rows`; no such metric; or no case in common.
     """
-    one, two = read_figures(first, metric), read_figures(second, metric)
+    one, two = (figures_of(read_rows(evaluation), metric) for evaluation in (first, second))
     pairs = {key: sorted(one[key].keys() & two[key].keys()) for key in one if key in two}
     pairs = {key: cases for key, cases in pairs.items() if cases}
     if not pairs:
@@ -76,11 +76,12 @@ def compare(
     if unpaired:
         logger.warning("%d figures have no partner in the other evaluation and are left out", unpaired)
     sign = 1 if METRICS[metric] else -1
-    rows, differences = [], {}
+    rows: list[Comparison] = []
+    differences: list[np.ndarray] = []
     for (task, name), cases in pairs.items():
         a, b = (patient_means({case: figures[task, name][case] for case in cases}) for figures in (one, two))
         difference = b - a
-        differences[task, name] = difference
+        differences.append(difference)
         low, high = bootstrap_interval(difference)
         better, worse = (int((sign * way * difference > 0).sum()) for way in (1, -1))
         p = float(stats.wilcoxon(difference).pvalue) if difference.any() else 1.0
@@ -88,12 +89,12 @@ def compare(
         counts = (len(difference), len(cases))
         rows.append(Comparison(task, name, *counts, first_mean, second_mean, mean, low, high, better, worse, p, p))
     adjusted = holm([row.p for row in rows])
-    rows = [Comparison(**{**asdict(row), "p_holm": p}) for row, p in zip(rows, adjusted)]
+    rows = [replace(row, p_holm=p) for row, p in zip(rows, adjusted)]
     if output_dir is not None:
         folder = Path(output_dir)
         folder.mkdir(parents=True, exist_ok=True)
         write_csv(folder / "comparison.csv", [asdict(row) for row in rows])
-        _plot(differences, metric, folder / "comparison.png")
+        _plot(rows, differences, metric, folder / "comparison.png")
     return rows
 
 
@@ -126,21 +127,21 @@ def as_markdown(rows: Sequence[Comparison], names: tuple[str, str] = ("A", "B"))
     return "\n".join(lines)
 
 
-def _plot(differences: dict[tuple[str, str], np.ndarray], metric: str, path: Path) -> None:
+def _plot(rows: Sequence[Comparison], differences: Sequence[np.ndarray], metric: str, path: Path) -> None:
     try:
         from matplotlib.figure import Figure
     except ImportError:
         logger.info("no %s: it needs `pip install matplotlib`", path.name)
         return
-    figure = Figure(figsize=(8, 0.5 * len(differences) + 1.2), layout="constrained")
+    figure = Figure(figsize=(8, 0.5 * len(rows) + 1.2), layout="constrained")
     axes = figure.subplots()
     rng = np.random.default_rng(0)
-    for place, values in enumerate(differences.values()):
+    for place, (row, values) in enumerate(zip(rows, differences)):
         axes.scatter(values, place + rng.uniform(-0.15, 0.15, len(values)), s=12, alpha=0.6)
-        axes.hlines(place, *bootstrap_interval(values), colors="black")
-        axes.plot(values.mean(), place, "k|", markersize=14)
+        axes.hlines(place, row.low, row.high, colors="black")
+        axes.plot(row.difference, place, "k|", markersize=14)
     axes.axvline(0, color="grey", linewidth=0.8)
-    axes.set_yticks(range(len(differences)), [f"{task} {name}" for task, name in differences])
+    axes.set_yticks(range(len(rows)), [f"{row.task} {row.name}" for row in rows])
     axes.invert_yaxis()
     axes.set_xlabel(f"difference of {metric} per patient, second minus first; bar: mean, line: 95 % interval")
     figure.savefig(path, dpi=120)

@@ -17,7 +17,7 @@ import numpy as np
 
 from uniseg_nets.io.bundles import bundle_folder
 from uniseg_nets.io.files import read_json, write_csv
-from uniseg_nets.study.figures import METRICS, bootstrap_interval, patient_means, read_figures, read_rows
+from uniseg_nets.study.figures import METRICS, bootstrap_interval, figures_of, patient_means, read_rows
 
 __all__ = ["cross_validate", "pooled_table"]
 
@@ -109,8 +109,9 @@ def pooled_table(cases: str | PathLike[str], ceilings: Mapping[tuple[str, str], 
         cases: the evaluation's ``cases.csv``, or its folder.
         ceilings: (task, class) -> the highest Dice that the network's resolution allows, for a column of their own.
     """
-    figures = {metric: read_figures(cases, metric) for metric in METRICS}
-    states = [(row["task"], row["class"], row["status"]) for row in read_rows(cases)]
+    rows = read_rows(cases)
+    figures = {metric: figures_of(rows, metric) for metric in METRICS}
+    states = [(row["task"], row["class"], row["status"]) for row in rows]
     head = ["task", "class", "patients (cases)", "Dice", "95 %", "lowest", "NSD", "HD95 (mm)", "missed"]
     head += [] if ceilings is None else ["ceiling"]
     lines = [_row(head), _row(["---"] * len(head))]

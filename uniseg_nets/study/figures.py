@@ -12,7 +12,7 @@ import numpy as np
 
 from uniseg_nets.io.files import read_csv
 
-__all__ = ["METRICS", "Figures", "bootstrap_interval", "patient_means", "read_figures", "read_rows"]
+__all__ = ["METRICS", "Figures", "bootstrap_interval", "figures_of", "patient_means", "read_rows"]
 
 # Columns of ``cases.csv`` that are figures, and whether more is better.
 METRICS: Mapping[str, bool] = {"dice": True, "nsd": True, "hd95_mm": False}
@@ -43,19 +43,19 @@ def read_rows(evaluation: str | PathLike[str]) -> list[dict[str, str]]:
     return rows
 
 
-def read_figures(evaluation: str | PathLike[str], metric: str = "dice") -> Figures:
-    """One figure of every case and class that has it; see :func:`read_rows`.
+def figures_of(rows: Sequence[Mapping[str, str]], metric: str = "dice") -> Figures:
+    """One figure of every case and class that has it, from the rows of :func:`read_rows`.
 
     A class that is neither in the prediction nor in the reference has none, and a distance exists only where both are.
     A case without a patient is a patient of its own.
 
     Raises:
-        ValueError: no such metric, or as for :func:`read_rows`.
+        ValueError: no such metric.
     """
     if metric not in METRICS:
         raise ValueError(f"metric is {metric!r}, expected one of {', '.join(METRICS)}")
     figures: Figures = defaultdict(dict)
-    for row in read_rows(evaluation):
+    for row in rows:
         value = float(row[metric] or "nan")
         if not math.isnan(value):
             case = row["case"]
