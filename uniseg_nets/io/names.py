@@ -15,8 +15,10 @@ __all__ = [
     "ITK_ENDINGS",
     "NIFTI_ENDINGS",
     "PICTURE_ENDINGS",
+    "REPORT_ENDING",
     "SCAN_ENDINGS",
     "SEGMENTATION_ENDING",
+    "STRUCTURES_ENDING",
     "scan_name",
     "scan_stem",
     "without_ending",
@@ -33,6 +35,9 @@ ITK_ENDINGS = (*_VOLUME_ENDINGS, *DICOM_ENDINGS)
 PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", *DICOM_ENDINGS)
 # 3D Slicer's segmentations, which are not scans.
 SEGMENTATION_ENDING = ".seg.nrrd"
+# Our RT Structure Sets and Structured Reports.
+STRUCTURES_ENDING = ".rtstruct.dcm"
+REPORT_ENDING = ".sr.dcm"
 _CHANNEL = re.compile(r"_(\d{4})$")
 
 

@@ -18,13 +18,11 @@ from typing import Any
 import pydicom
 from pydicom.errors import InvalidDicomError
 
-from uniseg_nets.io.names import SEGMENTATION_ENDING
+from uniseg_nets.io.names import REPORT_ENDING, SEGMENTATION_ENDING, STRUCTURES_ENDING
 
 __all__ = [
     "MANUFACTURER",
     "NRRD_MARK",
-    "REPORT_ENDING",
-    "STRUCTURES_ENDING",
     "dicom_mark",
     "is_result",
     "marked",
@@ -43,9 +41,6 @@ MANUFACTURER = "UniSeg for MONAI"
 _MARK = "label map "
 # The same in the header of a segmentation for 3D Slicer.
 NRRD_MARK = "UniSeg_LabelMap"
-# File endings of our RT Structure Sets and Structured Reports.
-STRUCTURES_ENDING = ".rtstruct.dcm"
-REPORT_ENDING = ".sr.dcm"
 # File endings of results, and the key in the record beside them that identifies them.
 _RESULTS = {
     ".nii.gz": "label_map",

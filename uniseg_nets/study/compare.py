@@ -65,7 +65,8 @@ def compare(
         output_dir: folder for ``comparison.csv`` and, where matplotlib is installed, ``comparison.png``.
 
     Raises:
-        FileNotFoundError, ValueError: as for :func:`~uniseg_nets.study.figures.read_rows`; no such metric; or no case in common.
+        FileNotFoundError, ValueError: as for :func:`~uniseg_nets.study.figures.read_rows`; no such metric; or no case
+            in common.
     """
     one, two = (figures_of(read_rows(evaluation), metric) for evaluation in (first, second))
     pairs = {key: sorted(one[key].keys() & two[key].keys()) for key in one if key in two}

@@ -21,14 +21,8 @@ from monai.utils.enums import MetaKeys
 from torch import Tensor
 
 from uniseg_nets.io.messages import NOT_FINITE
-from uniseg_nets.io.names import NIFTI_ENDINGS, SEGMENTATION_ENDING
-from uniseg_nets.io.provenance import (
-    REPORT_ENDING,
-    STRUCTURES_ENDING,
-    dicom_mark,
-    nrrd_mark,
-    read_record,
-)
+from uniseg_nets.io.names import NIFTI_ENDINGS, REPORT_ENDING, SEGMENTATION_ENDING, STRUCTURES_ENDING
+from uniseg_nets.io.provenance import dicom_mark, nrrd_mark, read_record
 from uniseg_nets.renamed import renamed_arguments
 from uniseg_nets.tasks import Task, TaskTable
 from uniseg_nets.transforms.grid import flipped
