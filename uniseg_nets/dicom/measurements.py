@@ -12,10 +12,9 @@ import pydicom
 from numpy.typing import NDArray
 from pydicom.sr.codedict import codes
 
-from uniseg_nets.dicom.mark import contribution
+from uniseg_nets.dicom.mark import EQUIPMENT, contribution, series_description
 from uniseg_nets.dicom.slices import read_slices
 from uniseg_nets.io.files import atomic_path
-from uniseg_nets.io.provenance import MANUFACTURER
 from uniseg_nets.reports.statistics import voxel_millilitres
 from uniseg_nets.version import __version__
 
@@ -70,8 +69,8 @@ def write_measurements(
     device = hd.sr.DeviceObserverIdentifyingAttributes(
         uid=segments.SOPInstanceUID,  # of the software's run: it has no other identity
         name="UniSeg",
-        manufacturer_name=MANUFACTURER,
-        model_name="uniseg-nets",
+        manufacturer_name=EQUIPMENT["manufacturer"],
+        model_name=EQUIPMENT["manufacturer_model_name"],
     )
     content = hd.sr.MeasurementReport(
         observation_context=hd.sr.ObservationContext(hd.sr.ObserverContext(codes.DCM.Device, device)),
@@ -88,10 +87,8 @@ def write_measurements(
         series_number=1002,
         sop_instance_uid=hd.UID(),
         instance_number=1,
-        manufacturer=MANUFACTURER,
-        manufacturer_model_name="uniseg-nets",
-        software_versions=__version__,
-        series_description=f"UniSeg{verdict and f' ({verdict})'}, volumes: {', '.join(found)}"[:64],
+        **EQUIPMENT,
+        series_description=series_description(verdict, found, "volumes"),
         contributing_equipment=[contribution(mark)],
         is_complete=True,
         specific_character_set="ISO_IR 192",

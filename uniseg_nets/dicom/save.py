@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from uniseg_nets.io.provenance import REPORT_ENDING, STRUCTURES_ENDING, dicom_mark, marked
+from uniseg_nets.io.names import REPORT_ENDING, STRUCTURES_ENDING
+from uniseg_nets.io.provenance import dicom_mark, marked
 from uniseg_nets.io.series import dicom_modality, dicom_series
 from uniseg_nets.transforms.derived import CaseExport
 from uniseg_nets.transforms.export import SaveLabelMapd, read_label_map

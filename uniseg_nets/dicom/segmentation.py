@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uniseg_nets.dicom.codes import category_and_type
-from uniseg_nets.dicom.slices import frames_of, read_slices
+from uniseg_nets.dicom.mark import EQUIPMENT, series_description
+from uniseg_nets.dicom.slices import frames_of, present_values, read_slices
 from uniseg_nets.io.files import atomic_path
-from uniseg_nets.io.provenance import MANUFACTURER
 from uniseg_nets.version import __version__
 
 __all__ = ["write_dicom_seg"]
@@ -47,9 +47,7 @@ def write_dicom_seg(
     """
     slices = read_slices(series)
     frames = frames_of(label, affine, slices)
-    present = [value for value in names if (frames == value).any()]
-    if not present:
-        raise ValueError("a label map without foreground makes no DICOM Segmentation: it would have no frame")
+    present = present_values(frames, names, "DICOM Segmentation: it would have no frame")
     numbers = np.zeros(256, dtype=np.uint8)
     numbers[present] = np.arange(1, len(present) + 1)
     algorithm = hd.AlgorithmIdentificationSequence("UniSeg", _CODE, __version__)
@@ -77,13 +75,11 @@ def write_dicom_seg(
         series_number=1000,
         sop_instance_uid=hd.UID(),
         instance_number=1,
-        manufacturer=MANUFACTURER,
-        manufacturer_model_name="uniseg-nets",
-        software_versions=__version__,
+        **EQUIPMENT,
         device_serial_number="0",
         content_label="SEGMENTATION",
         content_description=mark or None,
-        series_description=f"UniSeg{verdict and f' ({verdict})'}: {', '.join(names[value] for value in present)}"[:64],
+        series_description=series_description(verdict, (names[value] for value in present)),
     )
     with atomic_path(Path(path)) as temporary:
         segmentation.save_as(temporary)

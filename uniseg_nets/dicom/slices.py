@@ -5,7 +5,7 @@ The one rule: a label map is looked up slice by slice, in each slice's own posit
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from os import PathLike
 from pathlib import Path
 
@@ -15,11 +15,11 @@ from nibabel.affines import apply_affine
 from numpy.typing import NDArray
 from pydicom.errors import InvalidDicomError
 
-__all__ = ["IDENTIFIERS", "frames_of", "missing_identifiers", "patient_points", "read_slices"]
+from uniseg_nets.io.series import LPS_TO_RAS
+
+__all__ = ["IDENTIFIERS", "frames_of", "missing_identifiers", "patient_points", "present_values", "read_slices"]
 
 IDENTIFIERS = ("StudyInstanceUID", "SeriesInstanceUID")
-# RAS+ (ours) and LPS+ (DICOM's) differ in the sign of x and y.
-_LPS = np.array([-1, -1, 1])
 _OFF_GRID = 0.01  # voxels
 
 
@@ -63,6 +63,23 @@ def frames_of(
     return np.stack([_frame(label, affine, slice_) for slice_ in slices])
 
 
+def present_values(frames: NDArray[np.uint8], values: Iterable[int], nothing: str) -> list[int]:
+    """Those of the values that the frames hold.
+
+    Args:
+        frames: as :func:`frames_of` gives them.
+        values: the classes', in order.
+        nothing: the object that cannot be made without any, and why, for the message.
+
+    Raises:
+        ValueError: they hold none.
+    """
+    present = [value for value in values if (frames == value).any()]
+    if not present:
+        raise ValueError(f"a label map without foreground makes no {nothing}")
+    return present
+
+
 def patient_points(slice_: pydicom.Dataset, pixels: NDArray[np.float64]) -> NDArray[np.float64]:
     """Places on a slice, (n, 2) as (row, column) with whole numbers at a pixel's centre, in DICOM's mm, (n, 3)."""
     corner = np.asarray(slice_.ImagePositionPatient, dtype=float)
@@ -90,7 +107,7 @@ def _lacking(file: str | PathLike[str], header: pydicom.Dataset, needed: Sequenc
 def _frame(label: NDArray[np.uint8], affine: NDArray[np.float64], slice_: pydicom.Dataset) -> NDArray[np.uint8]:
     """The label map's voxels under one slice's pixels, (row, column)."""
     # The first pixel, the one beside it and the one below it, in RAS+ mm.
-    places = patient_points(slice_, np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0]])) * _LPS
+    places = patient_points(slice_, np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0]])) * LPS_TO_RAS
     first, across, down = apply_affine(np.linalg.inv(affine), places)
     steps = np.stack((first, across - first, down - first))
     voxels = np.rint(steps).astype(int)

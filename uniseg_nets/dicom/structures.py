@@ -16,13 +16,11 @@ from pydicom.tag import BaseTag
 from pydicom.uid import ExplicitVRLittleEndian, RTStructureSetStorage
 
 from uniseg_nets.dicom.codes import category_and_type
-from uniseg_nets.dicom.mark import contribution
+from uniseg_nets.dicom.mark import EQUIPMENT, contribution, series_description
 from uniseg_nets.dicom.outlines import outlines
-from uniseg_nets.dicom.slices import IDENTIFIERS, frames_of, patient_points, read_slices
+from uniseg_nets.dicom.slices import IDENTIFIERS, frames_of, patient_points, present_values, read_slices
 from uniseg_nets.io.files import atomic_path
-from uniseg_nets.io.provenance import MANUFACTURER
 from uniseg_nets.results.colours import rgb
-from uniseg_nets.version import __version__
 
 __all__ = ["STRUCTURE_IDENTIFIERS", "write_rtstruct"]
 
@@ -59,12 +57,9 @@ def write_rtstruct(
     """
     slices = read_slices(series, STRUCTURE_IDENTIFIERS)
     frames = frames_of(label, affine, slices)
-    present = [value for value in names if (frames == value).any()]
-    if not present:
-        raise ValueError("a label map without foreground makes no structure set: it would have no outline")
+    present = present_values(frames, names, "structure set: it would have no outline")
     structures = _empty(slices, mark)
-    classes = ", ".join(names[value] for value in present)
-    structures.SeriesDescription = f"UniSeg{verdict and f' ({verdict})'}: {classes}"[:64]
+    structures.SeriesDescription = series_description(verdict, (names[value] for value in present))
     for number, value in enumerate(present, start=1):
         structures.StructureSetROISequence.append(_region(number, names[value], slices[0].FrameOfReferenceUID))
         structures.ROIContourSequence.append(_outlined(number, list(names).index(value), frames == value, slices))
@@ -85,10 +80,8 @@ def _empty(slices: Sequence[pydicom.Dataset], mark: str) -> hd.SOPClass:
         sop_class_uid=RTStructureSetStorage,
         instance_number=1,
         modality="RTSTRUCT",
-        manufacturer=MANUFACTURER,
         transfer_syntax_uid=ExplicitVRLittleEndian,
-        manufacturer_model_name="uniseg-nets",
-        software_versions=__version__,
+        **EQUIPMENT,
         specific_character_set="ISO_IR 192",
     )
     structures.copy_patient_and_study_information(first)

@@ -18,6 +18,7 @@ from nibabel.affines import apply_affine
 from numpy.typing import NDArray
 from pydicom import dcmread
 
+from uniseg_nets.io.series import LPS_TO_RAS
 from uniseg_nets.prepare.contours import filled
 from uniseg_nets.prepare.raw import RawCase, Volumes
 from uniseg_nets.transforms.load import LoadCase
@@ -27,7 +28,6 @@ __all__ = ["find_sts"]
 _OUTLINES = "rtstructct"  # its description in lower case: the collection writes RTstructCT and RTStructCT
 # Names of the tumour without the oedema around it.
 _TUMOUR = ("GTV_Mass", "GTV_Mass_CT", "GTV_Research")
-_LPS = np.array([-1.0, -1.0, 1.0])  # from DICOM's LPS+ to RAS+
 _OFF_SLICE = 0.1  # fraction of the slice distance
 
 
@@ -116,7 +116,7 @@ def _tumour(outline: _Series, affine: NDArray[np.float64], shape: Sequence[int])
     label = np.zeros(tuple(shape), dtype=bool)
     to_voxel = np.linalg.inv(affine)
     for contour in drawn[0].ContourSequence:
-        points = np.asarray(contour.ContourData, dtype=float).reshape(-1, 3) * _LPS
+        points = np.asarray(contour.ContourData, dtype=float).reshape(-1, 3) * LPS_TO_RAS
         voxels = apply_affine(to_voxel, points)
         slice_ = round(float(voxels[:, 2].mean()))
         if np.abs(voxels[:, 2] - slice_).max() > _OFF_SLICE or not 0 <= slice_ < shape[2]:

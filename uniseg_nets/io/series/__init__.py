@@ -8,9 +8,10 @@ type for all, and inverts MONOCHROME1.
 from uniseg_nets.io.series.files import is_dicom, is_dicom_folder
 from uniseg_nets.io.series.find import Series, dicom_modality, find_series
 from uniseg_nets.io.series.pixels import read_stack
-from uniseg_nets.io.series.stack import Stack, dicom_series, stack_of
+from uniseg_nets.io.series.stack import LPS_TO_RAS, Stack, dicom_series, stack_of
 
 __all__ = [
+    "LPS_TO_RAS",
     "Series",
     "Stack",
     "dicom_modality",

@@ -15,11 +15,11 @@ from uniseg_nets.io.messages import listing
 from uniseg_nets.io.series.find import Series, find_series
 from uniseg_nets.io.series.frames import Frame
 
-__all__ = ["Stack", "dicom_series", "stack_of"]
+__all__ = ["LPS_TO_RAS", "Stack", "dicom_series", "stack_of"]
 
 logger = logging.getLogger(__name__)
 
-_LPS = np.array([-1.0, -1.0, 1.0])  # from DICOM's LPS+ to RAS+
+LPS_TO_RAS = np.array([-1.0, -1.0, 1.0])  # DICOM's mm and ours differ in the sign of x and y
 _SAME_PLACE = 0.01  # mm, maximum distance of two images at one position
 # Tolerated distance of a slice from its regular position: that of positions rounded to 0.1 mm, within these bounds
 # relative to the slice distance. A missing slice moves others by half of a slice distance or more.
@@ -108,7 +108,9 @@ def stack_of(series: Series) -> Stack:
     _refuse_gaps(places, positions)
     step = _step(series, ordered, positions, normal, float(spacings[0].min()))
     affine = np.eye(4)
-    affine[:3] = np.column_stack((row * spacings[0][1], column * spacings[0][0], step, positions[0])) * _LPS[:, None]
+    affine[:3] = (
+        np.column_stack((row * spacings[0][1], column * spacings[0][0], step, positions[0])) * LPS_TO_RAS[:, None]
+    )
     return Stack(series, ordered, affine)
 
 
