@@ -72,9 +72,8 @@ def auroc(scores: Sequence[float], bad: Sequence[bool]) -> float:
     values, wrong = np.asarray(scores), np.asarray(bad)
     if wrong.all() or not wrong.any():
         return float("nan")
-    ranks = stats.rankdata(values)
-    count = int(wrong.sum())
-    return float((ranks[wrong].sum() - count * (count + 1) / 2) / (count * (len(wrong) - count)))
+    worse = stats.mannwhitneyu(values[wrong], values[~wrong]).statistic  # pairs that are in order; a tie is half of one
+    return float(worse / (wrong.sum() * (~wrong).sum()))
 
 
 def print_pairs(rows: list[Judged], tasks: TaskTable) -> None:

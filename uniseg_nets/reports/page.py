@@ -34,11 +34,10 @@ def write_page(cases: Sequence[Mapping[str, Any]], path: str | PathLike[str]) ->
     Args:
         cases: each with ``name``, ``task``, ``classes`` (rows of statistics) and ``slices`` (``data:`` URLs of
             pictures); if known, ``written`` (time) and ``weights_sha256`` of the label map; and ``verdict``,
-            ``reasons`` and ``estimated_dice``. Cases that need eyes come first.
+            ``reasons`` and ``estimated_dice``. They stand in this order, see :func:`by_verdict`.
         path: file of the page.
     """
     path = Path(path)
-    cases = by_verdict(cases)
     heads = "".join(f"<th><button>{title}</button></th>" for title in ("case", "task", *(t for _, t in _COLUMNS)))
     rows = "\n".join(_row(case, row) for case in cases for row in case["classes"])
     articles = "\n".join(_article(case, path.parent / "report" / f"{case['name']}.png") for case in cases)
