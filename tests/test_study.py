@@ -157,7 +157,8 @@ def test_a_fold_or_config_that_is_not_there_is_refused_before_anything_is_traine
 def test_two_folds_of_real_scans_by_the_command(tmp_path, test_data):
     """Plan, cross-validation and comparison, by the documented commands; the trainings are too short to learn."""
     short = tmp_path / "short.json"
-    short.write_text(json.dumps({"max_epochs": 1, "batches_per_epoch": 2, "val_interval": 2}))
+    small = {"network_def#base_features": 8, "network_def#max_features": 16, "fingerprint_cases": 0}
+    short.write_text(json.dumps(small | {"max_epochs": 1, "batches_per_epoch": 2, "val_interval": 2}))
     uniseg = [sys.executable, "-m", "uniseg_nets"]
     plan, out = tmp_path / "plan.json", tmp_path / "cv"
     scans = test_data / "data" / "abdomen_mr"
