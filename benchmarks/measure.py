@@ -15,7 +15,7 @@ import torch
 
 from uniseg_nets.runtimes.choose import resolve_runtime
 
-__all__ = ["alternating", "apart", "machine", "print_ratios", "timed", "timed_precisions"]
+__all__ = ["alternating", "apart", "machine", "print_ratios", "processor_class", "timed", "timed_precisions"]
 
 
 def alternating(contestants: Mapping[str, Callable[[], object]], repetitions: int = 5) -> dict[str, float]:
@@ -58,8 +58,8 @@ def apart(function: Callable[..., tuple[float, ...]], *arguments: Any) -> tuple[
 
 def timed_precisions() -> tuple[str, ...]:
     """``fp32``, and ``bf16`` where the processor has instructions for it; what it only imitates is not timed."""
-    _, bfloat16 = resolve_runtime("torch", "auto", torch.device("cpu"))
-    return ("fp32", "bf16") if bfloat16 else ("fp32",)
+    _, precision = resolve_runtime("torch", "auto", torch.device("cpu"))
+    return ("fp32", "bf16") if precision == "bf16" else ("fp32",)
 
 
 def timed(variants: Mapping[str, Any]) -> dict[str, Any]:
@@ -68,17 +68,28 @@ def timed(variants: Mapping[str, Any]) -> dict[str, Any]:
     return {name: each for name, each in variants.items() if (each or {}).get("precision", "auto") in precisions}
 
 
-def machine() -> str:
-    """One line on processor, threads and versions, for the head of a table."""
-    cpu = torch.cpu.get_capabilities()
-    extras = [name for name in ("avx512_bf16", "amx_bf16") if cpu.get(name)]
+def processor_class() -> str:
+    """The arithmetic that decides a processor's speed here: AMX, AVX-512 with what it has, or AVX2 alone."""
+    has = torch.cpu.get_capabilities()
+    if has.get("amx_bf16"):
+        return "AMX"
+    if not has.get("avx512_f"):
+        return "AVX2 alone" if has.get("avx2") else "neither AVX2 nor AVX-512"
+    extras = [name for name in ("vnni", "bf16") if has.get(f"avx512_{name}")]
+    return " with ".join(["AVX-512", *([" and ".join(extras)] if extras else [])])
+
+
+def machine(device: str = "cpu") -> str:
+    """One line on processor, GPU, threads and versions, for the head of a table."""
     packages = []
-    for name in ("torch", "monai", "openvino", "nnunetv2"):
+    for name in ("torch", "monai", "openvino", "nncf", "nnunetv2"):
         try:
             packages.append(f"{name} {version(name)}")
         except PackageNotFoundError:
             continue
+    gpu = f"{torch.cuda.get_device_name(device)}; " if torch.device(device).type == "cuda" else ""
+    cpu = torch.cpu.get_capabilities().get("cpu_name") or platform.processor()
     return (
-        f"{cpu.get('cpu_name') or platform.processor()} ({', '.join(extras) or 'no bfloat16 instructions'}), "
-        f"{torch.get_num_threads()} threads; Python {platform.python_version()}, {', '.join(packages)}"
+        f"{gpu}{cpu} ({processor_class()}), {torch.get_num_threads()} threads; "
+        f"Python {platform.python_version()}, {', '.join(packages)}"
     )

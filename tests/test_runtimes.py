@@ -257,7 +257,7 @@ def test_wrong_choices_say_what_there_is(network):
 def test_auto_is_openvino_on_a_cpu_alone(monkeypatch, device, runtime):
     monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
-    assert resolve_runtime("auto", "fp32", torch.device(device)) == (runtime, False)
+    assert resolve_runtime("auto", "fp32", torch.device(device)) == (runtime, "fp32")
     if device == "cuda":
         with pytest.raises(ValueError, match="openvino computes on a CPU, the network is on cuda"):
             resolve_runtime("openvino", "fp32", torch.device(device))
@@ -273,6 +273,6 @@ def test_auto_falls_back_to_torch_where_openvino_is_missing(network, monkeypatch
 def test_where_onednn_is_held_to_lesser_instructions_auto_is_torch_in_float32(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
-    assert resolve_runtime("auto", "auto", torch.device("cpu")) == ("torch", False)
+    assert resolve_runtime("auto", "auto", torch.device("cpu")) == ("torch", "fp32")
     with pytest.raises(ValueError, match="openvino cannot compute with ONEDNN_MAX_CPU_ISA=AVX2: unset it"):
         resolve_runtime("openvino", "fp32", torch.device("cpu"))

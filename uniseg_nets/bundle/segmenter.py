@@ -40,6 +40,7 @@ class Segmenter:
 
     Attributes:
         labels: value in the label map -> name.
+        network: the network in its runtime; for an ensemble, a ``ModuleList`` of such.
 
     Raises:
         FileNotFoundError: no such bundle, or no weights.
@@ -68,7 +69,7 @@ class Segmenter:
             # Other weights than the official ones may have been trained on another patch.
             weights = read_weights(self._part("weights"))
             self._parser.update({"weights": weights, **weights.overrides()})
-        self._network = self._part("network").eval()
+        self.network = self._part("network").eval()
         self._preprocess, self._inferer = self._part("preprocessing"), self._part("inferer")
         self._to_label_map = self._label_map_transform()
         self._judged = self._part("judged") if "judged" in self._parser else None
@@ -99,7 +100,7 @@ class Segmenter:
             scan = MetaTensor(torch.as_tensor(scan), affine=torch.as_tensor(np.asarray(affine, dtype=np.float64)))
         try:
             case = self._preprocess({"image": scan})
-            scores = self._inferer(case["image"][None].to(self._device), self._network)[0]
+            scores = self._inferer(case["image"][None].to(self._device), self.network)[0]
             label: MetaTensor = self._to_label_map({**case, "pred": scores})["pred"]
             verdict = None if self._judged is None else self._judged(case)["verdict"]
         except RuntimeError as error:

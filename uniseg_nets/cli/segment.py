@@ -52,6 +52,7 @@ def segment(
     mirror: bool | None = None,
     overlap: float | None = None,
     runtime: Literal["auto", "torch", "compile", "openvino"] | None = None,
+    precision: Literal["auto", "fp32", "bf16", "int8"] | None = None,
     training_mask: bool | None = None,
     label_values: Literal["global", "task"] = "global",
     tasks_file: str | None = None,
@@ -83,6 +84,8 @@ def segment(
             default.
         runtime: "auto" is OpenVINO on a CPU where it is installed, else PyTorch; "auto" by default, "torch" in the
             accurate mode.
+        precision: "auto" is bfloat16 where the processor has it, else float32; "int8" needs OpenVINO and, once per
+            task, `uniseg calibrate`.
         training_mask: scale brain MR as in training, by its non-zero voxels; the official prediction does not.
         label_values: "global" for the values that `uniseg tasks` lists, "task" for the task's own 1, 2, 3.
         tasks_file: the task table of the weights, where that is not the official one.
@@ -109,6 +112,7 @@ def segment(
         "mirror": mirror,
         "overlap": overlap,
         "runtime": runtime,
+        "precision": precision,
         "training_mask": training_mask,
         "label_values": label_values,
         "tasks_file": tasks_file,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from uniseg_nets.cli.arguments import NotUnderstoodError
+from uniseg_nets.cli.calibrate import calibrate
 from uniseg_nets.cli.fingerprint import fingerprint
 from uniseg_nets.cli.images_2d import convert_2d, segment_2d
 from uniseg_nets.cli.segment import segment, tasks
@@ -24,6 +25,7 @@ GROUPS: Mapping[str, Mapping[str, Verb]] = {
         "tasks": tasks,
         "segment": segment,
         "segment-2d": segment_2d,
+        "calibrate": calibrate,
         "fetch-weights": fetch_weights,
         "convert": convert,
         "convert-2d": convert_2d,

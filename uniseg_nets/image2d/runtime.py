@@ -22,14 +22,17 @@ def with_picture_runtime(network: ESPMedSAM, runtime: str = "auto", precision: s
 
     Args:
         network: the network.
-        runtime, precision: as for :func:`uniseg_nets.runtimes.with_runtime`.
+        runtime, precision: as for :func:`uniseg_nets.runtimes.with_runtime`; there is no ``int8`` here.
 
     Raises:
         ValueError, ImportError: as for :func:`uniseg_nets.runtimes.with_runtime`.
     """
     network.eval()
-    runtime, bfloat16 = resolve_runtime(runtime, precision, next(network.parameters()).device)
-    logger.info("runtime %s, %s", runtime, "bf16" if bfloat16 else "fp32")
+    runtime, precision = resolve_runtime(runtime, precision, next(network.parameters()).device)
+    if precision == "int8":
+        raise ValueError("precision int8 is for networks of 3D scans: choose auto, fp32 or bf16")
+    logger.info("runtime %s, %s", runtime, precision)
+    bfloat16 = precision == "bf16"
     if runtime == "openvino":
         return _OpenVINO(network, bfloat16)
     return _Eager(network, bfloat16, runtime == "compile")

@@ -12,7 +12,7 @@ import json
 import logging
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from torch import nn
 
 from uniseg_nets.version import __version__
 
-__all__ = ["cached_models", "network_digest", "user_cache"]
+__all__ = ["cached_models", "network_digest", "store_models", "stored_models", "user_cache"]
 
 logger = logging.getLogger(__name__)
 
@@ -58,23 +58,32 @@ def cached_models(
     if cache_dir is None:
         return convert()
     folder = cache_dir / network_digest(network, variant)
-    files = [folder / f"{name}.xml" for name in names]
-    if all(file.is_file() for file in files):
-        return [ov.Core().read_model(file) for file in files]
+    if all((folder / f"{name}.xml").is_file() for name in names):
+        return stored_models(folder, names)
     models = convert()
     try:
-        _store(models, files)
+        store_models(folder, dict(zip(names, models)))
     except (OSError, RuntimeError) as error:  # OpenVINO raises a RuntimeError for a full disk
         logger.warning("the converted network is not cached: %s; name a folder in XDG_CACHE_HOME", error)
     return models
 
 
-def _store(models: Sequence[Any], files: Sequence[Path]) -> None:
-    folder = files[0].parent
+def stored_models(folder: Path, names: Sequence[str]) -> list[Any]:
+    """Reads models that :func:`store_models` wrote."""
+    return [ov.Core().read_model(folder / f"{name}.xml") for name in names]
+
+
+def store_models(folder: Path, models: Mapping[str, Any], texts: Mapping[str, str] | None = None) -> None:
+    """Writes models, name -> model, and text files, name -> text, to a new folder, whole or not at all.
+
+    Nothing is written if another process wrote the folder first.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".writing-", dir=folder.parent) as temporary:
-        for model, file in zip(models, files):
-            ov.save_model(model, Path(temporary) / file.name, compress_to_fp16=False)
+        for name, model in models.items():
+            ov.save_model(model, Path(temporary) / f"{name}.xml", compress_to_fp16=False)
+        for name, text in (texts or {}).items():
+            (Path(temporary) / name).write_text(text, encoding="utf-8")
         with contextlib.suppress(OSError):  # another process was first
             Path(temporary).rename(folder)
             Path(temporary).mkdir()

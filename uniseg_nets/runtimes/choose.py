@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+from collections.abc import Sequence
 from os import PathLike
 from typing import Any
 
@@ -18,14 +19,18 @@ __all__ = ["in_bfloat16", "resolve_runtime", "resolved_runtime", "with_runtime"]
 logger = logging.getLogger(__name__)
 
 _RUNTIMES = ("auto", "torch", "compile", "openvino")
-_PRECISIONS = ("auto", "fp32", "bf16")
+_PRECISIONS = ("auto", "fp32", "bf16", "int8")
 # Limits oneDNN, in PyTorch and OpenVINO, to older instructions such as AVX2. PyTorch then emulates bfloat16, and
 # OpenVINO 2026 crashes while it computes.
 _ISA_LIMIT = "ONEDNN_MAX_CPU_ISA"
 
 
 def with_runtime(
-    network: Any, runtime: str = "auto", precision: str = "auto", cache_dir: str | PathLike[str] | None = None
+    network: Any,
+    runtime: str = "auto",
+    precision: str = "auto",
+    cache_dir: str | PathLike[str] | None = None,
+    task: str | Sequence[str] | None = None,
 ) -> nn.Module:
     """Wraps a network in a runtime, ready for :class:`~uniseg_nets.inferers.sliding_window.UniSegInferer`.
 
@@ -33,29 +38,37 @@ def with_runtime(
         network: a :class:`~uniseg_nets.UniSeg` or :class:`~uniseg_nets.UniSegBackbone`, or a ``ModuleList`` of such.
         runtime: ``torch``; ``compile`` for ``torch.compile``; ``openvino`` (CPU only); ``auto`` for OpenVINO on a CPU
             if it is installed, else PyTorch.
-        precision: ``fp32``; ``bf16``; ``auto`` for bfloat16 if the processor has instructions for it.
+        precision: ``fp32``; ``bf16``; ``int8`` (OpenVINO only) for a network that `uniseg calibrate` has calibrated;
+            ``auto`` for bfloat16 if the processor has instructions for it, else float32.
         cache_dir: folder of converted networks; the user's cache by default.
+        task: the task, or several, that the network computes; needed for ``int8``.
 
     Raises:
-        ValueError: if there is no such runtime or precision, or OpenVINO is chosen for a network on a GPU or while
-            ``ONEDNN_MAX_CPU_ISA`` limits oneDNN to older instructions.
+        ValueError: if there is no such runtime or precision; OpenVINO is chosen for a network on a GPU or while
+            ``ONEDNN_MAX_CPU_ISA`` limits oneDNN to older instructions; or ``int8`` without OpenVINO as runtime, or
+            without a calibration for the task.
         ImportError: if OpenVINO is chosen and not installed; the message says how to install it.
     """
     if isinstance(network, nn.ModuleList):
-        return nn.ModuleList(with_runtime(member, runtime, precision, cache_dir) for member in network)
+        return nn.ModuleList(with_runtime(member, runtime, precision, cache_dir, task) for member in network)
     network.eval()
-    runtime, bfloat16 = resolve_runtime(runtime, precision, next(network.parameters()).device)
-    logger.info("runtime %s, %s", runtime, "bf16" if bfloat16 else "fp32")
+    runtime, precision = resolve_runtime(runtime, precision, next(network.parameters()).device)
+    logger.info("runtime %s, %s", runtime, precision)
     if runtime != "openvino":
-        return EagerRuntime(network, bfloat16, runtime == "compile")
+        return EagerRuntime(network, precision == "bf16", runtime == "compile")
     from uniseg_nets.runtimes.cached import user_cache
+    from uniseg_nets.runtimes.int8 import Int8Runtime, read_int8
     from uniseg_nets.runtimes.openvino import OpenVINORuntime
 
-    return OpenVINORuntime(network, bfloat16, user_cache() if cache_dir is None else cache_dir)
+    if precision != "int8":
+        return OpenVINORuntime(network, precision, user_cache() if cache_dir is None else cache_dir)
+    if task is None:
+        raise ValueError("precision int8 needs the task that the network was calibrated for: name it with `task`")
+    return Int8Runtime(network, read_int8(network, task, cache_dir))
 
 
-def resolve_runtime(runtime: str, precision: str, device: torch.device) -> tuple[str, bool]:
-    """The runtime for a device, with ``auto`` resolved, and whether it computes in bfloat16.
+def resolve_runtime(runtime: str, precision: str, device: torch.device) -> tuple[str, str]:
+    """Runtime and precision for a device, with ``auto`` resolved.
 
     Raises:
         ValueError, ImportError: as for :func:`with_runtime`.
@@ -76,8 +89,11 @@ def resolve_runtime(runtime: str, precision: str, device: torch.device) -> tuple
         raise ValueError(
             f"runtime openvino cannot compute with {_ISA_LIMIT}={limit}: unset it, or choose runtime torch"
         )
-    bfloat16 = _has_bfloat16(device) if precision == "auto" else precision == "bf16"
-    return runtime, bfloat16
+    if precision == "int8" and runtime != "openvino":
+        raise ValueError(f"precision int8 needs the runtime openvino, on a CPU; here it is {runtime}")
+    if precision == "auto":
+        precision = "bf16" if _has_bfloat16(device) else "fp32"
+    return runtime, precision
 
 
 def resolved_runtime(runtime: str, precision: str, device: torch.device | str) -> dict[str, str]:
@@ -86,8 +102,8 @@ def resolved_runtime(runtime: str, precision: str, device: torch.device | str) -
     Raises:
         ValueError, ImportError: as for :func:`with_runtime`.
     """
-    runtime, bfloat16 = resolve_runtime(runtime, precision, torch.device(device))
-    return {"runtime": runtime, "precision": "bf16" if bfloat16 else "fp32"}
+    runtime, precision = resolve_runtime(runtime, precision, torch.device(device))
+    return {"runtime": runtime, "precision": precision}
 
 
 def in_bfloat16(bfloat16: bool | str, device: torch.device | str) -> bool:

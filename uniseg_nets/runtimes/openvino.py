@@ -22,13 +22,15 @@ from uniseg_nets.nets.unet import TOTAL_STRIDE
 from uniseg_nets.runtimes.base import Runtime
 from uniseg_nets.runtimes.cached import cached_models
 
-__all__ = ["OpenVINORuntime"]
+__all__ = ["COARSE_SKIPS", "FINE_SKIPS", "PARTS", "TRACED", "OpenVINORuntime", "resize"]
 
 # Encoder features of each part, finest first as 0. PyTorch concatenates the sixth, the bottleneck, with the prompt.
-_COARSE_SKIPS = (4, 3, 2)
-_FINE_SKIPS = (1, 0)
+COARSE_SKIPS = (4, 3, 2)
+FINE_SKIPS = (1, 0)
+# Names of the parts, in their order.
+PARTS = ("encoder", "coarse", "fine")
 # Image size (z, y, x) for tracing; the parts are reshaped to the window's size later.
-_TRACED = tuple(2 * stride for stride in TOTAL_STRIDE)
+TRACED = tuple(2 * stride for stride in TOTAL_STRIDE)
 
 
 class OpenVINORuntime(Runtime):
@@ -38,34 +40,31 @@ class OpenVINORuntime(Runtime):
 
     Args:
         network: a :class:`~uniseg_nets.UniSeg` or :class:`~uniseg_nets.UniSegBackbone` on the CPU, in evaluation mode.
-        bfloat16: compute in bfloat16 instead of float32.
+        precision: ``fp32``; ``bf16``; ``int8`` for models that hold their 8-bit operations already.
         cache_dir: folder of converted networks, see :mod:`uniseg_nets.runtimes.cached`; ``None`` for no cache.
     """
 
-    def __init__(self, network: UniSegBackbone, bfloat16: bool = False, cache_dir: str | PathLike[str] | None = None):
+    def __init__(self, network: UniSegBackbone, precision: str = "fp32", cache_dir: str | PathLike[str] | None = None):
         super().__init__(network)
         self._cache_dir = None if cache_dir is None else Path(cache_dir)
-        self._bfloat16 = bfloat16
+        self._bfloat16 = precision == "bf16"
         self._parts: dict[tuple[int, ...], _Parts] = {}
         self._used: _Parts | None = None
-        self.register_load_state_dict_post_hook(OpenVINORuntime._convert_again)
+        self.register_load_state_dict_post_hook(type(self)._convert_again)
 
     def _convert_again(self, incompatible: Any) -> None:
         """Drops the converted parts after other weights were loaded."""
         self._parts, self._used = {}, None
 
+    def models(self, batch: int, channels: int) -> list[Any]:
+        """The models of the parts, for windows of the smallest size (B, C, 32, 64, 64)."""
+        convert = partial(_converted, self.network, batch, channels)
+        return cached_models(self.network, f"{batch} {channels}", PARTS, convert, self._cache_dir)
+
     def encode(self, x: Tensor) -> list[Any]:
         size = tuple(x.shape)
         if size not in self._parts:
-            batch, channels = size[:2]
-            models = cached_models(
-                self.network,
-                f"{batch} {channels}",
-                ("encoder", "coarse", "fine"),
-                partial(_converted, self.network, batch, channels),
-                self._cache_dir,
-            )
-            self._parts[size] = _Parts(models, size, self._bfloat16)
+            self._parts[size] = _Parts(self.models(*size[:2]), size, self._bfloat16)
         self._used = self._parts[size]
         return self._used.encode(x)
 
@@ -91,10 +90,10 @@ class _Parts:
             _compiled(model, size, bfloat16, inputs, outputs).create_infer_request()
             for model, (inputs, outputs) in zip(models, edges)
         )
-        for place, index in enumerate(_COARSE_SKIPS, start=1):
+        for place, index in enumerate(COARSE_SKIPS, start=1):
             self._coarse.set_input_tensor(place, self._encoder.get_output_tensor(index))
         self._fine.set_input_tensor(0, self._coarse.get_output_tensor(0))
-        for place, index in enumerate(_FINE_SKIPS, start=1):
+        for place, index in enumerate(FINE_SKIPS, start=1):
             self._fine.set_input_tensor(place, self._encoder.get_output_tensor(index))
 
     def encode(self, x: Tensor) -> list[Any]:
@@ -144,28 +143,33 @@ class _Fine(nn.Module):
 def _converted(network: UniSegBackbone, batch: int, channels: int) -> list[Any]:
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # tracing warns about comparisons of sizes, which are fixed here
-        image = torch.zeros(batch, channels, *_TRACED)
+        image = torch.zeros(batch, channels, *TRACED)
         features = network.encoder(image)
         width = cast(nn.ConvTranspose3d, network.decoder.upsamples[0]).in_channels
         bottom = torch.zeros([batch, width, *features[-1].shape[2:]])
         coarse, fine = _Coarse(network), _Fine(network)
-        low = (bottom, *(features[index] for index in _COARSE_SKIPS))
-        high = (coarse(*low)[0], *(features[index] for index in _FINE_SKIPS))
+        low = (bottom, *(features[index] for index in COARSE_SKIPS))
+        high = (coarse(*low)[0], *(features[index] for index in FINE_SKIPS))
         return [
             ov.convert_model(module, example_input=inputs, input=[tensor.shape for tensor in inputs])
             for module, inputs in ((network.encoder, (image,)), (coarse, low), (fine, high))
         ]
 
 
-def _compiled(model: Any, size: Sequence[int], bfloat16: bool, inputs: Sequence[int], outputs: Sequence[int]) -> Any:
-    """Compiles a model for images (B, C, D, H, W). With bfloat16, ``inputs`` and ``outputs`` stay float32."""
+def resize(model: Any, old: Sequence[int], new: Sequence[int]) -> None:
+    """Changes the window (z, y, x) that a part was made for; its other inputs follow."""
     shapes = [list(edge.shape) for edge in model.inputs]
     model.reshape(
         {
-            index: [*shape[:2], *(n * new // old for n, new, old in zip(shape[2:], size[2:], _TRACED))]
+            index: [*shape[:2], *(n * wanted // was for n, wanted, was in zip(shape[2:], new, old))]
             for index, shape in enumerate(shapes)
         }
     )
+
+
+def _compiled(model: Any, size: Sequence[int], bfloat16: bool, inputs: Sequence[int], outputs: Sequence[int]) -> Any:
+    """Compiles a model for images (B, C, D, H, W). With bfloat16, ``inputs`` and ``outputs`` stay float32."""
+    resize(model, TRACED, size[2:])
     if bfloat16:
         edges = PrePostProcessor(model)
         for index in set(range(len(model.inputs))) - set(inputs):

@@ -1,0 +1,121 @@
+"""Inference on a GPU: agreement with the CPU, a window by runtime, a whole scan, too little memory."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.gpu.setting import Setting
+from uniseg_nets.inferers import UniSegInferer
+from uniseg_nets.runtimes import with_runtime
+from uniseg_nets.tasks import load_task_table
+
+__all__ = ["agreement", "case", "out_of_memory", "window"]
+
+_TASK = "liver"
+
+
+@torch.no_grad()
+def agreement(setting: Setting) -> None:
+    """The largest difference of logits and the share of equal labels, against float32 on the CPU."""
+    network = setting.network().eval()
+    image = torch.randn(1, 1, *setting.window)
+    expected = copy.deepcopy(network).cpu()(image, 0)
+    for precision in ("fp32", "bf16"):
+        logits = with_runtime(network, "torch", precision)(image.to(setting.device), 0).float().cpu()
+        equal = (logits.argmax(1) == expected.argmax(1)).float().mean().item()
+        off = (logits - expected).abs().max().item() / expected.abs().max().item()
+        setting.row(precision, note=f"labels equal {equal:.4%}, largest difference {off:.1e} of the largest logit")
+
+
+@torch.no_grad()
+def window(setting: Setting) -> None:
+    """A window through encoder, prompt and decoder, by runtime and precision; then several windows at once."""
+    network = setting.network().eval()
+    image = torch.randn(1, 1, *setting.window, device=setting.device)
+    for precision in setting.precisions:
+        for runtime in ("torch", "compile"):
+            run = with_runtime(network, runtime, precision)
+            setting.row(f"{runtime} {precision}", setting.timed(partial(run, image, 0)))
+    fastest = setting.precisions[-1]
+    for windows in (2, 4):
+        images, run = image.expand(windows, -1, -1, -1, -1).contiguous(), with_runtime(network, "torch", fastest)
+        setting.row(
+            f"torch {fastest}, {windows} windows", setting.timed(partial(run, images, 0)) / windows, "per window"
+        )
+    if setting.device.type == "cuda":
+        setting.row("CUDA graph bf16", setting.timed(_graphed(network, image)))
+    setting.row("TensorRT fp16", *_tensorrt(network, image, setting))
+
+
+def _graphed(network: nn.Module, image: Tensor) -> Callable[[], object]:
+    """A window recorded once and replayed, without the time of launching its kernels."""
+    run = with_runtime(network, "torch", "bf16")
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(3):
+            run(image, 0)
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        run(image, 0)
+    return graph.replay
+
+
+def _tensorrt(network: nn.Module, image: Tensor, setting: Setting) -> tuple[float | None, str]:
+    """Seconds of a window whose encoder MONAI's ``trt_compile`` converted; without TensorRT, why not."""
+    from monai.networks import trt_compile
+
+    try:
+        import tensorrt  # noqa: F401
+    except ImportError:
+        return None, "not installed"
+    converted = trt_compile(
+        copy.deepcopy(network), str(setting.out / "encoder.plan"), args={"precision": "fp16"}, submodule=["encoder"]
+    )
+    run = with_runtime(converted, "torch", "fp32")
+    return setting.timed(partial(run, image, 0)), "encoder alone; decoder in float32"
+
+
+def _scores(setting: Setting, inferer: UniSegInferer, run: nn.Module) -> Tensor:
+    volume = torch.randn(1, 1, *setting.scan[::-1], device=setting.device)
+    return inferer(volume, run, _TASK)
+
+
+@torch.no_grad()
+def case(setting: Setting) -> None:
+    """A whole scan in windows, scores summed on the device and on the CPU."""
+    tasks, network = load_task_table(), setting.network().eval()
+    for name, place in (("scores on the device", None), ("scores on the CPU", "cpu")):
+        inferer = UniSegInferer(tasks, roi_size=setting.window, device=place, body_only=False)
+        run = with_runtime(network, "torch", setting.precisions[-1])
+        setting.row(name, setting.timed(partial(_scores, setting, inferer, run), 1))
+
+
+@torch.no_grad()
+def out_of_memory(setting: Setting) -> None:
+    """Scores that do not fit into the device's memory go to the CPU, with the same labels."""
+    if setting.device.type != "cuda":
+        setting.row("scores fit", note="only a GPU can be short of memory here")
+        return
+    tasks, network = load_task_table(), setting.network().eval()
+    inferer, run = (
+        UniSegInferer(tasks, roi_size=setting.window, body_only=False),
+        with_runtime(network, "torch", "fp32"),
+    )
+    torch.manual_seed(0)
+    expected = _scores(setting, inferer, run).argmax(1).cpu()
+    inferer.predict_window(torch.randn(1, 1, *setting.window, device=setting.device), run, tasks.select(_TASK))
+    torch.cuda.empty_cache()
+    needed = torch.cuda.max_memory_reserved() / torch.cuda.get_device_properties(0).total_memory
+    volume = 4 * torch.Size(setting.scan).numel() / torch.cuda.get_device_properties(0).total_memory
+    torch.cuda.set_per_process_memory_fraction(max(needed - 1.5 * volume, 0.01))
+    torch.manual_seed(0)
+    labels = _scores(setting, inferer, run).argmax(1)
+    equal = (labels.cpu() == expected).float().mean().item()
+    setting.row("scores too large", note=f"summed on {labels.device}, labels equal {equal:.4%}")

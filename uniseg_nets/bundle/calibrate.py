@@ -1,0 +1,82 @@
+"""Calibrates a bundle's network for INT8 with scans of a task, and compares its label maps with those of float32."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from os import PathLike
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from uniseg_nets.bundle.segmenter import Segmenter
+from uniseg_nets.results.label_map import LabelMap
+
+__all__ = ["calibrate_int8"]
+
+logger = logging.getLogger(__name__)
+
+
+def calibrate_int8(
+    scans: Sequence[Any],
+    task: str | Sequence[str],
+    bundle: str | PathLike[str] = "uniseg_upstream",
+    windows: int = 32,
+    cache_dir: str | PathLike[str] | None = None,
+    **overrides: Any,
+) -> float:
+    """Quantises a network for a task; ``precision="int8"`` finds it afterwards, on this machine, for the same weights.
+
+    With several scans the last third, which gave no windows, is compared with float32; with one scan, that scan.
+
+    Args:
+        scans: what a :class:`~uniseg_nets.bundle.segmenter.Segmenter` takes; no labels are needed.
+        task: the task, or several.
+        bundle: as for :class:`~uniseg_nets.bundle.segmenter.Segmenter`.
+        windows: windows to measure the ranges of the activations with.
+        cache_dir: folder of converted networks; the user's cache by default.
+        overrides: as for :class:`~uniseg_nets.bundle.segmenter.Segmenter`, such as ``weights``.
+
+    Returns:
+        The Dice between the label maps in 8 bits and in float32, mean over classes and scans.
+
+    Raises:
+        ImportError: if OpenVINO or NNCF is not installed.
+        ValueError: no scans, or nothing is found in the scans that are compared.
+    """
+    if not scans:
+        raise ValueError("no scans to calibrate with")
+    from uniseg_nets.runtimes.int8 import Int8Runtime, RecordingRuntime, quantise, store_int8
+
+    compared = scans[-max(len(scans) // 3, 1) :]
+    segmenter = Segmenter(bundle, task=task, runtime="openvino", precision="fp32", **overrides)
+    expected = [segmenter(scan) for scan in compared]
+    plain = segmenter.network
+    ensemble = isinstance(plain, nn.ModuleList)
+    recorders = [RecordingRuntime(runtime.network, windows, cache_dir) for runtime in (plain if ensemble else [plain])]
+    segmenter.network = nn.ModuleList(recorders) if ensemble else recorders[0]
+    for scan in scans[: -len(compared)] or scans:
+        segmenter(scan)
+    models = []
+    for recorder in recorders:
+        logger.info("calibrating with %d windows", len(recorder.windows))
+        models.append(quantise(recorder))
+    fast = [Int8Runtime(recorder.network, own) for recorder, own in zip(recorders, models)]
+    segmenter.network = nn.ModuleList(fast) if ensemble else fast[0]
+    agreement = _agreement([segmenter(scan) for scan in compared], expected)
+    for recorder, own in zip(recorders, models):
+        store_int8(own, recorder.network, task, agreement, cache_dir)
+    return agreement
+
+
+def _agreement(label_maps: Sequence[LabelMap], expected: Sequence[LabelMap]) -> float:
+    """Mean Dice over scans and the classes that are found in them."""
+    rates = []
+    for found, reference in zip(label_maps, expected):
+        for value in np.unique(reference[reference > 0]):
+            one, other = found == value, reference == value
+            rates.append(2 * float((one & other).sum()) / float(one.sum() + other.sum()))
+    if not rates:
+        raise ValueError("nothing is found in the scans that are compared: calibrate with scans that show the organ")
+    return float(np.mean(rates))
