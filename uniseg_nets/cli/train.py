@@ -29,8 +29,8 @@ def prepare(
     """Check a downloaded data set and add it to OUTPUT/datalist.json.
 
     Args:
-        name: lits, kits, msd02 to msd04, msd06 to msd10, verse20, prostate, brats21, autopet22, btcv, vs, sunnybrook,
-            openkbp, sts; or nnunet.
+        name: lits, kits, msd02, msd03, msd04, msd06, msd07, msd08, msd09, msd10, verse20, prostate, brats21, autopet22,
+            btcv, vs, sunnybrook, openkbp, sts; or nnunet.
         raw: the data set's folder, as it was unpacked.
         output: folder of the datalist; several data sets gather in one.
         task: what the cases train, where the data set does not say.
