@@ -25,7 +25,7 @@ def with_picture_runtime(network: ESPMedSAM, runtime: str = "auto", precision: s
         runtime, precision: as for :func:`uniseg_nets.runtimes.with_runtime`.
 
     Raises:
-        ValueError, ImportError: as for :func:`uniseg_nets.runtimes.with_runtime`.
+        ValueError, NotInstalledError: as for :func:`uniseg_nets.runtimes.with_runtime`.
     """
     network.eval()
     runtime, bfloat16 = resolve_runtime(runtime, precision, next(network.parameters()).device)
