@@ -1,5 +1,6 @@
 """What the bundles' results record, read from their configs without building a network."""
 
+import inspect
 import json
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 from monai.bundle import ConfigParser
 
 from tests.test_results import case_of, run
+from uniseg_nets.inferers import UniSegInferer
 from uniseg_nets.io.bundles import bundle_folder
 
 INFERENCE, EVALUATION = ("inference.json",), ("train.json", "evaluate.json")
@@ -23,6 +25,10 @@ def saver(bundle, configs, folder, **overrides):
     parser.update({"output_dir": str(folder / "out"), "weights": str(weights), "device": torch.device("cpu")})
     parser.update({"bundle_root": str(root), **overrides})
     return parser.get_parsed_content("validate#saver" if "evaluate.json" in configs else "saver")
+
+
+def config(bundle, name):
+    return json.loads((bundle_folder(bundle) / "configs" / name).read_text())
 
 
 @pytest.fixture
@@ -57,6 +63,18 @@ def test_a_result_records_its_mode_runtime_and_precision_as_they_became(tmp_path
     record = json.loads(made.targets(case)[1].read_text())
     assert record["mode"] == mode and record["computed"] == {"runtime": "torch", "precision": "fp32"}
     assert len(record["patch_size"]) == 3
+
+
+def test_windows_overlap_by_the_same_share_by_default_in_every_bundle():
+    default = inspect.signature(UniSegInferer).parameters["overlap"].default
+    for bundle in ("uniseg_upstream", "uniseg_finetune", "unetr_prompt_tuning"):
+        inference, evaluation = (config(bundle, name) for name in ("inference.json", "evaluate.json"))
+        assert inference["displayable_configs"]["overlap"] == evaluation["overlap"] == default, bundle
+
+
+@pytest.mark.parametrize("bundle", ["uniseg_upstream", "uniseg_finetune"])
+def test_the_accurate_mode_has_the_official_overlap_whatever_the_default(bundle):
+    assert config(bundle, "accurate.json")["overlap"] == 0.5
 
 
 def test_a_mask_records_how_it_was_computed(tmp_path):

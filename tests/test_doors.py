@@ -162,6 +162,20 @@ def test_files_come_before_what_is_written(uniseg, called, words, expected):
         ("segment-2d none out --modality fundus", "no file or folder none"),
         ("prepare lits none out", "no file or folder none"),
         ("plan here --labels organ", "expected such as"),
+        ("plan here --batch-size 0", "--batch_size is 0, expected 1 or more"),
+        ("plan here --out here", "here is a folder: expected OUT, a file"),
+        ("cv plan.json here out --folds x", "--folds is 'x', expected different whole numbers"),
+        ("cv plan.json here out --folds 0,0", "--folds is '0,0', expected different whole numbers"),
+        ("cv plan.json here out", "is no plan: it lacks data"),
+        ("fingerprint model.pt plan.json --cases 0", "--cases is 0, expected 1 or more"),
+        ("fingerprint model.pt plan.json --device gpu", "device is 'gpu', this machine has cpu"),
+        ("segment here file.txt --task liver --weights demo", "file.txt is a file: expected OUTPUT, a folder"),
+        ("segment here out --task liver --tasks-file none.json", "none.json: no such file or directory"),
+        ("demo file.txt", "file.txt is a file: expected OUTPUT, a folder"),
+        ("phantom-studies file.txt", "file.txt is a file: expected OUTPUT, a folder"),
+        ("zip-bundle uniseg_upstream file.txt", "file.txt is a file: expected OUTPUT, a folder"),
+        ("convert model.pt here", "here is a folder: expected TARGET, a file"),
+        ("convert model.pt model.pt", "model.pt is SOURCE itself"),
     ],
 )
 def test_a_mistake_that_can_be_mended_is_told_before_any_work(uniseg, tmp_path, monkeypatch, caplog, words, message):
@@ -174,6 +188,22 @@ def test_a_mistake_that_can_be_mended_is_told_before_any_work(uniseg, tmp_path, 
     assert uniseg(*words.split()) == 1
     assert message in caplog.records[-1].message
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_library_that_is_not_installed_is_told_in_a_sentence(
+    uniseg, small_weights, write_scan, tmp_path, monkeypatch, caplog
+):
+    monkeypatch.setattr("uniseg_nets.runtimes.choose.importlib.util.find_spec", lambda name: None)
+    scan = write_scan("a.nii.gz", np.ones((16, 16, 8), np.float32))
+    options = ("--task", "prostate", "--weights", small_weights, "--runtime", "openvino")
+    assert uniseg("segment", scan, tmp_path / "out", *options) == 1
+    assert "pip install openvino" in caplog.records[-1].message
+
+
+def test_a_reader_that_has_enough_is_no_fault():
+    command = f"{sys.executable} -m uniseg_nets tasks | true"
+    done = subprocess.run(["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True, check=False)
+    assert done.stderr == ""
 
 
 @pytest.mark.parametrize("words", ["", "--help", "-h", "help"])

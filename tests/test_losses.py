@@ -3,8 +3,9 @@ from itertools import pairwise
 
 import pytest
 import torch
+from monai.losses import DiceLoss, TverskyLoss
 
-from uniseg_nets.losses import TaskDiceCELoss
+from uniseg_nets.losses import TaskDiceCELoss, TaskLoss
 
 
 def logits_of(label, margin=20.0):
@@ -96,3 +97,11 @@ def test_the_self_prompting_loss_of_outputs_in_bfloat16_is_computed_in_float32()
     coarse = SelfPromptLoss()(ESPMedSAMOutput(logits, patches, torch.zeros(1)), mask)
     exact = SelfPromptLoss()(ESPMedSAMOutput(logits.float(), patches.float(), torch.zeros(1)), mask)
     assert coarse.dtype is torch.float32 and torch.equal(coarse, exact)
+
+
+def test_a_loss_of_monai_sees_each_task_s_own_channels(table):
+    options = {"include_background": False, "to_onehot_y": True, "softmax": True}
+    label = torch.randint(0, 2, (2, 1, 4, 8, 8))
+    logits = torch.randn(2, 4, 4, 8, 8)
+    loss = TaskLoss(table, TverskyLoss(alpha=0.5, beta=0.5, **options))(logits, target(label, 6, 6))
+    assert loss == pytest.approx(DiceLoss(**options)(logits[:, :2], label))  # Tversky's loss of these shares is Dice

@@ -1,6 +1,7 @@
 """Each data set on a miniature copy of its real layout."""
 
 import json
+import re
 import shutil
 
 import nibabel as nib
@@ -9,7 +10,7 @@ import pytest
 
 from uniseg_nets.data import load_datalist
 from uniseg_nets.data.datalist import image_files
-from uniseg_nets.prepare import SOURCES, prepare
+from uniseg_nets.prepare import CONVERTERS, SOURCES, prepare
 from uniseg_nets.tasks import TaskTable
 
 # Source -> files of one case; "{i}" counts cases. The last is the label, with the values that stand there.
@@ -70,6 +71,14 @@ def miniature(root, source, cases=5):
 
 def table_of(source, *tables):
     return next((t for t in tables if SOURCES[source].task in t.choices), OWN)
+
+
+@pytest.mark.parametrize("source", [*SOURCES, *CONVERTERS])
+def test_a_data_set_is_named_in_the_help_and_on_the_bundle_s_page(uniseg, capsys, bundle, source):
+    assert uniseg("prepare", "--help") == 0
+    named = rf"\b{source}\b"
+    assert re.search(named, capsys.readouterr().out)
+    assert re.search(named, (bundle / "docs" / "README.md").read_text())
 
 
 @pytest.mark.parametrize("source", SOURCES)

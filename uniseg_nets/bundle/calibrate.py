@@ -42,7 +42,7 @@ def calibrate_int8(
         The Dice between the label maps in 8 bits and in float32, mean over classes and scans.
 
     Raises:
-        ImportError: if OpenVINO or NNCF is not installed.
+        NotInstalledError: if OpenVINO or NNCF is not installed.
         ValueError: no scans, or nothing is found in the scans that are compared.
     """
     if not scans:

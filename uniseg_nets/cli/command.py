@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +13,7 @@ import fire
 from uniseg_nets.cli.arguments import Call, NotUnderstoodError, deferred, spelled_out
 from uniseg_nets.cli.help import overview, page_of
 from uniseg_nets.cli.verbs import VERBS, verb_named
-from uniseg_nets.io.errors import CasesFailedError
+from uniseg_nets.io.errors import CasesFailedError, NotInstalledError
 from uniseg_nets.version import __version__
 
 __all__ = ["main"]
@@ -21,7 +22,7 @@ logger = logging.getLogger("uniseg")
 
 _HELP = ("--help", "-h")
 # What a user can mend: a message is enough. Anything else is our fault and shows its traceback.
-_USER_ERRORS = (ValueError, OSError)
+_USER_ERRORS = (ValueError, OSError, NotInstalledError)
 # Exit statuses; 0 is done.
 _USER_ERROR, _NOT_UNDERSTOOD, _CASES_FAILED, _STOPPED = 1, 2, 3, 130
 
@@ -34,13 +35,24 @@ def main() -> None:
         call = _understood(sys.argv[1:])
         if call is not None:
             call.run()
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader, such as `head`, has enough; Python's own flush at exit must not fail again
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(_USER_ERROR)
     except _USER_ERRORS as error:
-        logger.error("%s", error)
+        logger.error("%s", _message(error))
         status = {NotUnderstoodError: _NOT_UNDERSTOOD, CasesFailedError: _CASES_FAILED}
         sys.exit(status.get(type(error), _USER_ERROR))
     except KeyboardInterrupt:
         logger.error("stopped; the same command goes on with the cases that are left")
         sys.exit(_STOPPED)
+
+
+def _message(error: BaseException) -> str:
+    """What an error says, without Python's ``[Errno 2]``; the file comes first."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename2 or error.filename}: {error.strerror.lower()}"
+    return str(error)
 
 
 def _understood(words: Sequence[str]) -> Call | None:

@@ -30,7 +30,10 @@ def fingerprint(
         cases: per task, drawn by a seed.
         device: such as "cpu" or "cuda:1"; a GPU where there is one by default.
     """
+    if cases < 1:
+        raise ValueError(f"--cases is {cases}, expected 1 or more")
     from uniseg_nets.io.bundles import bundle_folder
+    from uniseg_nets.io.devices import device_of
     from uniseg_nets.quality.fit import fit_fingerprint
 
     path, found = fit_fingerprint(
@@ -40,7 +43,7 @@ def fingerprint(
         tasks_file,
         task,
         cases,
-        device,
+        None if device is None else device_of(device),
     )
     for name, reference in found.tasks.items():
         print(f"{name}: {reference.cases} cases")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from uniseg_nets.cli.values import device_of, existing
+from uniseg_nets.cli.values import existing, new_file, new_folder
 from uniseg_nets.io.bundles import MODEL, bundle_folder, model_file
+from uniseg_nets.io.devices import device_of
 
 __all__ = ["convert_2d", "segment_2d"]
 
@@ -47,7 +48,7 @@ def segment_2d(
         _BUNDLE,
         ["inference.json", *overlays],
         dataset_dir=str(source),
-        output_dir=str(Path(output).absolute()),
+        output_dir=str(Path(new_folder(output)).absolute()),
         modality=modality,
         weights=str(Path(file).absolute()),
         runtime=runtime,
@@ -62,6 +63,7 @@ def convert_2d(*files: str, output: str) -> None:
         files: the released files as MODALITY=FILE, such as fundus=FILE; those of several modalities become one.
         output: file to write, its SHA-256 beside it, such as the bundle's models/release.pt; it comes last.
     """
+    new_file(output, "OUTPUT")
     parts = [file.partition("=") for file in files]
     named = {modality: path for modality, _, path in parts if modality and path}
     if not parts or len(named) < len(parts):

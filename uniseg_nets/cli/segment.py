@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from uniseg_nets.cli.values import device_of, existing, listed
+from uniseg_nets.cli.values import existing, listed, new_folder
+from uniseg_nets.io.devices import device_of
 from uniseg_nets.tasks import TaskTable, load_task_table
 from uniseg_nets.weights.shipped import OFFICIAL, OPEN
 
@@ -105,6 +106,8 @@ def segment(
     from uniseg_nets.bundle.run import opened_bundle, run_bundle
 
     source = existing(input)
+    if not output.endswith(".nii.gz"):
+        new_folder(output)
     if overlap is not None and not 0 <= overlap < 1:
         raise ValueError(f"overlap is {overlap:g}, expected a share from 0 up to, not including, 1")
     overlays = [] if plan is None else [str(Path(existing(plan)).resolve())]

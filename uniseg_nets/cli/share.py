@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from uniseg_nets.cli.values import existing_file, listed
+from uniseg_nets.cli.values import existing_file, listed, new_folder
 from uniseg_nets.io.bundles import model_file
 from uniseg_nets.weights.shipped import DEMO, SHIPPED
 
@@ -25,8 +23,7 @@ def pack(plan: str, weights: str, output: str, *, version: str = "1.0.0") -> Non
         existing_file(file, "WEIGHTS, a training's model.pt; the order is PLAN WEIGHTS OUTPUT")
         for file in listed(weights)
     ]
-    if Path(output).is_file():
-        raise ValueError(f"{output} is a file: expected OUTPUT, a folder; the order is PLAN WEIGHTS OUTPUT")
+    new_folder(output)
     from uniseg_nets.bundle.pack import pack_bundle
 
     print(f"wrote {pack_bundle(output, plan, files, version)}")
@@ -39,6 +36,7 @@ def zip_bundle(bundle: str, output: str = "dist") -> None:
         bundle: its folder, or the name of one of this distribution.
         output: folder for the zip.
     """
+    new_folder(output)
     from uniseg_nets.bundle.run import opened_bundle
 
     with opened_bundle(bundle) as root:
@@ -72,6 +70,7 @@ def label_app(app: str, *, bundle: str = "uniseg_upstream", weights: str | None 
     """
     if demo and weights is not None:
         raise ValueError(f"--demo serves the demo weights: leave out --weights {weights}")
+    new_folder(app, "APP")
     from uniseg_nets.bundle.run import opened_bundle
 
     with opened_bundle(bundle) as root:

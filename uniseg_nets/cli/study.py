@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from uniseg_nets.cli.values import existing_file, listed
+from uniseg_nets.cli.values import existing_file, listed, new_folder, whole_numbers
 
 __all__ = ["compare", "cv"]
 
@@ -22,9 +22,10 @@ def cv(plan: str, data: str, output: str = "cv", *, folds: str | None = None, ov
         overlays: configs laid over the plan, as "small.json,mine.json": names of bundles/uniseg_finetune, or paths.
     """
     plan = existing_file(plan, "PLAN, a file of `uniseg plan`; the order is PLAN DATA OUTPUT")
+    chosen = None if folds is None else whole_numbers(folds, "--folds")
+    new_folder(output)
     from uniseg_nets.study.cross_validation import cross_validate, pooled_table
 
-    chosen = None if folds is None else [int(fold) for fold in listed(folds)]
     cases = cross_validate(plan, data, output, chosen, [] if overlays is None else listed(overlays))
     print(f"{pooled_table(cases)}\nwrote {cases}")
 
@@ -40,6 +41,8 @@ def compare(
         metric: which figure to compare.
         output: folder for comparison.csv and comparison.png; neither is written by default.
     """
+    if output is not None:
+        new_folder(output, "--output")
     from uniseg_nets.study.compare import as_markdown
     from uniseg_nets.study.compare import compare as compare_evaluations
 

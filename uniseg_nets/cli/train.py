@@ -5,7 +5,7 @@ from __future__ import annotations
 from operator import itemgetter
 from typing import Literal
 
-from uniseg_nets.cli.values import existing, labels_of, listed
+from uniseg_nets.cli.values import existing, labels_of, listed, new_file, new_folder
 from uniseg_nets.io.bundles import bundle_folder, model_file
 from uniseg_nets.tasks import load_task_table
 from uniseg_nets.weights.shipped import files_by_name
@@ -29,8 +29,8 @@ def prepare(
     """Check a downloaded data set and add it to OUTPUT/datalist.json.
 
     Args:
-        name: lits, kits, msd02 to msd04, msd06 to msd10, verse20, prostate, brats21, autopet22, btcv, vs, sunnybrook,
-            openkbp, sts; or nnunet.
+        name: lits, kits, msd02, msd03, msd04, msd06, msd07, msd08, msd09, msd10, verse20, prostate, brats21, autopet22,
+            btcv, vs, sunnybrook, openkbp, sts; or nnunet.
         raw: the data set's folder, as it was unpacked.
         output: folder of the datalist; several data sets gather in one.
         task: what the cases train, where the data set does not say.
@@ -44,6 +44,7 @@ def prepare(
     """
     if not download:
         raw = existing(raw)
+    new_folder(output)
     table = load_task_table(tasks_file) if tasks_file else None
     from uniseg_nets.prepare import prepare as prepare_data
 
@@ -92,8 +93,11 @@ def plan(
             one fold.
         leave_out_faulty: plan without the cases that have a fault.
     """
+    if batch_size < 1:
+        raise ValueError(f"--batch_size is {batch_size}, expected 1 or more")
     upstream = bundle_folder("uniseg_upstream")
     data = existing(data)
+    new_file(out, "OUT")
     if weights is not None:
         weights = existing(files_by_name(upstream).get(weights, weights))
     elif model_file(upstream).is_file():

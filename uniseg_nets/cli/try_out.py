@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from uniseg_nets.cli.values import new_folder
 from uniseg_nets.tasks import load_task_table
 
 __all__ = ["demo", "demo_2d", "phantom", "phantom_2d", "phantom_studies"]
@@ -14,6 +15,7 @@ def demo(output: str = "demo", *, real: bool = False) -> None:
         output: folder for scans, label maps, table and preview.png.
         real: segment real scans with references instead, fetched from the Medical Segmentation Decathlon (27 MB).
     """
+    new_folder(output)
     from uniseg_nets.demo import run_demo, run_real_demo
 
     print(run_real_demo(output) if real else run_demo(output))
@@ -25,6 +27,7 @@ def demo_2d(output: str = "demo-2d") -> None:
     Args:
         output: folder for images, masks, overlays and table.
     """
+    new_folder(output)
     from uniseg_nets.demo.images_2d import run_demo
 
     print(run_demo(output))
@@ -40,6 +43,7 @@ def phantom(output: str, *, task: str | None = None, count: int = 1, validation:
         validation: further patients per task, for validation.
         seed: of the first patient; the same seed gives the same patient.
     """
+    new_folder(output)
     _refuse_negative(count=count, validation=validation, seed=seed)
     table = load_task_table()
     selected = table.tasks if task is None else table.select(task)
@@ -55,6 +59,7 @@ def phantom_studies(output: str) -> None:
     Args:
         output: folder.
     """
+    new_folder(output)
     from uniseg_nets.phantom import write_phantom_studies
 
     print(f"wrote {', '.join(write_phantom_studies(output, load_task_table()))} to {output}")
@@ -69,6 +74,7 @@ def phantom_2d(output: str, *, count: int = 1, validation: int = 0, seed: int = 
         validation: further images per modality, for validation.
         seed: of the first image; the same seed gives the same image.
     """
+    new_folder(output)
     _refuse_negative(count=count, validation=validation, seed=seed)
     from uniseg_nets.phantom import write_phantom_pictures
 

@@ -1,14 +1,10 @@
-"""What verbs make of their words before they run: paths that exist, lists, labels, a device."""
+"""What verbs make of their words before they run: paths, lists, labels."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import torch
-
-__all__ = ["device_of", "existing", "existing_file", "labels_of", "listed"]
+__all__ = ["existing", "existing_file", "labels_of", "listed", "new_file", "new_folder", "whole_numbers"]
 
 
 def existing(path: str) -> str:
@@ -38,6 +34,28 @@ def existing_file(path: str, what: str) -> str:
     return path
 
 
+def new_folder(path: str, name: str = "OUTPUT") -> str:
+    """A folder to write to; it need not exist.
+
+    Raises:
+        FileExistsError: a file has this path.
+    """
+    if Path(path).is_file():
+        raise FileExistsError(f"{path} is a file: expected {name}, a folder")
+    return path
+
+
+def new_file(path: str, name: str) -> str:
+    """A file to write; it may exist.
+
+    Raises:
+        IsADirectoryError: a folder has this path.
+    """
+    if Path(path).is_dir():
+        raise IsADirectoryError(f"{path} is a folder: expected {name}, a file")
+    return path
+
+
 def listed(words: str) -> list[str]:
     """``CT,PET``, also written as a list ``['CT','PET']``, as its parts."""
     return [part.strip(" '\"") for part in words.strip("[]() ").split(",")]
@@ -55,19 +73,13 @@ def labels_of(words: str) -> dict[int, str]:
     return {int(value): name.strip() for value, _, name in pairs}
 
 
-def device_of(word: str) -> torch.device:
-    """The device of a name such as ``cpu`` or ``cuda:1``.
+def whole_numbers(words: str, name: str) -> list[int]:
+    """``0,2`` as its numbers.
 
     Raises:
-        ValueError: no such device, or not in this machine.
+        ValueError: a part is no whole number, or stands twice.
     """
-    import torch
-
-    try:
-        device = torch.device(word)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        count = torch.cuda.device_count()
-        there = ", ".join(["cpu", *(f"cuda:{index}" for index in range(count))])
-        raise ValueError(f"device is {word!r}, this machine has {there}") from error
-    return device
+    parts = listed(words)
+    if not all(part.isdecimal() for part in parts) or len(set(parts)) < len(parts):
+        raise ValueError(f'{name} is {words!r}, expected different whole numbers, such as "0,2"')
+    return [int(part) for part in parts]

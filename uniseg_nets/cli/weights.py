@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from uniseg_nets.cli.values import existing
+from uniseg_nets.cli.values import existing, new_file
 from uniseg_nets.io.bundles import bundle_folder, model_file
-from uniseg_nets.io.files import sha256_of
 
 __all__ = ["convert", "fetch_weights"]
 
@@ -23,10 +22,10 @@ def fetch_weights(*, file: str | None = None, output: str | None = None) -> None
     from uniseg_nets.weights.fetch import fetch_weights as fetch
     from uniseg_nets.weights.licence import AUTHORS_TERMS, terms_text
 
-    target = Path(output) if output else model_file(bundle_folder("uniseg_upstream"))
+    target = Path(new_file(output, "--output")) if output else model_file(bundle_folder("uniseg_upstream"))
     print(terms_text(AUTHORS_TERMS), flush=True)
-    found = fetch(target, file)
-    print(f"found:  {found}\nwrote:  {target}\nSHA-256 {sha256_of(target)}")
+    found, digest = fetch(target, file)
+    print(f"found:  {found}\nwrote:  {target}\nSHA-256 {digest}")
 
 
 def convert(source: str, target: str, *, to_official: bool = False, half: bool = False) -> None:
@@ -39,7 +38,9 @@ def convert(source: str, target: str, *, to_official: bool = False, half: bool =
         half: write numbers of 16 bits, for half the size.
     """
     source = existing(source)
+    if Path(new_file(target, "TARGET")).exists() and Path(target).samefile(source):
+        raise ValueError(f"{target} is SOURCE itself: choose another name for what is written")
     from uniseg_nets.weights.checkpoints import convert as convert_file
 
-    found = convert_file(source, target, to_official, half)
-    print(f"found:  {found}\nwrote:  {target}\nSHA-256 {sha256_of(target)}")
+    found, digest = convert_file(source, target, to_official, half)
+    print(f"found:  {found}\nwrote:  {target}\nSHA-256 {digest}")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from uniseg_nets.io.errors import NotInstalledError
 from uniseg_nets.io.names import REPORT_ENDING, STRUCTURES_ENDING
 from uniseg_nets.io.provenance import dicom_mark, marked
 from uniseg_nets.io.series import dicom_modality, dicom_series
@@ -28,7 +29,7 @@ class DicomExport(CaseExport):
         modalities: modalities of the task's channels. The object refers to the series of the first one.
 
     Raises:
-        ImportError: if highdicom is not installed; the message says how to install it.
+        NotInstalledError: if highdicom is not installed; the message says how to install it.
         ValueError: if scans lack identifiers that the object must refer to. They are named before any work is done.
     """
 
@@ -42,7 +43,7 @@ class DicomExport(CaseExport):
 
             self._write, identifiers = self._loaded()
         except ImportError as error:
-            raise ImportError(
+            raise NotInstalledError(
                 f"{self.what}s need highdicom and contourpy: `pip install highdicom contourpy`"
             ) from error
         super().__init__(saver, [case for case in cases if _source(case).is_dir()])

@@ -25,7 +25,7 @@ def with_picture_runtime(network: ESPMedSAM, runtime: str = "auto", precision: s
         runtime, precision: as for :func:`uniseg_nets.runtimes.with_runtime`; there is no ``int8`` here.
 
     Raises:
-        ValueError, ImportError: as for :func:`uniseg_nets.runtimes.with_runtime`.
+        ValueError, NotInstalledError: as for :func:`uniseg_nets.runtimes.with_runtime`.
     """
     network.eval()
     runtime, precision = resolve_runtime(runtime, precision, next(network.parameters()).device)

@@ -1,10 +1,14 @@
-"""Errors without MONAI's wrapping, and the error of a run in which some cases failed."""
+"""Errors without MONAI's wrapping, and errors of our own for what a user can mend."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-__all__ = ["CasesFailedError", "root_cause", "root_error"]
+__all__ = ["CasesFailedError", "NotInstalledError", "root_cause", "root_error"]
+
+
+class NotInstalledError(ImportError):
+    """An optional library is missing; the message says how to install it."""
 
 
 class CasesFailedError(ValueError):

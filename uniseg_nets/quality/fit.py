@@ -32,7 +32,7 @@ def fit_fingerprint(
     tasks_file: str | None = None,
     task: str | None = None,
     cases: int = 40,
-    device: str | None = None,
+    device: str | torch.device | None = None,
 ) -> tuple[Path, Fingerprint]:
     """Measures cases of a datalist and writes the fingerprint beside the weights; returns its file and what it holds.
 

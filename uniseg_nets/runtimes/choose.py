@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from uniseg_nets.io.errors import NotInstalledError
 from uniseg_nets.runtimes.eager import EagerRuntime
 
 __all__ = ["in_bfloat16", "resolve_runtime", "resolved_runtime", "with_runtime"]
@@ -47,7 +48,7 @@ def with_runtime(
         ValueError: if there is no such runtime or precision; OpenVINO is chosen for a network on a GPU or while
             ``ONEDNN_MAX_CPU_ISA`` limits oneDNN to older instructions; or ``int8`` without OpenVINO as runtime, or
             without a calibration for the task.
-        ImportError: if OpenVINO is chosen and not installed; the message says how to install it.
+        NotInstalledError: if OpenVINO is chosen and not installed; the message says how to install it.
     """
     if isinstance(network, nn.ModuleList):
         return nn.ModuleList(with_runtime(member, runtime, precision, cache_dir, task) for member in network)
@@ -71,7 +72,7 @@ def resolve_runtime(runtime: str, precision: str, device: torch.device) -> tuple
     """Runtime and precision for a device, with ``auto`` resolved.
 
     Raises:
-        ValueError, ImportError: as for :func:`with_runtime`.
+        ValueError, NotInstalledError: as for :func:`with_runtime`.
     """
     if runtime not in _RUNTIMES or precision not in _PRECISIONS:
         raise ValueError(
@@ -84,7 +85,7 @@ def resolve_runtime(runtime: str, precision: str, device: torch.device) -> tuple
     if runtime == "openvino" and device.type != "cpu":
         raise ValueError(f"runtime openvino computes on a CPU, the network is on {device}: choose runtime torch")
     if runtime == "openvino" and not installed:
-        raise ImportError("runtime openvino: install it with `pip install openvino`")
+        raise NotInstalledError("runtime openvino: install it with `pip install openvino`, or choose runtime torch")
     if runtime == "openvino" and limit:
         raise ValueError(
             f"runtime openvino cannot compute with {_ISA_LIMIT}={limit}: unset it, or choose runtime torch"
@@ -100,7 +101,7 @@ def resolved_runtime(runtime: str, precision: str, device: torch.device | str) -
     """Runtime and precision on a device, with ``auto`` resolved, for the record beside a result.
 
     Raises:
-        ValueError, ImportError: as for :func:`with_runtime`.
+        ValueError, NotInstalledError: as for :func:`with_runtime`.
     """
     runtime, precision = resolve_runtime(runtime, precision, torch.device(device))
     return {"runtime": runtime, "precision": precision}

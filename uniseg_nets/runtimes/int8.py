@@ -24,6 +24,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from uniseg_nets.io.errors import NotInstalledError
 from uniseg_nets.io.files import read_json
 from uniseg_nets.nets import UniSegBackbone
 from uniseg_nets.runtimes.cached import network_digest, store_models, stored_models, user_cache
@@ -109,7 +110,7 @@ def quantise(recorded: RecordingRuntime) -> dict[str, Any]:
     """The models of a network in 8 bits, by the name of their part, from the windows that were recorded.
 
     Raises:
-        ImportError: if NNCF is not installed; the message says how to install it.
+        NotInstalledError: if NNCF is not installed; the message says how to install it.
         ValueError: if no windows were recorded, or windows of several sizes.
     """
     nncf = _nncf()
@@ -117,7 +118,7 @@ def quantise(recorded: RecordingRuntime) -> dict[str, Any]:
     if len(sizes) != 1:
         raise ValueError(f"windows of sizes {sorted(sizes)}: a calibration needs windows of one size")
     ((_, channels, *window),) = sizes
-    nncf.set_log_level(logging.ERROR)
+    logging.getLogger("nncf").setLevel(logging.ERROR)
     guard = nncf.AdvancedQuantizationParameters(overflow_fix=nncf.OverflowFix.ENABLE)
     models = {}
     for part, model in zip(PARTS, recorded.models(1, channels)):
@@ -141,7 +142,7 @@ def _nncf() -> Any:
     try:
         import nncf
     except ImportError as error:
-        raise ImportError("INT8 needs NNCF: install it with `pip install 'uniseg-nets[int8]'`") from error
+        raise NotInstalledError("INT8 needs NNCF: install it with `pip install 'uniseg-nets[int8]'`") from error
     finally:
         logging.setLoggerClass(loggers)
     return nncf

@@ -47,13 +47,16 @@ def cross_validate(
 
     Raises:
         FileNotFoundError: no plan, no data, or no such overlay.
-        ValueError: the plan has no such fold.
+        ValueError: the file is no plan, or has no such fold.
         RuntimeError: a training or an evaluation failed; its own message stands above.
     """
     plan, data, output = (Path(path).resolve() for path in (plan, data, output_dir))
     if not data.exists():
         raise FileNotFoundError(f"no data set at {data}: name the folder that was planned")
-    known = sorted({int(case["fold"]) for case in read_json(plan)["data"]})
+    planned = read_json(plan).get("data")
+    if not planned:
+        raise ValueError(f"{plan} is no plan: it lacks data; `uniseg plan` writes one")
+    known = sorted({int(case["fold"]) for case in planned})
     chosen = known if folds is None else list(folds)
     unknown = [fold for fold in chosen if fold not in known]
     if unknown:

@@ -204,7 +204,7 @@ def save_weights(
 
 def convert(
     source: str | PathLike[str], target: str | PathLike[str], to_official: bool = False, half: bool = False
-) -> Weights:
+) -> tuple[Weights, str]:
     """Converts a checkpoint to our layout, or to the official one.
 
     The official layout is written without optimiser state: enough for prediction and as a start of a training. The
@@ -218,7 +218,7 @@ def convert(
         half: write 16-bit numbers, for half the size. They are read as 32-bit numbers.
 
     Returns:
-        The weights in ``source``.
+        The weights in ``source``, and the SHA-256 of ``target``.
 
     Raises:
         FileNotFoundError, ValueError: as for :func:`read_weights`, or if the official layout is to be ``.safetensors``,
@@ -231,11 +231,11 @@ def convert(
     weights = read_weights(source)
     state = _halved(weights.state, source) if half else weights.state
     if to_official:
-        _save_official(state, target)
+        digest = _save_official(state, target)
     else:
-        save_weights(state, target, {"sizes": json.dumps(weights.sizes)})
+        digest = save_weights(state, target, {"sizes": json.dumps(weights.sizes)})
     mark_terms(target, terms_of(source, weights.official))
-    return weights
+    return weights, digest
 
 
 def _halved(state: Mapping[str, Tensor], source: str | PathLike[str]) -> dict[str, Tensor]:
@@ -246,7 +246,7 @@ def _halved(state: Mapping[str, Tensor], source: str | PathLike[str]) -> dict[st
     return halved
 
 
-def _save_official(ours: Mapping[str, Tensor], target: str | PathLike[str]) -> None:
+def _save_official(ours: Mapping[str, Tensor], target: str | PathLike[str]) -> str:
     state = {_rename(name, to_official=True): tensor for name, tensor in ours.items()}
     ordered = sorted(state, key=lambda name: _OFFICIAL_ORDER.index(name.split(".")[0]))
     checkpoint = {
@@ -258,6 +258,7 @@ def _save_official(ours: Mapping[str, Tensor], target: str | PathLike[str]) -> N
     }
     with atomic_path(target) as temporary:
         torch.save(checkpoint, temporary)
+        return sha256_of(temporary)
 
 
 def _load(path: Path) -> Any:

@@ -20,7 +20,7 @@ _ADDRESS = f"https://drive.google.com/file/d/{_DRIVE_ID}/view"
 _REMEDY = f"download {_ADDRESS} with a browser on any machine and run `uniseg fetch-weights --file DOWNLOADED`"
 
 
-def fetch_weights(target: str | PathLike[str], file: str | PathLike[str] | None = None) -> Weights:
+def fetch_weights(target: str | PathLike[str], file: str | PathLike[str] | None = None) -> tuple[Weights, str]:
     """Writes the official weights in our layout, with their SHA-256 and their licence beside them.
 
     Args:
@@ -28,7 +28,7 @@ def fetch_weights(target: str | PathLike[str], file: str | PathLike[str] | None 
         file: a local checkpoint; ``None`` to download the authors' (a few hundred MB).
 
     Returns:
-        The weights.
+        The weights, and the SHA-256 of the target.
 
     Raises:
         ConnectionError: if the download fails; the message says how to do it by hand.
@@ -39,9 +39,9 @@ def fetch_weights(target: str | PathLike[str], file: str | PathLike[str] | None 
         if file is None:
             file = Path(folder) / "official.pth"
             _download(file)
-        weights = convert(file, target)
+        converted = convert(file, target)
     mark_terms(target, AUTHORS_TERMS)
-    return weights
+    return converted
 
 
 def _download(target: Path) -> None:
