@@ -18,8 +18,11 @@ from uniseg_nets.io.files import write_csv, write_json
 from uniseg_nets.io.provenance import read_record
 from uniseg_nets.quality.verdict import REFUSED
 from uniseg_nets.reports.page import by_verdict, write_page
+from uniseg_nets.reports.reduced import reduced
 from uniseg_nets.reports.statistics import label_statistics
+from uniseg_nets.reports.viewer import has_viewer
 from uniseg_nets.reports.views import Views, towards_ras, write_preview
+from uniseg_nets.reports.windows import window_presets
 from uniseg_nets.transforms.derived import CaseExport
 from uniseg_nets.transforms.export import REPORT_PAGES, SaveLabelMapd, read_label_map
 from uniseg_nets.transforms.grid import on_grid_of
@@ -101,11 +104,19 @@ def report_case(
     rows = label_statistics(label, shown, affine[:3, :3], names)
     picture, spacing = towards_ras(np.nan_to_num(shown), affine)
     views = Views(picture, towards_ras(label, affine)[0], spacing, names)
-    write_preview(views, folder / "report" / f"{name}.png")
-    content = {"name": name, "task": record["task"], "classes": rows, "slices": views.slices()}
+    pictures = folder / "report"
+    write_preview(views, pictures / f"{name}.png")
+    content = {"name": name, "task": record["task"], "classes": rows, "slices": []}
+    if has_viewer():
+        small = reduced(views)
+        small.write(pictures / f"{name}.scan.nii.gz", pictures / f"{name}.labels.nii.gz")
+        content["centre"] = small.centre
+        content["windows"] = window_presets(picture, modalities[-1] if modalities else None)
+    else:
+        content["slices"] = views.slices()
     content |= {key: record[key] for key in ("written", "weights_sha256", *OF_THE_VERDICT) if key in record}
     origin = {"made_of": made_of, "versions": {"uniseg_nets": __version__}}
-    write_json(folder / "report" / f"{name}.json", content | origin)
+    write_json(pictures / f"{name}.json", content | origin)
     return rows
 
 
