@@ -102,7 +102,6 @@ def test_many_cases_are_on_pages_of_50_and_an_index_tells_where(tmp_path):
     assert not list(pages.iterdir()) and 'id="case 49"' in (tmp_path / "report.html").read_text()
 
 
-@pytest.mark.slow
 def test_the_viewer_switches_classes_and_leaves_the_page_for_nothing(folder, tmp_path):
     def coloured():
         """Reddish and greenish pixels of the viewer, the colours of the first and of the second class."""

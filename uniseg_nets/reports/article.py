@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from PIL import Image
 
+from uniseg_nets.io.names import REDUCED_ENDINGS
 from uniseg_nets.results.colours import colour, rgb
 
 __all__ = ["anchor", "article", "task_words"]
@@ -86,11 +87,11 @@ def _picture(name: str, pictures: Path) -> str:
 def _data(case: Mapping[str, Any], pictures: Path) -> str:
     """What the viewer reads of a case; empty where a report without a viewer was made."""
     name = case["name"]
-    files = {"scan": pictures / f"{name}.scan.nii.gz", "labels": pictures / f"{name}.labels.nii.gz"}
-    if not all(path.is_file() for path in files.values()):
+    files = [pictures / f"{name}{ending}" for ending in REDUCED_ENDINGS]
+    if not all(path.is_file() for path in files):
         return ""
-    volumes = {key: base64.b64encode(path.read_bytes()).decode() for key, path in files.items()}
-    data = json.dumps({**volumes, "windows": case["windows"], "centre": case["centre"]})
+    scan, labels = (base64.b64encode(path.read_bytes()).decode() for path in files)
+    data = json.dumps({"scan": scan, "labels": labels, "windows": case["windows"], "centre": case["centre"]})
     link = f'<a class="view" href="{anchor(name)}">Open in the viewer</a>'
     return f'{link}<script type="application/json">{data}</script>'
 

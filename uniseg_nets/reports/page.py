@@ -63,7 +63,7 @@ def by_verdict(cases: Cases) -> list[Mapping[str, Any]]:
 
 
 def _write_cases(cases: Cases, path: Path, pictures: Path, before: str = "") -> None:
-    viewer = viewer_part() if any(pictures.joinpath(f"{case['name']}.scan.nii.gz").is_file() for case in cases) else ""
+    viewer = viewer_part() if any("windows" in case for case in cases) else ""
     _fill(
         path,
         summary=before + _summary(cases),
