@@ -54,6 +54,12 @@ def bundle() -> Path:
 
 
 @pytest.fixture
+def without_viewer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports as they are where the extra ``viewer`` is not installed."""
+    monkeypatch.setattr("uniseg_nets.reports.viewer._niivue", lambda: None)
+
+
+@pytest.fixture
 def copy(bundle: Path, tmp_path: Path) -> Path:
     """The bundle elsewhere, without weights; a module's own ``bundle`` is the one copied."""
     return copied(bundle, tmp_path)

@@ -1,3 +1,4 @@
+import sys
 import zipfile
 
 import nibabel as nib
@@ -127,3 +128,21 @@ def test_a_zip_that_would_write_elsewhere_or_holds_no_bundle_is_refused(tmp_path
     (tmp_path / "no.zip").write_text("x")
     with pytest.raises(ValueError, match="is no bundle"):
         Segmenter(tmp_path / "no.zip")
+
+
+def test_a_notebook_shows_the_scan_and_its_classes(bundle, demo_weights, scan):
+    pytest.importorskip("ipyniivue", reason="the viewer: pip install ipyniivue")
+    segmenter = Segmenter(bundle, task="prostate", weights=str(demo_weights), overlap=0.25)
+    image, labels = segmenter.show(scan).volumes
+    shown = nib.Nifti1Image.from_bytes(labels.data)
+    voxels = (np.asarray(shown.dataobj) == 13).sum() * np.prod(shown.header.get_zooms())
+    wanted = (segmenter(scan) == 13).sum() * np.prod(nib.load(scan).header.get_zooms())
+    assert voxels == pytest.approx(wanted, rel=0.05)
+    assert nib.Nifti1Image.from_bytes(image.data).shape == shown.shape
+    assert labels.colormap_label.lut[-4:] == [0xE6, 0x55, 0x0D, 255]
+
+
+def test_a_view_without_the_widget_s_package_says_what_to_install(bundle, demo_weights, scan, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ipyniivue", None)
+    with pytest.raises(ValueError, match="pip install ipyniivue"):
+        Segmenter(bundle, task="prostate", weights=str(demo_weights), overlap=0.25).show(scan)

@@ -17,8 +17,12 @@ from uniseg_nets.io.bundles import INFERENCE
 from uniseg_nets.io.errors import root_error
 from uniseg_nets.io.plain import plain_data
 from uniseg_nets.nets import PromptTunedUniSeg, UniSeg
+from uniseg_nets.reports.views import Views
+from uniseg_nets.reports.widget import widget
 from uniseg_nets.results.label_map import LabelMap
 from uniseg_nets.transforms.export import LabelMapd
+from uniseg_nets.transforms.grid import on_grid_of
+from uniseg_nets.transforms.load import LoadCase
 from uniseg_nets.weights.checkpoints import read_weights
 from uniseg_nets.weights.shipped import needed_by
 
@@ -64,6 +68,7 @@ class Segmenter:
         """Makes all parts and loads the weights: the bundle's folder may go then."""
         tasks, task, values = (self._part(name) for name in ("tasks", "task", "label_values"))
         self.labels = tasks.label_names(task, values)
+        self._channels = tasks.select(task)[0].channels
         network = self._part("network_def")
         if isinstance(network, UniSeg) and not isinstance(network, PromptTunedUniSeg):  # a plan has that one's sizes
             # Other weights than the official ones may have been trained on another patch.
@@ -94,12 +99,8 @@ class Segmenter:
             FileNotFoundError, ValueError: a scan that cannot be read, an array without affine, a wrong channel count;
                 or a scan that is refused, which the override ``force=True`` computes all the same.
         """
-        if isinstance(scan, (np.ndarray, torch.Tensor)) and not isinstance(scan, MetaTensor):
-            if affine is None:
-                raise ValueError("an array needs its affine (4 x 4, voxels to RAS+ mm): spacing follows from it")
-            scan = MetaTensor(torch.as_tensor(scan), affine=torch.as_tensor(np.asarray(affine, dtype=np.float64)))
         try:
-            case = self._preprocess({"image": scan})
+            case = self._preprocess({"image": _with_affine(scan, affine)})
             scores = self._inferer(case["image"][None].to(self._device), self.network)[0]
             label: MetaTensor = self._to_label_map({**case, "pred": scores})["pred"]
             verdict = None if self._judged is None else self._judged(case)["verdict"]
@@ -110,8 +111,37 @@ class Segmenter:
         found.verdict = verdict
         return found
 
+    def show(self, scan: Any, affine: ArrayLike | None = None, height: int = 500) -> Any:
+        """Segments a scan and shows both in a notebook: NiiVue's widget, three planes and 3D.
+
+        Args:
+            scan, affine: as for a call.
+            height: pixels.
+
+        Returns:
+            The widget of ipyniivue; ``volumes[0]`` is the scan, ``volumes[1]`` the label map.
+
+        Raises:
+            FileNotFoundError, ValueError: as a call; or if ipyniivue is not installed.
+        """
+        found = self(scan, affine)
+        image = LoadCase(self._channels)(_with_affine(scan, affine))
+        grid = np.asarray(found.affine)
+        shown = on_grid_of(image.as_tensor()[-1], image.affine, found.shape, grid).numpy()
+        names = {value: name for value, name in self.labels.items() if value}
+        return widget(Views.of(shown, np.asarray(found), grid, names), self._channels[-1], height)
+
     def _part(self, name: str) -> Any:
         try:
             return self._parser.get_parsed_content(name)
         except RuntimeError as error:
             raise root_error(error) from None
+
+
+def _with_affine(scan: Any, affine: ArrayLike | None) -> Any:
+    """The scan; an array as a tensor with its affine."""
+    if not isinstance(scan, (np.ndarray, torch.Tensor)) or isinstance(scan, MetaTensor):
+        return scan
+    if affine is None:
+        raise ValueError("an array needs its affine (4 x 4, voxels to RAS+ mm): spacing follows from it")
+    return MetaTensor(torch.as_tensor(scan), affine=torch.as_tensor(np.asarray(affine, dtype=np.float64)))

@@ -15,6 +15,7 @@ __all__ = [
     "ITK_ENDINGS",
     "NIFTI_ENDINGS",
     "PICTURE_ENDINGS",
+    "REDUCED_ENDINGS",
     "REPORT_ENDING",
     "SCAN_ENDINGS",
     "SEGMENTATION_ENDING",
@@ -38,6 +39,8 @@ SEGMENTATION_ENDING = ".seg.nrrd"
 # Our RT Structure Sets and Structured Reports.
 STRUCTURES_ENDING = ".rtstruct.dcm"
 REPORT_ENDING = ".sr.dcm"
+# A scan and its label map as the report's viewer reads them.
+REDUCED_ENDINGS = (".scan.nii.gz", ".labels.nii.gz")
 _CHANNEL = re.compile(r"_(\d{4})$")
 
 

@@ -14,8 +14,8 @@ from monai.data import MetaTensor
 from numpy.typing import NDArray
 from torch import nn
 
-from uniseg_nets.nets import UniSeg
 from uniseg_nets.inferers.sliding_window import UniSegInferer
+from uniseg_nets.nets import UniSeg
 from uniseg_nets.quality.before import ScanFacts, scan_facts
 from uniseg_nets.quality.inferer import MeasuredInferer
 from uniseg_nets.quality.measure import Measures, label_of

@@ -9,17 +9,20 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from ignite.engine import Events
 
 from uniseg_nets.engines import CaseEvaluator
 from uniseg_nets.handlers.run_log import refuse_others
 from uniseg_nets.io.files import write_csv, write_json
+from uniseg_nets.io.names import REDUCED_ENDINGS
 from uniseg_nets.io.provenance import read_record
 from uniseg_nets.quality.verdict import REFUSED
 from uniseg_nets.reports.page import by_verdict, write_page
+from uniseg_nets.reports.reduced import reduced
 from uniseg_nets.reports.statistics import label_statistics
-from uniseg_nets.reports.views import Views, towards_ras, write_preview
+from uniseg_nets.reports.viewer import has_viewer
+from uniseg_nets.reports.views import Views, write_preview
+from uniseg_nets.reports.windows import window_presets
 from uniseg_nets.transforms.derived import CaseExport
 from uniseg_nets.transforms.export import REPORT_PAGES, SaveLabelMapd, read_label_map
 from uniseg_nets.transforms.grid import on_grid_of
@@ -99,13 +102,20 @@ def report_case(
     # Of several channels the last one is measured and shown: the PET of PET/CT.
     shown = on_grid_of(scan.as_tensor()[-1], scan.affine, label.shape, affine).numpy()
     rows = label_statistics(label, shown, affine[:3, :3], names)
-    picture, spacing = towards_ras(np.nan_to_num(shown), affine)
-    views = Views(picture, towards_ras(label, affine)[0], spacing, names)
-    write_preview(views, folder / "report" / f"{name}.png")
-    content = {"name": name, "task": record["task"], "classes": rows, "slices": views.slices()}
+    views = Views.of(shown, label, affine, names)
+    pictures = folder / "report"
+    write_preview(views, pictures / f"{name}.png")
+    content = {"name": name, "task": record["task"], "classes": rows, "slices": []}
+    if has_viewer():
+        small = reduced(views)
+        small.write(*(pictures / f"{name}{ending}" for ending in REDUCED_ENDINGS))
+        content["centre"] = small.centre
+        content["windows"] = window_presets(views.image, modalities[-1] if modalities else None)
+    else:
+        content["slices"] = views.slices()
     content |= {key: record[key] for key in ("written", "weights_sha256", *OF_THE_VERDICT) if key in record}
     origin = {"made_of": made_of, "versions": {"uniseg_nets": __version__}}
-    write_json(folder / "report" / f"{name}.json", content | origin)
+    write_json(pictures / f"{name}.json", content | origin)
     return rows
 
 

@@ -51,6 +51,13 @@ class Views:
     spacing: Sequence[float]
     names: Mapping[int, str]
 
+    @classmethod
+    def of(cls, image: NDArray[Any], label: NDArray[np.uint8], affine: NDArray[Any], names: Mapping[int, str]) -> Views:
+        """Turned from the file's axes (x, y, z), of which ``affine`` (4, 4) leads to RAS+ mm; voxels that are no number
+        become 0."""
+        turned, spacing = towards_ras(np.nan_to_num(image), affine)
+        return cls(turned, towards_ras(label, affine)[0], spacing, names)
+
     @cached_property
     def _window(self) -> tuple[float, float]:
         """The intensities that are shown as black and white, from a grid of voxels."""

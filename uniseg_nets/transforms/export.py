@@ -21,7 +21,7 @@ from monai.utils.enums import MetaKeys
 from torch import Tensor
 
 from uniseg_nets.io.messages import NOT_FINITE
-from uniseg_nets.io.names import NIFTI_ENDINGS, REPORT_ENDING, SEGMENTATION_ENDING, STRUCTURES_ENDING
+from uniseg_nets.io.names import NIFTI_ENDINGS, REDUCED_ENDINGS, REPORT_ENDING, SEGMENTATION_ENDING, STRUCTURES_ENDING
 from uniseg_nets.io.provenance import dicom_mark, nrrd_mark, read_record
 from uniseg_nets.renamed import renamed_arguments
 from uniseg_nets.tasks import Task, TaskTable
@@ -177,7 +177,8 @@ class SaveLabelMapd(ResultSaver):
         objects = [target.with_name(f"{name}{ending}") for ending in (".dcm", STRUCTURES_ENDING, REPORT_ENDING)]
         for_slicer = target.with_name(f"{name}{SEGMENTATION_ENDING}")
         pages = [target.with_name(page) for page in REPORT_PAGES]
-        files = [] if read_record(report) is None else [report, report.with_name(f"{name}.png"), *pages]
+        pictures = [report.with_name(f"{name}{ending}") for ending in (".png", *REDUCED_ENDINGS)]
+        files = [] if read_record(report) is None else [report, *pictures, *pages]
         files += [one for one in objects if dicom_mark(one) is not None]
         return files if nrrd_mark(for_slicer) is None else [*files, for_slicer]
 
