@@ -9,7 +9,7 @@ READY  := $(VENV)/.ready
 LABEL  := $(VENV)-label
 LABELS := $(LABEL)/.ready
 
-.PHONY: help demo demo-2d test slow label-demo test-label bundles docs lint bench mutants clean
+.PHONY: help demo demo-2d test slow label-demo test-label bundles docs lint bench gpu-check mutants clean
 
 help:  ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
@@ -71,6 +71,9 @@ bench: $(READY)  ## what takes minutes: a window, resampling, 2D; agreement and 
 	$(BIN)/python -m benchmarks.bench_2d
 	$(BIN)/python -m benchmarks.parity
 	$(BIN)/python -m benchmarks.training --patch 32 96 96 --features 8 96
+
+gpu-check: $(READY)  ## on a machine with a GPU: agreement, speed, memory, training; a table in gpu/; DATA=... trains the open tasks
+	$(BIN)/python -m benchmarks.gpu gpu $(if $(DATA),--open $(DATA))
 
 mutants: $(READY)  ## 200 small mistakes drawn by seed, one at a time: how many the tests notice; an hour and more
 	$(BIN)/python -m pip install --quiet --editable ".[dev,mutants]"
