@@ -264,6 +264,11 @@ def test_the_choices_of_the_command_are_those_of_the_package():
         ({"task": "$__import__('os').mkdir('pwned')"}, "must be plain data"),
         ({"task": "liver", "weights": "$open('pwned', 'w')"}, "must be plain data"),
         ({"task": "liver", "network_def": {"_target_": "os.mkdir"}}, "must be plain data"),
+        ({"task": "liver", "mirror": "no"}, "mirror is 'no', expected True or False"),
+        ({"task": "liver", "overlap": "half"}, "overlap is 'half', expected a number such as 0.5"),
+        ({"task": "liver", "force": 1}, "force is 1, expected True or False"),
+        ({"task": "liver", "mode": "quick"}, "has no mode 'quick': expected one of accurate, balanced, fast"),
+        ({"task": "liver", "report": True}, "does not take report: use `uniseg segment`"),
     ],
 )
 def test_a_wrong_override_of_a_segmenter_is_refused(tmp_path, monkeypatch, demo_weights, overrides, message):
@@ -286,6 +291,13 @@ def test_a_wrong_override_of_a_run_is_refused(tmp_path, monkeypatch, overrides, 
     with pytest.raises(ValueError, match=message):
         run_bundle("uniseg_upstream", ["inference.json", "demo.json"], **overrides)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_segmenter_computes_in_the_mode_that_it_is_told(demo_weights):
+    given = {"task": "prostate", "weights": str(demo_weights)}
+    fast, plain = Segmenter("uniseg_upstream", mode="fast", **given), Segmenter("uniseg_upstream", **given)
+    settings = [(one._inferer.inferer.overlap, one._inferer.inferer.coarse_pass) for one in (fast, plain)]
+    assert settings == [(0.25, 1.5), (0.5, None)]
 
 
 def test_a_bundle_of_one_task_needs_none(monkeypatch, tmp_path):

@@ -9,7 +9,7 @@ from typing import Any
 from uniseg_nets.io.messages import did_you_mean
 from uniseg_nets.tasks import TaskTable, load_task_table
 
-__all__ = ["known_table", "refuse_open_task", "refuse_unknown"]
+__all__ = ["known_table", "refuse_open_task", "refuse_unknown", "refuse_wrong_types"]
 
 
 def refuse_unknown(names: Iterable[str], config: Mapping[str, Any], bundle: str) -> None:
@@ -23,6 +23,32 @@ def refuse_unknown(names: Iterable[str], config: Mapping[str, Any], bundle: str)
     if unknown:
         near = did_you_mean(_first(unknown[0]), sorted(known)) or "leave it out"
         raise ValueError(f"bundle {bundle} has no {', '.join(unknown)}: {near.strip()}")
+
+
+def refuse_wrong_types(overrides: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+    """Refuses text where a config has a switch or a number: any text would count as true.
+
+    Raises:
+        ValueError: a value is neither true nor false, or no number, where one of these is expected.
+    """
+    for name, value in overrides.items():
+        default = _resolved(config, name)
+        if isinstance(default, bool) and not isinstance(value, bool):
+            raise ValueError(f"{name} is {value!r}, expected True or False")
+        if _is_number(default) and not _is_number(value):
+            raise ValueError(f"{name} is {value!r}, expected a number such as {default}")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _resolved(config: Mapping[str, Any], name: str) -> Any:
+    """A config's value; of a reference to another one, that one's."""
+    value: Any = config
+    for part in name.split("#"):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return _resolved(config, value[1:]) if isinstance(value, str) and re.fullmatch(r"@[\w#]+", value) else value
 
 
 def _first(name: str) -> str:

@@ -14,7 +14,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from uniseg_nets.bundle.overrides import refuse_open_task, refuse_unknown
+from uniseg_nets.bundle.overrides import refuse_open_task, refuse_unknown, refuse_wrong_types
 from uniseg_nets.io.bundles import INFERENCE, bundle_folder
 from uniseg_nets.io.errors import root_error
 from uniseg_nets.io.files import atomic_path
@@ -147,6 +147,7 @@ def run_bundle(
     files = [str(_config_file(folder / "configs" / config, None)) for config in configs]
     config = ConfigParser.load_config_files(files)
     refuse_unknown(overrides, config, folder.name)
+    refuse_wrong_types(overrides, config)
     plain_data(overrides)
     refuse_open_task(config | overrides, "`task`")
     if cases is not None:

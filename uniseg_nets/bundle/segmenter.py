@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from os import PathLike
 from typing import Any
 
@@ -11,9 +12,9 @@ from monai.bundle import ConfigParser
 from monai.data import MetaTensor
 from numpy.typing import ArrayLike
 
-from uniseg_nets.bundle.overrides import refuse_open_task, refuse_unknown
+from uniseg_nets.bundle.overrides import refuse_open_task, refuse_unknown, refuse_wrong_types
 from uniseg_nets.bundle.run import opened_bundle
-from uniseg_nets.io.bundles import INFERENCE
+from uniseg_nets.io.bundles import INFERENCE, mode_configs
 from uniseg_nets.io.errors import root_error
 from uniseg_nets.io.plain import plain_data
 from uniseg_nets.nets import PromptTunedUniSeg, UniSeg
@@ -29,6 +30,16 @@ from uniseg_nets.weights.shipped import needed_by
 __all__ = ["Segmenter"]
 
 
+# What a run over files writes and counts; a label map in memory has no use for it.
+_OF_RUNS = ("report", "dicom_seg", "dicom_sr", "rtstruct", "slicer_seg", "strict", "dataset_dir", "num_workers")
+
+
+def _refuse_run_options(overrides: Mapping[str, Any]) -> None:
+    given = [name for name in _OF_RUNS if name in overrides]
+    if given:
+        raise ValueError(f"a Segmenter does not take {', '.join(given)}: use `uniseg segment`, which runs over files")
+
+
 class Segmenter:
     """Segments scans with a bundle, its network loaded once.
 
@@ -39,8 +50,9 @@ class Segmenter:
 
     Args:
         bundle: a name, uniseg_upstream or unetr_prompt_tuning; or a bundle's folder or zip, as `uniseg pack` writes it.
-        overrides: values of its ``configs/inference.json``, such as ``task``, ``weights``, ``mirror`` or ``device``. A
-            task of the open weights takes these by itself. ``task`` is needed where the bundle knows several.
+        overrides: values of its ``configs/inference.json``, such as ``task``, ``weights``, ``mirror`` or ``device``;
+            ``mode="fast"`` and ``"accurate"`` as in the command. A task of the open weights takes these by itself.
+            ``task`` is needed where the bundle knows several.
 
     Attributes:
         labels: value in the label map -> name.
@@ -48,16 +60,20 @@ class Segmenter:
 
     Raises:
         FileNotFoundError: no such bundle, or no weights.
-        ValueError: no such task or override; no task where the bundle leaves a choice; a value that the config's
-            parser would evaluate; or a zip that holds no bundle.
+        ValueError: no such task, mode or override; no task where the bundle leaves a choice; a value of another type,
+            or one that the config's parser would evaluate; an option of runs over files, such as ``report``; or a zip
+            that holds no bundle.
     """
 
     def __init__(self, bundle: str | PathLike[str], **overrides: Any) -> None:
         with opened_bundle(bundle) as root:
             self._parser = ConfigParser()
-            self._parser.read_config(str(root / INFERENCE))
+            overlays = mode_configs(root, overrides.pop("mode", "balanced"))
+            self._parser.read_config([str(file) for file in (root / INFERENCE, *overlays)])
             config = self._parser.get()
             refuse_unknown(overrides, config, root.name)
+            refuse_wrong_types(overrides, config)
+            _refuse_run_options(overrides)
             plain_data(overrides)
             needed = needed_by(overrides.get("task"), config, overrides, root)
             refuse_open_task({**config, **needed, **overrides}, "task=...")
@@ -141,6 +157,8 @@ class Segmenter:
 def _with_affine(scan: Any, affine: ArrayLike | None) -> Any:
     """The scan; an array as a tensor with its affine."""
     if not isinstance(scan, (np.ndarray, torch.Tensor)) or isinstance(scan, MetaTensor):
+        if affine is not None:
+            raise ValueError("an affine belongs to an array: a file or an image has its own")
         return scan
     if affine is None:
         raise ValueError("an array needs its affine (4 x 4, voxels to RAS+ mm): spacing follows from it")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["INFERENCE", "MODEL", "bundle_folder", "model_file"]
+__all__ = ["INFERENCE", "MODEL", "MODES", "bundle_folder", "mode_configs", "model_file"]
 
 # A folder with this file is a bundle that can segment.
 INFERENCE = "configs/inference.json"
 # What the weights of a network are called; a bundle's own lie in its folder ``models``.
 MODEL = "model.pt"
+# What a mode lays over the inference.
+MODES = {"accurate": ("accurate.json",), "balanced": (), "fast": ("fast.json",)}
 _PACKAGE = Path(__file__).parents[1]
 
 
@@ -32,3 +34,15 @@ def bundle_folder(name: str) -> Path:
 def model_file(bundle: Path, name: str = MODEL) -> Path:
     """Where a bundle's weights lie: ``models/model.pt``, or another file beside it."""
     return bundle / "models" / name
+
+
+def mode_configs(bundle: Path, mode: str) -> list[Path]:
+    """The configs that a mode lays over a bundle's inference.
+
+    Raises:
+        ValueError: if there is no such mode, or the bundle lacks it.
+    """
+    files = [bundle / "configs" / name for name in MODES.get(mode, ())]
+    if mode not in MODES or not all(file.is_file() for file in files):
+        raise ValueError(f"bundle {bundle.name} has no mode {mode!r}: expected one of {', '.join(MODES)}")
+    return files

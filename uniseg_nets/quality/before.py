@@ -78,7 +78,7 @@ def geometry_faults(image: MetaTensor) -> list[Reason]:
     affine = np.asarray(image.meta.get(MetaKeys.ORIGINAL_AFFINE, image.affine), dtype=np.float64)
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
         return [
-            Reason("before", "The scan's header does not say how large its voxels are: export the scan anew.", True)
+            Reason("before", "The scan's header does not say how large its voxels are: export the scan again.", True)
         ]
     edges = np.linalg.norm(affine[:3, :3], axis=0)
     if edges.min() < _SMALLEST_EDGE or edges.max() > _LARGEST_EDGE:

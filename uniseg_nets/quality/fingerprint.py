@@ -106,11 +106,11 @@ def read_fingerprint(weights: str | PathLike[str]) -> Fingerprint | None:
         if content["format"] != _FORMAT:
             raise ValueError(f"its format is {content['format']}, expected {_FORMAT}")
         if content["weights_sha256"] != sha256_of(weights):
-            logger.warning("%s belongs to other weights: fit it anew with `uniseg fingerprint`", path)
+            logger.warning("%s belongs to other weights: make a new one with `uniseg fingerprint`", path)
             return None
         return Fingerprint.from_json(content)
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} is no fingerprint ({error}): fit it anew with `uniseg fingerprint`") from error
+        raise ValueError(f"{path} is no fingerprint ({error}): make a new one with `uniseg fingerprint`") from error
 
 
 def carry_fingerprint(source: str | PathLike[str], target: str | PathLike[str]) -> Path | None:
