@@ -2,16 +2,16 @@ import copy
 import logging
 from importlib.util import find_spec
 
-import nibabel as nib
 import numpy as np
 import pytest
 import torch
 
 from tests.running import needs_openvino
 from uniseg_nets import UniSeg
-from uniseg_nets.bundle.calibrate import calibrate_int8
+from uniseg_nets.bundle.calibrate import calibrate_int8, mean_agreement
 from uniseg_nets.bundle.segmenter import Segmenter
 from uniseg_nets.data import find_cases
+from uniseg_nets.io.errors import NotInstalledError
 from uniseg_nets.runtimes import with_runtime
 from uniseg_nets.runtimes.choose import resolve_runtime
 
@@ -98,15 +98,20 @@ def test_real_hippocampi_are_the_same_in_8_bits(test_data, tmp_path):
     assert (found == expected).mean() > 0.98
 
 
+def test_a_calibration_without_nncf_says_what_to_install(monkeypatch):
+    monkeypatch.setattr("uniseg_nets.bundle.calibrate.find_spec", lambda name: None if name == "nncf" else name)
+    with pytest.raises(NotInstalledError, match="`pip install nncf`"):
+        calibrate_int8(["scan.nii.gz"], "hippocampus")
+
+
 def test_a_calibration_leaves_logging_as_it_was(quantised):
     assert logging.getLoggerClass() is logging.Logger
 
 
-def test_a_calibration_needs_scans_with_the_organ(tmp_path):
+def test_a_calibration_needs_scans_with_the_organ():
     with pytest.raises(ValueError, match="no scans"):
-        calibrate_int8([], "hippocampus", cache_dir=tmp_path)
-    values = np.zeros((40, 50, 40), np.float32)
-    values[0, 0, 0] = 1
-    empty = nib.Nifti1Image(values, np.diag([4.0, 4.0, 4.0, 1.0]))
+        calibrate_int8([], "hippocampus")
+    empty, organ = np.zeros((4, 4, 4), np.uint8), np.ones((4, 4, 4), np.uint8)
     with pytest.raises(ValueError, match="nothing is found"):
-        calibrate_int8([empty], "head_neck", windows=2, cache_dir=tmp_path)
+        mean_agreement([empty], [empty])
+    assert mean_agreement([organ, empty], [empty, empty]) == 0

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from importlib.util import find_spec
 from os import PathLike
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import nn
 
 from uniseg_nets.bundle.segmenter import Segmenter
-from uniseg_nets.results.label_map import LabelMap
+from uniseg_nets.io.errors import NotInstalledError
+from uniseg_nets.quality.network import members_of, pairwise_dice
 
-__all__ = ["calibrate_int8"]
+__all__ = ["calibrate_int8", "mean_agreement"]
 
 logger = logging.getLogger(__name__)
 
@@ -47,15 +50,15 @@ def calibrate_int8(
     """
     if not scans:
         raise ValueError("no scans to calibrate with")
+    if missing := [name for name in ("openvino", "nncf") if find_spec(name) is None]:
+        raise NotInstalledError(f"a calibration needs {' and '.join(missing)}: `pip install {' '.join(missing)}`")
     from uniseg_nets.runtimes.int8 import Int8Runtime, RecordingRuntime, quantise, store_int8
 
     compared = scans[-max(len(scans) // 3, 1) :]
     segmenter = Segmenter(bundle, task=task, runtime="openvino", precision="fp32", **overrides)
     expected = [segmenter(scan) for scan in compared]
-    plain = segmenter.network
-    ensemble = isinstance(plain, nn.ModuleList)
-    recorders = [RecordingRuntime(runtime.network, windows, cache_dir) for runtime in (plain if ensemble else [plain])]
-    segmenter.network = nn.ModuleList(recorders) if ensemble else recorders[0]
+    recorders = [RecordingRuntime(runtime.network, windows, cache_dir) for runtime in members_of(segmenter.network)]
+    segmenter.network = nn.ModuleList(recorders)
     for scan in scans[: -len(compared)] or scans:
         segmenter(scan)
     models = []
@@ -63,20 +66,20 @@ def calibrate_int8(
         logger.info("calibrating with %d windows", len(recorder.windows))
         models.append(quantise(recorder))
     fast = [Int8Runtime(recorder.network, own) for recorder, own in zip(recorders, models)]
-    segmenter.network = nn.ModuleList(fast) if ensemble else fast[0]
-    agreement = _agreement([segmenter(scan) for scan in compared], expected)
+    segmenter.network = nn.ModuleList(fast)
+    agreement = mean_agreement([segmenter(scan) for scan in compared], expected)
     for recorder, own in zip(recorders, models):
         store_int8(own, recorder.network, task, agreement, cache_dir)
     return agreement
 
 
-def _agreement(label_maps: Sequence[LabelMap], expected: Sequence[LabelMap]) -> float:
-    """Mean Dice over scans and the classes that are found in them."""
-    rates = []
-    for found, reference in zip(label_maps, expected):
-        for value in np.unique(reference[reference > 0]):
-            one, other = found == value, reference == value
-            rates.append(2 * float((one & other).sum()) / float(one.sum() + other.sum()))
-    if not rates:
+def mean_agreement(label_maps: Sequence[NDArray[Any]], expected: Sequence[NDArray[Any]]) -> float:
+    """Mean Dice of label maps with those expected, over scans and the classes that are found in them.
+
+    Raises:
+        ValueError: if nothing is found in any scan.
+    """
+    rates = [pairwise_dice([np.asarray(found), np.asarray(own)]) for found, own in zip(label_maps, expected)]
+    if np.isnan(rates).all():
         raise ValueError("nothing is found in the scans that are compared: calibrate with scans that show the organ")
-    return float(np.mean(rates))
+    return float(np.nanmean(rates))

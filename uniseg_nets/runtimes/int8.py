@@ -24,7 +24,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from uniseg_nets.io.errors import NotInstalledError
 from uniseg_nets.io.files import read_json
 from uniseg_nets.nets import UniSegBackbone
 from uniseg_nets.runtimes.cached import network_digest, store_models, stored_models, user_cache
@@ -110,7 +109,7 @@ def quantise(recorded: RecordingRuntime) -> dict[str, Any]:
     """The models of a network in 8 bits, by the name of their part, from the windows that were recorded.
 
     Raises:
-        NotInstalledError: if NNCF is not installed; the message says how to install it.
+        ImportError: if NNCF is not installed.
         ValueError: if no windows were recorded, or windows of several sizes.
     """
     nncf = _nncf()
@@ -141,8 +140,6 @@ def _nncf() -> Any:
     loggers = logging.getLoggerClass()
     try:
         import nncf
-    except ImportError as error:
-        raise NotInstalledError("INT8 needs NNCF: install it with `pip install 'uniseg-nets[int8]'`") from error
     finally:
         logging.setLoggerClass(loggers)
     return nncf
