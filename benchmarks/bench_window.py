@@ -1,10 +1,11 @@
 """One full-size window through encoder, prompt and decoder: runtimes side by side, and the machine's floor.
 
-    python -m benchmarks.bench_window [--window 64 192 192] [--repetitions 5]
+    python -m benchmarks.bench_window [--window 64 192 192] [--repetitions 5] [--int8]
 
 The floor is what the window's multiplications would cost at the speed of a 4096-cubed product: in bfloat16, or in
 float32 on a processor without bfloat16 instructions, where nothing in bfloat16 is timed. Weights are random: agreement
-on trained weights is `benchmarks.agreement`'s subject.
+on trained weights is `benchmarks.agreement`'s subject. For ``--int8`` the network is quantised with one random window,
+which takes as long as a dozen windows in float32.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ def main() -> None:
     parser.add_argument("--window", type=int, nargs=3, default=[64, 192, 192])
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--compile", action="store_true", help="torch.compile too, after a minute or more")
+    parser.add_argument("--int8", action="store_true", help="8 bits too (OpenVINO, NNCF)")
     options = parser.parse_args()
     torch.manual_seed(0)
     network = UniSeg(deep_supervision=False).eval()
@@ -43,6 +45,8 @@ def main() -> None:
     contestants: dict[str, Callable[[], object]] = {
         name: _step(with_runtime(network, *choice), window) for name, choice in runtimes.items()
     }
+    if options.int8:
+        contestants["OpenVINO int8"] = _step(_in_8_bits(network, window), window)
     contestants["product"] = lambda: square @ square
     with torch.inference_mode():
         seconds = alternating(contestants, options.repetitions)
@@ -55,6 +59,15 @@ def main() -> None:
     for name, value in seconds.items():
         print(f"| {name} | {value:.2f} | {plain / value:.1f}x | {value / floor:.2f}x |")
     print(f"| floor: a {_SIDE}-cubed {precisions[-1]} product's speed | {floor:.2f} | {plain / floor:.1f}x | 1.00x |")
+
+
+@torch.no_grad()
+def _in_8_bits(network: UniSeg, window: torch.Tensor) -> torch.nn.Module:
+    from uniseg_nets.runtimes.int8 import Int8Runtime, RecordingRuntime, quantise
+
+    recorder = RecordingRuntime(network, count=1)
+    recorder(window, 0)
+    return Int8Runtime(network, quantise(recorder))
 
 
 def _step(network: torch.nn.Module, window: torch.Tensor) -> Callable[[], object]:
