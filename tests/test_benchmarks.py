@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.gpu.records import Records, append_row
 from benchmarks.prompt_tuning import fundus, run
 from benchmarks.results import shown
 
@@ -26,3 +27,17 @@ def test_no_child_has_one_eye_trained_on_and_the_other_tested(test_data, tmp_pat
 def test_of_several_seeds_each_value_is_shown_beside_the_mean():
     assert shown([0.5]) == "0.500" and shown([]) == ""
     assert shown([0.6, 0.4]) == "0.500 (0.400, 0.600)"
+
+
+def test_the_gpu_kit_goes_on_with_the_parts_that_have_not_ended(tmp_path):
+    append_row(tmp_path / "rows.jsonl", "window", "torch fp32", seconds=0.5, gib=1.25)
+    records = Records(tmp_path, "a machine")
+    records.add("window", "stopped", note="after 10 minutes")
+    assert not records.has_ended("window")
+    append_row(records.rows_file, "window", "torch fp32", seconds=0.25)
+    records.end("window")
+    assert Records(tmp_path, "a machine").has_ended("window") and not records.has_ended("case")
+    records.write_table()
+    table = (tmp_path / "table.md").read_text()
+    assert table.startswith("a machine\n") and table.count("torch fp32") == 1
+    assert "| window | torch fp32 | 0.25 |  |  |" in table and "ended" not in table
