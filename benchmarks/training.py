@@ -16,7 +16,7 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ from uniseg_nets.tasks import load_task_table
 
 _KEYS = ["image", "label"]
 _BATCH = 2
+_SPLEEN = 6
 _SCANS = 4
 
 
@@ -102,26 +103,39 @@ def loading(name: str, patch: list[int], cache_dir: str, batches: int) -> tuple[
     return ready, (time.perf_counter() - start) / batches
 
 
+def steps(
+    network: torch.nn.Module, patch: Sequence[int], bfloat16: bool, count: int
+) -> tuple[list[float], list[float]]:
+    """Losses and seconds of steps on one random batch: forward, loss, backward, update."""
+    device = next(network.parameters()).device
+    loss = TaskDiceCELoss(load_task_table())
+    optimizer = torch.optim.SGD(network.parameters(), 0.01, 0.99, nesterov=True)
+    torch.manual_seed(0)
+    image = torch.randn(_BATCH, 1, *patch, device=device)
+    label = torch.randint(0, 2, (_BATCH, 1, *patch), device=device).float()
+    target = {"label": label, "task": torch.full((_BATCH,), _SPLEEN)}
+    losses, seconds = [], []
+    for _ in range(count):
+        start = time.perf_counter()
+        with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
+            logits = network(image, _SPLEEN)
+        optimizer.zero_grad()
+        value = loss(logits, target)
+        value.backward()
+        optimizer.step()
+        losses.append(value.item())  # a GPU has finished then
+        seconds.append(time.perf_counter() - start)
+    return losses, seconds
+
+
 def stepping(patch: list[int], features: list[int], bfloat16: bool, batches: int) -> tuple[float, float]:
-    """Seconds of building and median seconds of a step: forward, loss, backward, update."""
+    """Seconds of building and median seconds of a step."""
     set_determinism(0)
     start = time.perf_counter()
     network = UniSeg(base_features=features[0], max_features=features[1], patch_size=patch)
-    loss = TaskDiceCELoss(load_task_table())
-    optimizer = torch.optim.SGD(network.parameters(), 0.01, 0.99, nesterov=True)
-    image = torch.randn(_BATCH, 1, *patch)
-    target = {"label": torch.randint(0, 2, (_BATCH, 1, *patch)).float(), "task": torch.full((_BATCH,), 6)}
     ready = time.perf_counter() - start
-    times = []
-    for _ in range(batches + 1):
-        start = time.perf_counter()
-        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
-            logits = network(image, 6)
-        optimizer.zero_grad()
-        loss(logits, target).backward()
-        optimizer.step()
-        times.append(time.perf_counter() - start)
-    return ready, statistics.median(times[1:])
+    _, seconds = steps(network, patch, bfloat16, batches + 1)
+    return ready, statistics.median(seconds[1:])
 
 
 def main() -> None:

@@ -2,7 +2,15 @@
 
 import torch
 
-from uniseg_nets import UniSegBackbone
+from uniseg_nets import UniSeg, UniSegBackbone
+
+ROI = (32, 64, 64)
+
+
+def small_uniseg(seed: int = 0) -> UniSeg:
+    """The smallest network of the official tasks, with random weights."""
+    torch.manual_seed(seed)
+    return UniSeg(base_features=4, max_features=8, patch_size=ROI).eval()
 
 
 class BrightNetwork(torch.nn.Module):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from tests.networks import ROI, small_uniseg
 from tests.running import needs_openvino
-from uniseg_nets import UniSeg
 from uniseg_nets.bundle.calibrate import calibrate_int8, mean_agreement
 from uniseg_nets.bundle.segmenter import Segmenter
 from uniseg_nets.data import find_cases
@@ -17,13 +17,10 @@ from uniseg_nets.runtimes.choose import resolve_runtime
 
 pytestmark = [needs_openvino, pytest.mark.skipif(find_spec("nncf") is None, reason="NNCF is not installed")]
 
-ROI = (32, 64, 64)
-
 
 @pytest.fixture(scope="module")
-def network() -> UniSeg:
-    torch.manual_seed(0)
-    return UniSeg(base_features=4, max_features=8, patch_size=ROI).eval()
+def network():
+    return small_uniseg()
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +60,7 @@ def test_what_was_not_calibrated_is_refused(network, quantised, task, message):
 
 
 def test_other_weights_are_not_taken_for_the_calibrated_ones(network, quantised):
-    torch.manual_seed(3)
-    other = UniSeg(base_features=4, max_features=8, patch_size=ROI).eval()
+    other = small_uniseg(3)
     with pytest.raises(ValueError, match="not calibrated"):
         with_runtime(other, "openvino", "int8", quantised, task="liver")
     fast = with_runtime(copy.deepcopy(network), "openvino", "int8", quantised, task="liver")

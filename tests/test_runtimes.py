@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from tests.networks import ROI, small_uniseg
 from tests.running import OPENVINO, needs_openvino
 from uniseg_nets import UniSeg, UniSegBackbone
 from uniseg_nets.inferers.sliding_window import EnsembleInferer, UniSegInferer
@@ -12,13 +13,10 @@ from uniseg_nets.runtimes import resolved_runtime, with_runtime
 from uniseg_nets.runtimes.channels_last import channels_last
 from uniseg_nets.runtimes.choose import resolve_runtime
 
-ROI = (32, 64, 64)
-
 
 @pytest.fixture(scope="module")
-def network() -> UniSeg:
-    torch.manual_seed(0)
-    return UniSeg(base_features=4, max_features=8, patch_size=ROI).eval()
+def network():
+    return small_uniseg()
 
 
 @pytest.fixture(scope="module")
@@ -58,8 +56,7 @@ def test_weights_that_are_loaded_into_a_runtime_answer(network, tmp_path, runtim
     fast = with_runtime(copy.deepcopy(network), runtime, precision, tmp_path)
     x = torch.randn(1, 1, *ROI)
     first = logits(fast, x, 3)
-    torch.manual_seed(5)
-    other = UniSeg(base_features=4, max_features=8, patch_size=ROI).eval()
+    other = small_uniseg(5)
     assert list(fast.state_dict()) == list(other.state_dict())
     fast.load_state_dict(other.state_dict())
     assert all(torch.equal(tensor, other.state_dict()[name]) for name, tensor in fast.state_dict().items())
@@ -152,8 +149,7 @@ def test_a_converted_network_is_read_again_and_other_weights_are_not_mistaken_fo
     written = (kept / "fine.xml").stat().st_mtime_ns
     torch.testing.assert_close(logits(with_runtime(network, "openvino", "fp32", tmp_path), x, 0), first)
     assert (kept / "fine.xml").stat().st_mtime_ns == written
-    torch.manual_seed(5)
-    other = UniSeg(base_features=4, max_features=8, patch_size=ROI).eval()
+    other = small_uniseg(5)
     assert not torch.allclose(logits(with_runtime(other, "openvino", "fp32", tmp_path), x, 0), first)
     assert sorted(path.name for path in kept.iterdir()) == sorted(
         f"{part}.{kind}" for part in ("encoder", "coarse", "fine") for kind in ("bin", "xml")

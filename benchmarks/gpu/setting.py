@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +9,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.gpu.records import append_row
+from benchmarks.measure import alternating
 from uniseg_nets import UniSeg
 from uniseg_nets.runtimes import in_bfloat16
 
@@ -70,12 +69,11 @@ class Setting:
         append_row(self.rows_file, self.part, name, seconds, gib, note)
 
     def timed(self, run: Callable[[], object], repetitions: int = 5) -> float:
-        """Median seconds of a call, after two that do not count."""
-        times = []
-        for _ in range(repetitions + 2):
-            begun = time.perf_counter()
+        """Median seconds of a call, until the device has finished it; the first call does not count."""
+
+        def finished() -> None:
             run()
             if self.device.type == "cuda":
                 torch.cuda.synchronize()
-            times.append(time.perf_counter() - begun)
-        return statistics.median(times[2:])
+
+        return alternating({"": finished}, repetitions)[""]

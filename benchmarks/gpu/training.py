@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 import time
@@ -14,50 +15,25 @@ import torch
 from torch.nn.parallel import DistributedDataParallel
 
 from benchmarks.gpu.setting import Setting
+from benchmarks.training import steps
 from uniseg_nets.io.bundles import bundle_folder
-from uniseg_nets.losses import TaskDiceCELoss
 from uniseg_nets.phantom import write_phantom_tasks
 from uniseg_nets.tasks import load_task_table
 from uniseg_nets.weights.checkpoints import read_weights
 
 __all__ = ["open_tasks", "resume", "step", "two_processes"]
 
-_BATCH = 2
-_SPLEEN = 6
-
-
-def _losses(setting: Setting, network: torch.nn.Module, bfloat16: bool, steps: int) -> tuple[list[float], float]:
-    """Losses of some steps on the same batch, and seconds per step without the first."""
-    loss = TaskDiceCELoss(load_task_table())
-    optimizer = torch.optim.SGD(network.parameters(), 0.01, 0.99, nesterov=True)
-    torch.manual_seed(0)
-    image = torch.randn(_BATCH, 1, *setting.window, device=setting.device)
-    label = torch.randint(0, 2, (_BATCH, 1, *setting.window), device=setting.device).float()
-    target = {"label": label, "task": torch.full((_BATCH,), _SPLEEN)}
-    losses, begun = [], time.perf_counter()
-    for number in range(steps):
-        with torch.autocast(setting.device.type, torch.bfloat16, enabled=bfloat16):
-            logits = network(image, _SPLEEN)
-        optimizer.zero_grad()
-        value = loss(logits, target)
-        value.backward()
-        optimizer.step()
-        losses.append(value.item())
-        if number == 0:
-            begun = time.perf_counter()
-    return losses, (time.perf_counter() - begun) / (steps - 1)
-
 
 def step(setting: Setting) -> None:
     """A training step in float32 and in bfloat16."""
     for precision in setting.precisions:
-        losses, seconds = _losses(setting, setting.network(deep_supervision=True), precision == "bf16", 6)
-        setting.row(precision, seconds, f"losses {losses[0]:.3f} to {losses[-1]:.3f}")
+        losses, seconds = steps(setting.network(deep_supervision=True), setting.window, precision == "bf16", 6)
+        setting.row(precision, statistics.median(seconds[1:]), f"losses {losses[0]:.3f} to {losses[-1]:.3f}")
 
 
 def two_processes(setting: Setting) -> None:
     """Two processes on one device, by gloo, as NCCL takes one process per GPU: the losses of one process."""
-    expected, _ = _losses(setting, setting.network(deep_supervision=True), False, 3)
+    expected, _ = steps(setting.network(deep_supervision=True), setting.window, False, 3)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     given = json.dumps({"device": str(setting.device), "small": setting.small})
     begun = time.perf_counter()
@@ -75,7 +51,7 @@ def _one_of_two(given: str) -> None:
     options = json.loads(given)
     setting = Setting("", Path(os.devnull), torch.device(options["device"]), options["small"], None, Path())
     network = DistributedDataParallel(setting.network(deep_supervision=True), find_unused_parameters=True)
-    losses, _ = _losses(setting, network, False, 3)
+    losses, _ = steps(network, setting.window, False, 3)
     if torch.distributed.get_rank() == 0:
         print(json.dumps(losses))
     torch.distributed.destroy_process_group()

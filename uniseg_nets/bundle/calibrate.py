@@ -52,15 +52,21 @@ def calibrate_int8(
         raise ValueError("no scans to calibrate with")
     if missing := [name for name in ("openvino", "nncf") if find_spec(name) is None]:
         raise NotInstalledError(f"a calibration needs {' and '.join(missing)}: `pip install {' '.join(missing)}`")
+    from uniseg_nets.runtimes.cached import user_cache
     from uniseg_nets.runtimes.int8 import Int8Runtime, RecordingRuntime, quantise, store_int8
 
-    compared = scans[-max(len(scans) // 3, 1) :]
+    converted = user_cache() if cache_dir is None else cache_dir
+    held = max(len(scans) // 3, 1)
+    others, compared = scans[:-held], scans[-held:]
     segmenter = Segmenter(bundle, task=task, runtime="openvino", precision="fp32", **overrides)
-    expected = [segmenter(scan) for scan in compared]
-    recorders = [RecordingRuntime(runtime.network, windows, cache_dir) for runtime in members_of(segmenter.network)]
+    plain = segmenter.network
+    recorders = [RecordingRuntime(runtime.network, windows, converted) for runtime in members_of(plain)]
     segmenter.network = nn.ModuleList(recorders)
-    for scan in scans[: -len(compared)] or scans:
+    for scan in others:
         segmenter(scan)
+    if others:
+        segmenter.network = plain
+    expected = [segmenter(scan) for scan in compared]
     models = []
     for recorder in recorders:
         logger.info("calibrating with %d windows", len(recorder.windows))

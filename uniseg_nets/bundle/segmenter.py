@@ -18,12 +18,8 @@ from uniseg_nets.io.bundles import INFERENCE, mode_configs
 from uniseg_nets.io.errors import root_error
 from uniseg_nets.io.plain import plain_data
 from uniseg_nets.nets import PromptTunedUniSeg, UniSeg
-from uniseg_nets.reports.views import Views
-from uniseg_nets.reports.widget import widget
 from uniseg_nets.results.label_map import LabelMap
 from uniseg_nets.transforms.export import LabelMapd
-from uniseg_nets.transforms.grid import on_grid_of
-from uniseg_nets.transforms.load import LoadCase
 from uniseg_nets.weights.checkpoints import read_weights
 from uniseg_nets.weights.shipped import needed_by
 
@@ -140,6 +136,11 @@ class Segmenter:
         Raises:
             FileNotFoundError, ValueError: as a call; or if ipyniivue is not installed.
         """
+        from uniseg_nets.reports.views import Views
+        from uniseg_nets.reports.widget import widget
+        from uniseg_nets.transforms.grid import on_grid_of
+        from uniseg_nets.transforms.load import LoadCase
+
         found = self(scan, affine)
         image = LoadCase(self._channels)(_with_affine(scan, affine))
         grid = np.asarray(found.affine)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from uniseg_nets.cli.values import existing, listed
+from uniseg_nets.cli.values import at_least, existing, listed, weights_file
 
 __all__ = ["calibrate"]
 
@@ -29,17 +29,14 @@ def calibrate(
         windows: how many windows of them the ranges of the activations are measured with.
     """
     source, named = existing(input), listed(task)
-    if scans < 1 or windows < 1:
-        raise ValueError(f"scans {scans}, windows {windows}: expected 1 or more of each")
+    at_least(1, scans=scans, windows=windows)
     from uniseg_nets.bundle.calibrate import calibrate_int8
     from uniseg_nets.data import find_cases
-    from uniseg_nets.io.bundles import bundle_folder
     from uniseg_nets.runtimes.int8 import LEAST_AGREEMENT
-    from uniseg_nets.weights.shipped import files_by_name
 
     options = {} if tasks_file is None else {"tasks_file": tasks_file}
     if weights is not None:
-        options["weights"] = files_by_name(bundle_folder("uniseg_upstream")).get(weights, weights)
+        options["weights"] = weights_file(weights)
     cases = find_cases(source)[:scans]
     chosen = named[0] if len(named) == 1 else named
     agreement = calibrate_int8([case["image"] for case in cases], chosen, bundle, windows, **options)

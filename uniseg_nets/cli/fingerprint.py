@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from uniseg_nets.weights.shipped import files_by_name
+from uniseg_nets.cli.values import at_least, weights_file
 
 __all__ = ["fingerprint"]
 
@@ -30,14 +30,12 @@ def fingerprint(
         cases: per task, drawn by a seed.
         device: such as "cpu" or "cuda:1"; a GPU where there is one by default.
     """
-    if cases < 1:
-        raise ValueError(f"--cases is {cases}, expected 1 or more")
-    from uniseg_nets.io.bundles import bundle_folder
+    at_least(1, cases=cases)
     from uniseg_nets.io.devices import device_of
     from uniseg_nets.quality.fit import fit_fingerprint
 
     path, found = fit_fingerprint(
-        files_by_name(bundle_folder("uniseg_upstream")).get(weights, weights),
+        weights_file(weights),
         datalist,
         section,
         tasks_file,

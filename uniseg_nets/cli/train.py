@@ -5,10 +5,9 @@ from __future__ import annotations
 from operator import itemgetter
 from typing import Literal
 
-from uniseg_nets.cli.values import existing, labels_of, listed, new_file, new_folder
+from uniseg_nets.cli.values import at_least, existing, labels_of, listed, new_file, new_folder, weights_file
 from uniseg_nets.io.bundles import bundle_folder, model_file
 from uniseg_nets.tasks import load_task_table
-from uniseg_nets.weights.shipped import files_by_name
 
 __all__ = ["plan", "prepare"]
 
@@ -93,13 +92,12 @@ def plan(
             one fold.
         leave_out_faulty: plan without the cases that have a fault.
     """
-    if batch_size < 1:
-        raise ValueError(f"--batch_size is {batch_size}, expected 1 or more")
+    at_least(1, batch_size=batch_size)
     upstream = bundle_folder("uniseg_upstream")
     data = existing(data)
     new_file(out, "OUT")
     if weights is not None:
-        weights = existing(files_by_name(upstream).get(weights, weights))
+        weights = existing(weights_file(weights))
     elif model_file(upstream).is_file():
         weights = str(model_file(upstream))
     values = None if labels is None else labels_of(labels)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from uniseg_nets.cli.values import new_folder
+from uniseg_nets.cli.values import at_least, new_folder
 from uniseg_nets.tasks import load_task_table
 
 __all__ = ["demo", "demo_2d", "phantom", "phantom_2d", "phantom_studies"]
@@ -44,7 +44,7 @@ def phantom(output: str, *, task: str | None = None, count: int = 1, validation:
         seed: of the first patient; the same seed gives the same patient.
     """
     new_folder(output)
-    _refuse_negative(count=count, validation=validation, seed=seed)
+    at_least(0, count=count, validation=validation, seed=seed)
     table = load_task_table()
     selected = table.tasks if task is None else table.select(task)
     from uniseg_nets.phantom import write_phantom_tasks
@@ -75,13 +75,7 @@ def phantom_2d(output: str, *, count: int = 1, validation: int = 0, seed: int = 
         seed: of the first image; the same seed gives the same image.
     """
     new_folder(output)
-    _refuse_negative(count=count, validation=validation, seed=seed)
+    at_least(0, count=count, validation=validation, seed=seed)
     from uniseg_nets.phantom import write_phantom_pictures
 
     print(f"wrote {write_phantom_pictures(output, count, validation, seed)}")
-
-
-def _refuse_negative(**numbers: int) -> None:
-    for name, number in numbers.items():
-        if number < 0:
-            raise ValueError(f"--{name} is {number}, expected 0 or more")

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["existing", "existing_file", "labels_of", "listed", "new_file", "new_folder", "whole_numbers"]
+from uniseg_nets.io.bundles import bundle_folder
+from uniseg_nets.weights.shipped import files_by_name
+
+__all__ = [
+    "at_least",
+    "existing",
+    "existing_file",
+    "labels_of",
+    "listed",
+    "new_file",
+    "new_folder",
+    "weights_file",
+    "whole_numbers",
+]
 
 
 def existing(path: str) -> str:
@@ -54,6 +67,22 @@ def new_file(path: str, name: str) -> str:
     if Path(path).is_dir():
         raise IsADirectoryError(f"{path} is a folder: expected {name}, a file")
     return path
+
+
+def at_least(least: int, **numbers: int) -> None:
+    """Refuses options with smaller numbers.
+
+    Raises:
+        ValueError: a number is smaller; the message names its option.
+    """
+    for name, number in numbers.items():
+        if number < least:
+            raise ValueError(f"--{name} is {number}, expected {least} or more")
+
+
+def weights_file(weights: str) -> str:
+    """The file of weights of this distribution, such as ``open``, by their name; any other word is a path."""
+    return files_by_name(bundle_folder("uniseg_upstream")).get(weights, weights)
 
 
 def listed(words: str) -> list[str]:

@@ -37,8 +37,13 @@ def viewer_part() -> str:
     if module is None:
         return ""
     licence = distribution("ipyniivue").read_text("licenses/LICENSE") or ""
-    packed = base64.b64encode(gzip.compress(module.encode(), mtime=0)).decode()
-    return Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(licence=licence, niivue=packed)
+    return Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(licence=licence, niivue=_packed(module))
+
+
+@cache
+def _packed(module: str) -> str:
+    """A module as text for a page, packed once for all pages."""
+    return base64.b64encode(gzip.compress(module.encode(), mtime=0)).decode()
 
 
 @cache

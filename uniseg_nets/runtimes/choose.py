@@ -58,13 +58,14 @@ def with_runtime(
     if runtime != "openvino":
         return EagerRuntime(network, precision == "bf16", runtime == "compile")
     from uniseg_nets.runtimes.cached import user_cache
-    from uniseg_nets.runtimes.int8 import Int8Runtime, read_int8
     from uniseg_nets.runtimes.openvino import OpenVINORuntime
 
     if precision != "int8":
         return OpenVINORuntime(network, precision, user_cache() if cache_dir is None else cache_dir)
     if task is None:
         raise ValueError("precision int8 needs the task that the network was calibrated for: name it with `task`")
+    from uniseg_nets.runtimes.int8 import Int8Runtime, read_int8
+
     return Int8Runtime(network, read_int8(network, task, cache_dir))
 
 

@@ -40,7 +40,7 @@ class OpenVINORuntime(Runtime):
 
     Args:
         network: a :class:`~uniseg_nets.UniSeg` or :class:`~uniseg_nets.UniSegBackbone` on the CPU, in evaluation mode.
-        precision: ``fp32``; ``bf16``; ``int8`` for models that hold their 8-bit operations already.
+        precision: ``fp32`` or ``bf16``.
         cache_dir: folder of converted networks, see :mod:`uniseg_nets.runtimes.cached`; ``None`` for no cache.
     """
 
