@@ -1,7 +1,9 @@
 """Which result is whose: nothing is handed back as a scan's that was made from another, or otherwise."""
 
+import itertools
 import json
 import os
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -170,6 +172,33 @@ def test_a_deleted_map_is_not_finished(saver, scan):
     run(saver(), case)
     saver().targets(case)[0].unlink()
     assert run(saver(), case) == ["case1"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+@pytest.mark.parametrize("step", range(8))
+@pytest.mark.parametrize("again", [False, True], ids=["first", "replacing"])
+def test_a_process_killed_at_any_step_of_writing_leaves_nothing_in_the_way(saver, scan, monkeypatch, step, again):
+    case, steps = case_of(scan("case1.nii")), itertools.count()
+    if again:
+        run(saver(metadata={"overlap": 0.25}), case)
+
+    def killed_at(method):
+        def call(path, *args, **options):
+            if next(steps) == step:
+                os._exit(9)
+            return method(path, *args, **options)
+
+        return call
+
+    if not (child := os.fork()):
+        monkeypatch.setattr("pathlib.Path.replace", killed_at(Path.replace))
+        monkeypatch.setattr("pathlib.Path.unlink", killed_at(Path.unlink))
+        run(saver(), case)
+        os._exit(0)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert status == (9 if step < 5 else 0)
+    assert run(saver(), case) == (["case1"] if status else [])
+    assert nib.load(saver().targets(case)[0]).get_fdata().max() == 1
 
 
 def test_two_cases_with_one_result_are_refused_and_both_named(saver, scan, table, tmp_path):

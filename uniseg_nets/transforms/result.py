@@ -54,7 +54,7 @@ class _Existing:
 
 
 class ResultSaver(SaveImaged):
-    """Writes the result of each case and, beside it, a JSON record, which marks the case as finished.
+    """Writes the result of each case and, beside it, a JSON record; with both, the case is finished.
 
     It is a ``SaveImaged`` because servers that write results themselves look for this class and leave it out.
     Subclasses give the paths of a case's files (:meth:`targets`) and write them (:meth:`write`).
@@ -146,7 +146,7 @@ class ResultSaver(SaveImaged):
     def write(
         self, case: Mapping[Any, Any], source: str, details: Mapping[str, Any], save: Callable[..., None]
     ) -> None:
-        """Writes the result of a case, then its record, each whole or not at all.
+        """Writes the record of a case, then its result, each whole or not at all.
 
         Args:
             case: the case.
@@ -167,12 +167,14 @@ class ResultSaver(SaveImaged):
         if reason:
             raise ValueError(f"{reason}: choose another output folder, or move it away")
         with ExitStack() as files:
-            record, *results = (files.enter_context(atomic_path(path)) for path in (sidecar, target, *others))
+            # They take their places in reverse order, the record first: a kill in between leaves no file without a
+            # record, which would be in the way of the next run.
+            *results, record = (files.enter_context(atomic_path(path)) for path in (target, *others, sidecar))
             save(*results)
             written = datetime.now(UTC).isoformat(timespec="seconds")
             own = {**details, "image": Path(source).name, "sha256": sha256_of(results[0]), "written": written}
             write_json(record, own | self._provenance_with_scan(case, scan))
-            for earlier in (sidecar, *self.exported(case)):
+            for earlier in (target, *others, *self.exported(case), sidecar):
                 earlier.unlink(missing_ok=True)
         logger.info("wrote %s", target)
 
