@@ -70,12 +70,12 @@ def main() -> None:
                 **settings,
             )
             start = time.perf_counter()
-            found = [segmenter(case["image"]) for case in cases]
+            predictions = [segmenter(case["image"]) for case in cases]
             seconds += time.perf_counter() - start
-            accurate.setdefault(task, found)
-            equal += [float((one == other).mean()) for one, other in zip(found, accurate[task])]
+            accurate.setdefault(task, predictions)
+            equal += [float((one == other).mean()) for one, other in zip(predictions, accurate[task])]
             references = [np.asarray(nib.load(case["label"]).dataobj) for case in cases]
-            dice[task] = float(np.mean([_dice(*pair) for pair in zip(found, references)]))
+            dice[task] = float(np.mean([_dice(*pair) for pair in zip(predictions, references)]))
         baseline = baseline or dice
         changes = [dice[task] - baseline[task] for task in chosen]
         print(
@@ -85,10 +85,10 @@ def main() -> None:
         )
 
 
-def _dice(found: NDArray[np.uint8], reference: NDArray[Any]) -> float:
+def _dice(prediction: NDArray[np.uint8], reference: NDArray[Any]) -> float:
     """Mean over the reference's classes."""
     values = np.unique(reference[reference > 0])
-    pairs = [(found == value, reference == value) for value in values]
+    pairs = [(prediction == value, reference == value) for value in values]
     return float(np.mean([2 * (a & b).sum() / (a.sum() + b.sum()) for a, b in pairs]))
 
 

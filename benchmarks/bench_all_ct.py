@@ -47,7 +47,7 @@ def main() -> None:
     network = UniSeg(**weights.sizes, deep_supervision=False)
     network.load_state_dict(weights.state)
     fast = with_runtime(network, options.runtime)
-    found: dict[str, NDArray[np.uint8]] = {}
+    label_maps: dict[str, NDArray[np.uint8]] = {}
 
     def contestant(name: str, tasks: Sequence[str], settings: dict[str, Any]) -> Callable[[], None]:
         def run() -> None:
@@ -56,7 +56,7 @@ def main() -> None:
                 inferer = UniSegInferer(table, task, weights.sizes["patch_size"], **settings)
                 case = before({"image": options.scan})
                 case["pred"] = inferer(case["image"][None], fast)[0]
-                found[name] = LabelMapd("pred", table, task)(case)["pred"].numpy()
+                label_maps[name] = LabelMapd("pred", table, task)(case)["pred"].numpy()
 
         return run
 
@@ -68,7 +68,7 @@ def main() -> None:
         seconds = alternating(contestants, options.repetitions)
     print(f"{machine()}\nmedians of {options.repetitions} alternating runs\n")
     print_ratios(seconds)
-    without, shortened = (label for name, label in found.items() if name.startswith("all_ct"))
+    without, shortened = (label for name, label in label_maps.items() if name.startswith("all_ct"))
     print(f"\n`fast` changes {(without != shortened).sum()} of {without.size} voxels of all_ct;", end=" ")
     print(f"{(without > 0).sum()} are foreground in `balanced`.")
 

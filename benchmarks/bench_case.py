@@ -58,11 +58,11 @@ class Stock:
     """What MONAI's bundles do, with UniSeg as the network: from a file to a file in ``output``."""
 
     def __init__(self, weights: str, output: str, task_name: str, tasks_file: str | None) -> None:
-        found = read_weights(weights)
-        self.network = UniSeg(**found.sizes, deep_supervision=False).eval()
-        self.network.load_state_dict(found.state)
+        checkpoint = read_weights(weights)
+        self.network = UniSeg(**checkpoint.sizes, deep_supervision=False).eval()
+        self.network.load_state_dict(checkpoint.state)
         self.task = load_task_table(tasks_file).one(task_name)
-        self.window = found.sizes["patch_size"]
+        self.window = checkpoint.sizes["patch_size"]
         self.inferer = SlidingWindowInferer(self.window, overlap=0.5, mode="gaussian")
         self.before = mt.Compose(
             [
@@ -129,8 +129,8 @@ def nnunet(python: str, scan: str, output: str, options: Sequence[str]) -> tuple
     script = Path(__file__).with_name("nnunet_case.py")
     command = [python, str(script), scan, output, *options]
     folders = dict.fromkeys(("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"), output)
-    found = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env={**os.environ, **folders})
-    return tuple(json.loads(found.stdout.splitlines()[-1]))
+    result = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env={**os.environ, **folders})
+    return tuple(json.loads(result.stdout.splitlines()[-1]))
 
 
 def run(variant: str, options: argparse.Namespace) -> tuple[float, ...]:
@@ -160,9 +160,9 @@ def main() -> None:
         for name in names:
             if repetition and "mirroring" in name:
                 continue
-            *found, peak = run(name, options)
-            print(repetition, name, *(f"{part:.1f} s" for part in found), f"{peak:.1f} GiB", file=sys.stderr)
-            seconds[name].append(tuple(found))
+            *parts, peak = run(name, options)
+            print(repetition, name, *(f"{part:.1f} s" for part in parts), f"{peak:.1f} GiB", file=sys.stderr)
+            seconds[name].append(tuple(parts))
             peaks[name] = max(peaks[name], peak)
     print(f"{machine()}\n{Path(options.scan).name}, {Path(options.weights).name}, {options.repetitions} repetitions\n")
     print(f"| variant | {' | '.join(f'{part} s' for part in PARTS)} | all s | against {names[0]} | peak GiB |")

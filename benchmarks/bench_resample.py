@@ -73,14 +73,14 @@ def _zoom(volume: Tensor, size: tuple[int, ...], order: int) -> np.ndarray:
 def _itk(volume: Tensor, size: tuple[int, ...], function: type) -> np.ndarray:
     image = itk.image_view_from_array(volume.contiguous().numpy())
     spacing = [old / new for old, new in zip(volume.shape, size)][::-1]
-    found = itk.resample_image_filter(
+    resampled = itk.resample_image_filter(
         image,
         interpolator=function.New(image),
         size=list(size)[::-1],
         output_spacing=spacing,
         output_origin=[step / 2 - 0.5 for step in spacing],
     )
-    return itk.array_view_from_image(found)
+    return itk.array_view_from_image(resampled)
 
 
 def _table(what: str, contestants: dict[str, Callable[[], object]], repetitions: int) -> None:

@@ -39,8 +39,8 @@ def print_ratios(seconds: Mapping[str, float], unit: str = "s", digits: int = 1)
 
 
 def _measured(pipe: Any, function: Callable[..., tuple[float, ...]], arguments: tuple[Any, ...]) -> None:
-    found = function(*arguments)
-    pipe.send((*found, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20))
+    result = function(*arguments)
+    pipe.send((*result, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20))
 
 
 def apart(function: Callable[..., tuple[float, ...]], *arguments: Any) -> tuple[float, ...]:

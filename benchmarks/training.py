@@ -151,12 +151,12 @@ def main() -> None:
             _row(name, apart(loading, name, options.patch, folder, options.batches))
     for precision in timed_precisions():
         steps = max(2, options.batches // 8)
-        found = apart(stepping, options.patch, options.features, precision == "bf16", steps)
-        _row(f"network's step, {precision}", found)
+        seconds = apart(stepping, options.patch, options.features, precision == "bf16", steps)
+        _row(f"network's step, {precision}", seconds)
 
 
-def _row(name: str, found: tuple[float, float, float]) -> None:
-    print(f"| {name} | {found[0]:.1f} | {found[1]:.2f} | {found[2]:.1f} |", flush=True)
+def _row(name: str, seconds: tuple[float, float, float]) -> None:
+    print(f"| {name} | {seconds[0]:.1f} | {seconds[1]:.2f} | {seconds[2]:.1f} |", flush=True)
 
 
 if __name__ == "__main__":

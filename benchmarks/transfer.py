@@ -42,19 +42,19 @@ def main() -> None:
     parser.add_argument("weights", nargs="?", default=bundle_folder("uniseg_upstream") / "models" / "demo.pt")
     parser.add_argument("--cases", type=int, default=2, help="of each task")
     options = parser.parse_args()
-    found = read_weights(options.weights)
-    known = UniSeg(**found.sizes).eval()
-    known.load_state_dict(found.state)
-    own = {name: found.sizes[name] for name in ("in_channels", "out_channels", "base_features", "max_features")}
+    checkpoint = read_weights(options.weights)
+    known = UniSeg(**checkpoint.sizes).eval()
+    known.load_state_dict(checkpoint.state)
+    own = {name: checkpoint.sizes[name] for name in ("in_channels", "out_channels", "base_features", "max_features")}
     cut = load_pretrained(UniSegBackbone(**own), options.weights, new=()).eval()
     head = ("task", "", "first stage: kept", "its mean", "cut", "logits: kept", "its mean", "cut")
     print(f"| {' | '.join(head)} |\n|{'---|' * len(head)}")
     for task in TABLE:
-        kept = load_pretrained(PromptTunedUniSeg(slot=task.id, **found.sizes), options.weights, new=()).eval()
+        prompted = load_pretrained(PromptTunedUniSeg(slot=task.id, **checkpoint.sizes), options.weights, new=()).eval()
         with tempfile.TemporaryDirectory() as folder:
             rows = [
-                _changes(known, kept, cut, window, task)
-                for window in _windows(task, options.cases, Path(folder), found.sizes["patch_size"])
+                _changes(known, prompted, cut, window, task)
+                for window in _windows(task, options.cases, Path(folder), checkpoint.sizes["patch_size"])
             ]
         if rows:
             cells = [f"{value:.3f}" for value in np.mean(rows, axis=0)]
@@ -77,18 +77,18 @@ def _windows(task: Task, count: int, folder: Path, patch: list[int]) -> Iterator
 
 
 @torch.no_grad()
-def _changes(known: UniSeg, kept: PromptTunedUniSeg, cut: UniSegBackbone, x: Tensor, task: Task) -> list[float]:
+def _changes(known: UniSeg, prompted: PromptTunedUniSeg, cut: UniSegBackbone, x: Tensor, task: Task) -> list[float]:
     features = known.encode(x)
     prompt = known.select(known.prompts(features), task.id)
     starts: list[tuple[Any, Tensor]] = [
         (known, prompt),
-        (kept, kept.select(kept.prompts(features), 0)),
+        (prompted, prompted.select(prompted.prompts(features), 0)),
         (known, torch.full_like(prompt, float(prompt.mean()))),
         (cut, prompt[:, :0]),
     ]
     stages = [net.decoder.decode_levels(features, torch.cat((features[-1], p), dim=1), 0, 1) for net, p in starts]
     logits = [net.decode(features, p)[:, : task.num_outputs] for net, p in starts]
-    return [float((one - found[0]).norm() / found[0].norm()) for found in (stages, logits) for one in found[1:]]
+    return [float((one - own[0]).norm() / own[0].norm()) for own in (stages, logits) for one in own[1:]]
 
 
 if __name__ == "__main__":

@@ -25,13 +25,13 @@ def main() -> None:
     parser.add_argument("wide")
     parser.add_argument("--patch", type=int, nargs=3, default=[64, 192, 192], help="the wide network's (z, y, x)")
     options = parser.parse_args()
-    found = read_weights(options.small)
-    tasks = {name: found.sizes[name] for name in ("num_tasks", "out_channels", "in_channels")}
-    small = UniSeg(**found.sizes, deep_supervision=False).eval()
-    small.load_state_dict(found.state)
+    checkpoint = read_weights(options.small)
+    tasks = {name: checkpoint.sizes[name] for name in ("num_tasks", "out_channels", "in_channels")}
+    small = UniSeg(**checkpoint.sizes, deep_supervision=False).eval()
+    small.load_state_dict(checkpoint.state)
     wide = UniSeg(**tasks, patch_size=options.patch, deep_supervision=False).eval()
     state = {
-        name: _zero_padded(name, found.state[name], like, tasks["num_tasks"])
+        name: _zero_padded(name, checkpoint.state[name], like, tasks["num_tasks"])
         for name, like in wide.state_dict().items()
     }
     wide.load_state_dict(state)

@@ -266,11 +266,11 @@ def test_the_demonstration_recognises_and_finds(tmp_path):
     rows = list(csv.DictReader((tmp_path / "summary.csv").open()))
     assert [row["modality"] for row in rows] == KNOWN and all(float(row["dice"]) > 0.5 for row in rows)
     for path in (tmp_path / "masks").glob("*_*.json"):
-        facts = json.loads(path.read_text())
+        record = json.loads(path.read_text())
         assert (
-            facts["requested_modality"] == "auto"
-            and path.name.startswith(facts["modality"])
-            and facts["confidence"] > 0.9
+            record["requested_modality"] == "auto"
+            and path.name.startswith(record["modality"])
+            and record["confidence"] > 0.9
         )
 
 

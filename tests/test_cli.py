@@ -50,8 +50,8 @@ def test_several_tasks_of_one_modality_are_all_segmented(uniseg, table, small_we
     (name,) = write_phantoms(tmp_path / "scans", table.one("spleen"), 1)
     options = ("--task", word, "--weights", small_weights, "--mode", "fast")
     assert uniseg("segment", tmp_path / "scans", tmp_path / "out", *options) == 0
-    facts = json.loads((tmp_path / "out" / f"{name}.json").read_text())
-    assert set(map(int, facts["labels"])) - {0} == values
+    record = json.loads((tmp_path / "out" / f"{name}.json").read_text())
+    assert set(map(int, record["labels"])) - {0} == values
 
 
 def test_tasks_that_cannot_share_a_pass_are_refused(uniseg, scan, small_weights, tmp_path, caplog):

@@ -136,10 +136,10 @@ def test_the_json_says_what_the_values_mean_and_what_made_them(table, prostate, 
     weights = tmp_path / "w.pt"
     weights.write_bytes(b"weights")
     SaveLabelMapd("pred", tmp_path / "out", table, "prostate", weights=weights, metadata={"overlap": 0.5})(case)
-    facts = json.loads((tmp_path / "out" / "case.json").read_text())
-    assert facts["labels"] == {"0": "background", "13": "prostate"}
-    assert facts["task"] == "prostate" and facts["image"] == "a.nii.gz" and facts["overlap"] == 0.5
-    assert len(facts["weights_sha256"]) == 64 and set(facts["versions"]) == {"uniseg_nets", "monai", "torch"}
+    record = json.loads((tmp_path / "out" / "case.json").read_text())
+    assert record["labels"] == {"0": "background", "13": "prostate"}
+    assert record["task"] == "prostate" and record["image"] == "a.nii.gz" and record["overlap"] == 0.5
+    assert len(record["weights_sha256"]) == 64 and set(record["versions"]) == {"uniseg_nets", "monai", "torch"}
 
 
 def test_a_result_never_overwrites_its_own_scan(table, prostate, write_scan, tmp_path):

@@ -206,8 +206,8 @@ def test_results_are_found_again_and_never_overwrite_the_image(tmp_path, colours
     assert np.array_equal(np.asarray(Image.open(tmp_path / "out" / "eye_mask.png")), mask[0].byte().numpy() * 255)
     overlay = np.asarray(Image.open(tmp_path / "out" / "eye_overlay.png"))
     assert np.array_equal(overlay[20:], colours[20:]) and not np.array_equal(overlay[:20], colours[:20])
-    facts = json.loads((tmp_path / "out" / "eye.json").read_text())
-    assert facts["modality"] == "fundus" and facts["requested_modality"] == "fundus"
+    record = json.loads((tmp_path / "out" / "eye.json").read_text())
+    assert record["modality"] == "fundus" and record["requested_modality"] == "fundus"
     assert saver.unfinished([case | {"modality": "xray"}])  # asked for something else
     mine = written(tmp_path / "eye_mask.png", colours)
     with pytest.raises(ValueError, match="would overwrite its own image"):

@@ -7,7 +7,7 @@ from monai.data import MetaTensor
 from monai.utils.enums import MetaKeys
 
 from uniseg_nets.phantom import make_phantom
-from uniseg_nets.quality.before import geometry_faults, known_faults, scan_facts
+from uniseg_nets.quality.before import geometry_faults, known_faults, scan_properties
 
 
 def scan(image, spacing=(1.0, 1.0, 1.0)):
@@ -26,7 +26,7 @@ def phantom(table, name):
 
 
 def sentences(loaded, task):
-    return [reason.text for reason in known_faults(scan_facts(loaded, task), task)]
+    return [reason.text for reason in known_faults(scan_properties(loaded, task), task)]
 
 
 @pytest.mark.parametrize("name", ["liver", "prostate", "brain_tumour", "whole_body_tumour"])
@@ -89,6 +89,6 @@ def test_padding_around_a_scan_does_not_change_its_intensities(table):
     loaded = phantom(table, "liver")
     wider = scan(np.pad(loaded.numpy(), ((0, 0), (20, 20), (20, 20), (0, 0)), constant_values=-2000))
     wider.meta[MetaKeys.ORIGINAL_AFFINE] = loaded.meta[MetaKeys.ORIGINAL_AFFINE]
-    one, other = (scan_facts(each, table.one("liver")) for each in (loaded, wider))
+    one, other = (scan_properties(each, table.one("liver")) for each in (loaded, wider))
     np.testing.assert_allclose(one.quantiles[0, 12:], other.quantiles[0, 12:], atol=25)
     assert other.padding[0] > one.padding[0]

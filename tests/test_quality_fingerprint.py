@@ -7,7 +7,7 @@ import pytest
 
 from uniseg_nets.phantom import write_phantom_tasks
 from uniseg_nets.quality import Judge, Verdict
-from uniseg_nets.quality.before import LEVELS, ScanFacts
+from uniseg_nets.quality.before import LEVELS, ScanProperties
 from uniseg_nets.quality.cases import Measured
 from uniseg_nets.quality.fingerprint import Fingerprint, carry_fingerprint, fingerprint_file, read_fingerprint
 from uniseg_nets.quality.training import TrainingRow
@@ -21,10 +21,10 @@ def row(rng, *, dice=0.9, agreement=0.9, volume=80.0, extent=300.0, worse=False)
     near = lambda value, by=0.03: float(value * np.exp(rng.normal(0, by)))  # noqa: E731
     intensities = np.quantile(rng.gamma(2, 40, (1, 4000)), LEVELS, axis=1).T
     extents = (160.0, near(extent), near(extent))
-    facts = ScanFacts((2.0, 2.0, 2.0), extents, intensities, (float(rng.uniform(0.1, 0.2)),))
+    properties = ScanProperties((2.0, 2.0, 2.0), extents, intensities, (float(rng.uniform(0.1, 0.2)),))
     numbers = {"agreement": near(agreement, 0.01), "certainty": near(0.93, 0.01), "left_atrium.volume_ml": near(volume)}
-    numbers |= {f"left_atrium.{name}": near(value, 0.01) for name, value in LABEL.items()} | {"left_atrium.cut": 0.0}
-    return TrainingRow("left_atrium", worse, Measured(facts, numbers, dice, 1.0))
+    numbers |= {f"left_atrium.{name}": near(value, 0.01) for name, value in LABEL.items()} | {"left_atrium.truncated": 0.0}
+    return TrainingRow("left_atrium", worse, Measured(properties, numbers, dice, 1.0))
 
 
 @pytest.fixture(scope="module")
@@ -48,9 +48,9 @@ def judge(fitted, open_tasks, tmp_path):
 
 
 def verdict_of(judge, made):
-    facts, measures = made.found.facts, made.found.measures
-    before = Verdict(tuple(judge.scan_reasons(facts, judge.tasks.select("left_atrium"))))
-    return judge.after(before, json.dumps(facts.as_json()), {"left_atrium": measures})
+    properties, measures = made.measured.properties, made.measured.measures
+    before = Verdict(tuple(judge.scan_reasons(properties, judge.tasks.select("left_atrium"))))
+    return judge.after(before, json.dumps(properties.as_json()), {"left_atrium": measures})
 
 
 def test_new_cases_like_those_of_the_training_are_ok(judge):
@@ -81,8 +81,8 @@ def test_the_estimated_dice_falls_with_the_network_s_agreement(judge):
 
 def test_nothing_found_is_a_reason_to_look(judge):
     empty = {"agreement": float("nan"), "certainty": float("nan"), "left_atrium.volume_ml": 0.0}  # fmt: skip
-    facts = row(np.random.default_rng(0)).found.facts
-    verdict = judge.after(Verdict(), json.dumps(facts.as_json()), {"left_atrium": empty})
+    properties = row(np.random.default_rng(0)).measured.properties
+    verdict = judge.after(Verdict(), json.dumps(properties.as_json()), {"left_atrium": empty})
     assert verdict.word == "check" and "left_atrium was not found." in verdict.sentences
     assert verdict.estimated_dice < 0.5
 
@@ -90,7 +90,7 @@ def test_nothing_found_is_a_reason_to_look(judge):
 def test_a_fingerprint_holds_no_number_of_a_single_case(fitted, rows):
     text = json.dumps(fitted.as_json())
     for made in rows[:24]:
-        assert f"{made.found.measures['left_atrium.volume_ml']:.5g}" not in text
+        assert f"{made.measured.measures['left_atrium.volume_ml']:.5g}" not in text
     assert len(text) < 40_000
 
 

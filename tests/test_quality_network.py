@@ -88,16 +88,16 @@ def test_pairs_of_label_maps_are_compared_class_by_class():
     assert np.isnan(pairwise_dice([one * 0, one * 0]))
 
 
-def test_a_label_map_tells_volume_pieces_place_and_where_it_is_cut(tasks):
+def test_a_label_map_tells_volume_pieces_place_and_whether_it_is_truncated(tasks):
     label = np.zeros((10, 20, 20), np.uint8)
     label[2:6, 4:8, 8:12] = 1
     label[8, 16, 16:20] = 1
     found = label_measures(label, (2.0, 1.0, 1.0), tasks.one("one"))
     own = {name.partition(".")[2]: value for name, value in found.items()}
     assert own["volume_ml"] == pytest.approx(68 * 2 / 1000)
-    assert own["pieces"] == 2 and own["largest_share"] == pytest.approx(64 / 68) and own["cut"] == 1
+    assert own["pieces"] == 2 and own["largest_share"] == pytest.approx(64 / 68) and own["truncated"] == 1
     label[8, 16] = 0
     own = {name.partition(".")[2]: v for name, v in label_measures(label, (2, 1, 1), tasks.one("one")).items()}
-    assert (own["at_z"], own["at_y"], own["at_x"]) == pytest.approx((0.4, 0.3, 0.5)) and own["cut"] == 0
+    assert (own["at_z"], own["at_y"], own["at_x"]) == pytest.approx((0.4, 0.3, 0.5)) and own["truncated"] == 0
     assert own["width_z"] == pytest.approx(np.sqrt(1.25) * 2)
     assert label_measures(label * 0, (2, 1, 1), tasks.one("one")) == {"one_tissue.volume_ml": 0.0}

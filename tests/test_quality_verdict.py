@@ -15,7 +15,7 @@ RNG = np.random.default_rng(0)
 
 def test_a_case_without_a_reason_is_ok_and_the_worst_reason_decides():
     check, refused = Reason("after", "Too small."), Reason("before", "No size.", refused=True)
-    assert Verdict().word == "ok" and Verdict().facts() == {"verdict": "ok", "reasons": []}
+    assert Verdict().word == "ok" and Verdict().as_record() == {"verdict": "ok", "reasons": []}
     assert Verdict((check,)).word == "check"
     both = Verdict((check, refused, check))
     assert both.word == "refused" and both.sentences == ["No size.", "Too small."]
@@ -25,7 +25,7 @@ def test_a_case_without_a_reason_is_ok_and_the_worst_reason_decides():
 def test_a_verdict_comes_back_from_its_text():
     verdict = Verdict((Reason("network", "Unsure."),), 0.8123, 0.1)
     assert Verdict.loads(verdict.dumps()) == verdict
-    assert verdict.facts()["estimated_dice"] == 0.812
+    assert verdict.as_record()["estimated_dice"] == 0.812
 
 
 def test_a_range_holds_nearly_all_new_cases_and_is_wider_where_few_were_seen():

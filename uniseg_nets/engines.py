@@ -200,7 +200,7 @@ class CaseEvaluator(SupervisedEvaluator):
         for case, scores in zip(batch, output):
             exported = self._postprocessing(case | scores)
             if "verdict" in exported:
-                self.verdicts[exported["name"]] = exported["verdict"].facts()
+                self.verdicts[exported["name"]] = exported["verdict"].as_record()
             _make(self.exports, exported)
         return round(time.perf_counter() - begun, 1)
 

@@ -40,15 +40,15 @@ def main() -> None:
     sets["CT"] = [preprocess.preprocessing({"image": str(path)})["image"] for path in slices]
     print("| images | recognised as | refused |\n|---|---|---|")
     for name, images in sets.items():
-        found: Counter[str] = Counter()
+        counts: Counter[str] = Counter()
         for image in images:
             try:
-                found[recogniser.recognise(image)[0]] += 1
+                counts[recogniser.recognise(image)[0]] += 1
             except ValueError:
-                found["refused"] += 1
-        refused = found.pop("refused", 0)
-        told = ", ".join(f"{modality} {count}" for modality, count in found.most_common())
-        print(f"| {name}, {len(images)} | {told} | {refused} |")
+                counts["refused"] += 1
+        refused = counts.pop("refused", 0)
+        listed = ", ".join(f"{modality} {count}" for modality, count in counts.most_common())
+        print(f"| {name}, {len(images)} | {listed} | {refused} |")
 
 
 def _workflow(output: Path, datalist: str, **more: Any) -> ConfigWorkflow:

@@ -146,12 +146,12 @@ class _Seed:
         """Mean squared difference of the student's embeddings to the teacher's on the held images."""
         prepare = training.parser.get_parsed_content("prepare_batch")
         module = training.parser.get_parsed_content("module").eval()
-        found = []
+        rows = []
         with torch.no_grad():
             for batch in training.parser.get_parsed_content("validate#dataloader"):
                 image, target, (modalities,), _ = prepare(batch)
-                found.append(torch.nn.functional.mse_loss(module(image, modalities), target).item())
-        return round(float(np.mean(found)), 5)
+                rows.append(torch.nn.functional.mse_loss(module(image, modalities), target).item())
+        return round(float(np.mean(rows)), 5)
 
     def _evaluate(self, name: str, network: torch.nn.Module, held: str) -> float:
         """Mean Dice on a set."""

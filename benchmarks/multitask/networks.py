@@ -32,11 +32,11 @@ class OneHotUniSeg(UniSeg):
         """Features -> (B, T, d, h, w), each task's from its own code."""
         bottleneck = features[-1]
         batch, _, *size = bottleneck.shape
-        found = []
+        outputs = []
         for task, code in enumerate(self.task_prompts.codes):
             maps = code.reshape(1, -1, 1, 1, 1).expand(batch, -1, *size)
-            found.append(self.task_prompts.fuse(torch.cat((bottleneck, maps), dim=1))[:, task : task + 1])
-        return torch.cat(found, dim=1)
+            outputs.append(self.task_prompts.fuse(torch.cat((bottleneck, maps), dim=1))[:, task : task + 1])
+        return torch.cat(outputs, dim=1)
 
 
 class Unprompted(UniSegBackbone):

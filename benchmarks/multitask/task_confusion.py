@@ -40,10 +40,10 @@ def main() -> None:
             weights=options.weights,
             label_values="task",
         )
-        found = {name: segmenter(scans[name]) > 0 for name in names}
+        predictions = {name: segmenter(scans[name]) > 0 for name in names}
         cells = []
         for organ in ORGANS:
-            pairs = [(found[name], labels[name, organ]) for name in names]
+            pairs = [(predictions[name], labels[name, organ]) for name in names]
             cells.append(float(np.mean([2 * (a & b).sum() / (a.sum() + b.sum()) for a, b in pairs])))
         print(f"| {task} | {' | '.join(f'{cell:.3f}' for cell in cells)} |", flush=True)
 

@@ -28,10 +28,10 @@ def rows_of(case: dict[str, Any], tasks: TaskTable) -> list[dict[str, Any]]:
     on_grid = PreprocessCased(keys=["image", "label"], tasks=tasks)(loaded)
     label = on_grid["label"].as_tensor()[0].long()
     scores = torch.nn.functional.one_hot(label, task.num_outputs).movedim(-1, 0).float()
-    found = LabelMapd(keys="pred", tasks=tasks, values="task")({**on_grid, "pred": scores})["pred"]
+    prediction = LabelMapd(keys="pred", tasks=tasks, values="task")({**on_grid, "pred": scores})["pred"]
     classes = dict(enumerate(task.classes, start=1))
     edges = reference.affine.numpy()[:3, :3]
-    rows = case_rows(found.as_tensor()[0].numpy(), reference.as_tensor()[0].numpy(), edges, classes)
+    rows = case_rows(prediction.as_tensor()[0].numpy(), reference.as_tensor()[0].numpy(), edges, classes)
     return [{"task": task.name, "case": case["name"], **row} for row in rows if row["status"] != "absent"]
 
 

@@ -36,8 +36,8 @@ def main() -> None:
         dice, name = own[len(own) // 2]
         case = next(case for case in held if (case["task"], case["name"]) == (task.name, name))
         title = f"{task.name} ({task.channels[-1]}): Dice {dice:.2f}"
-        found = options.evaluation / "label_maps" / task.name / f"{name}.nii.gz"
-        rows.append(PreviewRow(title, case["image"], case["label"], str(found)))
+        label_map = options.evaluation / "label_maps" / task.name / f"{name}.nii.gz"
+        rows.append(PreviewRow(title, case["image"], case["label"], str(label_map)))
     save_preview(rows, options.picture)
 
 

@@ -44,10 +44,10 @@ def main() -> None:
         for case in map(preprocess, map(load, cases)):
             reference = case["label"].as_tensor()[0].numpy() > 0
             for prompted in tasks:
-                found = inferer(case["image"].as_tensor()[None], network, prompted.name)[0].argmax(0).numpy() > 0
-                shared = (found & reference).sum()
-                dice[prompted.id, scanned.id] += 2 * shared / (found.sum() + reference.sum()) / len(cases)
-                volume[prompted.id, scanned.id] += found.sum() / reference.sum() / len(cases)
+                prediction = inferer(case["image"].as_tensor()[None], network, prompted.name)[0].argmax(0).numpy() > 0
+                shared = (prediction & reference).sum()
+                dice[prompted.id, scanned.id] += 2 * shared / (prediction.sum() + reference.sum()) / len(cases)
+                volume[prompted.id, scanned.id] += prediction.sum() / reference.sum() / len(cases)
     for title, cells in (("Dice", dice), ("volume", volume)):
         print(f"| {title}: prompt | {' | '.join(f'{task.name} scan' for task in tasks)} |\n|---|{'---|' * len(tasks)}")
         for task in tasks:

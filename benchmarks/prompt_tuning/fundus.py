@@ -120,8 +120,8 @@ def _row(
     for centre in CENTRES:
         held = _workflow(output / "held", centre, seed).parser.get_parsed_content("validate#dataset")
         with torch.no_grad():
-            found = [(network.eval()(case["image"][None]) > 0, case["label"][None]) for case in held]
-        dice[centre] = round(float(np.mean([compute_dice(*pair).item() for pair in found])), 4)
+            pairs = [(network.eval()(case["image"][None]) > 0, case["label"][None]) for case in held]
+        dice[centre] = round(float(np.mean([compute_dice(*pair).item() for pair in pairs])), 4)
     return adaptation_row(variant, size, seed, network, (dice["new"], dice["old"]), output / "part.pt", seconds)
 
 

@@ -51,15 +51,17 @@ def main() -> None:
 
 
 def _line(scores: Scores, variant: str, size: str) -> str:
-    found = scores[variant, size]
-    cells = [shown([one[name] for one in found.values()]) for name in ("new_dice", "old_dice")]
+    seeds = scores[variant, size]
+    cells = [shown([one[name] for one in seeds.values()]) for name in ("new_dice", "old_dice")]
     shares = []
     for name in ("new_dice", "old_dice"):
-        whole = {seed: scores.get((_ALL, size), {}).get(seed, {}).get(name) for seed in found}
-        base = {seed: scores[_BASE, "0"][seed][name] for seed in found}
-        each = [(found[seed][name] - base[seed]) / (changed - base[seed]) for seed, changed in whole.items() if changed]
+        all_data = {seed: scores.get((_ALL, size), {}).get(seed, {}).get(name) for seed in seeds}
+        base = {seed: scores[_BASE, "0"][seed][name] for seed in seeds}
+        each = [
+            (seeds[seed][name] - base[seed]) / (changed - base[seed]) for seed, changed in all_data.items() if changed
+        ]
         shares.append(f"{statistics.fmean(each):.0%}" if each else "")
-    return f"| {size} | {variant} | {len(found)} | {' | '.join([*cells, *shares])} |"
+    return f"| {size} | {variant} | {len(seeds)} | {' | '.join([*cells, *shares])} |"
 
 
 def _cost(variant: str, members: list[dict[str, str]]) -> str:

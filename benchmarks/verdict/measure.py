@@ -23,7 +23,7 @@ from monai.data import MetaTensor
 from benchmarks.verdict.wrong import WRONG, spoilt
 from uniseg_nets.data import load_datalist
 from uniseg_nets.inferers.windows import all_starts
-from uniseg_nets.quality.before import ScanFacts, scan_facts
+from uniseg_nets.quality.before import ScanProperties, scan_properties
 from uniseg_nets.quality.cases import CaseMeasurer
 from uniseg_nets.tasks import Task, TaskTable, load_task_table
 from uniseg_nets.transforms import LoadCased
@@ -42,14 +42,14 @@ def jobs(cases: list[dict[str, Any]], tasks: TaskTable, pairs: int, few: int) ->
         for task in tasks:
             yield from ((own[task.name][i], task, fault) for i in order[task.name][:few])
     for task in tasks:
-        for told in tasks:
-            if told is not task and len(told.channels) <= len(task.channels):
-                yield from ((own[task.name][i], told, "") for i in order[task.name][:pairs])
+        for requested in tasks:
+            if requested is not task and len(requested.channels) <= len(task.channels):
+                yield from ((own[task.name][i], requested, "") for i in order[task.name][:pairs])
 
 
 def measured(job: Job, tasks: TaskTable, measurer: CaseMeasurer, largest: int) -> dict[str, Any] | None:
     """A row on one job; ``None`` where the fault cannot be."""
-    case, told, fault = job
+    case, requested, fault = job
     own = tasks.one(case["task"])
     loaded = LoadCased(keys=["image", "label"], modalities=own.channels)(case)
     given: dict[str, MetaTensor] | None = {"image": loaded["image"], "label": loaded["label"]}
@@ -58,19 +58,19 @@ def measured(job: Job, tasks: TaskTable, measurer: CaseMeasurer, largest: int) -
         given = spoilt(given, own, fault, seed=len(case["name"]))
         if given is None:
             return None
-    if told is not own:
+    if requested is not own:
         del given["label"]
-        given["image"] = given["image"][: len(told.channels)]
-    row: dict[str, Any] = {"case": case["name"], "own": own.name, "told": told.name, "fault": fault}
-    facts = scan_facts(given["image"], told)
-    if windows(facts, told, measurer.patch_size) > largest:
-        return row | {"dice": None, "seconds": None, "numbers": None} | facts.as_json()
-    return row | measurer(given, told.name).as_json()
+        given["image"] = given["image"][: len(requested.channels)]
+    row: dict[str, Any] = {"case": case["name"], "own": own.name, "requested": requested.name, "fault": fault}
+    properties = scan_properties(given["image"], requested)
+    if windows(properties, requested, measurer.patch_size) > largest:
+        return row | {"dice": None, "seconds": None, "numbers": None} | properties.as_json()
+    return row | measurer(given, requested.name).as_json()
 
 
-def windows(facts: ScanFacts, task: Task, patch_size: Sequence[int]) -> int:
+def windows(properties: ScanProperties, task: Task, patch_size: Sequence[int]) -> int:
     """How many windows a scan needs, overlapping by half."""
-    size = [max(round(mm / step), patch) for mm, step, patch in zip(facts.extent, task.spacing, patch_size)]
+    size = [max(round(mm / step), patch) for mm, step, patch in zip(properties.extent, task.spacing, patch_size)]
     return len(all_starts(size, patch_size, 0.5))
 
 
@@ -88,7 +88,7 @@ def main() -> None:
     held = load_datalist(options.data / "datalist.json", "validation", options.data)
     measurer = CaseMeasurer.of_weights(options.weights, tasks)
     lines = options.rows.read_text().splitlines() if options.rows.exists() else []
-    done = {tuple(json.loads(line)[key] for key in ("case", "told", "fault")) for line in lines}
+    done = {tuple(json.loads(line)[key] for key in ("case", "requested", "fault")) for line in lines}
     with options.rows.open("a") as file:
         for job in jobs(held, tasks, options.pairs, options.spoilt):
             if (job[0]["name"], job[1].name, job[2]) in done:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from uniseg_nets.quality.before import ScanFacts
+from uniseg_nets.quality.before import ScanProperties
 from uniseg_nets.quality.cases import Measured
 from uniseg_nets.quality.judge import Judge
 from uniseg_nets.quality.reference import LAYERS
@@ -33,7 +33,7 @@ class Judged:
     """A row with its verdict.
 
     Attributes:
-        own, told: the scan's task and the one that it went through.
+        own, requested: the scan's task and the one that it went through.
         fault: what was done to the scan; empty for nothing.
         dice: against the reference; ``None`` where there is none.
         verdict: on it.
@@ -42,7 +42,7 @@ class Judged:
     """
 
     own: str
-    told: str
+    requested: str
     fault: str
     dice: float | None
     verdict: Verdict
@@ -56,15 +56,17 @@ class Judged:
 
 def judged(row: dict[str, Any], judge: Judge, tasks: TaskTable) -> Judged:
     """A measured row's verdict; a scan of other channels than the task's is refused by its number of channels."""
-    task, facts = tasks.one(row["told"]), ScanFacts.from_json(row)
-    before = Verdict(tuple(judge.scan_reasons(facts, [task])))
-    about = (row["own"], row["told"], row["fault"], row["dice"])
+    task, properties = tasks.one(row["requested"]), ScanProperties.from_json(row)
+    before = Verdict(tuple(judge.scan_reasons(properties, [task])))
+    head = (row["own"], row["requested"], row["fault"], row["dice"])
     if row["numbers"] is None:
-        return Judged(*about, before, {}, None)
-    found = Measured.from_json(row)
-    verdict = judge.after(before, json.dumps(facts.as_json()), {task.name: found.measures}, task.name)
+        return Judged(*head, before, {}, None)
+    measured = Measured.from_json(row)
+    verdict = judge.after(before, json.dumps(properties.as_json()), {task.name: measured.measures}, task.name)
     assert judge.fingerprint is not None
-    return Judged(*about, verdict, judge.fingerprint.tasks[task.name].signs(facts, found.measures), found.seconds)
+    return Judged(
+        *head, verdict, judge.fingerprint.tasks[task.name].signs(properties, measured.measures), measured.seconds
+    )
 
 
 def auroc(scores: Sequence[float], bad: Sequence[bool]) -> float:
@@ -81,9 +83,9 @@ def print_pairs(rows: list[Judged], tasks: TaskTable) -> None:
     print(f"| scan of | {' | '.join(f'as {task.name}' for task in tasks)} |\n|---|{'---|' * len(tasks)}")
     for own in tasks:
         cells = []
-        for told in tasks:
-            cell = [row for row in rows if (row.own, row.told, row.fault) == (own.name, told.name, "")]
-            more_channels = len(told.channels) > len(own.channels)
+        for requested in tasks:
+            cell = [row for row in rows if (row.own, row.requested, row.fault) == (own.name, requested.name, "")]
+            more_channels = len(requested.channels) > len(own.channels)
             ok = sum(row.verdict.word == OK for row in cell)
             cells.append("refused: channels" if more_channels else f"{ok} of {len(cell)} ok")
         print(f"| {own.name} | {' | '.join(cells)} |")
@@ -108,8 +110,8 @@ def print_faults(rows: list[Judged]) -> None:
 
 def print_layers(rows: list[Judged]) -> None:
     """Each layer alone, each left out, and all together, of what went through the network."""
-    right = [row for row in rows if row.own == row.told and not row.fault]
-    wrong = [row for row in rows if row.own != row.told and row.signs]
+    right = [row for row in rows if row.own == row.requested and not row.fault]
+    wrong = [row for row in rows if row.own != row.requested and row.signs]
     spoilt = [row for row in rows if row.fault and row.signs and not (row.dice is not None and row.dice >= GOOD)]
     every = [*LAYERS, "estimate"]
     sets: list[tuple[str, list[str]]] = [(f"{layer} alone", [layer]) for layer in every]
@@ -132,8 +134,8 @@ def print_ranking(rows: list[Judged], tasks: TaskTable) -> None:
         for name in ("intensities", "agreement", "certainty", "label")
     }
     scores["estimated Dice"] = lambda row: -float(row.verdict.estimated_dice or 0)
-    held = [row for row in rows if row.own == row.told and not row.fault and row.dice is not None]
-    spoilt = [row for row in rows if row.own == row.told and row.fault and row.dice is not None and row.signs]
+    held = [row for row in rows if row.own == row.requested and not row.fault and row.dice is not None]
+    spoilt = [row for row in rows if row.own == row.requested and row.fault and row.dice is not None and row.signs]
     print("| score | AUROC, held | rank correlation, held | within tasks | AUROC, held and spoilt | rank correlation |")
     print("|---|---|---|---|---|---|")
     for name, score in scores.items():
@@ -155,7 +157,7 @@ def print_ranking(rows: list[Judged], tasks: TaskTable) -> None:
 
 def print_risk(rows: list[Judged]) -> None:
     """Mean Dice of what is called ok against all; and of the share that the estimate ranks highest."""
-    held = [row for row in rows if row.own == row.told and not row.fault and row.dice is not None]
+    held = [row for row in rows if row.own == row.requested and not row.fault and row.dice is not None]
     print("| held scans | cases | mean Dice | lowest | below 0.7 |\n|---|---|---|---|---|")
     ranked = sorted(held, key=lambda row: -float(row.verdict.estimated_dice or 0))
     parts = {"all": held, "called ok": [row for row in held if row.verdict.word == OK]}

@@ -59,23 +59,23 @@ def calibrate_int8(
     held = max(len(scans) // 3, 1)
     others, compared = scans[:-held], scans[-held:]
     segmenter = Segmenter(bundle, task=task, runtime="openvino", precision="fp32", **overrides)
-    plain = segmenter.network
-    recorders = [RecordingRuntime(runtime.network, windows, converted) for runtime in members_of(plain)]
+    original = segmenter.network
+    recorders = [RecordingRuntime(runtime.network, windows, converted) for runtime in members_of(original)]
     segmenter.network = nn.ModuleList(recorders)
     for scan in others:
         segmenter(scan)
     if others:
-        segmenter.network = plain
+        segmenter.network = original
     expected = [segmenter(scan) for scan in compared]
     models = []
     for recorder in recorders:
         logger.info("calibrating with %d windows", len(recorder.windows))
         models.append(quantise(recorder))
-    fast = [Int8Runtime(recorder.network, own) for recorder, own in zip(recorders, models)]
+    fast = [Int8Runtime(recorder.network, reference) for recorder, reference in zip(recorders, models)]
     segmenter.network = nn.ModuleList(fast)
     agreement = mean_agreement([segmenter(scan) for scan in compared], expected)
-    for recorder, own in zip(recorders, models):
-        store_int8(own, recorder.network, task, agreement, cache_dir)
+    for recorder, reference in zip(recorders, models):
+        store_int8(reference, recorder.network, task, agreement, cache_dir)
     return agreement
 
 
@@ -85,7 +85,7 @@ def mean_agreement(label_maps: Sequence[NDArray[Any]], expected: Sequence[NDArra
     Raises:
         ValueError: if nothing is found in any scan.
     """
-    rates = [pairwise_dice([np.asarray(found), np.asarray(own)]) for found, own in zip(label_maps, expected)]
+    rates = [pairwise_dice([np.asarray(label) for label in pair]) for pair in zip(label_maps, expected)]
     if np.isnan(rates).all():
         raise ValueError("nothing is found in the scans that are compared: calibrate with scans that show the organ")
     return float(np.nanmean(rates))

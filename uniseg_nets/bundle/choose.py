@@ -56,7 +56,7 @@ class ChosenInference:
         self._options |= needed
         self._check_task(task)
         self._task = task
-        self._weights = self._found(weights, default)
+        self._weights = self._weight_files(weights, default)
 
     def overrides(self) -> dict[str, Any]:
         """The values to replace; where the network's sizes follow from the weights, these are read and among them."""
@@ -66,8 +66,8 @@ class ChosenInference:
         if self._config["network_def"]["_target_"] == _SIZED_BY_WEIGHTS:
             from uniseg_nets.weights.checkpoints import read_weights
 
-            found = read_weights(self._weights[0])
-            values |= {"weights": found, **found.overrides()}
+            checkpoint = read_weights(self._weights[0])
+            values |= {"weights": checkpoint, **checkpoint.overrides()}
         return values
 
     def _merged(self) -> dict[str, Any]:
@@ -86,7 +86,7 @@ class ChosenInference:
         if table is not None:
             table.select(task)
 
-    def _found(self, weights: Sequence[str] | None, default: str) -> list[str]:
+    def _weight_files(self, weights: Sequence[str] | None, default: str) -> list[str]:
         if weights is None and self._config["network_def"]["_target_"] != _SIZED_BY_WEIGHTS:
             return []
         named = files_by_name(self.root)

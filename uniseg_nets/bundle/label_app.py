@@ -106,11 +106,11 @@ class RequestGuard:
     def batch_infer(self, request: Any, *args: Any, **kwargs: Any) -> Any:
         if not torch.cuda.is_available():  # the server would divide the images among no GPU
             request = {**request, "device": "cpu", "multi_gpu": False}
-        found = super().batch_infer(plain_data(request), *args, **kwargs)  # type: ignore[misc]
-        failed = [f"{image}: {answer['error']}" for image, answer in found.items() if "error" in answer]
+        answers = super().batch_infer(plain_data(request), *args, **kwargs)  # type: ignore[misc]
+        failed = [f"{image}: {answer['error']}" for image, answer in answers.items() if "error" in answer]
         if failed:
-            raise ValueError(f"{len(failed)} of {len(found)} images failed, the others are done:\n{in_lines(failed)}")
-        return found
+            raise ValueError(f"{len(failed)} of {len(answers)} images failed, the others are done:\n{in_lines(failed)}")
+        return answers
 
     @_answered
     def scoring(self, request: Any, *args: Any, **kwargs: Any) -> Any:

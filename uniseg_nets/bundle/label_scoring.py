@@ -79,15 +79,15 @@ class UncertaintyScoring:
         left = [image for image in images if datastore.get_image_info(image).get(_MADE_OF) != made_of]
         failed = {}
         for image in left:
-            found = {_SCORE: 0.0, _MADE_OF: ""}
+            entry = {_SCORE: 0.0, _MADE_OF: ""}
             try:
                 scores = self._scores({"image": datastore.get_image_uri(image), **own, "device": request.get("device")})
-                found = {_SCORE: uncertainty(scores, sizes or [len(scores)]), _MADE_OF: made_of}
+                entry = {_SCORE: uncertainty(scores, sizes or [len(scores)]), _MADE_OF: made_of}
             except Exception as error:  # what is wrong with an image shows anywhere
                 logger.exception("no score of %s", image)
                 failed[image] = root_cause(error)
             datastore.refresh()  # the server may have written since
-            datastore.update_image_info(image, found)
+            datastore.update_image_info(image, entry)
         return {"total": len(images), "skipped": len(images) - len(left), "failed": failed}
 
     def _task(self, task: Any) -> tuple[dict[str, Any], list[int]]:
@@ -100,14 +100,14 @@ class UncertaintyScoring:
         return {"task": word}, [one.num_outputs for one in selected]
 
     def _scores(self, request: dict[str, Any]) -> Tensor:
-        kept: list[Tensor] = []
+        outputs: list[Tensor] = []
 
         def keep(data: dict[str, Any]) -> dict[str, Any]:
-            kept.append(data[self.infer_task.output_label_key])
+            outputs.append(data[self.infer_task.output_label_key])
             return data
 
         self.infer_task({**request, "skip_writer": "true", "logging": "error"}, callbacks={"INFERER": keep})
-        return kept[0]
+        return outputs[0]
 
 
 class ActiveLearning:

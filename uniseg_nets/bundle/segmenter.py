@@ -119,9 +119,9 @@ class Segmenter:
         except RuntimeError as error:
             raise root_error(error) from None
         source = str(label.meta["filename_or_obj"])
-        found = LabelMap(label.as_tensor()[0].numpy(), np.asarray(label.affine), self.labels, source)
-        found.verdict = verdict
-        return found
+        result = LabelMap(label.as_tensor()[0].numpy(), np.asarray(label.affine), self.labels, source)
+        result.verdict = verdict
+        return result
 
     def show(self, scan: Any, affine: ArrayLike | None = None, height: int = 500) -> Any:
         """Segments a scan and shows both in a notebook: NiiVue's widget, three planes and 3D.
@@ -141,12 +141,12 @@ class Segmenter:
         from uniseg_nets.transforms.grid import on_grid_of
         from uniseg_nets.transforms.load import LoadCase
 
-        found = self(scan, affine)
+        result = self(scan, affine)
         image = LoadCase(self._channels)(_with_affine(scan, affine))
-        grid = np.asarray(found.affine)
-        shown = on_grid_of(image.as_tensor()[-1], image.affine, found.shape, grid).numpy()
+        grid = np.asarray(result.affine)
+        shown = on_grid_of(image.as_tensor()[-1], image.affine, result.shape, grid).numpy()
         names = {value: name for value, name in self.labels.items() if value}
-        return widget(Views.of(shown, np.asarray(found), grid, names), self._channels[-1], height)
+        return widget(Views.of(shown, np.asarray(result), grid, names), self._channels[-1], height)
 
     def _part(self, name: str) -> Any:
         try:

@@ -71,10 +71,10 @@ def _understood(words: Sequence[str]) -> Call | None:
             return None
         command = [name, *spelled_out(name, words[1:], verb)]
     verbs = {name: deferred(verb) for name, verb in VERBS.items()}
-    found = fire.Fire(verbs, command=command, name="uniseg", serialize=_printed)
-    return found if isinstance(found, Call) else None
+    result = fire.Fire(verbs, command=command, name="uniseg", serialize=_printed)
+    return result if isinstance(result, Call) else None
 
 
-def _printed(found: Any) -> Any:
+def _printed(result: Any) -> Any:
     """What fire prints of its result: of a call that has not run yet nothing."""
-    return None if isinstance(found, Call) else found
+    return None if isinstance(result, Call) else result

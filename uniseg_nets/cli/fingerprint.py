@@ -34,7 +34,7 @@ def fingerprint(
     from uniseg_nets.io.devices import device_of
     from uniseg_nets.quality.fit import fit_fingerprint
 
-    path, found = fit_fingerprint(
+    path, fingerprint = fit_fingerprint(
         weights_file(weights),
         datalist,
         section,
@@ -43,8 +43,8 @@ def fingerprint(
         cases,
         None if device is None else device_of(device),
     )
-    for name, reference in found.tasks.items():
+    for name, reference in fingerprint.tasks.items():
         print(f"{name}: {reference.cases} cases")
-    if found.estimate is not None:
-        print(f"estimated Dice: 9 of 10 training cases within {found.estimate.error:.2f}")
+    if fingerprint.estimate is not None:
+        print(f"estimated Dice: 9 of 10 training cases within {fingerprint.estimate.error:.2f}")
     print(f"wrote {Path(path)}")

@@ -35,8 +35,8 @@ def overview() -> str:
 
 def page_of(name: str, verb: Callable[..., None]) -> str:
     """How a verb is called: its words, then its options with choices and defaults."""
-    told = docstrings.parse(inspect.getdoc(verb))
-    described = {arg.name: " ".join(arg.description.split()) for arg in told.args or []}
+    parsed = docstrings.parse(inspect.getdoc(verb))
+    described = {arg.name: " ".join(arg.description.split()) for arg in parsed.args or []}
     hints, parameters = get_type_hints(verb), inspect.signature(verb).parameters
     letters = {name: f", -{letter}" for letter, name in short_flags(parameters).items()}
     words, options = [], []
@@ -50,7 +50,7 @@ def page_of(name: str, verb: Callable[..., None]) -> str:
             options.append(_row(f"--{parameter.name}{letters.get(parameter.name, '')}{value}", text, 26))
         else:
             words.append(_row(f"{parameter.name.upper()}{letters.get(parameter.name, '')}", text, 26))
-    parts = [usage(name, verb), textwrap.fill(told.summary or "", _WIDTH)]
+    parts = [usage(name, verb), textwrap.fill(parsed.summary or "", _WIDTH)]
     parts += ["\n".join(words)] if words else []
     parts += ["\n".join(["options (hyphens and underscores alike):", *options])] if options else []
     return "\n\n".join(parts)

@@ -42,8 +42,8 @@ def existing_file(path: str, what: str) -> str:
         FileNotFoundError: there is no such file.
     """
     if not Path(path).is_file():
-        found = f"{path} is a folder" if Path(path).is_dir() else f"no file or folder {path}"
-        raise FileNotFoundError(f"{found}: expected {what}")
+        problem = f"{path} is a folder" if Path(path).is_dir() else f"no file or folder {path}"
+        raise FileNotFoundError(f"{problem}: expected {what}")
     return path
 
 
@@ -69,15 +69,15 @@ def new_file(path: str, name: str) -> str:
     return path
 
 
-def at_least(least: int, **numbers: int) -> None:
+def at_least(minimum: int, **numbers: int) -> None:
     """Refuses options with smaller numbers.
 
     Raises:
         ValueError: a number is smaller; the message names its option.
     """
     for name, number in numbers.items():
-        if number < least:
-            raise ValueError(f"--{name} is {number}, expected {least} or more")
+        if number < minimum:
+            raise ValueError(f"--{name} is {number}, expected {minimum} or more")
 
 
 def weights_file(weights: str) -> str:

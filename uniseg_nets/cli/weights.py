@@ -24,8 +24,8 @@ def fetch_weights(*, file: str | None = None, output: str | None = None) -> None
 
     target = Path(new_file(output, "--output")) if output else model_file(bundle_folder("uniseg_upstream"))
     print(terms_text(AUTHORS_TERMS), flush=True)
-    found, digest = fetch(target, file)
-    print(f"found:  {found}\nwrote:  {target}\nSHA-256 {digest}")
+    checkpoint, digest = fetch(target, file)
+    print(f"found:  {checkpoint}\nwrote:  {target}\nSHA-256 {digest}")
 
 
 def convert(source: str, target: str, *, to_official: bool = False, half: bool = False) -> None:
@@ -42,5 +42,5 @@ def convert(source: str, target: str, *, to_official: bool = False, half: bool =
         raise ValueError(f"{target} is SOURCE itself: choose another name for what is written")
     from uniseg_nets.weights.checkpoints import convert as convert_file
 
-    found, digest = convert_file(source, target, to_official, half)
-    print(f"found:  {found}\nwrote:  {target}\nSHA-256 {digest}")
+    checkpoint, digest = convert_file(source, target, to_official, half)
+    print(f"found:  {checkpoint}\nwrote:  {target}\nSHA-256 {digest}")

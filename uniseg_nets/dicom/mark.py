@@ -30,8 +30,8 @@ def series_description(verdict: str, classes: Iterable[str], what: str = "") -> 
         classes: that the object holds.
         what: it holds of them.
     """
-    about = f" ({verdict})" if verdict else ""
-    return f"UniSeg{about}{what and f', {what}'}: {', '.join(classes)}"[:_LONGEST]
+    suffix = f" ({verdict})" if verdict else ""
+    return f"UniSeg{suffix}{what and f', {what}'}: {', '.join(classes)}"[:_LONGEST]
 
 
 def contribution(mark: str) -> hd.ContributingEquipment:

@@ -60,11 +60,11 @@ def write_measurements(
     """
     segments = hd.seg.segread(segmentation)
     voxels = {name: int((label == value).sum()) for value, name in names.items()}
-    found = [name for name, count in voxels.items() if count]
+    present = [name for name, count in voxels.items() if count]
     labels = [str(segment.SegmentLabel) for segment in segments.SegmentSequence]
-    if labels != found:
-        raise ValueError(f"{segmentation} has segments {labels}, the label map classes {found}: make it again")
-    volumes = {name: round(voxels[name] * voxel_millilitres(affine[:3, :3]), 3) for name in found}
+    if labels != present:
+        raise ValueError(f"{segmentation} has segments {labels}, the label map classes {present}: make it again")
+    volumes = {name: round(voxels[name] * voxel_millilitres(affine[:3, :3]), 3) for name in present}
     slices = read_slices(series)
     device = hd.sr.DeviceObserverIdentifyingAttributes(
         uid=segments.SOPInstanceUID,  # of the software's run: it has no other identity
@@ -88,7 +88,7 @@ def write_measurements(
         sop_instance_uid=hd.UID(),
         instance_number=1,
         **EQUIPMENT,
-        series_description=series_description(verdict, found, "volumes"),
+        series_description=series_description(verdict, present, "volumes"),
         contributing_equipment=[contribution(mark)],
         is_complete=True,
         specific_character_set="ISO_IR 192",

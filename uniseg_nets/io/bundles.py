@@ -21,13 +21,13 @@ def bundle_folder(name: str) -> Path:
     Raises:
         FileNotFoundError: if there is no such bundle.
     """
-    places = [_PACKAGE / "bundles", _PACKAGE.parent / "bundles"]
-    for place in places:
-        if (place / name / "configs").is_dir():
-            return place / name
-    known = sorted({path.parents[1].name for place in places for path in place.glob(f"*/{INFERENCE}")})
+    candidates = [_PACKAGE / "bundles", _PACKAGE.parent / "bundles"]
+    for candidate in candidates:
+        if (candidate / name / "configs").is_dir():
+            return candidate / name
+    known = sorted({path.parents[1].name for candidate in candidates for path in candidate.glob(f"*/{INFERENCE}")})
     if not known:
-        raise FileNotFoundError(f"no bundle {name!r} at {' or '.join(map(str, places))}: install uniseg-nets again")
+        raise FileNotFoundError(f"no bundle {name!r} at {' or '.join(map(str, candidates))}: install uniseg-nets again")
     raise FileNotFoundError(f"no bundle {name!r}: expected a bundle's folder or zip, or one of {', '.join(known)}")
 
 

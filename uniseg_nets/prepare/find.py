@@ -101,5 +101,5 @@ def _nifti_files(raw: Path) -> Iterator[tuple[Path, str]]:
 
 
 def _with_ending(raw: Path, stem: str) -> Path:
-    places = [raw / (stem + ending) for ending in NIFTI_ENDINGS]
-    return next((place for place in places if place.is_file()), places[0])
+    candidates = [raw / (stem + ending) for ending in NIFTI_ENDINGS]
+    return next((candidate for candidate in candidates if candidate.is_file()), candidates[0])

@@ -38,16 +38,16 @@ def find_openkbp(raw: Path) -> list[RawCase]:
         raw: a folder with ``pt_N``, at any depth.
     """
     folders = sorted(path.parent for path in raw.rglob("pt_*/ct.csv"))
-    whole = [folder for folder in folders if all((folder / f"{organ}.csv").is_file() for organ in _ORGANS)]
-    if len(whole) < len(folders):
-        names = [folder.name for folder in folders if folder not in whole]
+    complete = [folder for folder in folders if all((folder / f"{organ}.csv").is_file() for organ in _ORGANS)]
+    if len(complete) < len(folders):
+        names = [folder.name for folder in folders if folder not in complete]
         logger.warning(
             "%d of %d patients lack the outline of an organ and are left out: %s",
             len(names),
             len(folders),
             listing(names),
         )
-    return [RawCase(folder.name, None, partial(_read, folder)) for folder in whole]
+    return [RawCase(folder.name, None, partial(_read, folder)) for folder in complete]
 
 
 def _read(folder: Path) -> Volumes:

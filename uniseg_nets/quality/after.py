@@ -26,7 +26,7 @@ def label_measures(label: NDArray[np.uint8], spacing: tuple[float, ...], task: T
     Returns:
         for each class ``CLASS.volume_ml``; where it was found, ``CLASS.largest_share`` (of its largest piece),
         ``CLASS.pieces``, ``CLASS.at_z`` and so on (its middle, 0..1 of the scan), ``CLASS.width_z`` and so on (mm, the
-        deviation of its voxels from there) and ``CLASS.cut`` (1 where it reaches the border of the scan).
+        deviation of its voxels from there) and ``CLASS.truncated`` (1 where it reaches the border of the scan).
     """
     millilitres = float(np.prod(spacing)) / 1000
     measures: dict[str, float] = {}
@@ -49,7 +49,7 @@ def label_measures(label: NDArray[np.uint8], spacing: tuple[float, ...], task: T
             measures[f"{name}.at_{letter}"] = (box[axis].start + middle + 0.5) / label.shape[axis]
             spread = float(np.sqrt(np.average((places - middle) ** 2, weights=along)))
             measures[f"{name}.width_{letter}"] = spread * spacing[axis]
-        measures[f"{name}.cut"] = float(_touches_border(box, label.shape))
+        measures[f"{name}.truncated"] = float(_touches_border(box, label.shape))
     return measures
 
 

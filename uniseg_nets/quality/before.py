@@ -20,7 +20,7 @@ from uniseg_nets.quality.verdict import Reason
 from uniseg_nets.tasks import Task
 from uniseg_nets.transforms.grid import Grid
 
-__all__ = ["LEVELS", "ScanFacts", "geometry_faults", "known_faults", "scan_facts"]
+__all__ = ["LEVELS", "ScanProperties", "geometry_faults", "known_faults", "scan_properties"]
 
 # Shares of voxels below which an intensity's quantiles lie.
 LEVELS = tuple(float(level) for level in np.linspace(0.01, 0.99, 25))
@@ -35,7 +35,7 @@ AXES = "zyx"
 
 
 @dataclass(frozen=True, eq=False)
-class ScanFacts:
+class ScanProperties:
     """What is measured of a scan.
 
     Attributes:
@@ -64,7 +64,7 @@ class ScanFacts:
         }
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> ScanFacts:
+    def from_json(cls, content: Mapping[str, Any]) -> ScanProperties:
         return cls(
             tuple(content["spacing"]),
             tuple(content["extent"]),
@@ -87,7 +87,7 @@ def geometry_faults(image: MetaTensor) -> list[Reason]:
     return []
 
 
-def scan_facts(image: MetaTensor, task: Task) -> ScanFacts:
+def scan_properties(image: MetaTensor, task: Task) -> ScanProperties:
     """Measures a loaded scan (C, X, Y, Z).
 
     Raises:
@@ -96,34 +96,34 @@ def scan_facts(image: MetaTensor, task: Task) -> ScanFacts:
     affine = np.asarray(image.meta.get(MetaKeys.ORIGINAL_AFFINE, image.affine), dtype=np.float64)
     shape = tuple(int(n) for n in image.shape[1:])
     grid = Grid((shape[0], shape[1], shape[2]), affine, task.spacing, axes=task.axes)
-    found = [_intensities(channel) for channel in image.as_tensor()]
-    return ScanFacts(
+    channels = [_intensities(channel) for channel in image.as_tensor()]
+    return ScanProperties(
         tuple(float(mm) for mm in grid.spacing),
         tuple(float(mm) for mm in grid.spacing * np.asarray(grid.stored_shape)),
-        np.stack([quantiles for quantiles, _ in found]),
-        tuple(share for _, share in found),
+        np.stack([quantiles for quantiles, _ in channels]),
+        tuple(share for _, share in channels),
     )
 
 
-def known_faults(facts: ScanFacts, task: Task) -> list[Reason]:
+def known_faults(properties: ScanProperties, task: Task) -> list[Reason]:
     """What speaks against a scan by the definition of its modality and the size of the organ, without any fitting."""
-    reasons = _swapped(facts, task) or [
-        reason for values, modality in zip(facts.quantiles, task.channels) for reason in _unlike(values, modality)
+    reasons = _swapped(properties, task) or [
+        reason for values, modality in zip(properties.quantiles, task.channels) for reason in _unlike(values, modality)
     ]
     needed = smallest_field_mm(task)
-    short = [mm for mm in facts.extent if mm < needed]
+    short = [mm for mm in properties.extent if mm < needed]
     if short:
         text = f"The scan is only {min(short):.0f} mm wide in one direction; {task.name} needs about {needed:.0f} mm."
         reasons.append(Reason("before", text))
     return reasons
 
 
-def _swapped(facts: ScanFacts, task: Task) -> list[Reason]:
+def _swapped(properties: ScanProperties, task: Task) -> list[Reason]:
     """CT and PET in each other's place."""
     kinds = [modality.upper() for modality in task.channels]
-    if sorted(kinds) != ["CT", "PET"] or len(facts.quantiles) != 2:
+    if sorted(kinds) != ["CT", "PET"] or len(properties.quantiles) != 2:
         return []
-    ct, pet = facts.quantiles[kinds.index("CT")], facts.quantiles[kinds.index("PET")]
+    ct, pet = properties.quantiles[kinds.index("CT")], properties.quantiles[kinds.index("PET")]
     if ct[0] < _FAT or _often_below(pet) > _NEGATIVE:
         return []
     order = ", then ".join(task.channels)

@@ -16,7 +16,7 @@ from torch import nn
 
 from uniseg_nets.inferers.sliding_window import UniSegInferer
 from uniseg_nets.nets import UniSeg
-from uniseg_nets.quality.before import ScanFacts, scan_facts
+from uniseg_nets.quality.before import ScanProperties, scan_properties
 from uniseg_nets.quality.inferer import MeasuredInferer
 from uniseg_nets.quality.measure import Measures, label_of
 from uniseg_nets.runtimes import with_runtime
@@ -32,13 +32,13 @@ class Measured:
     """A measured case.
 
     Attributes:
-        facts: of the scan.
+        properties: of the scan.
         measures: of the network and the label map.
         dice: mean over the classes that the reference holds, on the network's grid; ``None`` without a reference.
         seconds: of preprocessing and inference, with what is measured.
     """
 
-    facts: ScanFacts
+    properties: ScanProperties
     measures: Measures
     dice: float | None
     seconds: float
@@ -48,15 +48,15 @@ class Measured:
         return {
             "dice": self.dice,
             "seconds": round(self.seconds, 3),
-            **self.facts.as_json(),
+            **self.properties.as_json(),
             "numbers": self.measures,
         }
 
     @staticmethod
     def from_json(row: Mapping[str, Any]) -> Measured:
         """The case that :meth:`as_json` wrote."""
-        facts = ScanFacts.from_json(row)
-        return Measured(facts, dict(row["numbers"]), row["dice"], row["seconds"])
+        properties = ScanProperties.from_json(row)
+        return Measured(properties, dict(row["numbers"]), row["dice"], row["seconds"])
 
 
 class CaseMeasurer:
@@ -98,7 +98,7 @@ class CaseMeasurer:
             ValueError: the scan is none of the task's.
         """
         one, begun = self.tasks.one(task), time.perf_counter()
-        facts = scan_facts(loaded["image"], one)
+        properties = scan_properties(loaded["image"], one)
         keys = [key for key in ("image", "label") if key in loaded]
         given: Mapping[Any, Any] = loaded
         case = PreprocessCased(keys, self.tasks, one.name)(given)
@@ -107,14 +107,14 @@ class CaseMeasurer:
         dice = None
         if "label" in case:
             dice = foreground_dice(label_of(scores[0], one), case["label"].as_tensor()[0].numpy(), one)
-        return Measured(facts, self.inferer.measures[one.name], dice, seconds)
+        return Measured(properties, self.inferer.measures[one.name], dice, seconds)
 
 
-def foreground_dice(found: NDArray[Any], reference: NDArray[Any], task: Task) -> float:
+def foreground_dice(prediction: NDArray[Any], reference: NDArray[Any], task: Task) -> float:
     """The mean Dice over the classes that the reference holds; 0 where it holds none and something was found."""
     rates = []
     for value in range(1, task.num_outputs):
-        mask, own = reference == value, found == value
+        mask, own = reference == value, prediction == value
         if mask.any():
             rates.append(2 * float((mask & own).sum()) / float(mask.sum() + own.sum()))
-    return float(np.mean(rates)) if rates else float(not (found > 0).any())
+    return float(np.mean(rates)) if rates else float(not (prediction > 0).any())

@@ -24,7 +24,7 @@ __all__ = ["Fingerprint", "carry_fingerprint", "fingerprint_file", "read_fingerp
 
 logger = logging.getLogger(__name__)
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,21 +47,21 @@ class Fingerprint:
             ValueError: no task has enough.
         """
         rows = list(rows)
-        found: dict[str, TaskReference] = {}
+        references: dict[str, TaskReference] = {}
         for task in tasks:
-            own = [row.found for row in rows if row.task == task.name and not row.worse]
+            own = [row.measured for row in rows if row.task == task.name and not row.worse]
             if not own:
                 continue
             dice = [one.dice for one in own if one.dice is not None]
             try:
-                found[task.name] = TaskReference.fitted(
-                    task, [one.facts for one in own], [one.measures for one in own], dice
+                references[task.name] = TaskReference.fitted(
+                    task, [one.properties for one in own], [one.measures for one in own], dice
                 )
             except ValueError as error:
                 logger.warning("%s: its scans are not compared", error)
-        if not found:
+        if not references:
             raise ValueError("no task has enough training cases for a fingerprint")
-        return cls(found, _estimate(rows, found))
+        return cls(references, _estimate(rows, references))
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -80,9 +80,9 @@ class Fingerprint:
     def save(self, weights: str | PathLike[str]) -> Path:
         """Writes it beside its weights; returns the file."""
         path = fingerprint_file(weights)
-        about = {"format": _FORMAT, "weights_sha256": sha256_of(weights), "versions": {"uniseg_nets": __version__}}
+        provenance = {"format": _FORMAT, "weights_sha256": sha256_of(weights), "versions": {"uniseg_nets": __version__}}
         with atomic_path(path) as temporary:  # on one line: thousands of numbers
-            temporary.write_text(json.dumps(about | self.as_json()) + "\n", encoding="utf-8")
+            temporary.write_text(json.dumps(provenance | self.as_json()) + "\n", encoding="utf-8")
         return path
 
 
@@ -115,18 +115,18 @@ def read_fingerprint(weights: str | PathLike[str]) -> Fingerprint | None:
 
 def carry_fingerprint(source: str | PathLike[str], target: str | PathLike[str]) -> Path | None:
     """Puts the fingerprint of weights beside the same weights in another file; returns it, ``None`` without one."""
-    found = read_fingerprint(source)
-    return None if found is None else found.save(target)
+    fingerprint = read_fingerprint(source)
+    return None if fingerprint is None else fingerprint.save(target)
 
 
-def _estimate(rows: list[TrainingRow], found: Mapping[str, TaskReference]) -> DiceEstimate | None:
+def _estimate(rows: list[TrainingRow], references: Mapping[str, TaskReference]) -> DiceEstimate | None:
     signs, levels, dice = [], [], []
     for row in rows:
-        reference = found.get(row.task)
-        if reference is not None and reference.dice is not None and row.found.dice is not None:
-            signs.append(reference.signs(row.found.facts, row.found.measures))
+        reference = references.get(row.task)
+        if reference is not None and reference.dice is not None and row.measured.dice is not None:
+            signs.append(reference.signs(row.measured.properties, row.measured.measures))
             levels.append(reference.dice)
-            dice.append(row.found.dice)
+            dice.append(row.measured.dice)
     try:
         return DiceEstimate.fitted(signs, levels, dice)
     except ValueError as error:

@@ -57,8 +57,8 @@ def fit_fingerprint(
         table.one(entry.get("task", ""))
     chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
     measurer = CaseMeasurer.of_weights(weights, table, device=torch.device(chosen))
-    found = Fingerprint.fitted(measured_training(entries, measurer, cases), table)
-    return found.save(weights), found
+    fingerprint = Fingerprint.fitted(measured_training(entries, measurer, cases), table)
+    return fingerprint.save(weights), fingerprint
 
 
 class FingerprintFile:

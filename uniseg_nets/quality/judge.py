@@ -13,7 +13,7 @@ from typing import Any
 from monai.data import MetaTensor
 
 from uniseg_nets.quality import words
-from uniseg_nets.quality.before import ScanFacts, geometry_faults, known_faults, scan_facts
+from uniseg_nets.quality.before import ScanProperties, geometry_faults, known_faults, scan_properties
 from uniseg_nets.quality.fingerprint import Fingerprint, read_fingerprint
 from uniseg_nets.quality.measure import Measures
 from uniseg_nets.quality.verdict import Reason, Verdict
@@ -68,21 +68,21 @@ class Judge:
         reasons = geometry_faults(image)
         if reasons:
             return Verdict(tuple(reasons)), ""
-        facts = scan_facts(image, tasks[0])
-        if len(facts.quantiles) != len(tasks[0].channels):  # preprocessing says so, and which are needed
+        properties = scan_properties(image, tasks[0])
+        if len(properties.quantiles) != len(tasks[0].channels):  # preprocessing says so, and which are needed
             return Verdict(), ""
-        return Verdict(tuple(self.scan_reasons(facts, tasks))), json.dumps(facts.as_json())
+        return Verdict(tuple(self.scan_reasons(properties, tasks))), json.dumps(properties.as_json())
 
-    def scan_reasons(self, facts: ScanFacts, tasks: Sequence[Task]) -> list[Reason]:
+    def scan_reasons(self, properties: ScanProperties, tasks: Sequence[Task]) -> list[Reason]:
         """What is odd about a measured scan, for tasks that see scans alike."""
-        reasons = [reason for one in tasks for reason in known_faults(facts, one)]
+        reasons = [reason for one in tasks for reason in known_faults(properties, one)]
         references = self._references(tasks)
-        return reasons + (references[0][1].before(facts) if references else [])
+        return reasons + (references[0][1].before(properties) if references else [])
 
     def after(
         self,
         before: Verdict,
-        facts: str,
+        properties: str,
         measures: Mapping[str, Measures],
         task: str | int | Sequence[str] | None = None,
     ) -> Verdict:
@@ -90,7 +90,7 @@ class Judge:
 
         Args:
             before: the scan's, from :meth:`before`.
-            facts: measured there.
+            properties: measured there.
             measures: of each task, from :class:`~uniseg_nets.quality.inferer.MeasuredInferer`.
             task: where none was given.
         """
@@ -100,14 +100,14 @@ class Judge:
         references = dict(self._references(tasks))
         estimate = None if self.fingerprint is None else self.fingerprint.estimate
         for one in tasks:
-            found, reference = measures[one.name], references.get(one.name)
-            reasons += _second_looks(found)
+            measured, reference = measures[one.name], references.get(one.name)
+            reasons += _second_looks(measured)
             if reference is None:
-                reasons += _nothing_found(found, one)
+                reasons += _nothing_found(measured, one)
                 continue
-            reasons += reference.after(found, one)
-            if estimate is not None and reference.dice is not None and facts:
-                signs = reference.signs(ScanFacts.from_json(json.loads(facts)), found)
+            reasons += reference.after(measured, one)
+            if estimate is not None and reference.dice is not None and properties:
+                signs = reference.signs(ScanProperties.from_json(json.loads(properties)), measured)
                 estimates.append(estimate.of(signs, reference.dice))
         verdict = before.with_reasons(reasons)
         if not estimates or estimate is None:
@@ -130,9 +130,9 @@ class Judge:
         return [(one.name, known[one.name]) for one in tasks if one.name in known]
 
 
-def _second_looks(found: Measures) -> list[Reason]:
+def _second_looks(measured: Measures) -> list[Reason]:
     """Where a further pass, or other networks, found something else."""
-    looks = [(name, found[name]) for name in ("flips", "members") if name in found]
+    looks = [(name, measured[name]) for name in ("flips", "members") if name in measured]
     return [
         Reason("network", words.second_look(name, value))
         for name, value in looks
@@ -140,6 +140,6 @@ def _second_looks(found: Measures) -> list[Reason]:
     ]
 
 
-def _nothing_found(found: Measures, task: Task) -> list[Reason]:
-    volume = sum(found.get(f"{name}.volume_ml", 0.0) for name in task.classes)
+def _nothing_found(measured: Measures, task: Task) -> list[Reason]:
+    volume = sum(measured.get(f"{name}.volume_ml", 0.0) for name in task.classes)
     return [] if volume else [Reason("after", words.nothing(task.name))]

@@ -44,7 +44,7 @@ def label_of(scores: Tensor, task: Task) -> NDArray[np.uint8]:
 
 def _box(label: Tensor) -> tuple[slice, ...]:
     """The box around what was found, a little larger."""
-    found = bounding_box(label > 0)
-    if found is None:
+    box = bounding_box(label > 0)
+    if box is None:
         return (slice(0, 1),) * 3
-    return tuple(slice(max(start - _AROUND, 0), min(stop + _AROUND, n)) for start, stop, n in zip(*found, label.shape))
+    return tuple(slice(max(start - _AROUND, 0), min(stop + _AROUND, n)) for start, stop, n in zip(*box, label.shape))

@@ -61,7 +61,7 @@ class WatchedNetwork:
         self._network = network
         self._watch = watch
         self._tasks = {task.id: task for task in tasks}
-        self._told = tasks[0]
+        self._task = tasks[0]
         self._coarse: Tensor | None = None
 
     def encode(self, x: Tensor) -> list[Any]:
@@ -73,7 +73,7 @@ class WatchedNetwork:
         return found
 
     def select(self, prompts: Tensor, task: int) -> Tensor:
-        self._told = self._tasks[task]
+        self._task = self._tasks[task]
         found: Tensor = self._network.select(prompts, task)
         return found
 
@@ -87,7 +87,7 @@ class WatchedNetwork:
     def decode_fine(self, features: list[Any], x: Any) -> Tensor:
         fine: Tensor = self._network.decode_fine(features, x)
         assert self._coarse is not None
-        self._watch.see(self._told, self._coarse, fine)
+        self._watch.see(self._task, self._coarse, fine)
         return fine
 
 

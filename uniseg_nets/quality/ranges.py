@@ -52,7 +52,7 @@ class Range:
     Attributes:
         scale: ``ratio`` for lengths, volumes and distances; ``share`` for what lies from 0 to 1; ``place`` for a
             place in the scan.
-        mean, deviation: on that scale.
+        mean, std: on that scale.
         cases: that were seen.
         side: which way out matters: ``low``, ``high`` or ``both``.
         outside: share of good cases that is expected to lie outside, at one end.
@@ -60,7 +60,7 @@ class Range:
 
     scale: str
     mean: float
-    deviation: float
+    std: float
     cases: int
     side: str = "both"
     outside: float = 0.001
@@ -72,32 +72,32 @@ class Range:
         Raises:
             ValueError: fewer.
         """
-        to, _, least = SCALES[scale]
+        to, _, smallest = SCALES[scale]
         array = np.asarray(values, dtype=np.float64)
         array = to(array[np.isfinite(array)])
         if len(array) < 2:
             raise ValueError(f"a range needs two cases at least, got {len(array)}")
-        deviation = max(float(array.std(ddof=1)), least)
-        return cls(scale, float(array.mean()), deviation, len(array), side, outside)
+        std = max(float(array.std(ddof=1)), smallest)
+        return cls(scale, float(array.mean()), std, len(array), side, outside)
 
     def distance(self, value: float) -> float:
-        """How many deviations a number lies above the mean; below it, a negative number."""
-        return float((SCALES[self.scale][0](np.asarray(value)) - self.mean) / self.deviation)
+        """How many standard deviations a number lies above the mean; below it, a negative number."""
+        return float((SCALES[self.scale][0](np.asarray(value)) - self.mean) / self.std)
 
     @property
     def _reach(self) -> float:
-        """Deviations from the mean to the end of what is expected."""
+        """Standard deviations from the mean to the end of what is expected."""
         return float(stats.t.ppf(1 - self.outside, self.cases - 1) * np.sqrt(1 + 1 / self.cases))
 
     @property
     def low(self) -> float:
         """The lower end of what is expected."""
-        return float(SCALES[self.scale][1](np.asarray(self.mean - self._reach * self.deviation)))
+        return float(SCALES[self.scale][1](np.asarray(self.mean - self._reach * self.std)))
 
     @property
     def high(self) -> float:
         """The upper end of what is expected."""
-        return float(SCALES[self.scale][1](np.asarray(self.mean + self._reach * self.deviation)))
+        return float(SCALES[self.scale][1](np.asarray(self.mean + self._reach * self.std)))
 
     def holds(self, value: float) -> bool:
         """Whether a number is as expected; one that is no number is."""
@@ -109,4 +109,4 @@ class Range:
         return out <= self._reach
 
     def as_json(self) -> dict[str, Any]:
-        return asdict(self) | {"mean": round(self.mean, 5), "deviation": round(self.deviation, 5)}
+        return asdict(self) | {"mean": round(self.mean, 5), "std": round(self.std, 5)}

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from uniseg_nets.quality import words
-from uniseg_nets.quality.before import ScanFacts
+from uniseg_nets.quality.before import ScanProperties
 from uniseg_nets.quality.histogram import ChannelHistogram
 from uniseg_nets.quality.measure import Measures
 from uniseg_nets.quality.ranges import Range
@@ -48,7 +48,7 @@ class TaskReference:
         cases: that were seen.
         numbers: name of a number -> where it lies.
         channels: intensities of each channel.
-        absent, cut: class -> share of the training scans in which it was not found, or reaches the border.
+        absent, truncated: class -> share of the training scans in which it was not found, or reaches the border.
         dice: mean Dice of these cases; ``None`` where they had no reference.
     """
 
@@ -56,21 +56,21 @@ class TaskReference:
     numbers: dict[str, Range]
     channels: tuple[ChannelHistogram, ...]
     absent: dict[str, float] = field(default_factory=dict)
-    cut: dict[str, float] = field(default_factory=dict)
+    truncated: dict[str, float] = field(default_factory=dict)
     dice: float | None = None
 
     @classmethod
     def fitted(
-        cls, task: Task, facts: Sequence[ScanFacts], measures: Sequence[Measures], dice: Sequence[float] = ()
+        cls, task: Task, properties: Sequence[ScanProperties], measures: Sequence[Measures], dice: Sequence[float] = ()
     ) -> TaskReference:
         """From a task's good cases.
 
         Raises:
             ValueError: fewer than four.
         """
-        if len(facts) < _FEWEST:
-            raise ValueError(f"task {task.name!r} has {len(facts)} measured cases: a fingerprint needs {_FEWEST}")
-        rows: list[Mapping[str, float]] = [one.measures() | two for one, two in zip(facts, measures)]
+        if len(properties) < _FEWEST:
+            raise ValueError(f"task {task.name!r} has {len(properties)} measured cases: a fingerprint needs {_FEWEST}")
+        rows: list[Mapping[str, float]] = [one.measures() | two for one, two in zip(properties, measures)]
         numbers = {}
         for name in dict.fromkeys(key for row in rows for key in row):
             kind = _kind_of(name)
@@ -79,29 +79,29 @@ class TaskReference:
                 numbers[name] = Range.fitted(seen, *kind)
         channels = tuple(
             ChannelHistogram.fitted(
-                modality, [one.quantiles[index] for one in facts], [one.padding[index] for one in facts]
+                modality, [one.quantiles[index] for one in properties], [one.padding[index] for one in properties]
             )
             for index, modality in enumerate(task.channels)
         )
         return cls(
-            len(facts),
+            len(properties),
             numbers,
             channels,
             {name: _share(row.get(f"{name}.volume_ml", 0) == 0 for row in rows) for name in task.classes},
-            {name: _share(row.get(f"{name}.cut", 0) > 0 for row in rows) for name in task.classes},
+            {name: _share(row.get(f"{name}.truncated", 0) > 0 for row in rows) for name in task.classes},
             float(np.mean(dice)) if len(dice) else None,
         )
 
-    def before(self, facts: ScanFacts) -> list[Reason]:
+    def before(self, properties: ScanProperties) -> list[Reason]:
         """What about a scan is not as in training."""
         reasons = []
         for what in _SCAN:
-            names = [name for name in facts.measures() if name.startswith(what) and name in self.numbers]
-            found = [facts.measures()[name] for name in names]
+            names = [name for name in properties.measures() if name.startswith(what) and name in self.numbers]
+            sizes = [properties.measures()[name] for name in names]
             ranges = [self.numbers[name] for name in names]
-            if not all(one.holds(mm) for one, mm in zip(ranges, found)):
-                reasons.append(Reason("before", words.lengths(what, found, ranges)))
-        for channel, quantiles in zip(self.channels, facts.quantiles):
+            if not all(one.holds(mm) for one, mm in zip(ranges, sizes)):
+                reasons.append(Reason("before", words.lengths(what, sizes, ranges)))
+        for channel, quantiles in zip(self.channels, properties.quantiles):
             if not channel.distances.holds(channel.distance(quantiles)):
                 reasons.append(Reason("before", words.intensities(channel.modality)))
         return reasons
@@ -124,20 +124,20 @@ class TaskReference:
             expected, value = self.numbers.get(f"{name}.{ending}"), numbers.get(f"{name}.{ending}", math.nan)
             if expected is not None and not expected.holds(value):
                 reasons.append(Reason("after", words.label(name, ending, value, expected.low, expected.high)))
-        if numbers.get(f"{name}.cut", 0) and self.cut.get(name, 0) <= _USUAL:
-            reasons.append(Reason("after", words.cut(name)))
+        if numbers.get(f"{name}.truncated", 0) and self.truncated.get(name, 0) <= _USUAL:
+            reasons.append(Reason("after", words.truncated(name)))
         return reasons
 
-    def signs(self, facts: ScanFacts, measures: Measures) -> dict[str, float]:
+    def signs(self, properties: ScanProperties, measures: Measures) -> dict[str, float]:
         """How far a case lies from training's, in deviations, larger the worse: what an estimate is made from."""
-        numbers = facts.measures() | measures
+        numbers = properties.measures() | measures
         label = [name for name in self.numbers if "." in name and name in numbers]
         lost = [name for name, share in self.absent.items() if share <= _USUAL and not numbers.get(f"{name}.volume_ml")]
         return {
             "scan": self._worst([name for name in self.numbers if name.startswith(tuple(_SCAN))], numbers),
             "intensities": max(
                 _bounded(channel.distances.distance(channel.distance(quantiles)))
-                for channel, quantiles in zip(self.channels, facts.quantiles)
+                for channel, quantiles in zip(self.channels, properties.quantiles)
             ),
             "agreement": self._worst(["agreement"], numbers),
             "certainty": self._worst(["certainty"], numbers),
@@ -165,7 +165,7 @@ class TaskReference:
             "numbers": {name: one.as_json() for name, one in self.numbers.items()},
             "channels": [channel.as_json() for channel in self.channels],
             "absent": self.absent,
-            "cut": self.cut,
+            "truncated": self.truncated,
             "dice": self.dice,
         }
 
@@ -176,7 +176,7 @@ class TaskReference:
             {name: Range(**one) for name, one in content["numbers"].items()},
             tuple(map(ChannelHistogram.from_json, content["channels"])),
             dict(content["absent"]),
-            dict(content["cut"]),
+            dict(content["truncated"]),
             content["dice"],
         )
 

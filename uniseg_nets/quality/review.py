@@ -27,9 +27,9 @@ class StrictReview:
         self.strict = strict
 
     def __call__(self) -> dict[str, str]:
-        found: dict[str, str] = {}
+        reasons: dict[str, str] = {}
         for case in self.cases if self.strict else ():
             record = read_record(self.saver.targets(case)[1]) or {}
             if record.get("verdict", OK) != OK:
-                found[case["name"]] = f"{record['verdict']}: {' '.join(record['reasons'])}"
-        return found
+                reasons[case["name"]] = f"{record['verdict']}: {' '.join(record['reasons'])}"
+        return reasons

@@ -26,12 +26,12 @@ class TrainingRow:
     Attributes:
         task: its task's name.
         worse: it was made worse on purpose.
-        found: what was measured.
+        measured: what was measured.
     """
 
     task: str
     worse: bool
-    found: Measured
+    measured: Measured
 
 
 def measured_training(
@@ -52,18 +52,18 @@ def measured_training(
         name = case["task"] if len(measurer.tasks) > 1 else measurer.tasks.tasks[0].name
         by_task.setdefault(measurer.tasks.one(name).name, []).append(case)
     chosen = [
-        (task, own[index], place < worse)
+        (task, own[index], position < worse)
         for task, own in by_task.items()
-        for place, index in enumerate(rng.permutation(len(own))[:limit].tolist())
+        for position, index in enumerate(rng.permutation(len(own))[:limit].tolist())
     ]
     bar = tqdm(chosen, desc="fingerprint", unit="case", leave=False, disable=None)  # None: only a terminal shows it
-    for place, (task, case, also_worse) in enumerate(bar):
+    for position, (task, case, also_worse) in enumerate(bar):
         try:
             loaded = LoadCased(["image", "label"], measurer.tasks.one(task).channels)(dict(case))
             given = {key: loaded[key] for key in ("image", "label")}
             yield TrainingRow(task, False, measurer(given, task))
             if also_worse:
-                given["image"] = degraded(given["image"], seed + place)
+                given["image"] = degraded(given["image"], seed + position)
                 yield TrainingRow(task, True, measurer(given, task))
         except (ValueError, OSError) as error:
             logger.warning("%s left out of the fingerprint: %s", case["name"], error)

@@ -19,7 +19,7 @@ __all__ = ["CheckScand", "Judged"]
 logger = logging.getLogger(__name__)
 
 # What the scan itself says, as text, since loaders hand on texts unchanged; and the verdict at the end.
-BEFORE, FACTS, VERDICT = "verdict_before", "scan_facts", "verdict"
+BEFORE, PROPERTIES, VERDICT = "verdict_before", "scan_properties", "verdict"
 # What MONAI Label puts beside the label map in its answer.
 _ANSWER = "result"
 
@@ -48,12 +48,12 @@ class CheckScand(MapTransform):
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         d = dict(data)
         for key in self.key_iterator(d):
-            verdict, facts = self.judge.before(d[key], d.get("task"))
+            verdict, properties = self.judge.before(d[key], d.get("task"))
             if verdict.word == REFUSED and not self.force:
                 if self.saver is not None and self.saver.name_key in d:
-                    self.saver.refuse(d, str(d[key].meta.get("filename_or_obj", "")), verdict.facts())
+                    self.saver.refuse(d, str(d[key].meta.get("filename_or_obj", "")), verdict.as_record())
                 raise VerdictError(f"refused: {' '.join(verdict.sentences)} (--force computes it all the same)")
-            d |= {BEFORE: verdict.dumps(), FACTS: facts}
+            d |= {BEFORE: verdict.dumps(), PROPERTIES: properties}
         return d
 
 
@@ -73,10 +73,10 @@ class Judged(Transform):
         d = dict(data)
         before = Verdict.loads(d[BEFORE]) if BEFORE in d else Verdict()
         measures = d.get("measures") or self.inferer.measures
-        verdict = self.judge.after(before, d.get(FACTS, ""), measures, d.get("task"))
+        verdict = self.judge.after(before, d.get(PROPERTIES, ""), measures, d.get("task"))
         if verdict.word != "ok":
             level = logging.WARNING if verdict.word == CHECK else logging.ERROR
             logger.log(level, "%s: %s", d.get("name", "case"), verdict)
         d[VERDICT] = verdict
-        d[_ANSWER] = {**(d.get(_ANSWER) or {}), **verdict.facts()}
+        d[_ANSWER] = {**(d.get(_ANSWER) or {}), **verdict.as_record()}
         return d

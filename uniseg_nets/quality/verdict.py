@@ -68,13 +68,13 @@ class Verdict:
     def with_reasons(self, reasons: Iterable[Reason]) -> Verdict:
         return Verdict((*self.reasons, *reasons), self.estimated_dice, self.estimate_error)
 
-    def facts(self) -> dict[str, Any]:
+    def as_record(self) -> dict[str, Any]:
         """What records, tables and servers say of it."""
-        facts: dict[str, Any] = {"verdict": self.word, "reasons": self.sentences}
+        record: dict[str, Any] = {"verdict": self.word, "reasons": self.sentences}
         if self.estimated_dice is not None:
-            facts |= {"estimated_dice": round(self.estimated_dice, 3)}
-            facts |= {"estimate_error": None if self.estimate_error is None else round(self.estimate_error, 3)}
-        return facts
+            record |= {"estimated_dice": round(self.estimated_dice, 3)}
+            record |= {"estimate_error": None if self.estimate_error is None else round(self.estimate_error, 3)}
+        return record
 
     def dumps(self) -> str:
         """As text, which data loaders hand on unchanged."""

@@ -8,7 +8,6 @@ from uniseg_nets.quality.ranges import Range
 
 __all__ = [
     "absent",
-    "cut",
     "estimate",
     "intensities",
     "label",
@@ -16,15 +15,16 @@ __all__ = [
     "network",
     "nothing",
     "second_look",
+    "truncated",
 ]
 
 _PLACES = {"at_z": "along the body", "at_y": "from back to front", "at_x": "from left to right"}
 _AXES = {"width_z": "along the body", "width_y": "from back to front", "width_x": "from left to right"}
 
 
-def lengths(what: str, found: Sequence[float], ranges: Sequence[Range]) -> str:
+def lengths(what: str, sizes: Sequence[float], ranges: Sequence[Range]) -> str:
     """Of the scan's extent or voxels, (z, y, x) mm."""
-    seen = " x ".join(f"{mm:.3g}" for mm in found)
+    seen = " x ".join(f"{mm:.3g}" for mm in sizes)
     expected = " x ".join(f"{one.low:.3g} to {one.high:.3g}" for one in ranges)
     if what == "extent":
         return (
@@ -77,7 +77,7 @@ def nothing(task: str) -> str:
     return f"Nothing was found of {task}."
 
 
-def cut(name: str) -> str:
+def truncated(name: str) -> str:
     return f"{name} reaches the border of the scan: it may be cut off."
 
 

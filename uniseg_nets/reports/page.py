@@ -96,5 +96,5 @@ def _fill(path: Path, **parts: str) -> None:
 def _summary(cases: Cases) -> str:
     """How many cases there are, and how many have which verdict."""
     counts = [(word, sum(case.get("verdict") == word for case in cases)) for word in WORDS]
-    told = ", ".join(f"{count} {word}" for word, count in counts if count)
-    return f"{len(cases)} case{'s' if len(cases) > 1 else ''}{f': {told}' if told else ''}."
+    listed = ", ".join(f"{count} {word}" for word, count in counts if count)
+    return f"{len(cases)} case{'s' if len(cases) > 1 else ''}{f': {listed}' if listed else ''}."

@@ -149,13 +149,13 @@ def _refused(folder: Path, reported: set[str]) -> list[dict[str, Any]]:
     """The folder's cases that were refused and not computed."""
     records = {path.stem: read_record(path) for path in sorted(folder.glob("*.json")) if path.stem not in reported}
     return [
-        {"name": name, "task": record["task"], "classes": [], "slices": [], **_told(record)}
+        {"name": name, "task": record["task"], "classes": [], "slices": [], **_verdict_of(record)}
         for name, record in records.items()
         if record is not None and record.get("verdict") == REFUSED and "label_map" not in record
     ]
 
 
-def _told(record: Mapping[str, Any]) -> dict[str, Any]:
+def _verdict_of(record: Mapping[str, Any]) -> dict[str, Any]:
     return {key: record[key] for key in OF_THE_VERDICT if key in record}
 
 

@@ -54,8 +54,8 @@ def _niivue() -> str | None:
         return None
     module = Path(package.origin).with_name("static") / "widget.js"
     script = module.read_text(encoding="utf-8") if module.is_file() else ""
-    found = _CLASS.search(script)
-    if found is None or not _EXPORT.search(script):
+    match = _CLASS.search(script)
+    if match is None or not _EXPORT.search(script):
         logger.warning("no viewer in reports: this version of ipyniivue has another module than expected, %s", module)
         return None
-    return _EXPORT.sub(f"export{{{found[1]} as Niivue}};", script)
+    return _EXPORT.sub(f"export{{{match[1]} as Niivue}};", script)

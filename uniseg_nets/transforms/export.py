@@ -188,7 +188,7 @@ class SaveLabelMapd(ResultSaver):
             label: MetaTensor = d[key]
             source = str(label.meta["filename_or_obj"])
             image = nifti_label_map(label.as_tensor()[0].numpy(), np.asarray(label.affine), Path(source))
-            verdict = d["verdict"].facts() if "verdict" in d else {}
+            verdict = d["verdict"].as_record() if "verdict" in d else {}
             self.write(d, source, {"label_map": self.targets(d)[0].name, **verdict}, partial(nib.save, image))
         return d
 

@@ -47,11 +47,11 @@ def as_label_map(label: Tensor) -> Tensor:
         return label
     if not label.is_floating_point():
         label = label.float()  # PyTorch cannot round every integer type
-    whole = label.round()
-    fine = ((label - whole).abs() <= _ROUNDING) & (whole >= 0) & (whole <= 255)
+    rounded = label.round()
+    fine = ((label - rounded).abs() <= _ROUNDING) & (rounded >= 0) & (rounded <= 255)
     if not fine.all():
         raise ValueError(f"holds {label[~fine].unique().tolist()[:5]}: labels are whole numbers from 0 to 255")
-    return whole.to(torch.uint8)
+    return rounded.to(torch.uint8)
 
 
 class OwnLabelValuesd(MapTransform):

@@ -29,7 +29,7 @@ def is_dicom_folder(folder: Path) -> bool:
 def dicom_files(folder: Path) -> list[Path]:
     """The DICOM files of a folder, sorted; for a disc, those of all its folders."""
     folders = [folder, *(path for path in folder.rglob("*") if path.is_dir())] if _is_disc(folder) else [folder]
-    return sorted(path for place in folders for path in _visible(place) if is_dicom(path))
+    return sorted(path for folder in folders for path in _visible(folder) if is_dicom(path))
 
 
 def _visible(folder: Path) -> list[Path]:

@@ -96,9 +96,9 @@ def _decoded(data: pydicom.Dataset) -> NDArray[Any]:
     bare["PixelData"].VR = "OB"
     bare["PixelData"].is_undefined_length = True
     with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder) / "pixels.dcm"
-        bare.save_as(place)
-        return np.array(itk.array_from_image(itk.imread(str(place))))  # a copy: ITK owns the original
+        file = Path(folder) / "pixels.dcm"
+        bare.save_as(file)
+        return np.array(itk.array_from_image(itk.imread(str(file))))  # a copy: ITK owns the original
 
 
 def _without_overlays(data: pydicom.Dataset) -> NDArray[Any]:
