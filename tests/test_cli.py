@@ -169,7 +169,7 @@ def test_a_bundle_of_one_s_own_segments_as_a_folder_and_as_a_zip(uniseg, copy, s
         ({}, "say with `--task` what to segment (one of liver, kidney"),
         ({"task": "prostate", "bundle": "{none}"}, "expected a bundle's folder or zip"),
         ({"bundle": "uniseg_finetune", "training_mask": True}, "bundle uniseg_finetune has no training_mask"),
-        ({"bundle": "unetr_prompt_tuning", "mode": "fast"}, "bundle unetr_prompt_tuning has no fast.json"),
+        ({"bundle": "unetr_prompt_tuning", "mode": "fast"}, "bundle unetr_prompt_tuning has no mode 'fast'"),
         ({"plan": "{none}"}, "no file or folder"),
         ({"plan": "{scan}"}, "is no JSON"),
         ({"task": "liver", "bundle": "uniseg_finetune"}, "choose one of custom"),

@@ -23,7 +23,8 @@ def row(rng, *, dice=0.9, agreement=0.9, volume=80.0, extent=300.0, worse=False)
     extents = (160.0, near(extent), near(extent))
     properties = ScanProperties((2.0, 2.0, 2.0), extents, intensities, (float(rng.uniform(0.1, 0.2)),))
     numbers = {"agreement": near(agreement, 0.01), "certainty": near(0.93, 0.01), "left_atrium.volume_ml": near(volume)}
-    numbers |= {f"left_atrium.{name}": near(value, 0.01) for name, value in LABEL.items()} | {"left_atrium.truncated": 0.0}
+    numbers |= {f"left_atrium.{name}": near(value, 0.01) for name, value in LABEL.items()}
+    numbers["left_atrium.truncated"] = 0.0
     return TrainingRow("left_atrium", worse, Measured(properties, numbers, dice, 1.0))
 
 

@@ -51,14 +51,14 @@ def _lines(scores: dict[tuple[str, int, str], list[float]], path: Path) -> None:
         sizes = sorted({cases for name, cases, _ in scores if name == dataset})
         for variant in VARIANTS:
             points = [
-                (place, value)
-                for place, cases in enumerate(sizes)
+                (position, value)
+                for position, cases in enumerate(sizes)
                 for value in scores.get((dataset, cases, variant), [])
             ]
             means = [
-                (place, sum(found) / len(found))
-                for place, cases in enumerate(sizes)
-                if (found := scores.get((dataset, cases, variant)))
+                (position, sum(rates) / len(rates))
+                for position, cases in enumerate(sizes)
+                if (rates := scores.get((dataset, cases, variant)))
             ]
             (line,) = axes.plot(*zip(*means), label=variant) if means else axes.plot([], [])
             axes.scatter(*zip(*points), s=10, color=line.get_color()) if points else None

@@ -85,7 +85,7 @@ def main() -> None:
             for case in [case for case in held if case["task"] == task.name][: options.cases]:
                 one_case(case, task, measurer, judge, clock)
             tried.append(shares(clock))
-        best = min(tried, key=lambda found: found["together"])
+        best = min(tried, key=lambda shares: shares["together"])
         cells = " | ".join(f"{best[name]:.2%}" for name in ("scan", "windows", "label map", "verdict", "together"))
         print(f"| {task.name} | {best['own'] / options.cases:.2f} | {cells} |", flush=True)
 

@@ -76,9 +76,9 @@ def pack_bundle(
     name = re.sub(r"\W+", "_", task.name).strip("_").lower()
     source = bundle_folder(_SOURCE)
     models = [MODEL] if len(weights) == 1 else [f"fold{index}.pt" for index in range(len(weights))]
-    found = [f"$@bundle_root + '/models/{model}'" for model in models]
-    inference = merged_config(source / "configs" / "inference.json", content, {"weights": found})
-    again: dict[str, Any] = {"pretrained": found[0], "new_tensors": [], "ckpt_dir": "$@bundle_root + '/models'"}
+    own_weights = [f"$@bundle_root + '/models/{model}'" for model in models]
+    inference = merged_config(source / "configs" / "inference.json", content, {"weights": own_weights})
+    again: dict[str, Any] = {"pretrained": own_weights[0], "new_tensors": [], "ckpt_dir": "$@bundle_root + '/models'"}
     again["pretrained_license"] = terms
     train = merged_config(source / "configs" / "train.json", content, again)
     network = ConfigParser(inference).get_parsed_content("network_def")
@@ -90,12 +90,12 @@ def pack_bundle(
             carry_fingerprint(file, model_file(root, model))
         texts = {"configs/inference.json": inference, "configs/train.json": train}
         texts["configs/metadata.json"] = _metadata(source, content, version, terms)
-        for place in _COPIED:
-            _write(root / place, (source / place).read_text(encoding="utf-8"))
+        for file in _COPIED:
+            _write(root / file, (source / file).read_text(encoding="utf-8"))
         if terms:
             _write(root / terms, terms_text(terms))
-        for place, value in texts.items():
-            write_json(root / place, value)
+        for file, config in texts.items():
+            write_json(root / file, config)
         _write(root / "docs" / "README.md", _readme(name, content, terms))
         return zip_bundle(root, output)
 
@@ -104,8 +104,8 @@ def _terms(plan: Mapping[str, Any], weights: Sequence[str | PathLike[str]]) -> s
     """The terms that bind the packed weights: the strictest of what the plan and the files say."""
     # A plan made before plans named the licence may have started from the authors' weights.
     planned = plan.get("pretrained_license", AUTHORS_TERMS if plan.get("pretrained") else None)
-    found = {planned, *(terms_of(file) for file in weights)}
-    return next((terms for terms in SUMMARIES if terms in found), None)
+    stated = {planned, *(terms_of(file) for file in weights)}
+    return next((terms for terms in SUMMARIES if terms in stated), None)
 
 
 def zip_bundle(bundle: str | PathLike[str], output: str | PathLike[str]) -> Path:
@@ -150,9 +150,9 @@ def refuse_links(bundle: Path, left_out: Sequence[str] = ()) -> None:
 
 def _paths(bundle: Path) -> list[Path]:
     """What lies in a bundle's folder, runs left out."""
-    found = sorted(bundle.rglob("*"))
-    parts = {path: path.relative_to(bundle).parts for path in found}
-    return [path for path in found if parts[path][0] not in _RUNS and "__pycache__" not in parts[path]]
+    paths = sorted(bundle.rglob("*"))
+    parts = {path: path.relative_to(bundle).parts for path in paths}
+    return [path for path in paths if parts[path][0] not in _RUNS and "__pycache__" not in parts[path]]
 
 
 def _metadata(source: Path, plan: Mapping[str, Any], version: str, terms: str | None) -> dict[str, Any]:

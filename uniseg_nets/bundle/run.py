@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from uniseg_nets.bundle.overrides import refuse_open_task, refuse_unknown, refuse_wrong_types
-from uniseg_nets.io.bundles import INFERENCE, bundle_folder
+from uniseg_nets.io.bundles import INFERENCE, bundle_folder, config_file
 from uniseg_nets.io.errors import root_error
 from uniseg_nets.io.files import atomic_path
 from uniseg_nets.io.plain import plain_data
@@ -56,10 +56,10 @@ def _unpacked(file: Path, folder: Path) -> Path:
     except zipfile.BadZipFile as error:
         raise ValueError(f"{file} is no bundle: expected a folder, or a zip such as `uniseg pack` writes") from error
     roots = [folder, *sorted(folder.iterdir())]
-    found = [root for root in roots if (root / INFERENCE).is_file()]
-    if not found:
+    bundles = [root for root in roots if (root / INFERENCE).is_file()]
+    if not bundles:
         raise ValueError(f"{file} holds no bundle: expected {INFERENCE} in it, or in its one folder")
-    return found[0]
+    return bundles[0]
 
 
 def merged_config(config: Path, *overlays: Mapping[str, Any]) -> dict[str, Any]:
@@ -97,28 +97,18 @@ def merge_configs(
         raise ValueError(f"{target} exists already: choose another name, or delete it")
     if not files:
         raise ValueError("no configs to merge: name them in order, such as train.json plan.json, and OUTPUT last")
+    root = None if bundle is None else Path(bundle) if Path(bundle).is_dir() else bundle_folder(str(bundle))
     merged: dict[str, Any] = {}
-    found: list[Path] = []
+    paths: list[Path] = []
     for file in files:
-        found.append(_config_file(Path(file), bundle))
+        paths.append(config_file(file, root))
         try:
-            merged = ConfigParser.load_config_files(found)
+            merged = ConfigParser.load_config_files(paths)
         except Exception as error:  # JSON and YAML, and values inside of what is not there, fail in many ways
-            raise ValueError(f"{found[-1]} cannot be merged as a config: {type(error).__name__}: {error}") from error
+            raise ValueError(f"{paths[-1]} cannot be merged as a config: {type(error).__name__}: {error}") from error
     with atomic_path(target) as temporary:
         ConfigParser.export_config_file(merged, temporary, target.suffix[1:], indent=4)
     return target
-
-
-def _config_file(file: Path, bundle: str | PathLike[str] | None) -> Path:
-    places = [file]
-    if bundle is not None:
-        root = Path(bundle) if Path(bundle).is_dir() else bundle_folder(str(bundle))
-        places.append(root / "configs" / file)
-    for place in places:
-        if place.is_file():
-            return place
-    raise FileNotFoundError(f"no config {' or '.join(map(str, places))}: files come in order, OUTPUT after them")
 
 
 def run_bundle(
@@ -144,7 +134,7 @@ def run_bundle(
     from monai.bundle import ConfigParser, ConfigWorkflow
 
     folder = bundle if isinstance(bundle, Path) else bundle_folder(bundle)
-    files = [str(_config_file(folder / "configs" / config, None)) for config in configs]
+    files = [str(config_file(folder / "configs" / config)) for config in configs]
     config = ConfigParser.load_config_files(files)
     refuse_unknown(overrides, config, folder.name)
     refuse_wrong_types(overrides, config)

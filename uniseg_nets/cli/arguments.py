@@ -90,16 +90,16 @@ def spelled_out(name: str, words: Sequence[str], verb: Callable[..., None]) -> l
             positional.append(word)
             continue
         typed, equals, value = word.partition("=")
-        found, negated = _option(name, typed, parameters, hints)
-        if found in options:
+        parameter, negated = _option(name, typed, parameters, hints)
+        if parameter in options:
             raise NotUnderstoodError(f"{typed} is given twice")
         if negated:
             if equals:
                 raise NotUnderstoodError(f"{typed} takes no value, got {value!r}")
             value = "false"
         elif not equals:
-            value = _value(typed, left, is_bool=bool in _kinds(hints[found]))
-        options[found] = value
+            value = _value(typed, left, is_bool=bool in _kinds(hints[parameter]))
+        options[parameter] = value
     if "-" in positional:
         raise NotUnderstoodError("- stands for no file: scans are not read from standard input")
     positional = _with_target_last(positional, options, parameters)
@@ -160,8 +160,8 @@ def _shown(parameter: Parameter) -> str:
 def short_flags(parameters: Iterable[str]) -> dict[str, str]:
     """The short flags of a verb's parameters: letter -> parameter."""
     own = list(parameters)
-    found = {letter: next((name for name in names if name in own), None) for letter, names in _SHORT.items()}
-    return {letter: name for letter, name in found.items() if name is not None}
+    flags = {letter: next((name for name in names if name in own), None) for letter, names in _SHORT.items()}
+    return {letter: name for letter, name in flags.items() if name is not None}
 
 
 def _option(verb: str, typed: str, parameters: Mapping[str, Parameter], hints: Mapping[str, Any]) -> tuple[str, bool]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from uniseg_nets.cli.values import existing, listed, new_folder
-from uniseg_nets.io.bundles import MODES
+from uniseg_nets.io.bundles import mode_configs
 from uniseg_nets.io.devices import device_of
 from uniseg_nets.tasks import TaskTable, load_task_table
 from uniseg_nets.weights.shipped import OFFICIAL, OPEN
@@ -131,7 +131,8 @@ def segment(
         files = None if weights is None else listed(weights)
         named = None if task is None else listed(task)
         wanted = named[0] if named and len(named) == 1 else named
-        chosen = ChosenInference(root, [*overlays, *MODES[mode]], wanted, files, options)
+        overlays += [file.name for file in mode_configs(root, mode)]
+        chosen = ChosenInference(root, overlays, wanted, files, options)
         to_device = {} if device is None else {"device": device_of(device)}
         from uniseg_nets.data import find_cases
 

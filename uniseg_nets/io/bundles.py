@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from os import PathLike
 from pathlib import Path
 
-__all__ = ["INFERENCE", "MODEL", "MODES", "bundle_folder", "mode_configs", "model_file"]
+__all__ = ["INFERENCE", "MODEL", "MODES", "bundle_folder", "config_file", "mode_configs", "model_file"]
 
 # A folder with this file is a bundle that can segment.
 INFERENCE = "configs/inference.json"
@@ -29,6 +30,19 @@ def bundle_folder(name: str) -> Path:
     if not known:
         raise FileNotFoundError(f"no bundle {name!r} at {' or '.join(map(str, candidates))}: install uniseg-nets again")
     raise FileNotFoundError(f"no bundle {name!r}: expected a bundle's folder or zip, or one of {', '.join(known)}")
+
+
+def config_file(name: str | PathLike[str], bundle: Path | None = None) -> Path:
+    """The config of a path; where nothing lies there, the one of this name in a bundle's ``configs``.
+
+    Raises:
+        FileNotFoundError: neither is there; the message has both paths.
+    """
+    candidates = [Path(name)] if bundle is None else [Path(name), bundle / "configs" / name]
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate.resolve()
+    raise FileNotFoundError(f"no config {' or '.join(map(str, dict.fromkeys(candidates)))}")
 
 
 def model_file(bundle: Path, name: str = MODEL) -> Path:

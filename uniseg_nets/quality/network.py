@@ -65,17 +65,17 @@ class WatchedNetwork:
         self._coarse: Tensor | None = None
 
     def encode(self, x: Tensor) -> list[Any]:
-        found: list[Any] = self._network.encode(x)
-        return found
+        features: list[Any] = self._network.encode(x)
+        return features
 
     def prompts(self, features: list[Any]) -> Tensor:
-        found: Tensor = self._network.prompts(features)
-        return found
+        prompts: Tensor = self._network.prompts(features)
+        return prompts
 
     def select(self, prompts: Tensor, task: int) -> Tensor:
         self._task = self._tasks[task]
-        found: Tensor = self._network.select(prompts, task)
-        return found
+        prompt: Tensor = self._network.select(prompts, task)
+        return prompt
 
     def decode(self, features: list[Any], prompt: Tensor) -> Tensor:
         return self.decode_fine(features, self.decode_coarse(features, prompt)[0])

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from uniseg_nets.io.bundles import bundle_folder
+from uniseg_nets.io.bundles import bundle_folder, config_file
 from uniseg_nets.io.files import read_json, write_csv
 from uniseg_nets.study.figures import METRICS, bootstrap_interval, figures_of, patient_means, read_rows
 
@@ -62,7 +62,7 @@ def cross_validate(
     if unknown:
         raise ValueError(f"no fold {', '.join(map(str, unknown))} in {plan}: it has {', '.join(map(str, known))}")
     root = bundle_folder(_BUNDLE)
-    configs = [root / "configs" / "train.json", plan, *(_config(root, name) for name in overlays)]
+    configs = [root / "configs" / "train.json", plan, *(config_file(name, root) for name in overlays)]
     for fold in chosen:
         folder = output / f"fold{fold}"
         common = {"dataset_dir": data, "ckpt_dir": folder / "models"}
@@ -73,13 +73,6 @@ def cross_validate(
         logger.info("fold %d of %d: evaluation", fold, len(known))
         _run(root, [*configs, root / "configs" / "evaluate.json"], fold, common | {"output_dir": folder / "eval"})
     return _pool(output, known)
-
-
-def _config(root: Path, name: str) -> Path:
-    for path in (root / "configs" / name, Path(name)):
-        if path.is_file():
-            return path.resolve()
-    raise FileNotFoundError(f"no config {name}, neither there nor among those of {root.name}")
 
 
 def _run(root: Path, configs: Sequence[Path], fold: int, options: dict[str, Any]) -> None:
