@@ -8,6 +8,7 @@ from uniseg_nets.cli.arguments import NotUnderstoodError
 from uniseg_nets.cli.calibrate import calibrate
 from uniseg_nets.cli.fingerprint import fingerprint
 from uniseg_nets.cli.images_2d import convert_2d, segment_2d
+from uniseg_nets.cli.info import info
 from uniseg_nets.cli.segment import segment, tasks
 from uniseg_nets.cli.share import label_app, merge_config, pack, zip_bundle
 from uniseg_nets.cli.study import compare, cv
@@ -22,6 +23,7 @@ Verb = Callable[..., None]
 
 GROUPS: Mapping[str, Mapping[str, Verb]] = {
     "use": {
+        "info": info,
         "tasks": tasks,
         "segment": segment,
         "segment-2d": segment_2d,
