@@ -121,6 +121,17 @@ def test_two_processes_train_without_validation_cases_and_resume(copy, unsplit):
     assert log.count("resuming after epoch 1") == 2 and (copy / "models" / "checkpoint_epoch=2.pt").is_file()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("section", ["training", "validation"])  # of two cases, and of one, which one process lacks
+def test_two_processes_evaluate_like_one(copy, data, tmp_path, small_weights, section):
+    options = SHORT | SMALL_NETWORK | {"weights": str(small_weights), "section": section}
+    training(copy, data, "evaluate.json", output_dir=str(tmp_path / "one"), **options).run()
+    folders = {"dataset_dir": data, "output_dir": tmp_path / "two"}
+    run_on_two_ranks(copy, ["train.json", "evaluate.json", "multi_gpu_evaluate.json"], **folders, **options)
+    for name in ("cases.csv", "summary.csv"):
+        assert (tmp_path / "two" / name).read_text() == (tmp_path / "one" / name).read_text()
+
+
 def test_fine_tuning_on_all_folds_holds_no_case_out(tmp_path, unsplit):
     root = bundle_folder("uniseg_finetune")
     options = SHORT | {"fold": "all", "max_epochs": 1, "cache_dir": str(tmp_path / "cache")}

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from tests.browser import opened
+from uniseg_nets.io.names import REDUCED_ENDINGS
 from uniseg_nets.reports import viewer
 from uniseg_nets.reports.page import write_page
 from uniseg_nets.reports.reduced import reduced
@@ -100,6 +101,24 @@ def test_many_cases_are_on_pages_of_50_and_an_index_tells_where(tmp_path):
     assert 'id="case 100"' in last and 'id="case 99"' not in last and 'href="../../report.html"' in last
     write_page(cases[:50], tmp_path / "report.html")
     assert not list(pages.iterdir()) and 'id="case 49"' in (tmp_path / "report.html").read_text()
+
+
+def test_a_page_of_50_cases_stays_below_25_mb_even_if_all_scans_are_noise(tmp_path):
+    random = np.random.default_rng(0)
+    label = random.integers(0, 3, (20, 20, 10)).astype(np.uint8).repeat(16, 0).repeat(16, 1).repeat(10, 2)
+    scan = random.uniform(0, 1000, label.shape).astype(np.float32)
+    record = {"task": "noise", "labels": {"0": "background", "1": "first", "2": "second"}, "label_map": "case.nii.gz"}
+    for name, array in (("scan", scan), ("case", label)):
+        nib.save(nib.Nifti1Image(array, np.eye(4)), tmp_path / f"{name}.nii.gz")
+    (tmp_path / "case.json").write_text(json.dumps(record))
+    report_case("case", tmp_path / "scan.nii.gz", tmp_path, ["MR"])
+    for number in range(49):
+        for ending in (".png", *REDUCED_ENDINGS):
+            (tmp_path / "report" / f"case{number}{ending}").symlink_to(tmp_path / "report" / f"case{ending}")
+        made = json.loads((tmp_path / "report" / "case.json").read_text()) | {"name": f"case{number}"}
+        (tmp_path / "report" / f"case{number}.json").write_text(json.dumps(made))
+    page = write_report(tmp_path)
+    assert page.read_text().count("<article") == 50 and 20e6 < page.stat().st_size < 25e6
 
 
 def test_the_viewer_switches_classes_and_leaves_the_page_for_nothing(folder, tmp_path):

@@ -1,6 +1,7 @@
 """What the model zoo asks of every bundle, by the bundle command, in a copy outside the project."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -9,11 +10,12 @@ import jsonschema
 import onnx
 import pytest
 import torch
-from monai.bundle import ConfigParser, ConfigWorkflow, load
+from monai.bundle import ConfigParser, ConfigWorkflow, download_large_files, load
 
 from tests.running import copied, run
 from uniseg_nets.io.bundles import bundle_folder
 from uniseg_nets.phantom import write_phantom_pictures, write_phantom_tasks
+from uniseg_nets.tasks import load_task_table
 from uniseg_nets.weights.checkpoints import save_weights
 
 # Each bundle's small network; full-size ones take minutes to export.
@@ -38,6 +40,38 @@ SMALL = {
 def test_metadata_fit_the_zoo_s_schema(name, test_data):
     schema = json.loads((test_data / "schema" / "meta_schema_20240725.json").read_text())
     jsonschema.validate(json.loads((bundle_folder(name) / "configs" / "metadata.json").read_text()), schema)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_bundle_has_what_the_zoo_s_newest_ones_have(name):
+    folder = bundle_folder(name)
+    expected = {"multi_gpu_train.json", "multi_gpu_evaluate.json", "evaluate.json", "logging.conf", "metadata.json"}
+    assert expected <= {path.name for path in (folder / "configs").iterdir()}
+    assert (folder / "LICENSE").is_file() and (folder / "docs" / "data_license.txt").is_file()
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_large_files_are_the_weights_inside_and_nothing_is_fetched_for_them(name):
+    folder = bundle_folder(name)
+    listed = ConfigParser.load_config_file(folder / "large_files.yml")["large_files"]
+    shipped = {f"models/{path.name}" for path in folder.glob("models/*.pt") if path.stem in ("demo", "open")}
+    assert {one["path"] for one in listed} == shipped and not any(one["url"] for one in listed)
+    download_large_files(str(folder))
+
+
+def test_labels_in_a_bundle_s_documents_are_those_of_the_tables(bundle):
+    labels = json.loads((bundle / "docs" / "labels.json").read_text())
+    for name, table in (("official", load_task_table()), ("open", load_task_table("open"))):
+        assert labels.pop(name) == {str(v): c for task in table for v, c in zip(task.values, task.classes)}
+    assert not labels
+
+
+def test_figures_in_the_metadata_are_those_of_the_model_card(bundle):
+    metadata = json.loads((bundle / "configs" / "metadata.json").read_text())
+    card = (bundle / "docs" / "open_weights.md").read_text()
+    rows = re.findall(r"^\| \w+ \| (\w+) \| \d+ \(\d+\) \| ([0-9.]+) \|", card, re.MULTILINE)
+    assert metadata["eval_metrics"]["mean_dice"] == {name: float(dice) for name, dice in rows}
+    assert set(dict(rows)) == {name for task in load_task_table("open") for name in task.classes}
 
 
 @pytest.fixture(params=SMALL)

@@ -21,10 +21,10 @@ from uniseg_nets.quality.fingerprint import carry_fingerprint
 from uniseg_nets.tasks import AXES, TaskTable
 from uniseg_nets.version import __version__
 from uniseg_nets.weights.checkpoints import save_weights
-from uniseg_nets.weights.licence import AUTHORS_TERMS, SUMMARIES, mark_terms, terms_of, terms_text
+from uniseg_nets.weights.licence import AUTHORS_TERMS, SUMMARIES, mark_terms, strictest, terms_of, terms_text
 from uniseg_nets.weights.transfer import load_finetuned
 
-__all__ = ["pack_bundle", "refuse_links", "zip_bundle"]
+__all__ = ["bundle_files", "pack_bundle", "refuse_links", "zip_bundle"]
 
 _SOURCE = "uniseg_finetune"
 # What a plan knows of patients and of this machine stays here.
@@ -36,6 +36,7 @@ _COPIED = (
     "configs/evaluate.json",
     "configs/fast.json",
     "configs/inference_openvino.json",
+    "configs/multi_gpu_evaluate.json",
     "configs/multi_gpu_train.json",
     "configs/small.json",
     "LICENSE",
@@ -104,8 +105,7 @@ def _terms(plan: Mapping[str, Any], weights: Sequence[str | PathLike[str]]) -> s
     """The terms that bind the packed weights: the strictest of what the plan and the files say."""
     # A plan made before plans named the licence may have started from the authors' weights.
     planned = plan.get("pretrained_license", AUTHORS_TERMS if plan.get("pretrained") else None)
-    stated = {planned, *(terms_of(file) for file in weights)}
-    return next((terms for terms in SUMMARIES if terms in stated), None)
+    return strictest([planned, *(terms_of(file) for file in weights)])
 
 
 def zip_bundle(bundle: str | PathLike[str], output: str | PathLike[str]) -> Path:
@@ -122,12 +122,21 @@ def zip_bundle(bundle: str | PathLike[str], output: str | PathLike[str]) -> Path
         bundle = bundle.resolve()
     version = read_json(bundle / "configs" / "metadata.json")["version"]
     target = Path(output) / f"{bundle.name}_v{version}.zip"
-    refuse_links(bundle)
-    files = [path for path in _paths(bundle) if path.is_file() and not path.match(f"{bundle.name}_v*.zip")]
+    files = bundle_files(bundle)
     with atomic_path(target) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in files:
             archive.write(path, Path(bundle.name) / path.relative_to(bundle))
     return target
+
+
+def bundle_files(bundle: Path) -> list[Path]:
+    """The files of a bundle that are passed on: without runs and without the bundle's own archives.
+
+    Raises:
+        ValueError: a link to a folder, or to what lies outside of the bundle.
+    """
+    refuse_links(bundle)
+    return [path for path in _paths(bundle) if path.is_file() and not path.match(f"{bundle.name}_v*.zip")]
 
 
 def refuse_links(bundle: Path, left_out: Sequence[str] = ()) -> None:

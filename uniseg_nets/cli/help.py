@@ -2,55 +2,49 @@
 
 from __future__ import annotations
 
-import inspect
 import textwrap
 from collections.abc import Callable
-from inspect import Parameter
-from typing import get_type_hints
 
-from fire import docstrings
-
-from uniseg_nets.cli.arguments import allowed, short_flags, usage
+from uniseg_nets.cli.arguments import usage
+from uniseg_nets.cli.describe import arguments_of, summary_of
 from uniseg_nets.cli.verbs import GROUPS
 
-__all__ = ["overview", "page_of"]
+__all__ = ["EXIT_STATUS", "overview", "page_of"]
 
 _WIDTH = 110
-_STATUS = """exit status:
-  0    done
-  1    an error that the message says how to mend; or a fault of this program, with its traceback
-  2    the command was not understood, nothing has run
-  3    the run is done, some cases of it failed
-  130  stopped"""
+EXIT_STATUS = {
+    0: "done",
+    1: "an error that the message says how to mend; or a fault of this program, with its traceback",
+    2: "the command was not understood, nothing has run",
+    3: "the run is done, some cases of it failed",
+    130: "stopped",
+}
 
 
 def overview() -> str:
     """All verbs in their groups, each with the first sentence on it."""
     parts = ["usage: uniseg VERB ...    `uniseg VERB --help` says more; `uniseg --version`"]
     for group, verbs in GROUPS.items():
-        rows = [_row(name, (inspect.getdoc(verb) or "").splitlines()[0], 17) for name, verb in verbs.items()]
+        rows = [_row(name, summary_of(verb), 17) for name, verb in verbs.items()]
         parts.append("\n".join([f"{group}:", *rows]))
-    return "\n\n".join([*parts, _STATUS])
+    statuses = [f"  {status:<4} {meaning}" for status, meaning in EXIT_STATUS.items()]
+    return "\n\n".join([*parts, "\n".join(["exit status:", *statuses])])
 
 
 def page_of(name: str, verb: Callable[..., None]) -> str:
     """How a verb is called: its words, then its options with choices and defaults."""
-    parsed = docstrings.parse(inspect.getdoc(verb))
-    described = {arg.name: " ".join(arg.description.split()) for arg in parsed.args or []}
-    hints, parameters = get_type_hints(verb), inspect.signature(verb).parameters
-    letters = {name: f", -{letter}" for letter, name in short_flags(parameters).items()}
     words, options = [], []
-    for parameter in parameters.values():
-        text = described.get(parameter.name, "")
-        if parameter.default not in (Parameter.empty, None, False):
-            text += f" [default: {parameter.default}]"
-        if parameter.kind is Parameter.KEYWORD_ONLY and parameter.default is not Parameter.empty:
-            choices = allowed(hints[parameter.name])
+    for argument in arguments_of(verb):
+        text, short = argument.text, f", -{argument.short}" if argument.short else ""
+        if argument.default not in (None, False):
+            text += f" [default: {argument.default}]"
+        if argument.is_option:
+            choices = argument.value
             value = "" if choices == "true|false" else f" {choices.upper() if '|' not in choices else choices}"
-            options.append(_row(f"--{parameter.name}{letters.get(parameter.name, '')}{value}", text, 26))
+            options.append(_row(f"--{argument.name}{short}{value}", text, 26))
         else:
-            words.append(_row(f"{parameter.name.upper()}{letters.get(parameter.name, '')}", text, 26))
-    parts = [usage(name, verb), textwrap.fill(parsed.summary or "", _WIDTH)]
+            words.append(_row(f"{argument.name.upper()}{short}", text, 26))
+    parts = [usage(name, verb), textwrap.fill(summary_of(verb), _WIDTH)]
     parts += ["\n".join(words)] if words else []
     parts += ["\n".join(["options (hyphens and underscores alike):", *options])] if options else []
     return "\n\n".join(parts)

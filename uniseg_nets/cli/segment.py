@@ -27,7 +27,7 @@ def tasks(tasks_file: str | None = None) -> None:
         _print_tasks(load_task_table(tasks_file))
         return
     for weights in (OFFICIAL, OPEN):
-        print(f"weights {weights.name!r}: {weights.origin}")
+        print(f"weights {weights.name!r}: {weights.origin} ({weights.licence})")
         _print_tasks(load_task_table(weights.table))
         print()
 

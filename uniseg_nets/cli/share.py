@@ -1,12 +1,14 @@
-"""The verbs of the ``uniseg`` command that hand a bundle on: as a zip, as one config, to MONAI Label."""
+"""The verbs of the ``uniseg`` command that hand a bundle on: as a zip, to the hub, as one config, to MONAI Label."""
 
 from __future__ import annotations
+
+from shlex import quote
 
 from uniseg_nets.cli.values import existing_file, listed, new_folder
 from uniseg_nets.io.bundles import model_file
 from uniseg_nets.weights.shipped import DEMO, SHIPPED
 
-__all__ = ["label_app", "merge_config", "pack", "zip_bundle"]
+__all__ = ["hub_folder", "label_app", "merge_config", "pack", "zip_bundle"]
 
 
 def pack(plan: str, weights: str, output: str, *, version: str = "1.0.0") -> None:
@@ -43,6 +45,27 @@ def zip_bundle(bundle: str, output: str = "dist") -> None:
         from uniseg_nets.bundle.pack import zip_bundle as zip_folder
 
         print(f"wrote {zip_folder(root, output)}")
+
+
+def hub_folder(bundle: str, repository: str, output: str, *, licence: str | None = None) -> None:
+    """Write a bundle as a repository of the Hugging Face Hub, and print MONAI's call that uploads it.
+
+    Args:
+        bundle: its folder or zip, or the name of one of this distribution.
+        repository: OWNER/NAME on the hub.
+        output: folder for the repository.
+        licence: of the weights, as the hub names it, such as cc-by-4.0; by default that of the files beside them.
+    """
+    new_folder(output)
+    from uniseg_nets.bundle.run import opened_bundle
+
+    with opened_bundle(bundle) as root:
+        from uniseg_nets.bundle.hub import write_hub_folder
+
+        folder = write_hub_folder(root, repository, output, licence)
+    arguments = ", ".join(map(repr, (repository, folder.path.name, output)))
+    call = f"from monai.bundle import push_to_hf_hub as push; push({arguments}, version={folder.version!r})"
+    print(f"wrote {folder.path}, licence {folder.licence}\nupload, as a private repository:\npython -c {quote(call)}")
 
 
 def merge_config(*files: str, output: str, bundle: str | None = None) -> None:

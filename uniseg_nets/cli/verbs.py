@@ -8,8 +8,9 @@ from uniseg_nets.cli.arguments import NotUnderstoodError
 from uniseg_nets.cli.calibrate import calibrate
 from uniseg_nets.cli.fingerprint import fingerprint
 from uniseg_nets.cli.images_2d import convert_2d, segment_2d
+from uniseg_nets.cli.info import info
 from uniseg_nets.cli.segment import segment, tasks
-from uniseg_nets.cli.share import label_app, merge_config, pack, zip_bundle
+from uniseg_nets.cli.share import hub_folder, label_app, merge_config, pack, zip_bundle
 from uniseg_nets.cli.study import compare, cv
 from uniseg_nets.cli.train import plan, prepare
 from uniseg_nets.cli.try_out import demo, demo_2d, phantom, phantom_2d, phantom_studies
@@ -22,6 +23,7 @@ Verb = Callable[..., None]
 
 GROUPS: Mapping[str, Mapping[str, Verb]] = {
     "use": {
+        "info": info,
         "tasks": tasks,
         "segment": segment,
         "segment-2d": segment_2d,
@@ -31,7 +33,13 @@ GROUPS: Mapping[str, Mapping[str, Verb]] = {
         "convert-2d": convert_2d,
     },
     "train": {"prepare": prepare, "plan": plan, "cv": cv, "compare": compare, "fingerprint": fingerprint},
-    "share": {"pack": pack, "zip-bundle": zip_bundle, "merge-config": merge_config, "label-app": label_app},
+    "share": {
+        "pack": pack,
+        "zip-bundle": zip_bundle,
+        "hub-folder": hub_folder,
+        "merge-config": merge_config,
+        "label-app": label_app,
+    },
     "try out": {
         "demo": demo,
         "demo-2d": demo_2d,

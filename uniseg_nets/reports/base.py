@@ -14,6 +14,7 @@ import numpy as np
 from ignite.engine import Events
 
 from uniseg_nets.engines import CaseEvaluator, CasesFailedError
+from uniseg_nets.ranks import from_all_ranks, is_first_rank
 
 __all__ = ["CaseReport"]
 
@@ -83,9 +84,15 @@ class CaseReport:
         return summary
 
     def _write(self, evaluator: CaseEvaluator) -> list[dict[str, Any]]:
-        """Writes the report without failed cases: their files in the folder are of an earlier run."""
-        self.cases = [case for case in self.cases if case["name"] not in getattr(evaluator, "failures", {})]
-        return self.write()
+        """Writes the report, on the first rank when all are done; the others get its summary.
+
+        Failed cases are left out: their files in the folder are of an earlier run.
+        """
+        failed = {name for failures in from_all_ranks(getattr(evaluator, "failures", {})) for name in failures}
+        self.cases = [case for case in self.cases if case["name"] not in failed]
+        summary = self.write() if is_first_rank() else []
+        self.faults, summary = from_all_ranks((self.faults, summary))[0]
+        return summary
 
     def write(self) -> list[dict[str, Any]]:
         """Writes the report on all cases that can be compared; returns the rows of the summary."""

@@ -6,17 +6,19 @@ holds its terms: those of the authors' weights, non-commercial, or those of the 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from os import PathLike
 from pathlib import Path
 
 from uniseg_nets.io.bundles import bundle_folder
 from uniseg_nets.io.files import atomic_path
 
-__all__ = ["AUTHORS_TERMS", "OPEN_TERMS", "SUMMARIES", "mark_terms", "terms_of", "terms_text"]
+__all__ = ["AUTHORS_TERMS", "OPEN_TERMS", "SUMMARIES", "mark_terms", "strictest", "terms_of", "terms_text"]
 
 # Files of the bundle uniseg_upstream, which are copied beside weights.
 AUTHORS_TERMS = "LICENSE.weights"
 OPEN_TERMS = "LICENSE.open_weights"
+# From the strictest on.
 SUMMARIES = {
     AUTHORS_TERMS: "trained from the authors' UniSeg weights, for non-commercial purposes only",
     OPEN_TERMS: "trained from the open weights of UniSeg for MONAI, under CC BY-SA 4.0",
@@ -41,6 +43,12 @@ def terms_of(weights: str | PathLike[str], official: bool = False) -> str | None
     if mark.is_file():
         return OPEN_TERMS if mark.read_text(encoding="utf-8") == terms_text(OPEN_TERMS) else AUTHORS_TERMS
     return AUTHORS_TERMS if official else None
+
+
+def strictest(terms: Iterable[str | None]) -> str | None:
+    """The strictest of several terms, which bind a file made from all of them."""
+    known = set(terms)
+    return next((one for one in SUMMARIES if one in known), None)
 
 
 def mark_terms(weights: str | PathLike[str], terms: str | None) -> None:

@@ -25,7 +25,8 @@ class ShippedWeights:
         table: task table of their tasks.
         file: file in the bundle's ``models``.
         config: overlay of ``inference.json`` for their network; ``None`` for the default network.
-        origin: their origin and licence terms, in words.
+        origin: their origin, in words.
+        licence: their licence terms, in words.
     """
 
     name: str
@@ -33,13 +34,16 @@ class ShippedWeights:
     file: str
     config: str | None
     origin: str
+    licence: str
 
 
 OFFICIAL = ShippedWeights(
-    "official", "uniseg", MODEL, None, "the authors', non-commercial: get them with `uniseg fetch-weights`"
+    "official", "uniseg", MODEL, None, "the authors', get them with `uniseg fetch-weights`", "non-commercial"
 )
-OPEN = ShippedWeights("open", "open", "open.pt", "open.json", "in this package, CC BY-SA 4.0")
-DEMO = ShippedWeights("demo", "uniseg", "demo.pt", "demo.json", "in this package, from synthetic patients, for trials")
+OPEN = ShippedWeights("open", "open", "open.pt", "open.json", "in this package", "CC BY-SA 4.0")
+DEMO = ShippedWeights(
+    "demo", "uniseg", "demo.pt", "demo.json", "in this package, from synthetic patients, for trials", "Apache-2.0"
+)
 SHIPPED = (OFFICIAL, OPEN, DEMO)
 
 
