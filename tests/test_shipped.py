@@ -7,6 +7,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from monai.bundle import ConfigParser
 
 from tests.test_plan import write_case
 from uniseg_nets import Segmenter
@@ -34,6 +35,17 @@ def test_the_open_weights_are_small_whole_and_under_their_own_terms(weights):
     assert (digest, name) == (sha256_of(weights), weights.name)
     assert terms_of(weights) == OPEN_TERMS
     assert read_weights(weights).sizes["num_tasks"] == len(load_task_table(OPEN.table))
+
+
+def test_a_training_goes_on_from_the_open_weights_with_larger_patches(weights):
+    root = bundle_folder("uniseg_upstream")
+    parser = ConfigParser()
+    parser.read_config([str(root / "configs" / name) for name in ("train.json", "open.json", "open_continue.json")])
+    parser.update({"bundle_root": str(root), "patch_size": [32, 128, 160], "initial_weights": str(weights)})
+    parser["device"] = torch.device("cpu")
+    network, known = parser.get_parsed_content("network").state_dict(), read_weights(weights).state
+    assert network["task_prompts.universal"].shape[2:] == (2, 4, 5)
+    assert all(torch.equal(network[name], known[name]) for name in known if name != "task_prompts.universal")
 
 
 def test_numbers_of_16_bits_are_read_as_32(weights, tmp_path):
