@@ -22,17 +22,18 @@ class Hub:
     Attributes:
         commits: repository -> commit -> path -> content.
         tags: repository -> tag -> commit.
-        private: repository -> whether it was created as private.
+        private: the repositories that were created as private.
     """
 
     def __init__(self) -> None:
         self.commits: dict[str, dict[str, dict[str, bytes]]] = {}
         self.tags: dict[str, dict[str, str]] = {}
-        self.private: dict[str, bool] = {}
+        self.private: set[str] = set()
 
-    def create(self, repo: str, private: bool) -> None:
+    def create(self, repo: str, visibility: str) -> None:
         if repo not in self.commits:
-            self.commits[repo], self.tags[repo], self.private[repo] = {_commit(b""): {}}, {}, private
+            self.commits[repo], self.tags[repo] = {_commit(b""): {}}, {}
+            self.private |= {repo} if visibility == "private" else set()
 
     def commit(self, repo: str, lines: list[dict[str, Any]]) -> str:
         files = dict(self.files(repo, "main"))
@@ -73,7 +74,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif path == "/api/repos/create":
             asked = json.loads(body)
             repo = f"{asked['organization']}/{asked['name']}"
-            self.hub.create(repo, asked.get("private", False))
+            self.hub.create(repo, asked.get("visibility", "public"))
             self._json({"url": f"http://{self.headers['Host']}/{repo}", "name": repo, "id": repo})
         elif found := re.fullmatch(f"{_MODEL}/preupload/main", path):
             asked = [one["path"] for one in json.loads(body)["files"]]

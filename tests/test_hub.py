@@ -8,6 +8,7 @@ import sys
 
 import pytest
 import yaml
+from monai.bundle import download_large_files, push_to_hf_hub
 
 from tests.hub_server import served
 from tests.running import copied, run
@@ -17,7 +18,7 @@ from uniseg_nets.phantom import write_phantoms
 from uniseg_nets.version import __version__
 from uniseg_nets.weights.licence import AUTHORS_TERMS, OPEN_TERMS, mark_terms
 
-pytest.importorskip("huggingface_hub")
+constants = pytest.importorskip("huggingface_hub").constants
 BUNDLES = ("uniseg_upstream", "uniseg_finetune", "unetr_prompt_tuning", "esp_medsam_2d")
 # What the zoo's folder hf_models asks of metadata, beyond the schema of bundles.
 OF_THE_HUB = ("name", "huggingface_model_id", "huggingface_url")
@@ -25,29 +26,16 @@ OF_THE_HUB = ("name", "huggingface_model_id", "huggingface_url")
 
 @pytest.fixture
 def hub(monkeypatch, tmp_path):
-    """A hub on this machine, which every process that starts from here on takes for the real one."""
+    """A hub on this machine, which this process and those that it starts take for the real one."""
     with served() as (hub, address):
+        monkeypatch.setattr(constants, "ENDPOINT", address)
+        monkeypatch.setattr(
+            constants, "HUGGINGFACE_CO_URL_TEMPLATE", address + "/{repo_id}/resolve/{revision}/{filename}"
+        )
         monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
         for name, value in (("HF_ENDPOINT", address), ("HF_TOKEN", "hf_test"), ("HF_HOME", str(tmp_path / "home"))):
             monkeypatch.setenv(name, value)
         yield hub
-
-
-def called(module, *words, **options):
-    """A command in a process of its own; gives back its status and what it said."""
-    command = [sys.executable, "-m", module, *words, *(f"--{name}={value}" for name, value in options.items())]
-    found = subprocess.run(command, capture_output=True, text=True, check=False)
-    return found.returncode, found.stdout + found.stderr
-
-
-def published(folder):
-    """Writes a folder for the hub and uploads it by the call that ``uniseg hub-folder`` prints."""
-    code, said = called("uniseg_nets", "hub-folder", "uniseg_upstream", "someone/uniseg", str(folder))
-    assert code == 0, said
-    program, *words = shlex.split(said.splitlines()[-1])
-    assert program == "python"
-    subprocess.run([sys.executable, *words], check=True)
-    return folder / "uniseg"
 
 
 def front_matter(folder):
@@ -56,15 +44,24 @@ def front_matter(folder):
 
 
 @pytest.mark.slow
-def test_a_bundle_goes_to_the_hub_and_back_and_segments(hub, tmp_path, open_tasks):
-    written = published(tmp_path / "out")
-    assert hub.private == {"someone/uniseg": True} and list(hub.tags["someone/uniseg"]) == [__version__]
-    where = {"name": "uniseg", "bundle_dir": tmp_path / "back", "source": "huggingface_hub", "repo": "someone/uniseg"}
-    code, said = called("monai.bundle", "download", version=__version__, **where)
-    assert code == 0, said
+def test_a_bundle_goes_to_the_hub_and_back_and_segments(uniseg, hub, tmp_path, open_tasks, capsys):
+    assert uniseg("hub-folder", "uniseg_upstream", "someone/uniseg", tmp_path / "out") == 0
+    program, *words = shlex.split(capsys.readouterr().out.splitlines()[-1])
+    assert program == "python"
+    subprocess.run([sys.executable, *words], check=True)
+    assert hub.private == {"someone/uniseg"} and list(hub.tags["someone/uniseg"]) == [__version__]
+    words = [
+        "download",
+        "--name=uniseg",
+        "--source=huggingface_hub",
+        "--repo=someone/uniseg",
+        f"--version={__version__}",
+    ]
+    command = [sys.executable, "-m", "monai.bundle", *words, f"--bundle_dir={tmp_path / 'back'}"]
+    subprocess.run(command, check=True)
+    written, back = tmp_path / "out" / "uniseg", tmp_path / "back" / "uniseg"
     names = sorted(path.relative_to(written).as_posix() for path in written.rglob("*") if path.is_file())
     assert {"README.md", "models/open.pt", "models/open.pt.license", "LICENSE.open_weights"} < set(names)
-    back = tmp_path / "back" / "uniseg"
     assert filecmp.cmpfiles(written, back, names, shallow=False) == (names, [], [])
     (name,) = write_phantoms(tmp_path / "scans", open_tasks.one("hippocampus"), 1)
     options = {"dataset_dir": tmp_path / "scans", "task": "hippocampus", "output_dir": tmp_path / "maps"}
@@ -72,17 +69,17 @@ def test_a_bundle_goes_to_the_hub_and_back_and_segments(hub, tmp_path, open_task
     assert (tmp_path / "maps" / f"{name}.nii.gz").is_file()
 
 
-@pytest.mark.slow
-def test_weights_of_a_bundle_of_the_hub_are_fetched_and_checked_by_their_hash(hub, tmp_path):
-    folder = published(tmp_path)
-    weights = folder / "models" / "open.pt"
+def test_weights_of_a_bundle_of_the_hub_are_fetched_and_checked_by_their_hash(uniseg, hub, tmp_path):
+    assert uniseg("hub-folder", "uniseg_upstream", "someone/uniseg", tmp_path) == 0
+    push_to_hf_hub("someone/uniseg", "uniseg", str(tmp_path), version=__version__)
+    weights = tmp_path / "uniseg" / "models" / "open.pt"
     content = weights.read_bytes()
     weights.unlink()
-    code, said = called("monai.bundle", "download_large_files", bundle_path=folder)
-    assert code == 0 and weights.read_bytes() == content, said
+    download_large_files(str(tmp_path / "uniseg"))
+    assert weights.read_bytes() == content
     weights.write_bytes(content[:-1] + b"?")
-    code, said = called("monai.bundle", "download_large_files", bundle_path=folder)
-    assert code != 0 and "sha256 check" in said
+    with pytest.raises(ValueError, match="sha256"):
+        download_large_files(str(tmp_path / "uniseg"))
 
 
 @pytest.mark.parametrize("name", BUNDLES)
