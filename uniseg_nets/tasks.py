@@ -186,7 +186,7 @@ _OPEN: tuple[dict[str, Any], ...] = (
         "channels": ["CT"],
         "spacing": (3.0, 4.0, 4.0),
         "classes": ["brainstem", "spinal_cord", "parotid_glands", "mandible"],
-        "max_pieces": {"spinal_cord": 1, "mandible": 1},
+        "max_pieces": {"brainstem": 1, "spinal_cord": 1, "mandible": 1},
     },
     {
         "name": "sarcoma",
