@@ -118,7 +118,7 @@ def test_a_report_on_segments_of_another_label_map_is_refused(saver, study, tmp_
     label[2:4, 2:4, 2:4] = 1
     written = tmp_path / "out" / "case1.dcm"
     write_dicom_seg(label, image.affine.numpy(), series, {1: "liver"}, written, marked("0" * 32))
-    with pytest.raises(CasesFailedError, match=r"no DICOM Structured Report: .*case1.dcm is of another label map"):
+    with pytest.raises(CasesFailedError, match=r"no DICOM Structured Report: .*case1.dcm belongs to another label map"):
         run(saver, exports(saver, case)[1:])
     label[9, 9, 3] = 2
     names = {1: "liver", 2: "liver_tumour"}

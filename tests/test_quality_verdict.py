@@ -43,7 +43,7 @@ def test_equal_cases_still_leave_room_and_only_the_side_that_matters_counts():
     assert same.holds(110) and not same.holds(200)
     low = Range.fitted([0.9, 0.92, 0.91, 0.9, 0.93, 0.9, 0.91, 0.9], "share", "low")
     assert low.holds(1.0) and not low.holds(0.4) and low.holds(float("nan"))
-    with pytest.raises(ValueError, match="two cases at least, got 1"):
+    with pytest.raises(ValueError, match="at least two cases, got 1"):
         Range.fitted([1.0, float("nan")], "ratio")
 
 

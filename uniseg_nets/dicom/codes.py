@@ -1,4 +1,4 @@
-"""SNOMED CT codes for class names, from pydicom's dictionary of DICOM's own context groups."""
+"""SNOMED CT codes for class names, from pydicom's dictionary of DICOM context groups."""
 
 from __future__ import annotations
 

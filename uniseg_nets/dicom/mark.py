@@ -1,4 +1,4 @@
-"""What every DICOM object of this package says of itself: who made it, of which label map, with which verdict."""
+"""Attributes of every DICOM object of this package: its maker, its label map and the verdict."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from uniseg_nets.version import __version__
 
 __all__ = ["EQUIPMENT", "contribution", "series_description"]
 
-# What made the object, as highdicom's classes take it.
+# The equipment, as arguments of highdicom's classes.
 EQUIPMENT: dict[str, Any] = {
     "manufacturer": MANUFACTURER,
     "manufacturer_model_name": "uniseg-nets",
@@ -26,17 +26,19 @@ def series_description(verdict: str, classes: Iterable[str], what: str = "") -> 
     """The SeriesDescription of an object: ``UniSeg (check), volumes: liver, spleen``.
 
     Args:
-        verdict: on the case; empty for none.
-        classes: that the object holds.
-        what: it holds of them.
+        verdict: verdict on the case; empty for none.
+        classes: classes in the object.
+        what: content of the object, such as ``volumes``; empty for segments and outlines.
     """
     suffix = f" ({verdict})" if verdict else ""
     return f"UniSeg{suffix}{what and f', {what}'}: {', '.join(classes)}"[:_LONGEST]
 
 
 def contribution(mark: str) -> hd.ContributingEquipment:
-    """This package as equipment that made an object, with the label map's mark, see
-    :func:`~uniseg_nets.io.provenance.dicom_mark`.
+    """This package as the equipment that made an object.
+
+    Args:
+        mark: identifies the label map, see :func:`~uniseg_nets.io.provenance.dicom_mark`; empty for none.
     """
     return hd.ContributingEquipment(
         **EQUIPMENT,

@@ -1,4 +1,4 @@
-"""The volumes of a Segmentation's segments as a DICOM Structured Report, by template TID 1500."""
+"""Writes the volumes of the segments of a Segmentation as a DICOM Structured Report (template TID 1500)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from uniseg_nets.version import __version__
 __all__ = ["refers_to", "write_measurements"]
 
 _MILLILITRE = hd.sr.CodedConcept("mL", "UCUM", "milliliter")
-# What was done to the patient, by the series' modality.
+# Modality of the series -> imaging procedure.
 _PROCEDURES = {
     "CT": codes.LN.CTUnspecifiedBodyRegion,
     "MR": codes.LN.MRIUnspecifiedBodyRegion,
@@ -41,22 +41,25 @@ def write_measurements(
     mark: str = "",
     verdict: str = "",
 ) -> dict[str, float]:
-    """Writes a report of one volume per segment, and returns the volumes in ml by class.
+    """Writes a report with one volume per segment.
 
     Args:
-        label: (x, y, z), the label map that the Segmentation was made of.
-        affine: (4, 4), voxels to RAS+ mm.
-        series: the slices' files, in any order.
+        label: (x, y, z), the label map from which the Segmentation was made.
+        affine: (4, 4), voxel (x, y, z) -> RAS+ mm.
+        series: files of the slices, in any order.
         names: value -> class, without the background.
-        segmentation: file of the Segmentation whose segments are measured; the report refers to it.
-        path: of the DICOM file.
-        mark: of the label map, see :func:`~uniseg_nets.io.provenance.marked`.
+        segmentation: file of the Segmentation with the measured segments; the report refers to it.
+        path: file to write.
+        mark: mark of the label map, see :func:`~uniseg_nets.io.provenance.marked`.
         verdict: the verdict on the case, for the SeriesDescription.
 
+    Returns:
+        Class -> volume in ml.
+
     Raises:
-        OSError: no Segmentation there.
-        ValueError: its segments are not the classes of the label map, or the series has lost the identifiers that a
-            report refers to.
+        OSError: the Segmentation does not exist.
+        ValueError: its segments are not the classes of the label map, or the series lacks identifiers that a report
+            must refer to.
     """
     segments = hd.seg.segread(segmentation)
     voxels = {name: int((label == value).sum()) for value, name in names.items()}
@@ -67,7 +70,7 @@ def write_measurements(
     volumes = {name: round(voxels[name] * voxel_millilitres(affine[:3, :3]), 3) for name in present}
     slices = read_slices(series)
     device = hd.sr.DeviceObserverIdentifyingAttributes(
-        uid=segments.SOPInstanceUID,  # of the software's run: it has no other identity
+        uid=segments.SOPInstanceUID,  # the software's run has no UID of its own
         name="UniSeg",
         manufacturer_name=EQUIPMENT["manufacturer"],
         model_name=EQUIPMENT["manufacturer_model_name"],
@@ -99,7 +102,7 @@ def write_measurements(
 
 
 def refers_to(report: str | PathLike[str], segmentation: str | PathLike[str]) -> bool:
-    """Whether a report's measurements are those of a Segmentation, which may be missing."""
+    """Whether a report refers to a Segmentation; False if the Segmentation does not exist."""
     if not Path(segmentation).is_file():
         return False
     wanted = pydicom.dcmread(segmentation, specific_tags=["SOPInstanceUID"], stop_before_pixels=True).SOPInstanceUID
@@ -116,7 +119,7 @@ def _measured(
 ) -> hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations:
     segment = segments.get_segment_description(number)
     volume = hd.sr.Measurement(name=codes.SCT.Volume, value=millilitres, unit=_MILLILITRE)
-    # Not highdicom's from_segmentation: it misses where a Segmentation of one segment names it.
+    # Not highdicom's from_segmentation: it does not find the segment number of a Segmentation with one segment.
     reference = hd.sr.ReferencedSegment(
         sop_class_uid=segments.SOPClassUID,
         sop_instance_uid=segments.SOPInstanceUID,

@@ -1,9 +1,9 @@
-"""Masks as closed outlines, as radiotherapy systems take structures.
+"""Converts masks to closed outlines, the form of structures in radiotherapy systems.
 
-The one rule: whoever fills an outline gets the same mask back. Some readers take the pixels whose centre lies inside,
-others round the outline to pixels and include these. Both get the mask if the outline runs half-way between the centres
-inside and outside, and by a hair on the inner side. Libraries that trace the centres of the outermost pixels lose half
-a pixel all around.
+The one rule: filling an outline gives the same mask again. Some readers fill the pixels whose centre is inside, others
+round the outline to pixels and include these. Both give the mask if the outline runs between the centres of inner and
+outer pixels, 0.01 pixel nearer to the inner ones. Libraries that trace the centres of the outermost pixels lose half a
+pixel on every side.
 """
 
 from __future__ import annotations
@@ -23,13 +23,16 @@ _STRAIGHT = 1e-9  # square pixels
 
 
 def outlines(mask: NDArray[np.bool_]) -> list[NDArray[np.float64]]:
-    """The outlines of a mask's pieces, each (n, 2) as (row, column), whole numbers at a pixel's centre.
+    """The outlines of the pieces of a mask.
 
-    The last point is joined to the first. A hole is cut out through a keyhole, a channel of no width that leads from
-    the outer outline around the hole and back (DICOM PS3.3, C.8.8.6.3), which every reader understands.
+    The last point is joined to the first. A hole is cut out through a keyhole, a channel without width from the outer
+    outline to the hole and back (DICOM PS3.3, C.8.8.6.3), which every reader understands.
 
     Args:
         mask: (row, column).
+
+    Returns:
+        Per piece (n, 2), points (row, column) with whole numbers at the centre of a pixel.
     """
     rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
     if not len(rows):
@@ -37,12 +40,12 @@ def outlines(mask: NDArray[np.bool_]) -> list[NDArray[np.float64]]:
     first = rows[0], columns[0]
     part = np.pad(mask[first[0] : rows[-1] + 1, first[1] : columns[-1] + 1], 1)
     generator = contour_generator(z=part.astype(float), fill_type=FillType.OuterOffset)
-    # contourpy's points are (x, y); the pad moved the first pixel by one.
+    # contourpy's points are (x, y); the padding shifts the pixels by one.
     return [points[:, ::-1] + np.subtract(first, 1) for points in _pieces(*generator.filled(_LEVEL, 2))]
 
 
 def _pieces(polygons: list[NDArray[np.float64]], offsets: list[NDArray[np.uint32]]) -> Iterator[NDArray[np.float64]]:
-    """Each piece with its holes cut out; of a polygon's outlines the outer one comes first."""
+    """The outline of each piece with its holes cut out; the first outline of a polygon is the outer one."""
     for points, ends in zip(polygons, offsets):
         # Each of contourpy's outlines repeats its first point at the end.
         outer, *holes = (_corners(points[begin : end - 1]) for begin, end in pairwise(ends))
@@ -58,7 +61,7 @@ def _corners(points: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _keyhole(outer: NDArray[np.float64], hole: NDArray[np.float64]) -> NDArray[np.float64]:
-    """One outline that goes along the outer one, at its nearest point to the hole around that, and on."""
+    """One outline: along the outer one to its point nearest to the hole, around the hole, and on to the end."""
     distances, nearest = KDTree(outer).query(hole)
     there = int(np.argmin(distances))
     here = int(nearest[there])

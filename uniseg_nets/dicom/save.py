@@ -118,10 +118,10 @@ class SaveRtStructd(DicomExport):
 class SaveDicomSrd(DicomExport):
     """Writes ``OUTPUT_DIR/NAME.sr.dcm``, a Structured Report of volumes; see :class:`DicomExport`.
 
-    It refers to the segments of the DICOM Segmentation, which must come before it among a run's exports.
+    It refers to the segments of the DICOM Segmentation, which must come before it in the exports of a run.
 
     Raises:
-        ValueError: from a call, no Segmentation of this label map lies there.
+        ValueError: raised by a call if the Segmentation belongs to another label map.
     """
 
     what = "DICOM Structured Report"
@@ -130,13 +130,13 @@ class SaveDicomSrd(DicomExport):
 
     def made_of(self, name: str) -> str | None:
         mark = super().made_of(name)
-        # One that speaks of a Segmentation that is gone is ours, but of no label map that is there.
+        # A report on a Segmentation that is gone was made by this package, but belongs to no existing label map.
         return mark if mark is None or self._refers_to(self._target(name), self._segmentation(name)) else ""
 
     def make(self, case: Mapping[str, Any], fingerprint: str) -> None:
         segmentation = self._segmentation(case["name"])
         if dicom_mark(segmentation) not in (None, fingerprint):
-            raise ValueError(f"{segmentation} is of another label map: let the run make it again")
+            raise ValueError(f"{segmentation} belongs to another label map: delete it, and run the command again")
         super().make(case, fingerprint)
 
     def _loaded(self) -> tuple[Callable[..., Iterable[str]], Sequence[str]]:

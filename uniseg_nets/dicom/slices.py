@@ -1,6 +1,6 @@
-"""The slices that a DICOM object refers to: their identifiers, and the voxels of a label map under their pixels.
+"""The slices that a DICOM object refers to: their identifiers, and the label map on their pixels.
 
-The one rule: a label map is looked up slice by slice, in each slice's own position, so that a tilted gantry is right.
+The one rule: each slice is looked up in the label map by its own position, which is right for a tilted gantry too.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ _OFF_GRID = 0.01  # voxels
 
 
 def read_slices(series: Sequence[str | PathLike[str]], needed: Sequence[str] = IDENTIFIERS) -> list[pydicom.Dataset]:
-    """The slices of a series, in the order given.
+    """Reads the slices of a series, in the given order.
 
     Args:
-        series: their files.
-        needed: identifiers without which nothing can refer to them.
+        series: files of the slices.
+        needed: identifiers that a reference to the series needs.
 
     Raises:
         ValueError: a slice lacks an identifier.
@@ -37,7 +37,12 @@ def read_slices(series: Sequence[str | PathLike[str]], needed: Sequence[str] = I
 
 
 def missing_identifiers(folder: Path, needed: Sequence[str] = IDENTIFIERS) -> str | None:
-    """What the first DICOM file of a folder lacks that an object refers to, in words; ``None`` for nothing."""
+    """A text on the identifiers that the first DICOM file of a folder lacks; ``None`` if it has them all.
+
+    Args:
+        folder: folder of a series.
+        needed: identifiers that a reference to the series needs.
+    """
     for file in sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")):
         try:
             header = pydicom.dcmread(file, specific_tags=list(needed), stop_before_pixels=True)
@@ -50,29 +55,32 @@ def missing_identifiers(folder: Path, needed: Sequence[str] = IDENTIFIERS) -> st
 def frames_of(
     label: NDArray[np.uint8], affine: NDArray[np.float64], slices: Sequence[pydicom.Dataset]
 ) -> NDArray[np.uint8]:
-    """The label map's voxels under the pixels of each slice, (slice, row, column).
+    """The label map on the pixels of the slices.
 
     Args:
-        label: (x, y, z) on the series' grid.
-        affine: (4, 4), voxels to RAS+ mm.
-        slices: as :func:`read_slices` gives them.
+        label: (x, y, z) on the grid of the series.
+        affine: (4, 4), voxel (x, y, z) -> RAS+ mm.
+        slices: from :func:`read_slices`.
+
+    Returns:
+        (slice, row, column), uint8.
 
     Raises:
-        ValueError: the label map does not lie on a slice's grid.
+        ValueError: the label map is on another grid than a slice.
     """
     return np.stack([_frame(label, affine, slice_) for slice_ in slices])
 
 
 def present_values(frames: NDArray[np.uint8], values: Iterable[int], nothing: str) -> list[int]:
-    """Those of the values that the frames hold.
+    """The values that occur in the frames, in the given order.
 
     Args:
-        frames: as :func:`frames_of` gives them.
-        values: the classes', in order.
-        nothing: the object that cannot be made without any, and why, for the message.
+        frames: from :func:`frames_of`.
+        values: values of the classes.
+        nothing: end of the message: the object that needs a foreground, and why.
 
     Raises:
-        ValueError: they hold none.
+        ValueError: none of the values occurs.
     """
     present = [value for value in values if (frames == value).any()]
     if not present:
@@ -81,7 +89,15 @@ def present_values(frames: NDArray[np.uint8], values: Iterable[int], nothing: st
 
 
 def patient_points(slice_: pydicom.Dataset, pixels: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Places on a slice, (n, 2) as (row, column) with whole numbers at a pixel's centre, in DICOM's mm, (n, 3)."""
+    """The position of points on a slice in the patient.
+
+    Args:
+        slice_: the slice.
+        pixels: (n, 2), points (row, column) with whole numbers at the centre of a pixel.
+
+    Returns:
+        (n, 3), (x, y, z) in DICOM's LPS+ mm.
+    """
     corner = np.asarray(slice_.ImagePositionPatient, dtype=float)
     along_row, along_column = np.asarray(slice_.ImageOrientationPatient, dtype=float).reshape(2, 3)
     down, across = (float(mm) for mm in slice_.PixelSpacing)
@@ -90,7 +106,7 @@ def patient_points(slice_: pydicom.Dataset, pixels: NDArray[np.float64]) -> NDAr
 
 def _read(file: str | PathLike[str], needed: Sequence[str]) -> pydicom.Dataset:
     slice_ = pydicom.dcmread(file)
-    # De-identified files may keep these in the file's preamble alone.
+    # Some de-identified files have these only in the file meta information.
     slice_.SOPClassUID = slice_.get("SOPClassUID") or slice_.file_meta.MediaStorageSOPClassUID
     slice_.SOPInstanceUID = slice_.get("SOPInstanceUID") or slice_.file_meta.MediaStorageSOPInstanceUID
     lacking = _lacking(file, slice_, needed)
@@ -105,7 +121,7 @@ def _lacking(file: str | PathLike[str], header: pydicom.Dataset, needed: Sequenc
 
 
 def _frame(label: NDArray[np.uint8], affine: NDArray[np.float64], slice_: pydicom.Dataset) -> NDArray[np.uint8]:
-    """The label map's voxels under one slice's pixels, (row, column)."""
+    """The label map on the pixels of one slice, (row, column)."""
     # The first pixel, the one beside it and the one below it, in RAS+ mm.
     places = patient_points(slice_, np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0]])) * LPS_TO_RAS
     first, across, down = apply_affine(np.linalg.inv(affine), places)

@@ -1,4 +1,4 @@
-"""A label map as an RT Structure Set: an outline per slice and piece, for planning systems and PACS."""
+"""Writes a label map as an RT Structure Set: one outline per slice and piece, for planning systems and PACS."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from uniseg_nets.results.colours import rgb
 __all__ = ["STRUCTURE_IDENTIFIERS", "write_rtstruct"]
 
 STRUCTURE_IDENTIFIERS = (*IDENTIFIERS, "FrameOfReferenceUID")
-# Of a study as such; retired, and still what the reference to a study asks for.
+# SOP Class of a study. It is retired, but the reference to a study still requires it.
 _STUDY = "1.2.840.10008.3.1.2.3.1"
-_DIGITS = 4  # of mm; DICOM's decimal strings hold 16 characters
+_DIGITS = 4  # decimals of a coordinate in mm; DICOM's decimal strings have at most 16 characters
 _CONTOUR_DATA = BaseTag(0x30060050)
 
 
@@ -40,20 +40,20 @@ def write_rtstruct(
     mark: str = "",
     verdict: str = "",
 ) -> list[str]:
-    """Writes a structure set, one region of interest for each class that is there; returns their names.
+    """Writes a structure set with one region of interest per class in the label map; returns their names.
 
     Args:
-        label: (x, y, z) on the series' grid.
-        affine: (4, 4), voxels to RAS+ mm.
-        series: the slices' files, in any order.
+        label: (x, y, z) on the grid of the series.
+        affine: (4, 4), voxel (x, y, z) -> RAS+ mm.
+        series: files of the slices, in any order.
         names: value -> class, without the background.
-        path: of the DICOM file.
-        mark: of the label map, see :func:`~uniseg_nets.io.provenance.marked`.
+        path: file to write.
+        mark: mark of the label map, see :func:`~uniseg_nets.io.provenance.marked`.
         verdict: the verdict on the case, for the SeriesDescription.
 
     Raises:
-        ValueError: nothing was found, the label map does not lie on the series' grid, or the series has lost the
-            identifiers that a structure set refers to.
+        ValueError: the label map has no foreground, or another grid than the series, or the series lacks identifiers
+            that a structure set must refer to.
     """
     slices = read_slices(series, STRUCTURE_IDENTIFIERS)
     frames = frames_of(label, affine, slices)
@@ -70,7 +70,7 @@ def write_rtstruct(
 
 
 def _empty(slices: Sequence[pydicom.Dataset], mark: str) -> hd.SOPClass:
-    """A structure set of the slices' study that refers to them, without any structure."""
+    """A structure set in the study of the slices, which refers to them and has no structures yet."""
     first = slices[0]
     structures = hd.SOPClass(
         study_instance_uid=first.StudyInstanceUID,
@@ -120,7 +120,7 @@ def _region(number: int, name: str, frame_of_reference: str) -> pydicom.Dataset:
 
 
 def _outlined(number: int, colour: int, masks: NDArray[np.bool_], slices: Sequence[pydicom.Dataset]) -> pydicom.Dataset:
-    """The outlines of a region's masks, (slice, row, column)."""
+    """The outlines of the masks (slice, row, column) of a region."""
     contours: list[pydicom.Dataset] = []
     for mask, slice_ in zip(masks, slices):
         for points in outlines(mask):
@@ -136,7 +136,7 @@ def _outlined(number: int, colour: int, masks: NDArray[np.bool_], slices: Sequen
 
 
 def _coordinates(points: NDArray[np.float64]) -> RawDataElement:
-    """Points (n, 3) in mm as they stand in the file: pydicom would make an object of each number first."""
+    """Points (n, 3) in mm as an encoded element. It is faster than pydicom, which makes an object per number."""
     text = "\\".join(f"{mm:.{_DIGITS}f}" for mm in points.ravel())
     value = (text + " " * (len(text) % 2)).encode("ascii")
     return RawDataElement(_CONTOUR_DATA, "DS", len(value), value, 0, False, True)

@@ -1,4 +1,4 @@
-"""A verdict on every case: what is measured of it, what the training's cases were like, and what to say of it."""
+"""A verdict on every case: measurements of the case, their usual ranges in training, and the sentences for users."""
 
 from uniseg_nets.quality.fit import FingerprintFile
 from uniseg_nets.quality.inferer import MeasuredInferer

@@ -1,4 +1,4 @@
-"""What the label map says: how much was found, in how many pieces, where, and whether the scan cuts it off."""
+"""Measures a label map: the volume, number of pieces and position of each class, and whether it is truncated."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from uniseg_nets.tasks import Task
 __all__ = ["label_measures"]
 
 _AXES = "zyx"
-# Pieces of less of what was found are no pieces.
+# Pieces with a smaller share of the class's voxels are not counted.
 _CRUMB = 0.01
 
 
@@ -24,9 +24,10 @@ def label_measures(label: NDArray[np.uint8], spacing: tuple[float, ...], task: T
         task: names the classes.
 
     Returns:
-        for each class ``CLASS.volume_ml``; where it was found, ``CLASS.largest_share`` (of its largest piece),
-        ``CLASS.pieces``, ``CLASS.at_z`` and so on (its middle, 0..1 of the scan), ``CLASS.width_z`` and so on (mm, the
-        deviation of its voxels from there) and ``CLASS.truncated`` (1 where it reaches the border of the scan).
+        For each class ``CLASS.volume_ml``. If the class was found, also ``CLASS.largest_share`` (the share of its
+        largest piece), ``CLASS.pieces``, ``CLASS.at_z``, ``at_y``, ``at_x`` (its centre, 0..1 of the scan),
+        ``CLASS.width_z``, ``width_y``, ``width_x`` (standard deviation of its voxels from the centre, mm) and
+        ``CLASS.truncated`` (1 if it reaches the border of the scan, else 0).
     """
     millilitres = float(np.prod(spacing)) / 1000
     measures: dict[str, float] = {}
@@ -54,5 +55,5 @@ def label_measures(label: NDArray[np.uint8], spacing: tuple[float, ...], task: T
 
 
 def _touches_border(box: tuple[slice, ...], shape: tuple[int, ...]) -> bool:
-    """Whether a box reaches a face of the volume; along an axis of one slice there is none."""
+    """Whether a box reaches a face of the volume; axes with a single slice do not count."""
     return any(n > 1 and (part.start == 0 or part.stop == n) for part, n in zip(box, shape))

@@ -1,6 +1,6 @@
-"""What the scan itself says, before any work is done: its geometry and its intensities.
+"""Measures a scan before anything is computed: its geometry and its intensities.
 
-Letters: C channels, (X, Y, Z) the size as stored.
+Shapes: C channels, (X, Y, Z) the size as stored.
 """
 
 from __future__ import annotations
@@ -22,27 +22,28 @@ from uniseg_nets.transforms.grid import Grid
 
 __all__ = ["LEVELS", "ScanProperties", "geometry_faults", "known_faults", "scan_properties"]
 
-# Shares of voxels below which an intensity's quantiles lie.
+# Levels of the intensity quantiles: shares of voxels.
 LEVELS = tuple(float(level) for level in np.linspace(0.01, 0.99, 25))
-# Voxel edges in mm that no scanner makes; a micrometre or a metre comes from a wrong unit.
+# Voxel edges in mm outside of these limits are no scanner's: micrometres or metres come from a wrong unit.
 _SMALLEST_EDGE, _LARGEST_EDGE = 0.02, 60.0
 _SAMPLED = 50_000  # voxels per channel
-# Hounsfield units of fat are below, so that every CT of a body has such voxels.
+# Fat is below this in Hounsfield units, so that every CT of a body has such voxels.
 _FAT = -20.0
-# One voxel in twenty below this is in no MR or PET: resampling makes some negative, scaling to z-scores few units.
+# No MR or PET has one voxel in twenty below this: resampling makes only some voxels negative, z-scores lie within a few
+# units of 0.
 _NEGATIVE, _NEGATIVE_SHARE = -50.0, 0.05
 AXES = "zyx"
 
 
 @dataclass(frozen=True, eq=False)
 class ScanProperties:
-    """What is measured of a scan.
+    """The measurements of a scan.
 
     Attributes:
-        spacing: voxel edges in mm, (z, y, x) as the task orders the axes.
+        spacing: voxel edges in mm, (z, y, x) in the task's order of axes.
         extent: size in mm, in the same order.
-        quantiles: for each channel the intensities at :data:`LEVELS`, over the voxels that are not the padding.
-        padding: for each channel the share of voxels that hold its smallest value, such as the air around a body.
+        quantiles: (C, level), the intensities at :data:`LEVELS`, over the voxels outside of the padding.
+        padding: (C,), the share of voxels with the channel's smallest value, such as the air around a body.
     """
 
     spacing: tuple[float, ...]
@@ -56,6 +57,7 @@ class ScanProperties:
         return lengths | {f"spacing_{axis}": mm for axis, mm in zip(AXES, self.spacing)}
 
     def as_json(self) -> dict[str, Any]:
+        """The content that :meth:`from_json` reads."""
         return {
             "spacing": list(self.spacing),
             "extent": list(self.extent),
@@ -65,6 +67,7 @@ class ScanProperties:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> ScanProperties:
+        """The properties that :meth:`as_json` wrote."""
         return cls(
             tuple(content["spacing"]),
             tuple(content["extent"]),
@@ -74,7 +77,7 @@ class ScanProperties:
 
 
 def geometry_faults(image: MetaTensor) -> list[Reason]:
-    """Reasons to refuse a scan (C, X, Y, Z) whose voxels have no place or no size."""
+    """Reasons to refuse a scan (C, X, Y, Z) whose header gives no usable position or size of the voxels."""
     affine = np.asarray(image.meta.get(MetaKeys.ORIGINAL_AFFINE, image.affine), dtype=np.float64)
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
         return [
@@ -91,7 +94,7 @@ def scan_properties(image: MetaTensor, task: Task) -> ScanProperties:
     """Measures a loaded scan (C, X, Y, Z).
 
     Raises:
-        ValueError: an affine without volume.
+        ValueError: the affine gives the voxels no volume.
     """
     affine = np.asarray(image.meta.get(MetaKeys.ORIGINAL_AFFINE, image.affine), dtype=np.float64)
     shape = tuple(int(n) for n in image.shape[1:])
@@ -106,7 +109,7 @@ def scan_properties(image: MetaTensor, task: Task) -> ScanProperties:
 
 
 def known_faults(properties: ScanProperties, task: Task) -> list[Reason]:
-    """What speaks against a scan by the definition of its modality and the size of the organ, without any fitting."""
+    """Reasons to check a scan that need no fingerprint: the definition of its modality and the size of the organ."""
     reasons = _swapped(properties, task) or [
         reason for values, modality in zip(properties.quantiles, task.channels) for reason in _unlike(values, modality)
     ]
@@ -119,7 +122,7 @@ def known_faults(properties: ScanProperties, task: Task) -> list[Reason]:
 
 
 def _swapped(properties: ScanProperties, task: Task) -> list[Reason]:
-    """CT and PET in each other's place."""
+    """The reason to check a scan whose CT and PET channels are swapped."""
     kinds = [modality.upper() for modality in task.channels]
     if sorted(kinds) != ["CT", "PET"] or len(properties.quantiles) != 2:
         return []
@@ -131,7 +134,7 @@ def _swapped(properties: ScanProperties, task: Task) -> list[Reason]:
 
 
 def _unlike(values: NDArray[np.float64], modality: str) -> list[Reason]:
-    """Why the quantiles of a channel cannot be those of its modality."""
+    """Reasons why the quantiles (level,) of a channel cannot be those of its modality."""
     kind = modality.upper()
     if kind == "CT":
         if values[0] > _FAT:
@@ -150,12 +153,12 @@ def _unlike(values: NDArray[np.float64], modality: str) -> list[Reason]:
 
 
 def _often_below(values: NDArray[np.float64]) -> float:
-    """The intensity below which enough of a channel's voxels lie that it is no accident."""
+    """The intensity with one voxel in twenty below it, too many to be an artefact."""
     return float(np.interp(_NEGATIVE_SHARE, LEVELS, values))
 
 
 def _intensities(channel: torch.Tensor) -> tuple[NDArray[np.float64], float]:
-    """Quantiles of a channel's voxels without its padding, and the padding's share."""
+    """Quantiles (level,) of a channel's voxels without its padding, and the share of the padding."""
     values = channel.flatten()
     step = max(1, len(values) // _SAMPLED)
     sampled = values[::step].double().numpy()

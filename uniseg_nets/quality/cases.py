@@ -1,4 +1,7 @@
-"""A scan, and if there is one its reference, measured by a network: one row of what a fingerprint is fitted on."""
+"""Measures a scan with a network, and compares the label map with the reference if there is one.
+
+A fingerprint is fitted to such measurements.
+"""
 
 from __future__ import annotations
 
@@ -32,10 +35,10 @@ class Measured:
     """A measured case.
 
     Attributes:
-        properties: of the scan.
-        measures: of the network and the label map.
-        dice: mean over the classes that the reference holds, on the network's grid; ``None`` without a reference.
-        seconds: of preprocessing and inference, with what is measured.
+        properties: measurements of the scan.
+        measures: measurements of the network and the label map.
+        dice: mean Dice over the classes in the reference, on the network's grid; ``None`` without a reference.
+        seconds: time of preprocessing, inference and measurement.
     """
 
     properties: ScanProperties
@@ -44,7 +47,7 @@ class Measured:
     seconds: float
 
     def as_json(self) -> dict[str, Any]:
-        """What :meth:`from_json` reads; no voxel and no name of a patient."""
+        """The content that :meth:`from_json` reads. It has no voxels and no name of a patient."""
         return {
             "dice": self.dice,
             "seconds": round(self.seconds, 3),
@@ -63,8 +66,8 @@ class CaseMeasurer:
     """Runs a network over loaded scans and measures them.
 
     Args:
-        network: a network of this family, or a runtime of one.
-        tasks: its task table.
+        network: a UniSeg network, or a runtime of one.
+        tasks: the network's task table.
         patch_size: window (z, y, x).
         check_flips: see :class:`~uniseg_nets.quality.inferer.MeasuredInferer`.
     """
@@ -86,16 +89,31 @@ class CaseMeasurer:
         device: str | torch.device = "cpu",
         check_flips: bool = False,
     ) -> CaseMeasurer:
-        """For a UniSeg checkpoint; its sizes follow from the file."""
+        """The measurer for a UniSeg checkpoint, which also gives the network's sizes.
+
+        Args:
+            weights: the checkpoint.
+            tasks, check_flips: as for the class.
+            runtime: see :func:`~uniseg_nets.runtimes.with_runtime`.
+            device: device of the network.
+
+        Raises:
+            FileNotFoundError: the checkpoint does not exist.
+            ValueError: the checkpoint cannot be read, or is for another number of tasks.
+        """
         sizes = read_weights(weights).sizes
         network = with_runtime(load_network(UniSeg(**sizes), weights, device), runtime)
         return cls(network, tasks, sizes["patch_size"], check_flips)
 
     def __call__(self, loaded: Mapping[str, MetaTensor], task: str | int) -> Measured:
-        """Measures a case: its loaded ``image`` (C, x, y, z) and, where there is one, ``label`` (1, x, y, z).
+        """Measures a loaded case.
+
+        Args:
+            loaded: ``image`` (C, x, y, z) and, if there is a reference, ``label`` (1, x, y, z).
+            task: a task's name or id.
 
         Raises:
-            ValueError: the scan is none of the task's.
+            ValueError: the scan does not have the channels of the task.
         """
         one, begun = self.tasks.one(task), time.perf_counter()
         properties = scan_properties(loaded["image"], one)
@@ -111,7 +129,12 @@ class CaseMeasurer:
 
 
 def foreground_dice(prediction: NDArray[Any], reference: NDArray[Any], task: Task) -> float:
-    """The mean Dice over the classes that the reference holds; 0 where it holds none and something was found."""
+    """The mean Dice over the classes in the reference. If it has none: 1 for an empty prediction, else 0.
+
+    Args:
+        prediction, reference: (z, y, x), the task's own values 1, 2, ...
+        task: gives the number of classes.
+    """
     rates = []
     for value in range(1, task.num_outputs):
         mask, own = reference == value, prediction == value

@@ -1,4 +1,4 @@
-"""Scans made worse on purpose, so that an estimate sees more than the good cases that trained the network."""
+"""Degrades scans on purpose, so that an estimate is not fitted to good cases alone."""
 
 from __future__ import annotations
 
@@ -20,9 +20,13 @@ __all__ = ["degraded"]
 
 
 def degraded(image: MetaTensor, seed: int) -> MetaTensor:
-    """A loaded scan (C, x, y, z) with one fault of an acquisition, from slight to severe, drawn by a seed.
+    """A loaded scan (C, x, y, z) with one simulated fault, slight to severe, on the same grid.
 
-    Noise, blur, another contrast, lower resolution, missing blocks or Gibbs ringing; its grid stays.
+    The fault is noise, blur, another contrast, lower resolution, missing blocks or Gibbs ringing.
+
+    Args:
+        image: (C, x, y, z).
+        seed: determines the fault and its strength.
     """
     rng = np.random.default_rng(seed)
     kind = _KINDS[int(rng.integers(len(_KINDS)))]
@@ -62,7 +66,7 @@ def _ringing(image: Tensor, rng: np.random.Generator, seed: int) -> Any:
 
 
 def _drawn(transform: Any, seed: int, image: Tensor) -> Any:
-    """What a random transform makes of an image with a seed."""
+    """The result of a random transform with a seed."""
     transform.set_random_state(seed)
     return transform(image)
 

@@ -1,7 +1,8 @@
-"""An estimate of the Dice that nobody can measure without a reference, from how a case differs from training's.
+"""Estimates the Dice of a case without a reference, from how much the case differs from those of training.
 
-A ridge regression on the logit of the Dice: the task's own level in training, lowered by the signs of trouble. Fitted
-on training cases, as they are and made worse; its error is that on cases left out.
+The estimate is a ridge regression on the logit of the Dice: it starts at the task's mean Dice in training and adds a
+term per sign of trouble. It is fitted to training cases, as they are and degraded; its error is measured on left-out
+cases.
 """
 
 from __future__ import annotations
@@ -27,10 +28,10 @@ class DiceEstimate:
     """The regression.
 
     Attributes:
-        weights: sign -> what it adds to the logit.
-        base: added for every case.
-        error: nine of ten cases left out were estimated at most so wrongly, in Dice.
-        cases: that it was fitted on.
+        weights: sign -> coefficient on the logit.
+        base: intercept on the logit.
+        error: the 90th percentile of the absolute error in Dice over left-out cases.
+        cases: number of cases of the fit.
     """
 
     weights: dict[str, float]
@@ -42,13 +43,18 @@ class DiceEstimate:
     def fitted(
         cls, signs: Sequence[Mapping[str, float]], levels: Sequence[float], dice: Sequence[float]
     ) -> DiceEstimate:
-        """From the signs of cases, the mean Dice of each one's task, and each one's own.
+        """The regression for these cases.
+
+        Args:
+            signs: per case, sign -> number.
+            levels: per case, the mean Dice of its task in training.
+            dice: per case, its own Dice.
 
         Raises:
-            ValueError: fewer than 20 cases.
+            ValueError: there are fewer than 20 cases.
         """
         if len(dice) < _FEWEST:
-            raise ValueError(f"an estimate needs {_FEWEST} cases at least, got {len(dice)}")
+            raise ValueError(f"an estimate needs at least {_FEWEST} cases, got {len(dice)}")
         inputs = np.array([[1.0, *_inputs(one)] for one in signs])
         wanted = _logit(np.asarray(dice)) - _logit(np.asarray(levels))
         penalty = _PENALTY * np.eye(inputs.shape[1])
@@ -62,7 +68,12 @@ class DiceEstimate:
         return cls(own, round(float(weights[0]), 5), round(float(np.quantile(errors, _COVERED)), 4), len(dice))
 
     def of(self, signs: Mapping[str, float], level: float) -> float:
-        """The estimate for a case of a task whose training cases had this mean Dice."""
+        """The estimated Dice of a case.
+
+        Args:
+            signs: sign -> number.
+            level: mean Dice of the task's training cases.
+        """
         lowered = self.base + float(np.dot(list(self.weights.values()), _inputs(signs)))
         return float(_expit(_logit(np.asarray(level)) + lowered))
 

@@ -1,6 +1,6 @@
-"""A fingerprint: what the training's cases of each task were like, in a small file beside the weights.
+"""A fingerprint: the usual ranges of each task's training cases, in a small file beside the weights.
 
-It holds means and deviations over many cases; no voxel, no name and no number of a single case.
+It holds means and standard deviations over many cases. It holds no voxels, no names and no numbers of a single case.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ _FORMAT = 2
 
 @dataclass(frozen=True, eq=False)
 class Fingerprint:
-    """What the training's cases were like.
+    """The usual ranges of the training cases.
 
     Attributes:
-        tasks: task name -> what its cases were like.
-        estimate: of the Dice; ``None`` where too few cases had a reference.
+        tasks: task name -> usual ranges of its cases.
+        estimate: regression that estimates the Dice; ``None`` if too few cases had a reference.
     """
 
     tasks: dict[str, TaskReference]
@@ -41,10 +41,10 @@ class Fingerprint:
 
     @classmethod
     def fitted(cls, rows: Iterable[TrainingRow], tasks: TaskTable) -> Fingerprint:
-        """From measured training cases; tasks with too few are left out, with a warning.
+        """The fingerprint of measured training cases. Tasks with too few cases are left out, with a warning.
 
         Raises:
-            ValueError: no task has enough.
+            ValueError: no task has enough cases.
         """
         rows = list(rows)
         references: dict[str, TaskReference] = {}
@@ -78,7 +78,7 @@ class Fingerprint:
         )
 
     def save(self, weights: str | PathLike[str]) -> Path:
-        """Writes it beside its weights; returns the file."""
+        """Writes the fingerprint beside its weights; returns the file."""
         path = fingerprint_file(weights)
         provenance = {"format": _FORMAT, "weights_sha256": sha256_of(weights), "versions": {"uniseg_nets": __version__}}
         with atomic_path(path) as temporary:  # on one line: thousands of numbers
@@ -87,16 +87,16 @@ class Fingerprint:
 
 
 def fingerprint_file(weights: str | PathLike[str]) -> Path:
-    """Where the fingerprint of weights lies: ``model.pt.fingerprint.json`` beside ``model.pt``."""
+    """The file of a fingerprint: ``model.pt.fingerprint.json`` beside the weights ``model.pt``."""
     path = Path(weights)
     return path.with_name(f"{path.name}.fingerprint.json")
 
 
 def read_fingerprint(weights: str | PathLike[str]) -> Fingerprint | None:
-    """The fingerprint beside weights; ``None`` where there is none, or one of other weights (with a warning).
+    """The fingerprint beside weights; ``None`` if there is none, or one of other weights (with a warning).
 
     Raises:
-        ValueError: a file that is no fingerprint; names it.
+        ValueError: the file is no fingerprint; the message names it.
     """
     path = fingerprint_file(weights)
     if not path.is_file():
@@ -114,7 +114,11 @@ def read_fingerprint(weights: str | PathLike[str]) -> Fingerprint | None:
 
 
 def carry_fingerprint(source: str | PathLike[str], target: str | PathLike[str]) -> Path | None:
-    """Puts the fingerprint of weights beside the same weights in another file; returns it, ``None`` without one."""
+    """Writes the fingerprint of weights beside a converted file of the same weights.
+
+    Returns:
+        The written file; ``None`` if the source has no fingerprint.
+    """
     fingerprint = read_fingerprint(source)
     return None if fingerprint is None else fingerprint.save(target)
 

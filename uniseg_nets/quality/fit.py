@@ -1,4 +1,4 @@
-"""Fitting a fingerprint: from a datalist, from a plan, or at the end of a training."""
+"""Fits a fingerprint to the cases of a datalist, or at the end of a training."""
 
 from __future__ import annotations
 
@@ -34,20 +34,24 @@ def fit_fingerprint(
     cases: int = 40,
     device: str | torch.device | None = None,
 ) -> tuple[Path, Fingerprint]:
-    """Measures cases of a datalist and writes the fingerprint beside the weights; returns its file and what it holds.
+    """Measures cases of a datalist and writes the fingerprint beside the weights.
 
     Args:
         weights: a UniSeg checkpoint.
-        datalist: of the cases that it was trained on.
-        section: of the datalist.
-        tasks_file: the weights' task table; by default the one that knows the first case's task.
-        task: of cases that name none.
-        cases: per task.
-        device: of the network; a GPU where there is one by default.
+        datalist: datalist of the training.
+        section: section of the datalist.
+        tasks_file: task table of the weights; by default the one that has the task of the first case.
+        task: task of the cases that name none.
+        cases: number of cases per task.
+        device: device of the network; by default a GPU if there is one.
+
+    Returns:
+        The file and the fingerprint.
 
     Raises:
-        FileNotFoundError: no weights or datalist.
-        ValueError: no such section or task, or no task with enough cases.
+        FileNotFoundError: the weights or the datalist do not exist.
+        ValueError: the section or a task is unknown, the weights are for another number of tasks, or no task has
+            enough cases.
     """
     entries = load_datalist(datalist, section, task=task)
     if not entries:
@@ -62,17 +66,17 @@ def fit_fingerprint(
 
 
 class FingerprintFile:
-    """At the end of a training writes the fingerprint of the weights that it leaves.
+    """Writes the fingerprint of the final weights at the end of a training.
 
-    Rank 0 alone measures. What goes wrong is logged and does not spoil the training.
+    Only rank 0 measures. Errors are logged and do not stop the training.
 
     Args:
-        network: what was trained; it gets the file's weights while they are measured, and its own back.
-        weights: the file that the fingerprint goes with.
-        cases: of the training, each with ``image``, ``label`` and ``task``.
+        network: the trained network. It gets the weights of the file during the measurement, and its own ones back.
+        weights: file of the final weights.
+        cases: training cases, each with ``image``, ``label`` and ``task``.
         tasks: the task table.
         patch_size: window (z, y, x).
-        limit: of cases per task; 0 for no fingerprint.
+        limit: maximum number of cases per task; 0 for no fingerprint.
     """
 
     def __init__(

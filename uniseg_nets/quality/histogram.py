@@ -1,7 +1,7 @@
-"""How far a channel's intensities lie from those of the training's scans.
+"""The distance of a channel's intensities from those of the training scans.
 
-Two histograms differ by how far intensities must move to make one of the other: the area between their quantiles
-(Wasserstein's distance). Channels with a unit, CT and PET, are compared in it; others relative to their own spread.
+It is Wasserstein's distance between the two histograms, computed as the area between their quantiles. CT and PET are
+compared in their unit, other modalities relative to the interquartile range.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["ChannelHistogram"]
 
 _Array = NDArray[np.float64]
 _WITH_UNIT = ("CT", "PET")
-# Hounsfield units end here: what lies beyond is metal, or padding.
+# Values beyond these Hounsfield units are metal or padding.
 _HOUNSFIELD = (-1024.0, 3071.0)
 _MIDDLE = (0.25, 0.75)
 
@@ -28,10 +28,11 @@ class ChannelHistogram:
     """The intensities of a channel in training.
 
     Attributes:
-        modality: of the channel.
-        quantiles: their mean over the cases, at :data:`~uniseg_nets.quality.before.LEVELS`, in the unit compared.
-        padding: where the share of padding lies.
-        distances: where the distances of good scans lie.
+        modality: modality of the channel.
+        quantiles: (level,), mean over the cases of the quantiles at :data:`~uniseg_nets.quality.before.LEVELS`, in the
+            unit of the comparison.
+        padding: usual range of the share of padding.
+        distances: usual range of the distances of good scans.
     """
 
     modality: str
@@ -41,13 +42,13 @@ class ChannelHistogram:
 
     @classmethod
     def fitted(cls, modality: str, quantiles: ArrayLike, padding: ArrayLike) -> ChannelHistogram:
-        """From the quantiles (case, level) and padding (case,) of good scans."""
+        """The histogram of good scans, from their quantiles (case, level) and padding (case,)."""
         rows = np.stack([_comparable(row, modality) for row in np.asarray(quantiles, dtype=np.float64)])
         left_out = [_area(rows[i], np.delete(rows, i, axis=0).mean(axis=0)) for i in range(len(rows))]
         return cls(modality, rows.mean(axis=0), Range.fitted(padding, "place"), Range.fitted(left_out, "ratio", "high"))
 
     def distance(self, quantiles: ArrayLike) -> float:
-        """How far the intensities of a scan, given by their quantiles (level,), lie from the training's."""
+        """The distance of a scan with these quantiles (level,) from the training scans."""
         return _area(_comparable(np.asarray(quantiles, dtype=np.float64), self.modality), self.quantiles)
 
     def as_json(self) -> dict[str, Any]:
@@ -69,7 +70,7 @@ class ChannelHistogram:
 
 
 def _comparable(quantiles: _Array, modality: str) -> _Array:
-    """Quantiles in the unit that is compared."""
+    """Quantiles (level,) in the unit of the comparison."""
     kind = modality.upper()
     if kind == "CT":
         return np.clip(quantiles, *_HOUNSFIELD)

@@ -1,4 +1,4 @@
-"""Inference that takes down how it went: what measures of a verdict need, while scores are computed."""
+"""An inferer that measures the network while it computes the scores, for the verdict on the case."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ __all__ = ["MeasuredInferer"]
 
 
 class MeasuredInferer(Inferer):
-    """An inferer whose last case was measured, see :attr:`measures`; the scores are those of the inferer inside.
+    """Wraps an inferer and measures each case; the scores are those of the wrapped inferer.
 
     Args:
         inferer: a :class:`~uniseg_nets.inferers.UniSegInferer`, or an :class:`~uniseg_nets.inferers.EnsembleInferer`.
         tasks: the task table.
-        task: what the inferer was given; ``None`` where each call names its own.
-        check_flips: compute each case a second time, mirrored along the first axis that its tasks allow, and compare:
-            twice the work.
+        task: the task of the wrapped inferer; ``None`` if each call names its task.
+        check_flips: compute each case a second time, mirrored along the first axis that its tasks allow, and compare.
+            This doubles the work.
 
     Attributes:
-        measures: of the last call, task name -> what was measured.
+        measures: task name -> measurements of the last call.
     """
 
     def __init__(
@@ -47,7 +47,19 @@ class MeasuredInferer(Inferer):
 
     @torch.no_grad()
     def __call__(self, inputs: Tensor, network: Any, *args: Any, **kwargs: Any) -> Tensor:
-        """(1, C, z, y, x) -> scores (1, sum of K, z, y, x)."""
+        """Computes the scores of a scan and sets :attr:`measures`.
+
+        Args:
+            inputs: (1, C, z, y, x).
+            network: a network, a runtime of one, or a ``ModuleList`` of such.
+            args, kwargs: for the wrapped inferer, such as ``task``.
+
+        Returns:
+            Scores (1, sum of K, z, y, x), K classes with background per task.
+
+        Raises:
+            ValueError: neither the inferer nor the call names a task.
+        """
         named: Any = kwargs.get("task", args[0] if args else None)
         named = self.task if named is None else named
         if named is None:
@@ -75,7 +87,7 @@ class MeasuredInferer(Inferer):
     def _compare_mirrored(
         self, inputs: Tensor, network: Any, tasks: Sequence[Task], labels: dict[str, list[Any]], args: Any, kwargs: Any
     ) -> None:
-        """Notes the agreement of the first network's label maps with those of the mirrored scan."""
+        """Measures the agreement of the first network's label maps with those of the mirrored scan."""
         axes = [axis - 3 for axis in (2, 1, 0) if all(axis in task.mirror_axes for task in tasks)][:1]
         if not axes:
             return
@@ -89,5 +101,5 @@ class MeasuredInferer(Inferer):
 
 
 def _parts(scores: Tensor, tasks: Sequence[Task]) -> list[tuple[Task, Tensor]]:
-    """Each task and its own part of scores (1, sum of K, z, y, x), (K, z, y, x)."""
+    """Each task with its part (K, z, y, x) of the scores (1, sum of K, z, y, x)."""
     return list(zip(tasks, scores[0].split([task.num_outputs for task in tasks], dim=0)))

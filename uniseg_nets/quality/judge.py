@@ -1,4 +1,4 @@
-"""From what was measured to a verdict: before the network runs, and after."""
+"""Turns measurements into a verdict, before and after the network runs."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ __all__ = ["LOW_DICE", "LOW_FLIPS", "Judge"]
 
 logger = logging.getLogger(__name__)
 
-# An estimated Dice below is a reason to look.
+# A lower estimated Dice is a reason to check.
 LOW_DICE = 0.6
-# Agreement with the mirrored scan, or between an ensemble's members, below is a reason to look.
+# A lower agreement with the mirrored scan, or between the networks of an ensemble, is a reason to check.
 LOW_FLIPS = 0.7
 
 
 class Judge:
-    """Says of a scan, and of what was made of it, whether it is as it was in training.
+    """Decides whether a scan and its label map are as usual in training.
 
-    Without a fingerprint beside the weights, what is known by definition is left: geometry, Hounsfield units, signs,
-    the size of the field, and whether anything was found.
+    Without a fingerprint beside the weights only definitions are checked: geometry, Hounsfield units, negative values,
+    the size of the scan, and whether the label map is empty.
 
     Args:
         tasks: the task table.
-        task: what is segmented; ``None`` where each call names it.
-        weights: the network's weights, or several networks'; the first one's fingerprint counts.
+        task: the task; ``None`` if each call names it.
+        weights: weights of the network, or of several networks; the fingerprint of the first one is used.
     """
 
     def __init__(
@@ -53,16 +53,19 @@ class Judge:
 
     @cached_property
     def fingerprint(self) -> Fingerprint | None:
-        """Of the weights; ``None`` where there is none."""
+        """The fingerprint of the weights; ``None`` if there is none."""
         first = self.weights if isinstance(self.weights, (str, PathLike)) else next(iter(self.weights or ()), None)
         return None if first is None else read_fingerprint(first)
 
     def before(self, image: MetaTensor, task: str | int | Sequence[str] | None = None) -> tuple[Verdict, str]:
-        """A loaded scan's verdict, and what was measured of it, as text for :meth:`after`.
+        """The verdict on a loaded scan, before the network runs.
 
         Args:
             image: (C, x, y, z).
-            task: where none was given.
+            task: the task, if the judge was made without one.
+
+        Returns:
+            The verdict, and the measurements of the scan as text for :meth:`after`.
         """
         tasks = self._selected(task)
         reasons = geometry_faults(image)
@@ -74,7 +77,7 @@ class Judge:
         return Verdict(tuple(self.scan_reasons(properties, tasks))), json.dumps(properties.as_json())
 
     def scan_reasons(self, properties: ScanProperties, tasks: Sequence[Task]) -> list[Reason]:
-        """What is odd about a measured scan, for tasks that see scans alike."""
+        """Reasons to check a measured scan, for tasks with the same preprocessing."""
         reasons = [reason for one in tasks for reason in known_faults(properties, one)]
         references = self._references(tasks)
         return reasons + (references[0][1].before(properties) if references else [])
@@ -89,10 +92,10 @@ class Judge:
         """The verdict on a case.
 
         Args:
-            before: the scan's, from :meth:`before`.
-            properties: measured there.
-            measures: of each task, from :class:`~uniseg_nets.quality.inferer.MeasuredInferer`.
-            task: where none was given.
+            before: verdict on the scan, from :meth:`before`.
+            properties: measurements of the scan, from :meth:`before`.
+            measures: task name -> measurements, from :class:`~uniseg_nets.quality.inferer.MeasuredInferer`.
+            task: the task, if the judge was made without one.
         """
         tasks = [one for one in self._selected(task) if one.name in measures]
         reasons: list[Reason] = []
@@ -125,13 +128,13 @@ class Judge:
         return self.tasks.select(named)
 
     def _references(self, tasks: Sequence[Task]) -> list[tuple[str, Any]]:
-        """The tasks' names and what their training cases were like, where that is known."""
+        """The names of the tasks with their references, for tasks that the fingerprint has."""
         known = {} if self.fingerprint is None else self.fingerprint.tasks
         return [(one.name, known[one.name]) for one in tasks if one.name in known]
 
 
 def _second_looks(measured: Measures) -> list[Reason]:
-    """Where a further pass, or other networks, found something else."""
+    """Reasons to check a case whose mirrored scan, or whose other networks, give another label map."""
     looks = [(name, measured[name]) for name in ("flips", "members") if name in measured]
     return [
         Reason("network", words.second_look(name, value))

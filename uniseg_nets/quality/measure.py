@@ -1,4 +1,4 @@
-"""Everything that is measured of a case's scores: a fingerprint is fitted on it, and a verdict rests on it."""
+"""All measurements of the scores of a case: a fingerprint is fitted to them, and a verdict is based on them."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from uniseg_nets.transforms.resample import argmax_values
 
 __all__ = ["Measures", "label_of", "task_measures"]
 
-# Name -> number: ``agreement``, ``certainty``, and those of the label map.
+# Name -> number: ``agreement``, ``certainty``, and the measurements of the label map.
 Measures = dict[str, float]
 
-_AROUND = 2  # voxels around what was found
+_AROUND = 2  # voxels of margin around the foreground
 
 
 def task_measures(watch: Watch, scores: Tensor, task: Task) -> Measures:
-    """Measures a task's part of a case.
+    """Measures the scores of one task.
 
     Args:
-        watch: what was seen of its windows.
-        scores: (K, z, y, x).
+        watch: observations of the windows.
+        scores: (K, z, y, x), background first.
         task: the task.
     """
     label = argmax_values(scores, range(task.num_outputs))
@@ -37,13 +37,13 @@ def task_measures(watch: Watch, scores: Tensor, task: Task) -> Measures:
 
 
 def label_of(scores: Tensor, task: Task) -> NDArray[np.uint8]:
-    """(K, z, y, x) -> uint8 (z, y, x)."""
+    """The label map (z, y, x), uint8, of scores (K, z, y, x)."""
     label: NDArray[np.uint8] = argmax_values(scores, range(task.num_outputs)).cpu().numpy()
     return label
 
 
 def _box(label: Tensor) -> tuple[slice, ...]:
-    """The box around what was found, a little larger."""
+    """The box around the foreground with a margin."""
     box = bounding_box(label > 0)
     if box is None:
         return (slice(0, 1),) * 3

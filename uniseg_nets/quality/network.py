@@ -1,6 +1,6 @@
-"""What the network's behaviour says, seen while it works: little is computed twice, nothing is run again.
+"""Measures the network while it predicts: agreement of its coarse and fine heads, certainty of its scores.
 
-Letters: B batch, K output channels, (D, H, W) a window's size in (z, y, x).
+Shapes: B batch, K output channels, (D, H, W) size of a window in (z, y, x).
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from uniseg_nets.tasks import Task
 
 __all__ = ["Watch", "WatchedNetwork", "certainty", "members_of", "pairwise_dice"]
 
-# Voxels (z, y, x) to one of the coarse head.
+# Voxels (z, y, x) per voxel of the coarse head.
 _STRIDE = tuple(int(step) for step in np.prod(STRIDES[:3], axis=0))
 
 
 class Watch:
-    """What is summed up over the windows of a case, for each task.
+    """Counts over the windows of a case, per task, for the Dice between the coarse and the fine head.
 
     Attributes:
-        shared: voxels of the coarse grid that the coarse and the fine head give the same class, by task.
-        given: voxels that the two give a class, added up.
+        shared: task id -> twice the number of voxels of the coarse grid to which both heads give the same class.
+        given: task id -> voxels with a class from the coarse head plus voxels with a class from the fine head.
     """
 
     def __init__(self) -> None:
@@ -35,7 +35,13 @@ class Watch:
         self.given: dict[int, float] = defaultdict(float)
 
     def see(self, task: Task, coarse: Tensor, fine: Tensor) -> None:
-        """Takes down a decoded window: logits (B, K, D/2, H/4, W/4) and (B, K, D, H, W)."""
+        """Counts a decoded window.
+
+        Args:
+            task: the decoded task.
+            coarse: logits (B, K, D/2, H/4, W/4).
+            fine: logits (B, K, D, H, W).
+        """
         z, y, x = _STRIDE
         few = fine[..., z // 2 :: z, y // 2 :: y, x // 2 :: x]
         one, other = (logits[:, : task.num_outputs].argmax(1) for logits in (coarse, few))
@@ -44,17 +50,17 @@ class Watch:
         self.given[task.id] += both[1] + both[2]
 
     def agreement(self, task: Task) -> float:
-        """Dice of the coarse and the fine head's classes, 0..1; NaN where both found nothing."""
+        """Dice between the coarse and the fine head, 0..1; NaN if both found nothing."""
         return self.shared[task.id] / self.given[task.id] if self.given[task.id] else float("nan")
 
 
 class WatchedNetwork:
-    """A network's inference steps, each window taken down on the way.
+    """Runs a network's inference steps and counts each window.
 
     Args:
         network: a :class:`~uniseg_nets.UniSegBackbone` or a runtime of one.
-        watch: where to.
-        tasks: those that are decoded.
+        watch: gets the counts.
+        tasks: the tasks that are decoded.
     """
 
     def __init__(self, network: Any, watch: Watch, tasks: tuple[Task, ...]) -> None:
@@ -92,14 +98,14 @@ class WatchedNetwork:
 
 
 def certainty(scores: Tensor, label: Tensor) -> float:
-    """How sure the network is of what it found: the Dice of its scores and of its own label map, 0..1.
+    """The certainty of the network: the soft Dice between its scores and its own label map, 0..1.
 
     Args:
-        scores: (K, z, y, x), the background first, of the box around what was found.
+        scores: (K, z, y, x), background first, in the box around the foreground.
         label: (z, y, x), the class of each voxel.
 
     Returns:
-        the mean over the classes that were found; NaN where none was.
+        The mean over the classes in the label map; NaN if there are none.
     """
     rates = []
     for index, score in enumerate(scores[1:], start=1):
@@ -111,7 +117,7 @@ def certainty(scores: Tensor, label: Tensor) -> float:
 
 
 def pairwise_dice(labels: list[NDArray[Any]]) -> float:
-    """The mean Dice of all pairs of label maps, over the classes that either holds; NaN where none holds any."""
+    """The mean Dice over all pairs of label maps (z, y, x) and the classes that either has; NaN if there are none."""
     rates = []
     for index, one in enumerate(labels):
         for other in labels[index + 1 :]:
@@ -123,5 +129,5 @@ def pairwise_dice(labels: list[NDArray[Any]]) -> float:
 
 
 def members_of(network: nn.Module) -> list[Any]:
-    """The networks of an ensemble, or the one."""
+    """The networks of an ensemble; a list with the network itself if it is no ensemble."""
     return list(network) if isinstance(network, nn.ModuleList) else [network]

@@ -1,6 +1,6 @@
-"""How large a scan must be to hold an organ: what is known without any data.
+"""The smallest size of a scan per organ, for checks without a fingerprint.
 
-Less than an adult's organ by a good third, so that children and crops around an organ pass.
+The sizes are about a third smaller than an adult's organ, so that scans of children and crops around an organ pass.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from uniseg_nets.tasks import Task
 
 __all__ = ["smallest_field_mm"]
 
-# Shortest side in mm of a scan in which the organ fits, by the task's name.
+# Task name -> shortest side in mm of a scan that can contain the organ.
 _SMALLEST_MM = {
     "liver": 90.0,
     "kidney": 60.0,
@@ -28,7 +28,7 @@ _SMALLEST_MM = {
     "head_neck": 60.0,
     "sarcoma": 20.0,
 }
-# Of tasks that are not known: less is no scan of a body.
+# For other tasks: a smaller scan shows no part of a body.
 _ANY_MM = 5.0
 
 

@@ -1,7 +1,7 @@
-"""Where a number lies in nearly all cases, learnt from few.
+"""The range of a number in nearly all cases, estimated from few cases.
 
-A number is taken to a scale on which it is spread evenly, its mean and deviation are taken there, and a new one is
-expected within the prediction interval of Student's t: wide where few cases were seen.
+The numbers are transformed to a scale on which they are about normally distributed. Their mean and standard deviation
+on that scale give the prediction interval of Student's t for a new case. Few cases give a wide interval.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ def _same(values: _Array) -> _Array:
     return values
 
 
-# To the scale, back from it, and the least deviation on it: fewer cases than there are patients look too much alike.
+# Name of a scale -> transform, inverse transform, and smallest standard deviation on the scale. The last one matters
+# for few cases, which may happen to be much alike.
 SCALES: Mapping[str, tuple[Callable[[_Array], _Array], Callable[[_Array], _Array], float]] = {
     "ratio": (_log, np.exp, 0.1),
     "share": (_logit, _expit, 0.35),
@@ -47,15 +48,15 @@ SCALES: Mapping[str, tuple[Callable[[_Array], _Array], Callable[[_Array], _Array
 
 @dataclass(frozen=True)
 class Range:
-    """Where a number is expected.
+    """The usual range of a number.
 
     Attributes:
-        scale: ``ratio`` for lengths, volumes and distances; ``share`` for what lies from 0 to 1; ``place`` for a
-            place in the scan.
-        mean, std: on that scale.
-        cases: that were seen.
-        side: which way out matters: ``low``, ``high`` or ``both``.
-        outside: share of good cases that is expected to lie outside, at one end.
+        scale: ``ratio`` (logarithm) for lengths, volumes and distances; ``share`` (logit) for numbers from 0 to 1;
+            ``place`` (unchanged) for a position in the scan.
+        mean, std: mean and standard deviation on that scale.
+        cases: number of cases of the fit.
+        side: the side on which a number counts as unusual: ``low``, ``high`` or ``both``.
+        outside: share of good cases that is expected outside of the range, per side.
     """
 
     scale: str
@@ -67,40 +68,44 @@ class Range:
 
     @classmethod
     def fitted(cls, values: ArrayLike, scale: str, side: str = "both", outside: float = 0.001) -> Range:
-        """From the numbers of good cases, at least two of them finite.
+        """The range of the numbers of good cases.
+
+        Args:
+            values: (case,); values that are not finite are left out.
+            scale, side, outside: as for the class.
 
         Raises:
-            ValueError: fewer.
+            ValueError: fewer than two values are finite.
         """
         to, _, smallest = SCALES[scale]
         array = np.asarray(values, dtype=np.float64)
         array = to(array[np.isfinite(array)])
         if len(array) < 2:
-            raise ValueError(f"a range needs two cases at least, got {len(array)}")
+            raise ValueError(f"a range needs at least two cases, got {len(array)}")
         std = max(float(array.std(ddof=1)), smallest)
         return cls(scale, float(array.mean()), std, len(array), side, outside)
 
     def distance(self, value: float) -> float:
-        """How many standard deviations a number lies above the mean; below it, a negative number."""
+        """The distance of a number from the mean, in standard deviations on the scale; negative below the mean."""
         return float((SCALES[self.scale][0](np.asarray(value)) - self.mean) / self.std)
 
     @property
     def _reach(self) -> float:
-        """Standard deviations from the mean to the end of what is expected."""
+        """The distance from the mean to either end of the range, in standard deviations."""
         return float(stats.t.ppf(1 - self.outside, self.cases - 1) * np.sqrt(1 + 1 / self.cases))
 
     @property
     def low(self) -> float:
-        """The lower end of what is expected."""
+        """The lower end of the range."""
         return float(SCALES[self.scale][1](np.asarray(self.mean - self._reach * self.std)))
 
     @property
     def high(self) -> float:
-        """The upper end of what is expected."""
+        """The upper end of the range."""
         return float(SCALES[self.scale][1](np.asarray(self.mean + self._reach * self.std)))
 
     def holds(self, value: float) -> bool:
-        """Whether a number is as expected; one that is no number is."""
+        """Whether a number is usual. NaN and infinities count as usual."""
         if not np.isfinite(value):
             return True
         ways = {"low": -1.0, "high": 1.0}

@@ -1,4 +1,4 @@
-"""What a task's training cases were like, and what about a new case is not like them."""
+"""The usual ranges of a task's training cases, and the reasons why a new case is unusual."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from uniseg_nets.tasks import Task
 
 __all__ = ["LAYERS", "TaskReference"]
 
-# The layers of a verdict, each with what stands for it where layers are compared.
+# The layers of a verdict: the scan, the network, the label map.
 LAYERS = ("before", "network", "after")
 _FEWEST = 4  # cases that a reference needs
-# Names of numbers -> scale and the side that matters; a name's part after a class's name counts.
+# Name of a number, without its axis and its class -> scale and the side that counts, see ``Range``.
 _SCAN = {"extent": ("ratio", "both"), "spacing": ("ratio", "high")}
 _NETWORK = {"agreement": ("share", "low"), "certainty": ("share", "low")}
 _LABEL = {
@@ -35,21 +35,21 @@ _LABEL = {
     "width_y": ("ratio", "both"),
     "width_x": ("ratio", "both"),
 }
-# Of a class that so many training scans cut off, or lack, the same says nothing.
+# A truncated or absent class is no reason if this happened in a larger share of the training scans.
 _USUAL = 0.05
-_FARTHEST = 8.0  # deviations that count
+_FARTHEST = 8.0  # standard deviations: larger distances count as this one
 
 
 @dataclass(frozen=True, eq=False)
 class TaskReference:
-    """What a task's training cases were like.
+    """The usual ranges of a task's training cases.
 
     Attributes:
-        cases: that were seen.
-        numbers: name of a number -> where it lies.
+        cases: number of cases.
+        numbers: name of a number -> its usual range.
         channels: intensities of each channel.
         absent, truncated: class -> share of the training scans in which it was not found, or reaches the border.
-        dice: mean Dice of these cases; ``None`` where they had no reference.
+        dice: mean Dice of the cases; ``None`` if they had no reference.
     """
 
     cases: int
@@ -63,10 +63,15 @@ class TaskReference:
     def fitted(
         cls, task: Task, properties: Sequence[ScanProperties], measures: Sequence[Measures], dice: Sequence[float] = ()
     ) -> TaskReference:
-        """From a task's good cases.
+        """The reference for the cases of a task.
+
+        Args:
+            task: the task.
+            properties, measures: measurements per case.
+            dice: Dice of the cases that have a reference.
 
         Raises:
-            ValueError: fewer than four.
+            ValueError: there are fewer than four cases.
         """
         if len(properties) < _FEWEST:
             raise ValueError(f"task {task.name!r} has {len(properties)} measured cases: a fingerprint needs {_FEWEST}")
@@ -93,7 +98,7 @@ class TaskReference:
         )
 
     def before(self, properties: ScanProperties) -> list[Reason]:
-        """What about a scan is not as in training."""
+        """Reasons why a scan is unlike those of training."""
         reasons = []
         for what in _SCAN:
             names = [name for name in properties.measures() if name.startswith(what) and name in self.numbers]
@@ -107,7 +112,7 @@ class TaskReference:
         return reasons
 
     def after(self, measures: Measures, task: Task) -> list[Reason]:
-        """What about the network's behaviour and the label map is not as in training."""
+        """Reasons why the network's behaviour or the label map is unlike those of training."""
         reasons = [
             Reason("network", words.network(name, measures[name], self.numbers[name].low))
             for name in _NETWORK
@@ -116,7 +121,7 @@ class TaskReference:
         return reasons + [reason for name in task.classes for reason in self._of_class(name, measures)]
 
     def _of_class(self, name: str, numbers: Mapping[str, float]) -> list[Reason]:
-        """What is odd about a class of the label map."""
+        """Reasons to check a class of the label map."""
         if numbers.get(f"{name}.volume_ml", 0) == 0:
             return [Reason("after", words.absent(name))] if self.absent.get(name, 0) <= _USUAL else []
         reasons = []
@@ -145,7 +150,10 @@ class TaskReference:
         }
 
     def _worst(self, names: Sequence[str], numbers: Mapping[str, float]) -> float:
-        """The largest distance of some numbers, each towards the side that matters; of none as far as can be."""
+        """The largest distance of some numbers from their ranges, each towards the side that counts.
+
+        A number without a range is left out; one that is not finite has the largest distance.
+        """
         away = [-_FARTHEST]
         for name in names:
             value = numbers.get(name, math.nan)
@@ -182,7 +190,7 @@ class TaskReference:
 
 
 def _kind_of(name: str) -> tuple[str, str] | None:
-    """The scale of a number and the side that matters; ``None`` for one that is not compared."""
+    """The scale of a number and the side that counts; ``None`` if the number is not compared."""
     if "." in name:
         return _LABEL.get(name.rpartition(".")[2])
     return _NETWORK.get(name) or _SCAN.get(name.partition("_")[0])

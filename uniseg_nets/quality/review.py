@@ -1,4 +1,4 @@
-"""What a strict run takes for a failure: cases whose verdict is not ok, those of earlier runs too."""
+"""Finds the cases that fail a strict run: those whose verdict is not ok, also from earlier runs."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ __all__ = ["StrictReview"]
 
 
 class StrictReview:
-    """Called after a run; gives the cases that need eyes, name -> verdict and reasons, where the run is strict.
+    """After a strict run, a call returns the cases whose verdict is not ok: name -> verdict and reasons.
 
     Args:
-        saver: knows where a case's record lies.
-        cases: the run's.
-        strict: ``check`` counts as a failure.
+        saver: gives the paths of the records.
+        cases: cases of the run.
+        strict: count ``check`` and ``refused`` as failures; otherwise a call returns nothing.
     """
 
     def __init__(self, saver: ResultSaver, cases: Sequence[Mapping[str, Any]], strict: bool = False) -> None:

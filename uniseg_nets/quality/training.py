@@ -1,4 +1,4 @@
-"""Training cases measured, as they are and made worse: what a fingerprint is fitted on."""
+"""Measures training cases, as they are and degraded, for the fit of a fingerprint."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class TrainingRow:
     """A measured training case.
 
     Attributes:
-        task: its task's name.
-        worse: it was made worse on purpose.
-        measured: what was measured.
+        task: name of its task.
+        worse: whether the scan was degraded on purpose.
+        measured: the measurements.
     """
 
     task: str
@@ -40,11 +40,14 @@ def measured_training(
     """Measures cases of a datalist, each with ``image``, ``label`` and ``task``.
 
     Args:
-        cases: those that the network was trained on; the task of a table of one need not be named.
+        cases: cases of the training; they need no ``task`` if the table has only one.
         measurer: runs the network.
-        limit: of cases per task, drawn by the seed.
-        worse: of how many of them a worse version is measured too.
-        seed: of the draws.
+        limit: maximum number of cases per task, drawn at random.
+        worse: number of these cases per task that are measured a second time, degraded.
+        seed: seed of the draws.
+
+    Yields:
+        One row per measurement. Cases that cannot be read are left out, with a warning.
     """
     rng = np.random.default_rng(seed)
     by_task: dict[str, list[Mapping[str, Any]]] = {}

@@ -1,4 +1,4 @@
-"""The verdict's steps in a bundle's chain of transforms."""
+"""The transforms of a bundle that make the verdict."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ __all__ = ["CheckScand", "Judged"]
 
 logger = logging.getLogger(__name__)
 
-# What the scan itself says, as text, since loaders hand on texts unchanged; and the verdict at the end.
+# Keys of a case: verdict on the scan and its measurements, as text, which loaders pass on unchanged; final verdict.
 BEFORE, PROPERTIES, VERDICT = "verdict_before", "scan_properties", "verdict"
-# What MONAI Label puts beside the label map in its answer.
+# Key of a case: MONAI Label adds this to its answer.
 _ANSWER = "result"
 
 
 class CheckScand(MapTransform):
-    """Looks at a loaded scan before any work is done; refuses what cannot be right, and notes what is odd.
+    """Checks a loaded scan before preprocessing: refuses an impossible scan, and notes reasons to check an unusual one.
 
     Args:
-        keys: the image's key.
-        judge: what says so.
-        saver: writes a record of a refused case; ``None`` for none.
-        force: compute a refused case all the same; its verdict stays.
+        keys: key of the image.
+        judge: gives the verdict.
+        saver: writes the record of a refused case; ``None`` for no record.
+        force: compute refused cases too; their verdict stays ``refused``.
 
     Raises:
-        VerdictError: from a call, the scan is refused.
+        VerdictError: raised by a call if the scan is refused.
     """
 
     def __init__(
@@ -58,11 +58,11 @@ class CheckScand(MapTransform):
 
 
 class Judged(Transform):
-    """Puts the verdict beside the label map: before it is saved, and in a server's answer.
+    """Adds the final verdict to a case, for the saver and for a server's answer.
 
     Args:
-        judge: what says so.
-        inferer: what computed the scores; asked where a case does not bring its ``measures``.
+        judge: gives the verdict.
+        inferer: its measurements are used if the case has no ``measures``.
     """
 
     def __init__(self, judge: Judge, inferer: MeasuredInferer) -> None:

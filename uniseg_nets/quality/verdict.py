@@ -1,6 +1,6 @@
-"""What is said of a case: ok, check or refused, and why, in sentences that need no knowledge of the network.
+"""The verdict on a case: ok, check or refused, with reasons that need no knowledge of the network.
 
-The one rule: a verdict without a reason is ok, and every reason says what was seen and what was expected.
+The one rule: a verdict without a reason is ok, and every reason says what was measured and what was expected.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from typing import Any
 __all__ = ["CHECK", "OK", "REFUSED", "WORDS", "Reason", "Verdict", "VerdictError"]
 
 OK, CHECK, REFUSED = "ok", "check", "refused"
-# From the worst to the best: the order of a list to work through.
+# From worst to best, the order of worklists.
 WORDS = (REFUSED, CHECK, OK)
 
 
 class VerdictError(ValueError):
-    """A case is refused before any work is done; the message gives the reasons."""
+    """A case is refused before it is computed; the message gives the reasons."""
 
 
 @dataclass(frozen=True)
 class Reason:
-    """One reason to look at a case, or not to compute it.
+    """One reason to check a case, or to refuse it.
 
     Attributes:
-        layer: what noticed it: ``before`` (the scan), ``network`` (what it is unsure of), ``after`` (the label map) or
-            ``estimate``.
+        layer: source of the reason: ``before`` (the scan), ``network`` (the network's behaviour), ``after`` (the label
+            map) or ``estimate`` (the estimated Dice).
         text: a sentence.
-        refused: the case should not be computed at all.
+        refused: whether the case is refused for this reason.
     """
 
     layer: str
@@ -42,10 +42,9 @@ class Verdict:
     """The verdict on a case.
 
     Attributes:
-        reasons: none for ok.
-        estimated_dice: how well the label map would agree with an expert's, as far as the network's behaviour tells;
-            ``None`` where nothing was fitted.
-        estimate_error: half the width of the interval that holds nine of ten cases.
+        reasons: the reasons; empty for ok.
+        estimated_dice: estimate of the Dice between the label map and an expert's; ``None`` without a fitted estimate.
+        estimate_error: half the width of the interval that contains 90 % of the cases.
     """
 
     reasons: tuple[Reason, ...] = ()
@@ -61,7 +60,7 @@ class Verdict:
 
     @property
     def sentences(self) -> list[str]:
-        """The reasons' texts, what refuses the case first."""
+        """The texts of the reasons, those that refuse the case first."""
         ordered = sorted(self.reasons, key=lambda reason: not reason.refused)
         return list(dict.fromkeys(reason.text for reason in ordered))
 
@@ -69,7 +68,7 @@ class Verdict:
         return Verdict((*self.reasons, *reasons), self.estimated_dice, self.estimate_error)
 
     def as_record(self) -> dict[str, Any]:
-        """What records, tables and servers say of it."""
+        """The fields of the verdict in records, tables and answers of servers."""
         record: dict[str, Any] = {"verdict": self.word, "reasons": self.sentences}
         if self.estimated_dice is not None:
             record |= {"estimated_dice": round(self.estimated_dice, 3)}
@@ -77,12 +76,12 @@ class Verdict:
         return record
 
     def dumps(self) -> str:
-        """As text, which data loaders hand on unchanged."""
+        """The verdict as text, which data loaders pass on unchanged."""
         return json.dumps(asdict(self))
 
     @staticmethod
     def loads(text: str) -> Verdict:
-        """What :meth:`dumps` wrote."""
+        """The verdict of a text that :meth:`dumps` made."""
         content: Mapping[str, Any] = json.loads(text)
         reasons = tuple(Reason(**reason) for reason in content["reasons"])
         return Verdict(reasons, content["estimated_dice"], content["estimate_error"])

@@ -1,4 +1,4 @@
-"""The sentences of a verdict: what was seen, what was expected, in words that need no knowledge of the network."""
+"""The sentences of a verdict: what was measured and what was expected, without terms of the network."""
 
 from __future__ import annotations
 
@@ -23,7 +23,13 @@ _AXES = {"width_z": "along the body", "width_y": "from back to front", "width_x"
 
 
 def lengths(what: str, sizes: Sequence[float], ranges: Sequence[Range]) -> str:
-    """Of the scan's extent or voxels, (z, y, x) mm."""
+    """The sentence on an unusual extent or voxel size.
+
+    Args:
+        what: ``extent`` or ``spacing``.
+        sizes: (z, y, x) mm.
+        ranges: their usual ranges.
+    """
     seen = " x ".join(f"{mm:.3g}" for mm in sizes)
     expected = " x ".join(f"{one.low:.3g} to {one.high:.3g}" for one in ranges)
     if what == "extent":
@@ -37,7 +43,7 @@ def lengths(what: str, sizes: Sequence[float], ranges: Sequence[Range]) -> str:
 
 
 def intensities(modality: str) -> str:
-    """Of a channel's histogram."""
+    """The sentence on an unusual histogram of a channel."""
     return (
         f"The grey values of the {modality} are distributed unlike those of training scans: another modality, another "
         "contrast, or a lost scale."
@@ -45,21 +51,21 @@ def intensities(modality: str) -> str:
 
 
 def network(name: str, value: float, usual: float) -> str:
-    """Of what the network itself is unsure of."""
+    """The sentence on an unusual measurement of the network, ``agreement`` or ``certainty``."""
     if name == "agreement":
         return f"The network's coarse and fine answers differ: they agree by {value:.2f}, usually above {usual:.2f}."
     return f"The network is unsure of what it outlined: certainty {value:.2f}, usually above {usual:.2f}."
 
 
 def second_look(name: str, value: float) -> str:
-    """Of the mirrored scan, or of an ensemble's members."""
+    """The sentence on a low Dice with the mirrored scan (``flips``) or between networks (``members``)."""
     if name == "flips":
         return f"The mirrored scan gives another answer: the two agree by {value:.2f}."
     return f"The networks of the ensemble disagree: their answers agree by {value:.2f}."
 
 
 def label(name: str, ending: str, value: float, low: float, high: float) -> str:
-    """Of a class in the label map."""
+    """The sentence on an unusual measurement of a class; ``ending`` is its name without the class."""
     if ending == "volume_ml":
         return f"{name}: {value:.3g} ml were found, usually {low:.3g} to {high:.3g} ml."
     if ending == "largest_share":

@@ -1,7 +1,7 @@
-"""Two evaluations of the same cases, compared pair by pair.
+"""Compares two evaluations of the same cases, pair by pair.
 
-Per class: the mean difference over patients with its bootstrap interval, and Wilcoxon's signed-rank test, whose p is
-adjusted over all classes by Holm's method (Holm, Scand. J. Statist. 1979).
+Each class gets the mean difference over patients with its bootstrap interval, and the p value of Wilcoxon's signed-rank
+test, adjusted over all classes by Holm's method (Holm, Scand. J. Statist. 1979).
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Comparison:
-    """One class of one task, figured by two methods.
+    """The figures of one class of one task from two evaluations.
 
     Attributes:
-        task, name: of the class.
-        patients, cases: that both have.
+        task, name: the task and the class.
+        patients, cases: number of patients and of cases that both evaluations have.
         first, second: mean over patients.
         difference: second minus first; ``low`` and ``high`` are its 95 % interval.
-        better, worse: patients for whom the second is better or worse.
-        p: of Wilcoxon's test; ``p_holm`` is adjusted over all classes.
+        better, worse: number of patients for whom the second is better or worse.
+        p: p value of Wilcoxon's test; ``p_holm`` is adjusted over all classes.
     """
 
     task: str
@@ -62,11 +62,14 @@ def compare(
     Args:
         first, second: folders of evaluations, or their ``cases.csv``.
         metric: ``dice``, ``nsd`` or ``hd95_mm``.
-        output_dir: folder for ``comparison.csv`` and, where matplotlib is installed, ``comparison.png``.
+        output_dir: folder for ``comparison.csv`` and, if matplotlib is installed, ``comparison.png``.
+
+    Returns:
+        One comparison per class that both evaluations have.
 
     Raises:
-        FileNotFoundError, ValueError: as for :func:`~uniseg_nets.study.figures.read_rows`; no such metric; or no case
-            in common.
+        FileNotFoundError, ValueError: as for :func:`~uniseg_nets.study.figures.read_rows`; or if the metric is unknown,
+            or the evaluations have no case in common.
     """
     one, two = (figures_of(read_rows(evaluation), metric) for evaluation in (first, second))
     pairs = {key: sorted(one[key].keys() & two[key].keys()) for key in one if key in two}
@@ -100,7 +103,7 @@ def compare(
 
 
 def holm(values: Sequence[float]) -> list[float]:
-    """Values of p, adjusted for their number by Holm's step-down method."""
+    """The p values, adjusted for their number by Holm's step-down method, in the given order."""
     order = np.argsort(values)
     factors = len(values) - np.arange(len(values))
     adjusted = np.minimum(np.maximum.accumulate(np.asarray(values)[order] * factors), 1.0)
@@ -110,7 +113,12 @@ def holm(values: Sequence[float]) -> list[float]:
 
 
 def as_markdown(rows: Sequence[Comparison], names: tuple[str, str] = ("A", "B")) -> str:
-    """The comparison as a table, with what its tests cannot show."""
+    """The comparison as a Markdown table, with a note on classes that have too few patients for a test.
+
+    Args:
+        rows: one per class.
+        names: the names of the two evaluations for the table's head.
+    """
     a, b = names
     lines = [
         f"| task | class | patients (cases) | {a} | {b} | {b} - {a} | 95 % | better / worse | p | p (Holm) |",

@@ -1,6 +1,6 @@
-"""Cross-validation of a fine-tuning: every fold trained, evaluated on the cases it held out, all of them in one table.
+"""Cross-validation of a fine-tuning: trains each fold, evaluates it on its held-out cases, and pools the results.
 
-The one rule: a fold that has ended is not done again, and one that was stopped goes on where it was.
+The one rule: a finished fold is not trained again, and a stopped one continues where it stopped.
 """
 
 from __future__ import annotations
@@ -33,22 +33,23 @@ def cross_validate(
     folds: Sequence[int] | None = None,
     overlays: Sequence[str] = (),
 ) -> Path:
-    """Trains and evaluates folds one after the other, each in a process of its own; writes the pooled ``cases.csv``.
+    """Trains and evaluates folds one after the other, each in a separate process; writes the pooled ``cases.csv``.
 
     Args:
-        plan: what ``uniseg plan`` wrote; its cases name their folds.
-        data: folder of the data set that was planned.
-        output_dir: each fold gets a folder there: ``fold0/models``, ``fold0/runs``, ``fold0/eval``.
-        folds: which; all of the plan by default.
-        overlays: configs laid over the plan, names of the bundle's or paths, such as ``small.json``.
+        plan: file of ``uniseg plan``; its cases name their folds.
+        data: folder of the data set of the plan.
+        output_dir: folder; each fold writes to ``fold0/models``, ``fold0/runs`` and ``fold0/eval`` in it.
+        folds: numbers of the folds to compute; by default all folds of the plan.
+        overlays: configs that are merged over the plan, such as ``small.json``: names of the bundle's configs, or
+            paths.
 
     Returns:
-        The pooled file, of all folds that have been evaluated so far.
+        The pooled file of all folds that have been evaluated so far.
 
     Raises:
-        FileNotFoundError: no plan, no data, or no such overlay.
-        ValueError: the file is no plan, or has no such fold.
-        RuntimeError: a training or an evaluation failed; its own message stands above.
+        FileNotFoundError: the plan, the data set or an overlay does not exist.
+        ValueError: the file is no plan, or the plan lacks a fold.
+        RuntimeError: a training or an evaluation failed; its own message is in the output above.
     """
     plan, data, output = (Path(path).resolve() for path in (plan, data, output_dir))
     if not data.exists():
@@ -76,7 +77,7 @@ def cross_validate(
 
 
 def _run(root: Path, configs: Sequence[Path], fold: int, options: dict[str, Any]) -> None:
-    """``python -m monai.bundle run``, as a user would type it: a fold is the same alone and among others."""
+    """Runs ``python -m monai.bundle run`` as a user would type it, so that a fold alone gives the same result."""
     files = "[" + ",".join(f"'{config}'" for config in configs) + "]"
     options = {"bundle_root": root, "fold": fold, **options}
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
@@ -88,7 +89,7 @@ def _run(root: Path, configs: Sequence[Path], fold: int, options: dict[str, Any]
 def _pool(output: Path, folds: Sequence[int]) -> Path:
     done = [fold for fold in folds if (output / f"fold{fold}" / "eval" / "cases.csv").is_file()]
     if len(done) < len(folds):
-        logger.warning("%d of %d folds are evaluated: the table is of these alone", len(done), len(folds))
+        logger.warning("%d of %d folds are evaluated: the table has only these", len(done), len(folds))
     rows: list[dict[str, Any]] = [
         {"fold": fold, **row} for fold in done for row in read_rows(output / f"fold{fold}" / "eval")
     ]
@@ -97,13 +98,13 @@ def _pool(output: Path, folds: Sequence[int]) -> Path:
 
 
 def pooled_table(cases: str | PathLike[str], ceilings: Mapping[tuple[str, str], float] | None = None) -> str:
-    """Markdown table of an evaluation: means over patients with 95 % bootstrap intervals, and how many were missed.
+    """Markdown table of an evaluation: means over patients with 95 % bootstrap intervals, and the number of misses.
 
-    A class that was missed counts with a Dice and an NSD of 0; HD95 is over the cases that have one.
+    A missed class counts with a Dice and an NSD of 0; HD95 is the mean over the cases that have one.
 
     Args:
         cases: the evaluation's ``cases.csv``, or its folder.
-        ceilings: (task, class) -> the highest Dice that the network's resolution allows, for a column of their own.
+        ceilings: (task, class) -> the highest Dice that the network's resolution allows; adds a column.
     """
     rows = read_rows(cases)
     figures = {metric: figures_of(rows, metric) for metric in METRICS}

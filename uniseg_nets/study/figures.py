@@ -1,4 +1,4 @@
-"""Figures of an evaluation, read back: one per case and class, by patient."""
+"""Reads the figures of an evaluation: one per case and class, grouped by patient."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from uniseg_nets.io.files import read_csv
 
 __all__ = ["METRICS", "Figures", "bootstrap_interval", "figures_of", "patient_means", "read_rows"]
 
-# Columns of ``cases.csv`` that are figures, and whether more is better.
+# Columns of ``cases.csv`` that are figures -> whether higher is better.
 METRICS: Mapping[str, bool] = {"dice": True, "nsd": True, "hd95_mm": False}
 _SAMPLES = 10_000
 
@@ -29,8 +29,8 @@ def read_rows(evaluation: str | PathLike[str]) -> list[dict[str, str]]:
         evaluation: the file, or the folder of the evaluation.
 
     Raises:
-        FileNotFoundError: there is none.
-        ValueError: a file without rows or without a column that is needed.
+        FileNotFoundError: the file does not exist.
+        ValueError: the file has no rows, or lacks a needed column.
     """
     path = Path(evaluation)
     path = path / "cases.csv" if path.is_dir() else path
@@ -44,13 +44,13 @@ def read_rows(evaluation: str | PathLike[str]) -> list[dict[str, str]]:
 
 
 def figures_of(rows: Sequence[Mapping[str, str]], metric: str = "dice") -> Figures:
-    """One figure of every case and class that has it, from the rows of :func:`read_rows`.
+    """One figure per case and class, from the rows of :func:`read_rows`.
 
-    A class that is neither in the prediction nor in the reference has none, and a distance exists only where both are.
-    A case without a patient is a patient of its own.
+    A class that is absent from the prediction and the reference has no figure; a distance exists only if both have the
+    class. A case without a patient counts as a patient of its own.
 
     Raises:
-        ValueError: no such metric.
+        ValueError: the metric is unknown, or a figure is not a number.
     """
     if metric not in METRICS:
         raise ValueError(f"metric is {metric!r}, expected one of {', '.join(METRICS)}")
@@ -64,7 +64,14 @@ def figures_of(rows: Sequence[Mapping[str, str]], metric: str = "dice") -> Figur
 
 
 def patient_means(figures: Mapping[tuple[str, str], float]) -> np.ndarray:
-    """The mean over each patient's cases: cases of one patient are not independent."""
+    """The mean over the cases of each patient, since cases of one patient are not independent.
+
+    Args:
+        figures: (patient, case) -> figure.
+
+    Returns:
+        (patient,), in the order in which the patients first occur.
+    """
     own: dict[str, list[float]] = defaultdict(list)
     for (patient, _), value in figures.items():
         own[patient].append(value)
@@ -72,7 +79,15 @@ def patient_means(figures: Mapping[tuple[str, str], float]) -> np.ndarray:
 
 
 def bootstrap_interval(values: Sequence[float] | np.ndarray, seed: int = 0) -> tuple[float, float]:
-    """95 % of the means of samples drawn with replacement (10,000, percentile method), one value per patient."""
+    """The 95 % bootstrap interval of a mean: percentile method, 10,000 samples drawn with replacement.
+
+    Args:
+        values: one per patient.
+        seed: seed of the draws.
+
+    Returns:
+        The lower and the upper end.
+    """
     values = np.asarray(values, dtype=float)
     drawn = np.random.default_rng(seed).integers(len(values), size=(_SAMPLES, len(values)))
     low, high = np.percentile(values[drawn].mean(axis=1), (2.5, 97.5))
