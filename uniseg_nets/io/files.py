@@ -7,8 +7,9 @@ import hashlib
 import json
 import math
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -59,8 +60,8 @@ def write_json(path: str | PathLike[str], content: Any) -> None:
         temporary.write_text(json.dumps(_finite(content), indent=4, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def write_csv(path: str | PathLike[str], rows: Sequence[Mapping[str, Any]]) -> None:
-    """Writes rows with the same keys as a table, floats with four digits; whole or not at all.
+def write_csv(path: str | PathLike[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Writes rows with the same keys, at least one, as a table, floats with four digits; whole or not at all.
 
     A text that a spreadsheet would evaluate, such as the name ``=1+1``, gets an apostrophe in front, and so does one
     that begins with an apostrophe; :func:`read_csv` removes it. Undecodable bytes in a file's name are written as
@@ -70,9 +71,11 @@ def write_csv(path: str | PathLike[str], rows: Sequence[Mapping[str, Any]]) -> N
         atomic_path(path) as temporary,
         temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
     ):
-        writer = csv.DictWriter(file, [_cell(key) for key in rows[0]])
+        rows = iter(rows)
+        first = next(rows)
+        writer = csv.DictWriter(file, [_cell(key) for key in first])
         writer.writeheader()
-        writer.writerows({_cell(key): _cell(value) for key, value in row.items()} for row in rows)
+        writer.writerows({_cell(key): _cell(value) for key, value in row.items()} for row in chain([first], rows))
 
 
 def read_csv(path: str | PathLike[str]) -> list[dict[str, str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from os import PathLike
@@ -16,8 +15,8 @@ from uniseg_nets.handlers.run_log import refuse_others
 from uniseg_nets.io.files import write_csv, write_json
 from uniseg_nets.io.names import REDUCED_ENDINGS
 from uniseg_nets.io.provenance import read_record
-from uniseg_nets.quality.verdict import REFUSED
-from uniseg_nets.reports.page import by_verdict, write_page
+from uniseg_nets.reports.collect import reported_cases, rows_of
+from uniseg_nets.reports.page import write_page
 from uniseg_nets.reports.reduced import reduced
 from uniseg_nets.reports.statistics import label_statistics
 from uniseg_nets.reports.viewer import has_viewer
@@ -33,9 +32,6 @@ from uniseg_nets.version import __version__
 __all__ = ["ReportCased", "RunReport"]
 
 logger = logging.getLogger(__name__)
-
-# What the table says of a class.
-_FIGURES = ("class", "value", "status", "voxels", "volume_ml", "mean", "std")
 
 
 class ReportCased(CaseExport):
@@ -125,46 +121,13 @@ def write_report(folder: str | PathLike[str]) -> Path | None:
     Refused cases are included; cases that need eyes come first.
     """
     folder = Path(folder)
-    records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted((folder / "report").glob("*.json"))]
-    cases = [record | {"classes": [_renamed(row) for row in record["classes"]]} for record in records]
-    cases = by_verdict([*cases, *_refused(folder, {case["name"] for case in cases})])
+    cases = list(reported_cases(folder))
     if not cases:
         return None
-    rows = [row for case in cases for row in _rows(case)]
+    rows = [row for case in cases for row in rows_of(case)]
     write_json(folder / "statistics.json", rows)
     write_csv(folder / "statistics.csv", rows)
     page = folder / "report.html"
     write_page(cases, page)
     logger.info("wrote %s", page)
     return page
-
-
-def _renamed(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of statistics with the present names: versions up to 0.8 wrote ``deviation`` and the status ``cut``."""
-    row = {"std" if key == "deviation" else key: value for key, value in row.items()}
-    return row | {"status": "truncated"} if row["status"] == "cut" else row
-
-
-def _refused(folder: Path, reported: set[str]) -> list[dict[str, Any]]:
-    """The folder's cases that were refused and not computed."""
-    records = {path.stem: read_record(path) for path in sorted(folder.glob("*.json")) if path.stem not in reported}
-    return [
-        {"name": name, "task": record["task"], "classes": [], "slices": [], **_verdict_of(record)}
-        for name, record in records.items()
-        if record is not None and record.get("verdict") == REFUSED and "label_map" not in record
-    ]
-
-
-def _verdict_of(record: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: record[key] for key in OF_THE_VERDICT if key in record}
-
-
-def _rows(case: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """A case's rows of the table: one per class, or one where it was not computed."""
-    verdict = {
-        "verdict": case.get("verdict"),
-        "estimated_dice": case.get("estimated_dice"),
-        "reasons": " ".join(case.get("reasons", [])),
-    }
-    first = {"case": case["name"], "task": case["task"]}
-    return [{**first, **row, **verdict} for row in case["classes"] or [dict.fromkeys(_FIGURES)]]
