@@ -38,7 +38,7 @@ def reported_cases(folder: Path) -> Iterator[dict[str, Any]]:
             yield {"classes": [], "slices": [], **case}
         else:
             missing.append(case["name"])
-    if missing:
+    if missing and (folder / "report").is_dir():
         logger.warning(
             "%d cases have no report, such as %s: `uniseg segment --report` makes what is missing",
             len(missing),
