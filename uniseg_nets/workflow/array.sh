@@ -1,0 +1,12 @@
+#!/bin/bash
+# Segments the cases of cases.json as a Slurm array. A job loads the network once; a job that is started again does
+# what is left of its part. Afterwards: uniseg merge $output
+#SBATCH --array=1-$parts
+#SBATCH --job-name=uniseg
+#SBATCH --cpus-per-task=4
+#SBATCH --mem=16G
+#SBATCH --time=24:00:00
+#SBATCH --requeue
+#SBATCH --output=slurm-%A_%a.log
+export OMP_NUM_THREADS=$${SLURM_CPUS_PER_TASK:-1}
+uniseg segment cases.json $output $options --shared --part $parts || [ $$? -eq 3 ] || scontrol requeue "$$SLURM_JOB_ID"
