@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from datetime import timedelta
+from threading import Lock
 from typing import Any
 
 import torch
@@ -135,6 +136,7 @@ class CaseEvaluator(SupervisedEvaluator):
     ) -> None:
         self._postprocessing: Callable[[Any], Any] = _unchanged
         self.claims = claims
+        self._telling = Lock()
         handlers = settings.get("val_handlers") or ()
         super().__init__(**settings | {"val_handlers": handlers, "event_names": [CaseEvents]})
         if claims is not None and self.data_loader.num_workers:
@@ -147,7 +149,7 @@ class CaseEvaluator(SupervisedEvaluator):
         self.seconds: dict[str, float] = {}
         self.verdicts: dict[str, dict[str, Any]] = {}
         self._elsewhere = 0  # cases that other processes did
-        self._exporting: tuple[str, Future[float]] | None = None
+        self._exporting: Future[None] | None = None
         exported = self._export_pending()
         self._failed_before = len(self.failures)
         self._total = len(self.data_loader)
@@ -213,34 +215,33 @@ class CaseEvaluator(SupervisedEvaluator):
         output = engine.state.output
         for case in engine.state.batch:
             case["measures"] = getattr(self.inferer, "measures", None)
-        self._exporting = name, self._exporter.submit(self._export, begun, engine.state.batch, output)
+        self._exporting = self._exporter.submit(self._export, name, begun, engine.state.batch, output)
         if sum(scores[Keys.PRED].nbytes for scores in output) > _LARGE:
             self._end_export()
         return {}
 
     @torch.no_grad()
-    def _export(self, begun: float, batch: list[dict[str, Any]], output: list[dict[str, Any]]) -> float:
-        for case, scores in zip(batch, output):
-            exported = self._postprocessing(case | scores)
-            if "verdict" in exported:
-                self.verdicts[exported["name"]] = exported["verdict"].as_record()
-            _make(self.exports, exported)
-        return round(time.perf_counter() - begun, 1)
-
-    def _end_export(self) -> None:
-        """Waits for the export that is running, if any, and stores its time or its failure."""
-        if self._exporting is None:
-            return
-        (name, export), self._exporting = self._exporting, None
+    def _export(self, name: str, begun: float, batch: list[dict[str, Any]], output: list[dict[str, Any]]) -> None:
+        """Runs in a thread of its own, beside the prediction of the next case, for which it does not wait."""
         try:
-            self.seconds[name] = export.result()
+            for case, scores in zip(batch, output):
+                exported = self._postprocessing(case | scores)
+                if "verdict" in exported:
+                    self.verdicts[exported["name"]] = exported["verdict"].as_record()
+                _make(self.exports, exported)
         except Exception as error:
             self._failed(name, error)
             return
+        self.seconds[name] = round(time.perf_counter() - begun, 1)
         left = timedelta(seconds=round((time.perf_counter() - self._begun) * (self._total / self._seen - 1)))
         rest = f", about {left} left" if self._seen < self._total else ""
         logger.info("case %d/%d %s: %.1f s%s", self._seen, self._total, name, self.seconds[name], rest)
         self._done(name)
+
+    def _end_export(self) -> None:
+        """Waits for the export that is running, if any."""
+        if self._exporting is not None:
+            self._exporting.result()
 
     def _failed(self, name: str, error: Exception) -> None:
         self.failures[name] = root_cause(error)
@@ -249,7 +250,8 @@ class CaseEvaluator(SupervisedEvaluator):
 
     def _done(self, name: str) -> None:
         """Tells the handlers first: a case must be in the log before another process may look at it."""
-        self.done = name
-        self.fire_event(CaseEvents.DONE)
+        with self._telling:
+            self.done = name
+            self.fire_event(CaseEvents.DONE)
         if self.claims is not None:
             self.claims.release(name, failed=name in self.failures)

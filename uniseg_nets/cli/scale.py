@@ -8,7 +8,7 @@ from typing import Literal
 from uniseg_nets.cli.arguments import spelled_out
 from uniseg_nets.cli.segment import segment
 from uniseg_nets.cli.values import existing
-from uniseg_nets.quality.verdict import CHECK, OK, REFUSED
+from uniseg_nets.quality.verdict import CHECK, REFUSED, WORDS
 
 __all__ = ["merge", "workflow"]
 
@@ -16,16 +16,16 @@ __all__ = ["merge", "workflow"]
 def merge(output: str, *, pages: Literal["all", "flagged"] = "all") -> None:
     """Make one record and one report of all processes that segmented into a folder.
 
-    Writes run.json and failures.json; and, of what --report left, statistics.csv, pages of 50 cases and report.html.
+    Writes run.json and failures.json; and, of what --report left, statistics.csv and report.html, of pages of 50 cases.
 
     Args:
         output: the folder of the results.
-        pages: "flagged" makes pages of refused cases and of those to check alone; statistics.csv has all cases.
+        pages: "flagged" shows the cases that are refused or to check alone; statistics.csv has all cases.
     """
     folder = existing(output)
     from uniseg_nets.reports.merge import merge_runs
 
-    record = merge_runs(folder, (REFUSED, CHECK) if pages == "flagged" else (REFUSED, CHECK, OK))
+    record = merge_runs(folder, (REFUSED, CHECK) if pages == "flagged" else WORDS)
     failed = len(record["failed"])
     print(f"{record['processes']} processes, {record['cases']} cases, {failed} failed: {folder}/run.json")
 

@@ -19,17 +19,19 @@ logger = logging.getLogger(__name__)
 
 # What the table says of a class.
 _FIGURES = ("class", "value", "status", "voxels", "volume_ml", "mean", "std")
+# Files on all cases, which lie among the records of cases.
+_ON_THE_RUN = ("run.json", "failures.json", "statistics.json")
 
 
 def reported_cases(folder: Path) -> Iterator[dict[str, Any]]:
     """The cases with a report part (``report/NAME.json``) and the refused ones, those that need eyes first.
 
-    Of all cases only name and verdict are kept in memory; pictures are read one case after the other. Cases that were
-    segmented and have no part are counted in the log.
+    Of all cases only name, task and verdict are kept in memory; pictures are read one case after the other. Cases that
+    were segmented and have no part are counted in the log.
     """
     missing: list[str] = []
-    brief = filter(None, map(_brief, sorted(folder.glob("*.json"))))
-    for case in by_verdict(list(brief)):
+    records = sorted(path for path in folder.glob("*.json") if path.name not in _ON_THE_RUN)
+    for case in by_verdict([case for case in map(_brief, records) if case is not None]):
         part = folder / "report" / f"{case['name']}.json"
         if part.is_file():
             content = json.loads(part.read_text(encoding="utf-8"))

@@ -4,43 +4,44 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterator
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from uniseg_nets.handlers.run_log import LOG_FOLDER, refuse_others, write_failures
 from uniseg_nets.io.files import write_json
-from uniseg_nets.quality.verdict import CHECK, OK, REFUSED
-from uniseg_nets.reports.paged import write_paged_report
+from uniseg_nets.quality.verdict import WORDS
+from uniseg_nets.reports.run import write_report
+from uniseg_nets.transforms.export import REPORT_PAGES
 
 __all__ = ["merge_runs", "read_log"]
 
 logger = logging.getLogger(__name__)
 
 
-def merge_runs(folder: str | PathLike[str], verdicts: Iterable[str] = (REFUSED, CHECK, OK)) -> dict[str, Any]:
+def merge_runs(folder: str | PathLike[str], verdicts: Container[str] = WORDS) -> dict[str, Any]:
     """Writes ``run.json`` and ``failures.json`` from the logs of all processes, and the report on all cases.
 
     Of a case that was done more than once the last line counts. The report is made of what ``--report`` wrote for each
-    case, see :func:`~uniseg_nets.reports.paged.write_paged_report`.
+    case, see :func:`~uniseg_nets.reports.run.write_report`.
 
     Args:
         folder: folder of the results.
-        verdicts: which cases get a page of the report.
+        verdicts: which cases the pages of the report show.
 
     Returns:
         What ``run.json`` says.
 
     Raises:
-        FileNotFoundError: if the folder has no log.
+        FileNotFoundError: if the folder has no log, or no case in it.
         ValueError: if it has files of the names to write that this package did not write.
     """
     folder = Path(folder)
     logs = sorted((folder / LOG_FOLDER).glob("*.jsonl"))
     if not logs:
         raise FileNotFoundError(f"no log {folder / LOG_FOLDER}/*.jsonl: expected the output folder of `uniseg segment`")
-    refuse_others(folder, ("run.json", "failures.json", "statistics.csv", "statistics.json", "report.html"))
+    refuse_others(folder, ("run.json", "failures.json", *REPORT_PAGES))
     processes: list[dict[str, Any]] = []
     cases: dict[str, dict[str, Any]] = {}
     for log in logs:
@@ -49,10 +50,12 @@ def merge_runs(folder: str | PathLike[str], verdicts: Iterable[str] = (REFUSED, 
                 processes.append(line)
             elif line["case"] not in cases or cases[line["case"]]["written"] <= line["written"]:
                 cases[line["case"]] = line
+    if not cases:
+        raise FileNotFoundError(f"no case is done in {folder / LOG_FOLDER}: run `uniseg segment` again")
     record = _summary(processes, cases)
     write_json(folder / "run.json", record)
     write_failures(folder / "failures.json", record["failed"])
-    write_paged_report(folder, verdicts, len(record["failed"]))
+    write_report(folder, verdicts)
     return record
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
+from itertools import chain
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ from ignite.engine import Events
 
 from uniseg_nets.engines import CaseEvaluator
 from uniseg_nets.handlers.run_log import refuse_others
-from uniseg_nets.io.files import write_csv, write_json
+from uniseg_nets.io.files import csv_rows, json_rows, write_json
 from uniseg_nets.io.names import REDUCED_ENDINGS
 from uniseg_nets.io.provenance import read_record
+from uniseg_nets.quality.verdict import OK, WORDS
 from uniseg_nets.reports.collect import reported_cases, rows_of
 from uniseg_nets.reports.page import write_page
 from uniseg_nets.reports.reduced import reduced
@@ -115,19 +117,34 @@ def report_case(
     return rows
 
 
-def write_report(folder: str | PathLike[str]) -> Path | None:
+def write_report(folder: str | PathLike[str], verdicts: Container[str] = WORDS) -> Path | None:
     """Writes ``statistics.csv``, ``statistics.json`` and ``report.html`` from the files of :func:`report_case`.
 
-    Refused cases are included; cases that need eyes come first.
+    Refused cases are included; cases that need eyes come first. One case after the other is read.
+
+    Args:
+        folder: folder of the results.
+        verdicts: which cases the pages show; the tables have all of them.
+
+    Returns:
+        The page; ``None`` if there is no case to report.
     """
     folder = Path(folder)
-    cases = list(reported_cases(folder))
-    if not cases:
+    cases = reported_cases(folder)
+    first = next(cases, None)
+    if first is None:
         return None
-    rows = [row for case in cases for row in rows_of(case)]
-    write_json(folder / "statistics.json", rows)
-    write_csv(folder / "statistics.csv", rows)
     page = folder / "report.html"
-    write_page(cases, page)
+    with csv_rows(folder / "statistics.csv") as to_csv, json_rows(folder / "statistics.json") as to_json:
+
+        def shown() -> Iterator[dict[str, Any]]:
+            for case in chain([first], cases):
+                for row in rows_of(case):
+                    to_csv(row)
+                    to_json(row)
+                if (case.get("verdict") or OK) in verdicts:
+                    yield case
+
+        write_page(shown(), page)
     logger.info("wrote %s", page)
     return page
