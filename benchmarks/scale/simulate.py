@@ -1,6 +1,6 @@
 """`uniseg merge` of many simulated cases: python -m benchmarks.scale.simulate OUT CASES [flagged]
 
-One phantom is reported. Its record, its report part and links to its pictures are then those of all cases, under further
+One phantom is reported. Its record, its report part and links to its pictures are then those of all cases, under other
 names, with a log for each 100 cases. Of 1,000 cases 10 are refused, 50 are to check and 5 failed.
 """
 
@@ -84,7 +84,7 @@ def write_results(template: Path, folder: Path, cases: int) -> None:
                 del own["label_map"]
             else:
                 for path in pictures:
-                    (folder / "report" / f"{name}{path.name.removeprefix('case')}").hardlink_to(path)
+                    (folder / "report" / f"{name}{path.name.removeprefix('case')}").symlink_to(path.resolve())
                 (folder / "report" / f"{name}.json").write_text(json.dumps(part | verdict | {"name": name}))
                 (folder / f"{name}.nii.gz").touch()
             (folder / f"{name}.json").write_text(json.dumps(own))

@@ -40,7 +40,11 @@ def workflow(folder: str, input: str, output: str, *, options: str = "", cases_p
         options: further words of `uniseg segment`, as --options="--task liver --report".
         cases_per_job: cases that a job does with a network that it loads once.
     """
-    spelled_out("segment", [input, output, *shlex.split(options)], segment)
+    try:
+        words = shlex.split(options)
+    except ValueError as error:
+        raise ValueError(f"options {options}: {error}") from error
+    spelled_out("segment", [input, output, *words], segment)
     scans = existing(input)
     from uniseg_nets.workflow import write_workflow
 

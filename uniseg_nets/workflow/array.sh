@@ -9,4 +9,7 @@
 #SBATCH --requeue
 #SBATCH --output=slurm-%A_%a.log
 export OMP_NUM_THREADS=$${SLURM_CPUS_PER_TASK:-1}
-uniseg segment cases.json $output $options --shared --part $parts || [ $$? -eq 3 ] || scontrol requeue "$$SLURM_JOB_ID"
+uniseg segment cases.json $output $options --shared --part $parts && exit
+# Status 3: the part is done, and some of its scans are faulty. Everything else is tried again, three times.
+[ $$? -eq 3 ] && exit
+[ "$${SLURM_RESTART_COUNT:-0}" -lt 3 ] && scontrol requeue "$${SLURM_ARRAY_JOB_ID}_$$SLURM_ARRAY_TASK_ID"
