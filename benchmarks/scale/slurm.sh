@@ -26,6 +26,7 @@ MpiDefault=none
 ReturnToService=2
 SlurmdTimeout=30
 JobRequeue=1
+MinJobAge=43200
 JobCompType=jobcomp/filetxt
 JobCompLoc=$folder/jobs.log
 NodeName=node[1-2] NodeHostname=$(hostname) NodeAddr=127.0.0.1 Port=[17001-17002] CPUs=2 RealMemory=8000 State=UNKNOWN

@@ -7,6 +7,7 @@
 #SBATCH --mem=16G
 #SBATCH --time=24:00:00
 #SBATCH --requeue
+#SBATCH --open-mode=append
 #SBATCH --output=slurm-%A_%a.log
 export OMP_NUM_THREADS=$${SLURM_CPUS_PER_TASK:-1}
 uniseg segment cases.json $output $options --shared --part $parts && exit
