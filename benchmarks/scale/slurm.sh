@@ -1,6 +1,6 @@
 #!/bin/bash
 # Starts a Slurm of one machine as root: a controller and two daemons, node1 and node2, under FOLDER.
-# Debian: apt-get install slurm-wlm munge. Usage: slurm.sh FOLDER; then export SLURM_CONF=FOLDER/slurm.conf
+# Debian: apt-get install slurm-wlm munge. Usage: slurm.sh FOLDER
 set -eu
 folder=$(realpath "$1")
 mkdir -p "$folder/state" "$folder"/spool/node{1,2} /run/munge
@@ -32,7 +32,8 @@ JobCompLoc=$folder/jobs.log
 NodeName=node[1-2] NodeHostname=$(hostname) NodeAddr=127.0.0.1 Port=[17001-17002] CPUs=2 RealMemory=8000 State=UNKNOWN
 PartitionName=all Nodes=node[1-2] Default=YES MaxTime=INFINITE State=UP
 CONF
-export SLURM_CONF=$folder/slurm.conf
+mkdir -p /etc/slurm
+ln -sfn "$folder/slurm.conf" /etc/slurm/slurm.conf  # Snakemake takes SLURM_CONF out of the environment of its jobs
 slurmctld
 slurmd -N node1
 slurmd -N node2

@@ -66,7 +66,7 @@ def _settings(parts: int, output: Path, options: str) -> str:
         "options": (options, "of `uniseg segment`"),
         "parts": (parts, "jobs"),
         "threads": (4, "cores of a job"),
-        "mem_mb": (16000, "memory of a job's first try; the second one gets twice as much, the third three times"),
+        "mem_mb": (16000, "memory of a job"),
         "minutes": (1440, "after which the scheduler ends a job"),
         "retries": (3, "of a job that died"),
         "resources": ({}, 'further ones of the executor, such as {"gpu": 1} or {"slurm_partition": "gpu"}'),
