@@ -15,6 +15,7 @@ from pathlib import Path
 
 from uniseg_nets.io.files import write_json
 from uniseg_nets.reports.run import report_case, write_report
+from uniseg_nets.version import __version__
 
 
 def main(scans: Path, labels: Path, out: Path) -> None:
@@ -25,7 +26,9 @@ def main(scans: Path, labels: Path, out: Path) -> None:
         names.append(name)
         templates.mkdir(parents=True, exist_ok=True)
         shutil.copy(label, templates / label.name)
-        write_json(templates / f"{name}.json", {"task": "sizes", "labels": {"1": "class"}, "label_map": label.name})
+        made_by = {"versions": {"uniseg_nets": __version__}}
+        own = {"task": "sizes", "labels": {"1": "class"}, "label_map": label.name, **made_by}
+        write_json(templates / f"{name}.json", own)
         start = time.perf_counter()
         report_case(name, str(scans / f"{name}_0000.nii.gz"), templates, ["MR"])
         print(f"{name}: reported in {time.perf_counter() - start:.2f} s")
@@ -39,6 +42,7 @@ def main(scans: Path, labels: Path, out: Path) -> None:
             record = json.loads((templates / "report" / f"{name}.json").read_text())
             (folder / "report" / f"{copy}.json").unlink()
             write_json(folder / "report" / f"{copy}.json", record | {"name": copy})
+            (folder / f"{copy}.json").symlink_to((templates / f"{name}.json").resolve())
         start = time.perf_counter()
         write_report(folder)
         pages = [folder / "report.html", *sorted((folder / "report" / "pages").glob("*.html"))]

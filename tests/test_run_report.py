@@ -78,6 +78,8 @@ def test_a_page_shows_earlier_cases_in_the_words_of_version_0_8(tmp_path):
     for name, more in rows.items():
         record = {"name": name, "task": "liver", "classes": [row | more], "slices": []}
         (tmp_path / "report" / f"{name}.json").write_text(json.dumps(record))
+        beside = {"task": "liver", "label_map": f"{name}.nii.gz", "versions": {"uniseg_nets": "0.8"}}
+        (tmp_path / f"{name}.json").write_text(json.dumps(beside))
     write_report(tmp_path)
     new, old = csv.DictReader((tmp_path / "statistics.csv").open())
     assert (new["std"], new["status"]) == ("2.0", "present") and (old["std"], old["status"]) == ("3.0", "truncated")

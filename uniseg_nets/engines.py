@@ -6,23 +6,26 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from datetime import timedelta
+from threading import Lock
 from typing import Any
 
 import torch
-from ignite.engine import Events
+from ignite.engine import EventEnum, Events
 from monai.engines import PrepareBatch, SupervisedEvaluator
 from monai.inferers import SimpleInferer
 from monai.utils.enums import CommonKeys as Keys
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from uniseg_nets.data.fault_tolerant import ERROR
+from uniseg_nets.data.claims import Claims
+from uniseg_nets.data.fault_tolerant import ELSEWHERE, ERROR
 from uniseg_nets.io.errors import CasesFailedError, root_cause
 from uniseg_nets.nets.bfloat16 import SmallConvolutionsInFloat32
 from uniseg_nets.tasks import TaskTable
 
-__all__ = ["AutocastInferer", "CaseEvaluator", "CasesFailedError", "PrepareTaskBatch"]
+__all__ = ["AutocastInferer", "CaseEvaluator", "CaseEvents", "CasesFailedError", "PrepareTaskBatch"]
 
 logger = logging.getLogger(__name__)
 
@@ -72,6 +75,12 @@ class AutocastInferer(SimpleInferer):
             return super().__call__(inputs, network, *args, **kwargs)
 
 
+class CaseEvents(EventEnum):
+    """``DONE``: a case is exported or failed; its name is the evaluator's ``done``."""
+
+    DONE = "case_done"
+
+
 def _unchanged(case: Any) -> Any:
     return case
 
@@ -100,15 +109,19 @@ class CaseEvaluator(SupervisedEvaluator):
         exports: further steps after the postprocessing, each called with the case's dictionary. Exports that finished
             cases lack (:meth:`~uniseg_nets.transforms.derived.CaseExport.pending`) are made first.
         review: called at the end of every run; returns further cases that count as failed, name -> reason.
+        claims: those of the loader's data set, where several processes share the cases.
         settings: arguments of MONAI's evaluator.
 
     Attributes:
         failures: case name -> reason, of the last run.
         seconds: case name -> seconds of prediction and export, of the last run.
         verdicts: case name -> what its record says of its verdict, of the last run.
+        done: name of the case that was exported or failed last.
 
     Raises:
+        ValueError: if there are claims and the loader has worker processes, which would each claim for themselves.
         CasesFailedError: from ``run``, after the last case.
+        ClaimLostError: from ``run``, when other processes have taken over the cases of this one.
         RuntimeError: from ``run``, when the loader yielded fewer cases than its length.
     """
 
@@ -118,10 +131,16 @@ class CaseEvaluator(SupervisedEvaluator):
         self,
         exports: Sequence[Callable[[Any], Any]] = (),
         review: Callable[[], Mapping[str, str]] | None = None,
+        claims: Claims | None = None,
         **settings: Any,
     ) -> None:
         self._postprocessing: Callable[[Any], Any] = _unchanged
-        super().__init__(**settings | {"val_handlers": settings.get("val_handlers") or ()})
+        self.claims = claims
+        self._telling = Lock()
+        handlers = settings.get("val_handlers") or ()
+        super().__init__(**settings | {"val_handlers": handlers, "event_names": [CaseEvents]})
+        if claims is not None and self.data_loader.num_workers:
+            raise ValueError(f"num_workers is {self.data_loader.num_workers}, expected 0 where processes share cases")
         self.exports = exports
         self.review = review
 
@@ -129,7 +148,8 @@ class CaseEvaluator(SupervisedEvaluator):
         self.failures: dict[str, str] = {}
         self.seconds: dict[str, float] = {}
         self.verdicts: dict[str, dict[str, Any]] = {}
-        self._exporting: tuple[str, Future[float]] | None = None
+        self._elsewhere = 0  # cases that other processes did
+        self._exporting: Future[None] | None = None
         exported = self._export_pending()
         self._failed_before = len(self.failures)
         self._total = len(self.data_loader)
@@ -147,7 +167,7 @@ class CaseEvaluator(SupervisedEvaluator):
 
     def _predict(self, global_epoch: int) -> None:
         self._begun = time.perf_counter()
-        with ThreadPoolExecutor(1, "export") as self._exporter:
+        with ThreadPoolExecutor(1, "export") as self._exporter, self.claims or nullcontext():
             super().run(global_epoch)
         if self._seen < self._total:  # a loader whose thread dies ends without an error
             raise RuntimeError(f"{self._total - self._seen} of {self._total} cases were never read: run again for them")
@@ -168,7 +188,7 @@ class CaseEvaluator(SupervisedEvaluator):
 
     @property
     def _seen(self) -> int:
-        return len(self.failures) - self._failed_before + len(self.seconds)
+        return len(self.failures) - self._failed_before + len(self.seconds) + self._elsewhere
 
     def _register_postprocessing(self, posttrans: Callable[[Any], Any]) -> None:
         self._postprocessing = posttrans  # not registered as MONAI's handler, which would wait for it
@@ -179,6 +199,9 @@ class CaseEvaluator(SupervisedEvaluator):
 
     def _iteration(self, engine: SupervisedEvaluator, batchdata: dict[str, Any]) -> dict[str, Any]:
         name, begun = batchdata["name"][0], time.perf_counter()
+        if ELSEWHERE in batchdata:
+            self._elsewhere += 1
+            return {}
         try:
             if ERROR in batchdata:
                 raise ValueError(batchdata[ERROR][0])
@@ -187,37 +210,48 @@ class CaseEvaluator(SupervisedEvaluator):
             self._failed(name, error)
             return {}
         self._end_export()
+        if self.claims is not None:
+            self.claims.check()
         output = engine.state.output
         for case in engine.state.batch:
             case["measures"] = getattr(self.inferer, "measures", None)
-        self._exporting = name, self._exporter.submit(self._export, begun, engine.state.batch, output)
+        self._exporting = self._exporter.submit(self._export, name, begun, engine.state.batch, output)
         if sum(scores[Keys.PRED].nbytes for scores in output) > _LARGE:
             self._end_export()
         return {}
 
     @torch.no_grad()
-    def _export(self, begun: float, batch: list[dict[str, Any]], output: list[dict[str, Any]]) -> float:
-        for case, scores in zip(batch, output):
-            exported = self._postprocessing(case | scores)
-            if "verdict" in exported:
-                self.verdicts[exported["name"]] = exported["verdict"].as_record()
-            _make(self.exports, exported)
-        return round(time.perf_counter() - begun, 1)
-
-    def _end_export(self) -> None:
-        """Waits for the export that is running, if any, and stores its time or its failure."""
-        if self._exporting is None:
-            return
-        (name, export), self._exporting = self._exporting, None
+    def _export(self, name: str, begun: float, batch: list[dict[str, Any]], output: list[dict[str, Any]]) -> None:
+        """Runs in a thread of its own, beside the prediction of the next case, for which it does not wait."""
         try:
-            self.seconds[name] = export.result()
+            for case, scores in zip(batch, output):
+                exported = self._postprocessing(case | scores)
+                if "verdict" in exported:
+                    self.verdicts[exported["name"]] = exported["verdict"].as_record()
+                _make(self.exports, exported)
         except Exception as error:
             self._failed(name, error)
             return
+        self.seconds[name] = round(time.perf_counter() - begun, 1)
         left = timedelta(seconds=round((time.perf_counter() - self._begun) * (self._total / self._seen - 1)))
         rest = f", about {left} left" if self._seen < self._total else ""
         logger.info("case %d/%d %s: %.1f s%s", self._seen, self._total, name, self.seconds[name], rest)
+        self._done(name)
+
+    def _end_export(self) -> None:
+        """Waits for the export that is running, if any."""
+        if self._exporting is not None:
+            self._exporting.result()
 
     def _failed(self, name: str, error: Exception) -> None:
         self.failures[name] = root_cause(error)
         logger.error("case %d/%d %s failed: %s", self._seen, self._total, name, self.failures[name])
+        self._done(name)
+
+    def _done(self, name: str) -> None:
+        """Tells the handlers first: a case must be in the log before another process may look at it."""
+        with self._telling:
+            self.done = name
+            self.fire_event(CaseEvents.DONE)
+        if self.claims is not None:
+            self.claims.release(name, failed=name in self.failures)

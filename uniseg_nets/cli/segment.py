@@ -8,6 +8,7 @@ from typing import Literal
 from uniseg_nets.cli.values import existing, listed, new_folder
 from uniseg_nets.io.bundles import mode_configs
 from uniseg_nets.io.devices import device_of
+from uniseg_nets.parts import part_of
 from uniseg_nets.tasks import TaskTable, load_task_table
 from uniseg_nets.weights.shipped import OFFICIAL, OPEN
 
@@ -67,6 +68,8 @@ def segment(
     strict: bool = False,
     force: bool = False,
     check_flips: bool = False,
+    part: str | None = None,
+    shared: bool = False,
 ) -> None:
     """Segment a scan, or every scan of a folder.
 
@@ -100,6 +103,9 @@ def segment(
         strict: count a case whose verdict is "check" as failed.
         force: compute cases that are refused all the same.
         check_flips: compute each case mirrored as well and compare, for its verdict; twice the work.
+        part: do the K-th of N parts of the cases, as "3/8"; in a job of a Slurm array N is enough, as "8".
+        shared: share the cases with other processes of the same command: none is done twice, and those that a process
+            held when it died are taken over. `uniseg merge` makes the report.
     """
     from uniseg_nets.bundle.choose import ChosenInference
     from uniseg_nets.bundle.run import opened_bundle, run_bundle
@@ -109,6 +115,8 @@ def segment(
         new_folder(output)
     if overlap is not None and not 0 <= overlap < 1:
         raise ValueError(f"overlap is {overlap:g}, expected a share from 0 up to, not including, 1")
+    if part is not None:
+        part_of(part)
     overlays = [] if plan is None else [str(Path(existing(plan)).resolve())]
     options = {
         "mirror": mirror,
@@ -126,6 +134,8 @@ def segment(
         "strict": strict or None,
         "force": force or None,
         "check_flips": check_flips or None,
+        "part": part,
+        "shared": shared or None,
     }
     with opened_bundle(bundle or (_UPSTREAM if plan is None else _FINETUNE)) as root:
         files = None if weights is None else listed(weights)

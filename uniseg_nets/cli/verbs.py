@@ -9,6 +9,7 @@ from uniseg_nets.cli.calibrate import calibrate
 from uniseg_nets.cli.fingerprint import fingerprint
 from uniseg_nets.cli.images_2d import convert_2d, segment_2d
 from uniseg_nets.cli.info import info
+from uniseg_nets.cli.scale import merge, workflow
 from uniseg_nets.cli.segment import segment, tasks
 from uniseg_nets.cli.share import hub_folder, label_app, merge_config, pack, zip_bundle
 from uniseg_nets.cli.study import compare, cv
@@ -32,6 +33,7 @@ GROUPS: Mapping[str, Mapping[str, Verb]] = {
         "convert": convert,
         "convert-2d": convert_2d,
     },
+    "many scans": {"workflow": workflow, "merge": merge},
     "train": {"prepare": prepare, "plan": plan, "cv": cv, "compare": compare, "fingerprint": fingerprint},
     "share": {
         "pack": pack,

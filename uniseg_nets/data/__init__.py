@@ -1,6 +1,7 @@
 """Cases on disk, and their order in training."""
 
 from uniseg_nets.data.cases import find_cases, rank_partition
+from uniseg_nets.data.claims import Claims
 from uniseg_nets.data.datalist import load_datalist
 from uniseg_nets.data.fault_tolerant import FaultTolerantDataset
 from uniseg_nets.data.folds import fold_cases
@@ -10,6 +11,7 @@ from uniseg_nets.data.shared import shared_sampler
 from uniseg_nets.renamed import renamed_names
 
 __all__ = [
+    "Claims",
     "FaultTolerantDataset",
     "GroupBatchSampler",
     "PreprocessedDataset",

@@ -17,6 +17,7 @@ from uniseg_nets.data.datalist import first_section, image_files, load_datalist
 from uniseg_nets.io.names import SCAN_ENDINGS, SEGMENTATION_ENDING, scan_name
 from uniseg_nets.io.provenance import is_result
 from uniseg_nets.io.series import is_dicom_folder
+from uniseg_nets.parts import part_of
 from uniseg_nets.ranks import launched_rank
 
 __all__ = ["find_cases", "rank_partition", "unique"]
@@ -71,8 +72,16 @@ def find_cases(source: str | PathLike[str], output_dir: str | PathLike[str] | No
     return cases
 
 
-def rank_partition(cases: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The cases of this process in a run of N processes: every N-th one, by the rank that ``torchrun`` sets."""
+def rank_partition(cases: Sequence[dict[str, Any]], part: str | int | None = None) -> list[dict[str, Any]]:
+    """The cases of this process in a run of N processes: every N-th one, by the rank that ``torchrun`` sets.
+
+    Args:
+        cases: all cases.
+        part: the part of them that the run does, ``"K/N"``, see :func:`~uniseg_nets.parts.part_of`.
+    """
+    if part is not None:
+        number, parts = part_of(part)
+        cases = cases[number - 1 :: parts]
     rank, world = launched_rank()
     return list(cases[rank::world])
 

@@ -7,13 +7,16 @@ from typing import Any
 
 from monai.data import Dataset
 
+from uniseg_nets.data.claims import Claims
 from uniseg_nets.data.itk_io import load_itk_io, needs_itk
 from uniseg_nets.io.errors import root_cause
 
-__all__ = ["ERROR", "FaultTolerantDataset"]
+__all__ = ["ELSEWHERE", "ERROR", "FaultTolerantDataset"]
 
 # Key of a failed case's message.
 ERROR = "error"
+# Key of a case that another process did.
+ELSEWHERE = "elsewhere"
 
 
 class FaultTolerantDataset(Dataset):
@@ -25,15 +28,28 @@ class FaultTolerantDataset(Dataset):
     Args:
         data: cases, each with ``name`` and ``image``.
         transform: reads and preprocesses a case.
+        claims: where several processes share the cases. The items are then the cases in the order in which this process
+            gets them; one that another process did is ``{"name": ..., "elsewhere": True}``.
     """
 
-    def __init__(self, data: Sequence[dict[str, Any]], transform: Callable[[Any], Any] | None = None) -> None:
+    def __init__(
+        self,
+        data: Sequence[dict[str, Any]],
+        transform: Callable[[Any], Any] | None = None,
+        claims: Claims | None = None,
+    ) -> None:
         super().__init__(data, transform)
+        self.claims = claims
+        if claims is not None:
+            claims.begin(data)
         if any(needs_itk(case.get("image", [])) for case in data):
             load_itk_io()
 
     def _transform(self, index: int) -> Any:
+        case, own = (self.data[index], True) if self.claims is None else self.claims.next()
+        if not own:
+            return {"name": case["name"], ELSEWHERE: True}
         try:
-            return super()._transform(index)
+            return self.transform(case)
         except Exception as error:
-            return {"name": self.data[index]["name"], ERROR: root_cause(error)}
+            return {"name": case["name"], ERROR: root_cause(error)}

@@ -1,69 +1,117 @@
-"""The log of a run over many cases: ``run.json`` and, if cases failed, ``failures.json``."""
+"""The log of a run over many cases: a line per case, and ``run.json`` and ``failures.json`` of the whole run."""
 
 from __future__ import annotations
 
+import json
+import os
+import socket
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from ignite.engine import Events
 
 from uniseg_nets.data.datalist import read_json
-from uniseg_nets.engines import CaseEvaluator
+from uniseg_nets.engines import CaseEvaluator, CaseEvents
 from uniseg_nets.io.files import write_json
 from uniseg_nets.ranks import launched_rank
 from uniseg_nets.transforms.result import ResultSaver
 
-__all__ = ["RunLog", "refuse_others"]
+__all__ = ["LOG_FOLDER", "RunLog", "refuse_others"]
 
+LOG_FOLDER = "log"
 # Keys by which a run's file is known: today's, and that of versions up to 0.8.
 _PROVENANCE = ("provenance", "made_by")
 
 
 class RunLog:
-    """Writes ``OUTPUT_DIR/run.json`` after every case: times, provenance, seconds per case, failures with reasons.
+    """Appends a line to ``OUTPUT_DIR/log/TIME_HOST_PROCESS.jsonl`` after every case; each process has its own file.
 
-    Failed cases are in ``failures.json`` as well, name -> reason; the file exists only if a case failed. If several
-    processes share a run, each writes its own file, ``run_1.json`` and so on.
+    The first line is on the process: start, host, provenance, number of cases. Each further one is on a case: its
+    ``seconds`` and ``verdict``, or ``failed`` with the reason. What is written stays as it is, so that a run of any
+    length writes each line once; a process that is killed while it writes leaves half a line, the last one.
+
+    ``OUTPUT_DIR/run.json`` has the same of the whole run, when it begins and when it ends; failed cases are in
+    ``failures.json`` as well, name -> reason, a file that exists only if a case failed. Under ``torchrun`` each process
+    writes its own, ``run_1.json`` and so on. A run whose processes know nothing of each other has neither until
+    :func:`~uniseg_nets.reports.merge.merge_runs` makes them.
 
     Args:
         saver: writer of the results. The log uses its folder and its provenance.
         total: number of cases, including those that were finished before.
+        part: this process does a part of the cases, or shares them with others that it does not know.
 
     Raises:
         ValueError: if the folder has files of these names that this package did not write.
     """
 
-    def __init__(self, saver: ResultSaver, total: int) -> None:
+    def __init__(self, saver: ResultSaver, total: int, part: bool = False) -> None:
         refuse_others(saver.output_dir, ("run.json", "failures.json"))
         self.saver = saver
         self.total = total
+        self.part = part
         self.started = datetime.now(UTC)
+        name = f"{self.started:%Y%m%dT%H%M%S.%f}_{socket.gethostname()}_{os.getpid()}.jsonl"
+        self._file = saver.output_dir / LOG_FOLDER / name
+        self._logged: set[str] = set()
 
     def attach(self, engine: CaseEvaluator) -> None:
-        engine.add_event_handler(Events.STARTED, self._write)
-        engine.add_event_handler(Events.ITERATION_COMPLETED, self._write)
-        engine.add_event_handler(Events.COMPLETED, self._write)
+        engine.add_event_handler(Events.STARTED, self._write_summary)
+        engine.add_event_handler(CaseEvents.DONE, lambda: self._log(engine, engine.done))
+        engine.add_event_handler(Events.COMPLETED, self._complete)
 
-    def _write(self, engine: CaseEvaluator) -> None:
+    def _complete(self, engine: CaseEvaluator) -> None:
+        for name in engine.failures:  # of exports that finished cases lacked
+            if name not in self._logged:
+                self._log(engine, name)
+        self._write_summary(engine)
+
+    def _log(self, engine: CaseEvaluator, name: str) -> None:
+        if not self._logged:
+            self._append({"started": _text(self.started), "host": socket.gethostname(), **self._about(engine)})
+        self._logged.add(name)
+        line: dict[str, Any] = {"case": name, "written": _text(datetime.now(UTC))}
+        if name in engine.failures:
+            line["failed"] = engine.failures[name]
+        else:
+            line["seconds"] = engine.seconds[name]
+        if name in engine.verdicts:
+            line["verdict"] = engine.verdicts[name]
+        self._append(line)
+
+    def _append(self, line: dict[str, Any]) -> None:
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        with self._file.open("a", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def _about(self, engine: CaseEvaluator) -> dict[str, Any]:
+        before = self.total - len(engine.data_loader)
+        return {"cases": self.total, "finished_before": before, "provenance": self.saver.provenance({})}
+
+    def _write_summary(self, engine: CaseEvaluator) -> None:
+        if self.part:
+            return
         now = datetime.now(UTC)
         record = {
-            "started": self.started.isoformat(timespec="seconds"),
-            "written": now.isoformat(timespec="seconds"),
+            "started": _text(self.started),
+            "written": _text(now),
             "seconds": round((now - self.started).total_seconds(), 1),
-            "cases": self.total,
-            "finished_before": self.total - len(engine.data_loader),
             "seconds_per_case": engine.seconds,
             "verdicts": engine.verdicts,
             "failed": engine.failures,
-            "provenance": self.saver.provenance({}),
+            **self._about(engine),
         }
         write_json(_own_name(self.saver.output_dir / "run.json"), record)
-        failures = _own_name(self.saver.output_dir / "failures.json")
-        if engine.failures:
-            write_json(failures, engine.failures)
-        else:
-            failures.unlink(missing_ok=True)
+        write_failures(_own_name(self.saver.output_dir / "failures.json"), engine.failures)
+
+
+def write_failures(path: Path, failures: dict[str, str]) -> None:
+    """Writes the failed cases, name -> reason; without any, there is no such file."""
+    if failures:
+        write_json(path, failures)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def refuse_others(folder: Path, names: Sequence[str]) -> None:
@@ -86,3 +134,7 @@ def _is_record(path: Path) -> bool:
 def _own_name(path: Path) -> Path:
     rank, _ = launched_rank()
     return path.with_stem(f"{path.stem}_{rank}") if rank else path
+
+
+def _text(time: datetime) -> str:
+    return time.isoformat(timespec="seconds")

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-__all__ = ["CasesFailedError", "NotInstalledError", "root_cause", "root_error"]
+__all__ = ["CasesFailedError", "ClaimLostError", "NotInstalledError", "root_cause", "root_error"]
+
+
+class ClaimLostError(OSError):
+    """This process stood still so long that others took over its cases."""
 
 
 class NotInstalledError(ImportError):

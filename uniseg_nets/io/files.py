@@ -7,13 +7,14 @@ import hashlib
 import json
 import math
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain, repeat
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-__all__ = ["atomic_path", "read_csv", "read_json", "sha256_of", "write_csv", "write_json"]
+__all__ = ["atomic_path", "csv_rows", "json_rows", "read_csv", "read_json", "sha256_of", "write_csv", "write_json"]
 
 # Characters with which a formula begins in a spreadsheet, and the apostrophe that marks such a text.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
@@ -59,20 +60,49 @@ def write_json(path: str | PathLike[str], content: Any) -> None:
         temporary.write_text(json.dumps(_finite(content), indent=4, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def write_csv(path: str | PathLike[str], rows: Sequence[Mapping[str, Any]]) -> None:
-    """Writes rows with the same keys as a table, floats with four digits; whole or not at all.
+@contextmanager
+def csv_rows(path: str | PathLike[str]) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+    """Yields a function that appends a row to a table; the table is written whole or not at all.
 
-    A text that a spreadsheet would evaluate, such as the name ``=1+1``, gets an apostrophe in front, and so does one
-    that begins with an apostrophe; :func:`read_csv` removes it. Undecodable bytes in a file's name are written as
-    ``\\udcfc`` and the like.
+    All rows have the same keys. Floats get four digits. A text that a spreadsheet would evaluate, such as the name
+    ``=1+1``, gets an apostrophe in front, and so does one that begins with an apostrophe; :func:`read_csv` removes it.
+    Undecodable bytes in a file's name are written as ``\\udcfc`` and the like.
     """
     with (
         atomic_path(path) as temporary,
         temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
     ):
-        writer = csv.DictWriter(file, [_cell(key) for key in rows[0]])
-        writer.writeheader()
-        writer.writerows({_cell(key): _cell(value) for key, value in row.items()} for row in rows)
+        writer = csv.writer(file)
+        titles: list[str] = []
+
+        def append(row: Mapping[str, Any]) -> None:
+            if not titles:
+                titles.extend(row)
+                writer.writerow(map(_cell, titles))
+            writer.writerow([_cell(row[title]) for title in titles])
+
+        yield append
+
+
+def write_csv(path: str | PathLike[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Writes a table, see :func:`csv_rows`."""
+    with csv_rows(path) as append:
+        for row in rows:
+            append(row)
+
+
+@contextmanager
+def json_rows(path: str | PathLike[str]) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+    """Yields a function that appends an object to a list in JSON; the list is written whole or not at all."""
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        file.write("[")
+        separators = chain(["\n"], repeat(",\n"))
+
+        def append(row: Mapping[str, Any]) -> None:
+            file.write(next(separators) + json.dumps(_finite(row), allow_nan=False))
+
+        yield append
+        file.write("\n]\n")
 
 
 def read_csv(path: str | PathLike[str]) -> list[dict[str, str]]:

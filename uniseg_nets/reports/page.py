@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain, islice
 from os import PathLike
 from pathlib import Path
 from string import Template
@@ -13,20 +14,23 @@ from uniseg_nets.quality.verdict import OK, WORDS
 from uniseg_nets.reports.article import anchor, article
 from uniseg_nets.reports.tables import statistics_table, worklist
 from uniseg_nets.reports.viewer import viewer_part
+from uniseg_nets.transforms.result import OF_THE_VERDICT
 
 __all__ = ["by_verdict", "write_page"]
 
 Cases = Sequence[Mapping[str, Any]]
 
 _CASES = 50  # on a page
+_LISTED = ("name", *OF_THE_VERDICT)  # what an index says of a case
 # Placeholders: $summary, $worklist, $table, $articles, $viewer.
 _TEMPLATE = Path(__file__).with_name("page.html")
 
 
-def write_page(cases: Cases, path: str | PathLike[str]) -> None:
+def write_page(cases: Iterable[Mapping[str, Any]], path: str | PathLike[str]) -> None:
     """Writes the page; of more than 50 cases an index, and the pages to ``report/pages`` beside it.
 
-    The pictures are in the folder ``report`` beside the page. They become part of it, so that it can be passed on.
+    The cases may come one after the other: two pages of them are in memory at a time, and what the index lists. The
+    pictures are in the folder ``report`` beside the page. They become part of it, so that it can be passed on.
 
     Args:
         cases: each with ``name``, ``task``, ``classes`` (rows of statistics) and ``slices`` (``data:`` URLs of
@@ -39,17 +43,17 @@ def write_page(cases: Cases, path: str | PathLike[str]) -> None:
     """
     path = Path(path)
     pictures = path.parent / "report"
-    chunks = [cases[first : first + _CASES] for first in range(0, len(cases), _CASES)]
-    pages = [f"{number:04d}.html" for number in range(1, len(chunks) + 1)] if len(chunks) > 1 else []
+    cases = iter(cases)
+    batches = iter(lambda: list(islice(cases, _CASES)), [])
+    first, second = next(batches, []), next(batches, [])
+    if second:
+        pages = _write_pages(chain([first, second], batches), path, pictures)
+    else:
+        pages = []
+        _write_cases(first, path, pictures)
     for old in (pictures / "pages").glob("*.html"):
         if old.name not in pages:
             old.unlink()
-    if not pages:
-        _write_cases(cases, path, pictures)
-        return
-    for name, chunk in zip(pages, chunks):
-        _write_cases(chunk, pictures / "pages" / name, pictures, f'<a href="../../{path.name}">All cases</a>. ')
-    _write_index(cases, path, pages)
 
 
 def by_verdict(cases: Cases) -> list[Mapping[str, Any]]:
@@ -60,6 +64,19 @@ def by_verdict(cases: Cases) -> list[Mapping[str, Any]]:
         return WORDS.index(case.get("verdict") or OK), 1.0 if estimate is None else float(estimate)
 
     return sorted(cases, key=rank)
+
+
+def _write_pages(batches: Iterable[Cases], path: Path, pictures: Path) -> list[str]:
+    """Writes a page of each batch, and the index; returns the names of the pages."""
+    pages: list[str] = []
+    listed: list[Mapping[str, Any]] = []
+    back = f'<a href="../../{path.name}">All cases</a>. '
+    for number, batch in enumerate(batches, 1):
+        pages.append(f"{number:04d}.html")
+        _write_cases(batch, pictures / "pages" / pages[-1], pictures, back)
+        listed += [{key: case[key] for key in _LISTED if key in case} for case in batch]
+    _write_index(listed, path, pages)
+    return pages
 
 
 def _write_cases(cases: Cases, path: Path, pictures: Path, before: str = "") -> None:

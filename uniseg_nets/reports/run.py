@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
+from itertools import chain
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,12 @@ from ignite.engine import Events
 
 from uniseg_nets.engines import CaseEvaluator
 from uniseg_nets.handlers.run_log import refuse_others
-from uniseg_nets.io.files import write_csv, write_json
+from uniseg_nets.io.files import csv_rows, json_rows, write_json
 from uniseg_nets.io.names import REDUCED_ENDINGS
 from uniseg_nets.io.provenance import read_record
-from uniseg_nets.quality.verdict import REFUSED
-from uniseg_nets.reports.page import by_verdict, write_page
+from uniseg_nets.quality.verdict import OK, WORDS
+from uniseg_nets.reports.collect import reported_cases, rows_of
+from uniseg_nets.reports.page import write_page
 from uniseg_nets.reports.reduced import reduced
 from uniseg_nets.reports.statistics import label_statistics
 from uniseg_nets.reports.viewer import has_viewer
@@ -33,9 +34,6 @@ from uniseg_nets.version import __version__
 __all__ = ["ReportCased", "RunReport"]
 
 logger = logging.getLogger(__name__)
-
-# What the table says of a class.
-_FIGURES = ("class", "value", "status", "voxels", "volume_ml", "mean", "std")
 
 
 class ReportCased(CaseExport):
@@ -119,52 +117,34 @@ def report_case(
     return rows
 
 
-def write_report(folder: str | PathLike[str]) -> Path | None:
+def write_report(folder: str | PathLike[str], verdicts: Container[str] = WORDS) -> Path | None:
     """Writes ``statistics.csv``, ``statistics.json`` and ``report.html`` from the files of :func:`report_case`.
 
-    Refused cases are included; cases that need eyes come first.
+    Refused cases are included; cases that need eyes come first. One case after the other is read.
+
+    Args:
+        folder: folder of the results.
+        verdicts: which cases the pages show; the tables have all of them.
+
+    Returns:
+        The page; ``None`` if there is no case to report.
     """
     folder = Path(folder)
-    records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted((folder / "report").glob("*.json"))]
-    cases = [record | {"classes": [_renamed(row) for row in record["classes"]]} for record in records]
-    cases = by_verdict([*cases, *_refused(folder, {case["name"] for case in cases})])
-    if not cases:
+    cases = reported_cases(folder)
+    first = next(cases, None)
+    if first is None:
         return None
-    rows = [row for case in cases for row in _rows(case)]
-    write_json(folder / "statistics.json", rows)
-    write_csv(folder / "statistics.csv", rows)
     page = folder / "report.html"
-    write_page(cases, page)
+    with csv_rows(folder / "statistics.csv") as to_csv, json_rows(folder / "statistics.json") as to_json:
+
+        def shown() -> Iterator[dict[str, Any]]:
+            for case in chain([first], cases):
+                for row in rows_of(case):
+                    to_csv(row)
+                    to_json(row)
+                if (case.get("verdict") or OK) in verdicts:
+                    yield case
+
+        write_page(shown(), page)
     logger.info("wrote %s", page)
     return page
-
-
-def _renamed(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of statistics with the present names: versions up to 0.8 wrote ``deviation`` and the status ``cut``."""
-    row = {"std" if key == "deviation" else key: value for key, value in row.items()}
-    return row | {"status": "truncated"} if row["status"] == "cut" else row
-
-
-def _refused(folder: Path, reported: set[str]) -> list[dict[str, Any]]:
-    """The folder's cases that were refused and not computed."""
-    records = {path.stem: read_record(path) for path in sorted(folder.glob("*.json")) if path.stem not in reported}
-    return [
-        {"name": name, "task": record["task"], "classes": [], "slices": [], **_verdict_of(record)}
-        for name, record in records.items()
-        if record is not None and record.get("verdict") == REFUSED and "label_map" not in record
-    ]
-
-
-def _verdict_of(record: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: record[key] for key in OF_THE_VERDICT if key in record}
-
-
-def _rows(case: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """A case's rows of the table: one per class, or one where it was not computed."""
-    verdict = {
-        "verdict": case.get("verdict"),
-        "estimated_dice": case.get("estimated_dice"),
-        "reasons": " ".join(case.get("reasons", [])),
-    }
-    first = {"case": case["name"], "task": case["task"]}
-    return [{**first, **row, **verdict} for row in case["classes"] or [dict.fromkeys(_FIGURES)]]

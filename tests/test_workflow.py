@@ -1,0 +1,96 @@
+"""A folder of scans as jobs of a scheduler."""
+
+import json
+import os
+import subprocess
+
+import pytest
+
+from uniseg_nets.data import find_cases
+from uniseg_nets.workflow import write_workflow
+
+OPTIONS = "--task liver --report"
+
+
+@pytest.fixture
+def scans(tmp_path):
+    (tmp_path / "scans").mkdir()
+    for number in range(5):
+        (tmp_path / "scans" / f"case{number}.nii.gz").touch()
+    return tmp_path / "scans"
+
+
+def command(folder, name, text):
+    path = folder / name
+    path.write_text(f"#!/bin/bash\n{text}\n")
+    path.chmod(0o755)
+
+
+@pytest.fixture
+def job(scans, tmp_path):
+    """A job of the array: the status of `uniseg segment` and the restarts so far -> its own status, and what it ran."""
+    jobs = tmp_path / "jobs"
+    write_workflow(jobs, scans, tmp_path / "out with spaces", OPTIONS, cases_per_job=2)
+
+    def run(status, restarts=None):
+        command(tmp_path, "uniseg", f'printf "%s|" uniseg "$@" >> {tmp_path}/ran; exit {status}')
+        command(tmp_path, "scontrol", f'printf "%s|" scontrol "$@" >> {tmp_path}/ran')
+        ran = tmp_path / "ran"
+        ran.write_text("")
+        environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+        environment |= {"SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "2"}
+        environment |= {} if restarts is None else {"SLURM_RESTART_COUNT": str(restarts)}
+        done = subprocess.run(["bash", "array.sh"], cwd=jobs, env=environment, check=False)
+        return done.returncode, ran.read_text()
+
+    return run
+
+
+def test_jobs_get_the_cases_of_a_search_made_once(scans, tmp_path, uniseg):
+    jobs = tmp_path / "jobs"
+    assert uniseg("workflow", jobs, scans, tmp_path / "out", f"--options={OPTIONS}", "--cases_per_job=2") == 0
+    assert find_cases(jobs / "cases.json") == find_cases(scans)
+    settings = (jobs / "config.yaml").read_text()
+    assert "\nparts: 3\n" in settings and f"\noptions: {json.dumps(OPTIONS)}\n" in settings
+    assert "#SBATCH --array=1-3\n" in (jobs / "array.sh").read_text()
+    assert "config['parts']" in (jobs / "Snakefile").read_text()
+
+
+def test_a_job_of_the_array_does_its_part(job, tmp_path):
+    status, ran = job(0)
+    out = tmp_path / "out with spaces"
+    assert status == 0 and ran == f"uniseg|segment|cases.json|{out}|--task|liver|--report|--shared|--part|3|"
+
+
+def test_faulty_scans_do_not_start_a_job_again(job):
+    status, ran = job(3)
+    assert status == 0 and "scontrol" not in ran
+
+
+def test_a_job_that_died_is_alone_started_again_three_times(job):
+    for restarts in (None, 1, 2):
+        status, ran = job(137, restarts)
+        assert status == 0 and ran.endswith("scontrol|requeue|7_2|")
+    status, ran = job(137, 3)
+    assert status != 0 and "scontrol" not in ran
+
+
+def test_files_that_are_there_are_not_overwritten(scans, tmp_path):
+    (tmp_path / "jobs").mkdir()
+    (tmp_path / "jobs" / "Snakefile").write_text("mine")
+    with pytest.raises(ValueError, match=r"jobs/Snakefile exists already: choose another folder"):
+        write_workflow(tmp_path / "jobs", scans, tmp_path / "out", OPTIONS)
+    assert [path.name for path in (tmp_path / "jobs").iterdir()] == ["Snakefile"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--cases_per_job=0"], "a job of 0 cases: expected at least 1"),
+        (["--options=--taks liver"], "taks"),
+        (["--options='--task"], "options '--task: No closing quotation"),
+    ],
+)
+def test_wrong_settings_are_refused_before_any_job(scans, tmp_path, uniseg, caplog, words, message):
+    assert uniseg("workflow", tmp_path / "jobs", scans, tmp_path / "out", *words) != 0
+    assert message in caplog.text and not (tmp_path / "jobs").exists()

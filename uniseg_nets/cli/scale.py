@@ -1,0 +1,52 @@
+"""The verbs of the ``uniseg`` command for more scans than one process does."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Literal
+
+from uniseg_nets.cli.arguments import spelled_out
+from uniseg_nets.cli.segment import segment
+from uniseg_nets.cli.values import existing
+from uniseg_nets.quality.verdict import CHECK, REFUSED, WORDS
+
+__all__ = ["merge", "workflow"]
+
+
+def merge(output: str, *, pages: Literal["all", "flagged"] = "all") -> None:
+    """Make one record and one report of all processes that segmented into a folder.
+
+    Writes run.json and failures.json; and, of what --report left, statistics.csv and report.html, of pages of 50 cases.
+
+    Args:
+        output: the folder of the results.
+        pages: "flagged" shows the cases that are refused or to check alone; statistics.csv has all cases.
+    """
+    folder = existing(output)
+    from uniseg_nets.reports.merge import merge_runs
+
+    record = merge_runs(folder, (REFUSED, CHECK) if pages == "flagged" else WORDS)
+    failed = len(record["failed"])
+    print(f"{record['processes']} processes, {record['cases']} cases, {failed} failed: {folder}/run.json")
+
+
+def workflow(folder: str, input: str, output: str, *, options: str = "", cases_per_job: int = 100) -> None:
+    """Write a folder of scans as jobs for a scheduler: a Snakemake workflow, and a script for a Slurm array.
+
+    Args:
+        folder: for cases.json, config.yaml, Snakefile and array.sh.
+        input: scans, as for `uniseg segment`.
+        output: folder for the results, on a disk that all machines see.
+        options: further words of `uniseg segment`, as --options="--task liver --report".
+        cases_per_job: cases that a job does with a network that it loads once.
+    """
+    try:
+        words = shlex.split(options)
+    except ValueError as error:
+        raise ValueError(f"options {options}: {error}") from error
+    spelled_out("segment", [input, output, *words], segment)
+    scans = existing(input)
+    from uniseg_nets.workflow import write_workflow
+
+    written = write_workflow(folder, scans, output, options, cases_per_job)
+    print(f"wrote {', '.join(map(str, written))}\nstart: cd {folder} && snakemake --cores 4, or sbatch array.sh")

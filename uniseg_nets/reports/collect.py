@@ -1,0 +1,73 @@
+"""The cases of a folder of results, from their records and report parts, one at a time."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from uniseg_nets.io.provenance import read_record
+from uniseg_nets.quality.verdict import REFUSED
+from uniseg_nets.reports.page import by_verdict
+from uniseg_nets.transforms.result import OF_THE_VERDICT
+
+__all__ = ["reported_cases", "rows_of"]
+
+logger = logging.getLogger(__name__)
+
+# What the table says of a class.
+_FIGURES = ("class", "value", "status", "voxels", "volume_ml", "mean", "std")
+# Files on all cases, which lie among the records of cases.
+_ON_THE_RUN = ("run.json", "failures.json", "statistics.json")
+
+
+def reported_cases(folder: Path) -> Iterator[dict[str, Any]]:
+    """The cases with a report part (``report/NAME.json``) and the refused ones, those that need eyes first.
+
+    Of all cases only name, task and verdict are kept in memory; pictures are read one case after the other. Cases that
+    were segmented and have no part are counted in the log.
+    """
+    missing: list[str] = []
+    records = sorted(path for path in folder.glob("*.json") if path.name not in _ON_THE_RUN)
+    for case in by_verdict([case for case in map(_brief, records) if case is not None]):
+        part = folder / "report" / f"{case['name']}.json"
+        if part.is_file():
+            content = json.loads(part.read_text(encoding="utf-8"))
+            yield content | {"classes": [_renamed(row) for row in content["classes"]]}
+        elif case.get("verdict") == REFUSED:
+            yield {"classes": [], "slices": [], **case}
+        else:
+            missing.append(case["name"])
+    if missing and (folder / "report").is_dir():
+        logger.warning(
+            "%d cases have no report, such as %s: `uniseg segment --report` makes what is missing",
+            len(missing),
+            missing[0],
+        )
+
+
+def rows_of(case: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A case's rows of the table: one per class, or one where it was not computed."""
+    verdict = {
+        "verdict": case.get("verdict"),
+        "estimated_dice": case.get("estimated_dice"),
+        "reasons": " ".join(case.get("reasons", [])),
+    }
+    first = {"case": case["name"], "task": case["task"]}
+    return [{**first, **row, **verdict} for row in case["classes"] or [dict.fromkeys(_FIGURES)]]
+
+
+def _brief(path: Path) -> dict[str, Any] | None:
+    """Name, task and verdict of a case's record; ``None`` for other files."""
+    record = read_record(path)
+    if record is None or not ("label_map" in record or record.get("verdict") == REFUSED):
+        return None
+    return {"name": path.stem, **{key: record[key] for key in ("task", *OF_THE_VERDICT) if key in record}}
+
+
+def _renamed(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of statistics with the present names: versions up to 0.8 wrote ``deviation`` and the status ``cut``."""
+    row = {"std" if key == "deviation" else key: value for key, value in row.items()}
+    return row | {"status": "truncated"} if row["status"] == "cut" else row
