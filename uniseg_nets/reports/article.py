@@ -1,4 +1,4 @@
-"""One case on a page: its classes, its origin, a picture, and its scan for the viewer or slices to browse."""
+"""The part of a page on one case: its classes, origin and picture, and its scan for the viewer or slices to browse."""
 
 from __future__ import annotations
 
