@@ -68,7 +68,7 @@ class CaseReport:
                 cannot be compared. The report is on the others.
         """
         if not self.cases:
-            raise ValueError("no cases to evaluate: the datalist's section is empty, or the fold holds none out")
+            raise ValueError("no cases to evaluate: the datalist's section is empty, or the fold has no held-out cases")
         total = len(self.cases)
         failures: dict[str, str] = {}
         try:
@@ -83,7 +83,7 @@ class CaseReport:
         return summary
 
     def _write(self, evaluator: CaseEvaluator) -> list[dict[str, Any]]:
-        """Writes the report without failed cases: their files in the folder are of an earlier run."""
+        """Writes the report without the failed cases, whose files in the folder are from an earlier run."""
         self.cases = [case for case in self.cases if case["name"] not in getattr(evaluator, "failures", {})]
         return self.write()
 
