@@ -170,12 +170,54 @@ def test_files_come_before_what_is_written(uniseg, called, words, expected):
         ("fingerprint model.pt plan.json --cases 0", "--cases is 0, expected 1 or more"),
         ("fingerprint model.pt plan.json --device gpu", "device is 'gpu', this machine has cpu"),
         ("segment here file.txt --task liver --weights demo", "file.txt is a file: expected OUTPUT, a folder"),
-        ("segment here out --task liver --tasks-file none.json", "none.json: no such file or directory"),
+        (
+            "segment here out --task liver --tasks-file none.json",
+            "no task table none.json: expected a JSON file, or one of uniseg, open",
+        ),
         ("demo file.txt", "file.txt is a file: expected OUTPUT, a folder"),
         ("phantom-studies file.txt", "file.txt is a file: expected OUTPUT, a folder"),
         ("zip-bundle uniseg_upstream file.txt", "file.txt is a file: expected OUTPUT, a folder"),
         ("convert model.pt here", "here is a folder: expected TARGET, a file"),
         ("convert model.pt model.pt", "model.pt is SOURCE itself"),
+        ("convert here out.pt", "here is a folder: expected SOURCE, a checkpoint"),
+        ("fetch-weights --file here", "here is a folder: expected --file, a downloaded checkpoint"),
+        ("segment here out --task liver,", "'liver,' has an empty part"),
+        ("segment here out --task liver --weights ,", "',' has an empty part"),
+        ("segment here out --task liver --weights opne", "no weights at opne: did you mean 'open'?"),
+        ("segment here out --task left_atrium --weights open,demo", "weights names 2 files, this bundle takes one"),
+        ("segment here out --task liver,left_atrium", "'left_atrium': it is a task of the table 'open'"),
+        ("segment here out --task liver --bundle esp_medsam_2d", "esp_medsam_2d does not segment 3D scans"),
+        ("segment here out --plan here", "here is a folder: expected --plan, a file of `uniseg plan`"),
+        ("segment here out --plan plan.json", "plan.json is no plan: it lacks task_entry"),
+        ("segment here here/.nii.gz --task liver", "here/.nii.gz has no name before .nii.gz"),
+        ("segment here file.txt/out --task liver", "file.txt is a file: expected OUTPUT, a folder"),
+        ("segment here file.txt/out.nii.gz --task liver", "file.txt is a file: expected the folder of OUTPUT"),
+        ("tasks opn", "no task table opn: expected a JSON file, or one of uniseg, open"),
+        ("tasks here", "no task table here"),
+        ("calibrate here --task liver --windows -2", "--windows is -2, expected 1 or more"),
+        ("calibrate here --task liver,", "'liver,' has an empty part"),
+        ("calibrate here --task liver --weights opne", "no weights at opne: did you mean 'open'?"),
+        ("fingerprint opne plan.json", "no weights at opne: did you mean 'open'?"),
+        ("fingerprint open none.json", "no file or folder none.json: expected DATALIST"),
+        ("fingerprint open list.json --task livr", "unknown task 'livr': did you mean 'liver'?"),
+        ("fingerprint open list.json --tasks_file uniseg", "open.pt was trained on 5 tasks, the task table has 11"),
+        ("cv plan.json file.txt out", "no data set at"),
+        ("cv list.json here out", "is no plan: it lacks data, cases with a fold"),
+        ("compare text.csv text.csv", "dice of case a is 'half', expected a number"),
+        ("plan here --slot 99", "slot is 99, and there are no pretrained weights"),
+        ("plan here --memory-gib 0", "memory_gib is 0, expected a number above 0"),
+        ("plan here --seed -1", "--seed is -1, expected 0 or more"),
+        ("plan here --group [", "--group is '[', expected a regular expression"),
+        ("plan here --labels 1=a,1=b", "expected a different value for each name"),
+        ("plan here --out file.txt/plan.json", "file.txt is a file: expected the folder of OUT"),
+        ("prepare lits here out --validation-share 2", "--validation_share is 2, expected a share from 0"),
+        ("prepare lits here out --split none.json", "no file or folder none.json: expected --split"),
+        ("prepare lits here out --group (", "--group is '(', expected a regular expression"),
+        ("merge-config array.json merged.json", "array.json holds a list, expected an object"),
+        ("pack plan.json , out", "',' has an empty part"),
+        ("phantom ph --count 0", "--count and --validation are 0, expected 1 or more of either"),
+        ("phantom-2d ph --count 0", "--count and --validation are 0, expected 1 or more of either"),
+        ("segment-2d here out --weights here", "here is a folder: expected --weights, a checkpoint"),
     ],
 )
 def test_a_mistake_that_can_be_mended_is_told_before_any_work(uniseg, tmp_path, monkeypatch, caplog, words, message):
@@ -184,6 +226,10 @@ def test_a_mistake_that_can_be_mended_is_told_before_any_work(uniseg, tmp_path, 
     (tmp_path / "here").mkdir()
     for name in ("plan.json", "model.pt", "file.txt"):
         (tmp_path / name).write_text("{}")
+    (tmp_path / "array.json").write_text("[1]")
+    case = {"name": "a", "image": "a.nii.gz", "label": "a.nii.gz", "task": "liver"}
+    (tmp_path / "list.json").write_text(json.dumps({"training": [case], "data": [1]}))
+    (tmp_path / "text.csv").write_text("task,case,class,status,dice,nsd,hd95_mm\nliver,a,liver,present,half,0.5,1\n")
     before = sorted(tmp_path.rglob("*"))
     assert uniseg(*words.split()) == 1
     assert message in caplog.records[-1].message
@@ -269,6 +315,22 @@ def test_the_choices_of_the_command_are_those_of_the_package():
         ({"task": "liver", "force": 1}, "force is 1, expected True or False"),
         ({"task": "liver", "mode": "quick"}, "has no mode 'quick': expected one of accurate, balanced, fast"),
         ({"task": "liver", "report": True}, "does not take report: use `uniseg segment`"),
+        ({"task": "liver", "output_dir": "out"}, "does not take output_dir: use `uniseg segment`"),
+        ({"task": "liver", "cases": [1]}, "does not take cases: use `uniseg segment`"),
+        ({"task": "liver", "mode": ["fast"]}, "has no mode"),
+        ({"task": "liver", "device": "gpu"}, "device is 'gpu', this machine has cpu"),
+        ({"task": "liver", "device": None}, "device is None: leave it out"),
+        ({"task": "liver", "weights": None}, "weights is None: leave it out"),
+        ({"task": "liver", "weights": 3}, "weights is 3, expected the path of a file"),
+        ({"task": "liver", "weights": []}, r"weights is \[\], expected the path of a file"),
+        ({"task": "liver", "weights": ["a.pt", "b.pt"]}, "weights names 2 files, this bundle takes one"),
+        ({"task": "liver", "tasks": None}, "tasks is None: leave it out"),
+        ({"task": "liver", "network_def": None}, "network_def is None: leave it out"),
+        ({"task": ["left_atrium", "liver"]}, "'liver': it is a task of the table 'uniseg'"),
+        ({"task": "liver", "early_exit": 5}, "early_exit is 5, expected a probability above 0, at most 1"),
+        ({"task": "liver", "early_exit": "often"}, "early_exit is 'often', expected a probability"),
+        ({"task": "liver", "coarse_pass": "2"}, "coarse_pass is '2', expected a downsampling factor"),
+        ({"task": "liver", "overlap": 2}, "overlap is 2, expected a share of the window from 0"),
     ],
 )
 def test_a_wrong_override_of_a_segmenter_is_refused(tmp_path, monkeypatch, demo_weights, overrides, message):
@@ -276,6 +338,51 @@ def test_a_wrong_override_of_a_segmenter_is_refused(tmp_path, monkeypatch, demo_
     with pytest.raises(ValueError, match=message):
         Segmenter("uniseg_upstream", **{"weights": str(demo_weights), **overrides})
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("bundle", "message"),
+    [
+        (None, "bundle is None, expected a bundle's name, folder or zip"),
+        (3, "bundle is 3, expected"),
+        ("esp_medsam_2d", "does not segment 3D scans"),
+    ],
+)
+def test_what_is_no_bundle_for_scans_is_refused(bundle, message):
+    with pytest.raises(ValueError, match=message):
+        Segmenter(bundle, task="liver")
+
+
+def test_weights_have_the_same_names_in_python_as_in_the_command():
+    with pytest.raises(FileNotFoundError, match=r"no weights at opne: did you mean 'open'\?"):
+        Segmenter("uniseg_upstream", task="left_atrium", weights="opne")
+    assert Segmenter("uniseg_upstream", task="left_atrium", weights="open").labels[3] == "left_atrium"
+
+
+@pytest.fixture(scope="module")
+def segmenter(demo_weights):
+    return Segmenter("uniseg_upstream", task="prostate", weights=str(demo_weights))
+
+
+@pytest.mark.parametrize(
+    ("scan", "affine", "message"),
+    [
+        (None, None, "scan is 'None', expected a file, a DICOM folder"),
+        (3, None, "scan is '3', expected a file"),
+        ([], None, r"scan is '\[\]', expected a file"),
+        ([None], None, r"scan is '\[None\]', expected a file"),
+        ({"image": "a.nii.gz"}, None, "scan is .*, expected a file"),
+        (np.ones((16, 16, 8)), np.eye(3), r"the affine has shape \(3, 3\), expected 4 x 4 numbers"),
+        (np.ones((16, 16, 8)), "eye", r"the affine has shape \(\), expected 4 x 4 numbers"),
+        (np.ones((0, 16, 8)), np.eye(4), r"image array has shape \(0, 16, 8\), expected"),
+        (np.ones((16, 16, 8), object), np.eye(4), "the array holds object, expected numbers"),
+        (np.full((16, 16, 8), "a"), np.eye(4), "the array holds <U1, expected numbers"),
+        ("scan.nii.gz", np.eye(4), "an affine belongs to an array"),
+    ],
+)
+def test_what_is_no_scan_is_refused(segmenter, scan, affine, message):
+    with pytest.raises(ValueError, match=message):
+        segmenter(scan, affine)
 
 
 @pytest.mark.parametrize(

@@ -308,6 +308,9 @@ class TaskTable:
         if isinstance(word, str) and word in self.groups:
             return self.groups[word]
         near = did_you_mean(str(word), self.choices)
+        elsewhere = [name for name, entries in _TABLES.items() if any(entry["name"] == word for entry in entries)]
+        if elsewhere:
+            near = f"it is a task of the table {elsewhere[0]!r}, whose weights need a run of their own; here "
         raise ValueError(f"unknown task {str(word)[:80]!r}: {near}choose one of {self._listing()}")
 
     def word(self, task: str | int | Sequence[str]) -> str:
@@ -366,6 +369,8 @@ def load_task_table(path: str | PathLike[str] | None = None) -> TaskTable:
     """
     if path is None or path in _TABLES:
         return TaskTable(_TABLES[str(path or "uniseg")])
+    if not isinstance(path, (str, PathLike)) or not Path(path).is_file():
+        raise FileNotFoundError(f"no task table {path}: expected a JSON file, or one of {', '.join(_TABLES)}")
     path = Path(path)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

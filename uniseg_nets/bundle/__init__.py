@@ -1,1 +1,1 @@
-"""Bundles from Python: run, as a segmenter, packed, behind MONAI Label."""
+"""Uses bundles from Python: runs them, segments scans with them, packs them, and makes MONAI Label apps of them."""

@@ -1,4 +1,4 @@
-"""Calibrates a bundle's network for INT8 with scans of a task, and compares its label maps with those of float32."""
+"""Calibrates the network of a bundle for INT8 with scans of a task, and compares its label maps with float32."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ def calibrate_int8(
     cache_dir: str | PathLike[str] | None = None,
     **overrides: Any,
 ) -> float:
-    """Quantises a network for a task; ``precision="int8"`` finds it afterwards, on this machine, for the same weights.
+    """Quantises a network for a task. Afterwards ``precision="int8"`` uses it on this machine, for the same weights.
 
-    With several scans the last third, which gave no windows, is compared with float32; with one scan, that scan.
+    The last third of the scans is compared with float32 and not used for calibration; a single scan is used for both.
 
     Args:
         scans: what a :class:`~uniseg_nets.bundle.segmenter.Segmenter` takes; no labels are needed.
         task: the task, or several.
         bundle: as for :class:`~uniseg_nets.bundle.segmenter.Segmenter`.
-        windows: windows to measure the ranges of the activations with.
-        cache_dir: folder of converted networks; the user's cache by default.
+        windows: number of windows on which the ranges of the activations are measured.
+        cache_dir: folder of converted networks; by default the user's cache.
         overrides: as for :class:`~uniseg_nets.bundle.segmenter.Segmenter`, such as ``weights``.
 
     Returns:
@@ -46,7 +46,7 @@ def calibrate_int8(
 
     Raises:
         NotInstalledError: if OpenVINO or NNCF is not installed.
-        ValueError: no scans, or nothing is found in the scans that are compared.
+        ValueError: there are no scans, or the compared label maps are empty.
     """
     if not scans:
         raise ValueError("no scans to calibrate with")
@@ -80,10 +80,10 @@ def calibrate_int8(
 
 
 def mean_agreement(label_maps: Sequence[NDArray[Any]], expected: Sequence[NDArray[Any]]) -> float:
-    """Mean Dice of label maps with those expected, over scans and the classes that are found in them.
+    """The mean Dice between label maps (x, y, z) and the expected ones, over the scans and the classes in them.
 
     Raises:
-        ValueError: if nothing is found in any scan.
+        ValueError: if all label maps are empty.
     """
     rates = [pairwise_dice([np.asarray(label) for label in pair]) for pair in zip(label_maps, expected)]
     if np.isnan(rates).all():

@@ -1,8 +1,8 @@
-"""A MONAI Label app around a bundle: the server's own app for bundles, with a guard before it and the bundle inside.
+"""Makes a MONAI Label app of a bundle: the server's app for bundles, with a guard in front of it and the bundle inside.
 
-The one rule: what a client sends is data. The server writes it into the bundle's config, whose parser would evaluate
-``$`` strings as Python and build what ``_target_`` names; the guard refuses both before they get there, and answers a
-request that cannot be served with a reason.
+The one rule: requests are data and are never evaluated. The server writes a request into the config of the bundle. The
+config's parser evaluates ``$`` strings as Python and builds the class of a ``_target_``. The guard refuses both, and
+answers a request that cannot be served with the reason.
 """
 
 from __future__ import annotations
@@ -35,12 +35,13 @@ __all__ = ["RequestGuard", "make_label_app"]
 logger = logging.getLogger(__name__)
 
 _SAMPLE_APP = Path(sys.prefix) / "monailabel" / "sample-apps" / "monaibundle"
-# Weights and what lies beside them: the copy gets its own.
+# Weights, their hashes and licences: the copy gets its own.
 _WEIGHTS = ("*.pt", "*.sha256", "*.license")
-# What the server adds to each request of a batch inference.
+# Keys that the server adds to each request of a batch inference.
 _IN_BATCH = ("_id", "_image_id")
-# "global": the values that the server shows and clients submit; val_interval 1: clients train for few epochs. Every
-# training starts from the weights of the one before and takes its place: nothing to resume, no folder to be refused.
+# Config values of a served bundle. "global": the label values that the server shows and clients submit. val_interval 1:
+# clients train for few epochs. checkpoint_interval 0 and resume: a training starts from the weights of the one before
+# and replaces them; it writes no checkpoints, and accepts the folder of the one before.
 _SERVED = {
     "label_values": "global",
     "val_interval": 1,
@@ -63,7 +64,7 @@ class GuardedApp(RequestGuard, ActiveLearning, bundle_app.MyApp, MONAILabelApp):
 
 
 def _answered(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Answers what a client can mend with status 400 and the reason; the server's own answer is a bare 500."""
+    """Answers errors that a client can mend with status 400 and the reason; the server would answer a bare 500."""
 
     @functools.wraps(method)
     def answer(*args: Any, **kwargs: Any) -> Any:
@@ -81,14 +82,14 @@ def _answered(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class RequestGuard:
-    """Stands before an app's methods and lets no request through that the config parser could take for code.
+    """Refuses requests to the methods of an app that the config parser could evaluate as code.
 
-    In a batch inference an image that cannot be segmented does not stop the others; the batch then ends with an error
-    that names them. Without a GPU a batch runs on the CPU, whatever the request says.
+    In a batch inference, an image that cannot be segmented does not stop the others; the batch then ends with an error
+    that names the failed images. Without a GPU a batch always runs on the CPU.
 
     Raises:
-        HTTPException: status 400 and the reason: a string that begins with ``$``, ``@`` or ``%``, or a key that begins
-            with ``_``, anywhere in the request; an unknown task, a scan that cannot be read and the like.
+        HTTPException: status 400 with the reason, such as a string that begins with ``$``, ``@`` or ``%``, a key that
+            begins with ``_``, an unknown task, or a scan that cannot be read.
     """
 
     @_answered
@@ -125,7 +126,7 @@ class RequestGuard:
         return super().next_sample(plain_data(request))  # type: ignore[misc]
 
     def _with_own_labels(self, request: dict[str, Any], answer: Any) -> Any:
-        """An answer whose ``label_names`` are those of the request's task; the server gives those of all tasks."""
+        """The answer with the ``label_names`` of the request's task; the server would give those of all tasks."""
         model = self._infers[request["model"]]  # type: ignore[attr-defined]
         menu = getattr(model, "displayable_configs", {}).get("task")
         if menu:
@@ -142,22 +143,22 @@ def make_label_app(
     weights: str | PathLike[str] | None = None,
     sample_app: str | PathLike[str] = _SAMPLE_APP,
 ) -> Path:
-    """Makes an app that ``monailabel start_server --app APP --conf models NAME --conf zoo_source local`` serves.
+    """Makes an app for ``monailabel start_server --app APP --conf models NAME --conf zoo_source local``.
 
     Args:
         app: folder to make.
-        bundle: the bundle to serve.
-        overlays: config files of the bundle to merge, such as ``demo.json``; the server reads no overlays.
-        weights: become ``models/model.pt``, whatever their layout; the bundle's own by default.
+        bundle: folder of the bundle to serve.
+        overlays: config files of the bundle to merge, such as ``demo.json``, since the server reads no overlays.
+        weights: file that becomes ``models/model.pt``, in any known layout; by default the bundle's own.
         sample_app: MONAI Label's sample app for bundles.
 
     Returns:
-        the bundle's copy.
+        The folder of the bundle's copy in the app.
 
     Raises:
-        FileNotFoundError: no MONAI Label in this environment, no bundle or no weights.
-        ValueError: weights that cannot be read; a link out of the bundle.
-        FileExistsError: the app is there already.
+        FileNotFoundError: MONAI Label is not installed in this environment, or the bundle or the weights do not exist.
+        ValueError: the weights cannot be read, or the bundle has a link to files outside of it.
+        FileExistsError: the folder exists already.
     """
     app, bundle = Path(app), Path(bundle)
     if not Path(sample_app).is_dir():
@@ -170,7 +171,7 @@ def make_label_app(
     if app.exists():
         raise FileExistsError(f"{app} exists already: choose another folder, or delete it")
     refuse_links(bundle, _WEIGHTS)
-    # The server reads flat PyTorch files alone, and of any other would load nothing, without a word.
+    # The server reads only flat PyTorch files; of any other file it would load nothing, without an error.
     state = read_state(weights)[0]
     shutil.copytree(sample_app, app, ignore=shutil.ignore_patterns("__pycache__"))
     (app / "main.py").rename(app / "bundle_app.py")

@@ -1,6 +1,6 @@
-"""Which image to label next, for MONAI Label: the one that the network is least sure of.
+"""Chooses the next image to label, for MONAI Label: the one of which the network is least sure.
 
-Not MONAI Label's ``EpistemicScoring``: it asks a network with dropout several times, and ours have none.
+Not MONAI Label's ``EpistemicScoring``: it needs a network with dropout, and the networks of this package have none.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ __all__ = ["ActiveLearning", "UncertaintyScoring", "uncertainty"]
 
 logger = logging.getLogger(__name__)
 
-# What the server's store of images says of each: how unsure, and of which task and weights that holds.
+# Fields of an image in the server's datastore: its uncertainty, and the task and weights of that score.
 _SCORE = "uncertainty"
 _MADE_OF = "uncertainty_of"
-# Where the background has less probability than this, something may be there.
+# A voxel with a lower background probability counts.
 _CERTAIN = 0.95
 
 
 def uncertainty(scores: Tensor, sizes: Sequence[int]) -> float:
-    """How unsure class scores are, 0 to 1: their mean entropy where something may be there.
+    """The uncertainty of class scores, 0 to 1: the mean entropy over voxels that may belong to a structure.
 
-    Entropy as in Nath et al. 2021, "Diminishing uncertainty within the training pool", but of one prediction, divided
-    by that of even scores. Only voxels count whose background has a probability below 0.95: else the size of the
-    structure would decide. Where there are none, 0: the network is sure that it sees nothing.
+    The entropy is that of Nath et al. 2021, "Diminishing uncertainty within the training pool", but of one prediction,
+    and divided by the entropy of equal scores. Only voxels with a background probability below 0.95 count; otherwise
+    the size of the structure would decide. Without such voxels the result is 0.
 
     Args:
         scores: (sum of K, z, y, x), softmax of each task, its background first.
-        sizes: K of each task.
+        sizes: K of each task, with background.
     """
     total, voxels = 0.0, 0
     for part in scores.float().split(list(sizes)):
@@ -48,14 +48,14 @@ def uncertainty(scores: Tensor, sizes: Sequence[int]) -> float:
 
 
 class UncertaintyScoring:
-    """A scoring method of a MONAI Label server: writes to its store how unsure the network is of unlabelled images.
+    """A scoring method of a MONAI Label server: writes the uncertainty of unlabelled images to its datastore.
 
-    It has what the server asks of its own ``ScoringMethod``. Images that were scored for the same task with the same
-    weights are skipped; one that cannot be segmented comes last.
+    It has the interface of the server's ``ScoringMethod``. Images that were scored for the same task with the same
+    weights are skipped. Images that cannot be segmented come last.
 
     Args:
-        model: its name.
-        infer_task: the server's inference with it.
+        model: name of the model.
+        infer_task: the server's inference with the model.
     """
 
     def __init__(self, model: str, infer_task: Any) -> None:
@@ -67,10 +67,13 @@ class UncertaintyScoring:
         return {"description": self.description}
 
     def __call__(self, request: dict[str, Any], datastore: Any) -> dict[str, Any]:
-        """Scores the images for the request's ``task``, or the first one of the menu; returns what was done.
+        """Scores the images for the ``task`` of the request, by default the first one of the menu.
+
+        Returns:
+            The numbers of images, ``total`` and ``skipped``, and ``failed``: image -> reason.
 
         Raises:
-            ValueError: no such task.
+            ValueError: the task is unknown.
         """
         own, sizes = self._task(request.get("task"))
         weights = Path(self.infer_task.get_path())
@@ -83,7 +86,7 @@ class UncertaintyScoring:
             try:
                 scores = self._scores({"image": datastore.get_image_uri(image), **own, "device": request.get("device")})
                 entry = {_SCORE: uncertainty(scores, sizes or [len(scores)]), _MADE_OF: made_of}
-            except Exception as error:  # what is wrong with an image shows anywhere
+            except Exception as error:  # a faulty image can fail at any step
                 logger.exception("no score of %s", image)
                 failed[image] = root_cause(error)
             datastore.refresh()  # the server may have written since
@@ -91,7 +94,7 @@ class UncertaintyScoring:
         return {"total": len(images), "skipped": len(images) - len(left), "failed": failed}
 
     def _task(self, task: Any) -> tuple[dict[str, Any], list[int]]:
-        """What a request says of the task, and the number of its outputs; nothing where the model has but one."""
+        """The task for the request, and the numbers of outputs; both empty if the model has only one task."""
         menu = getattr(self.infer_task, "displayable_configs", {}).get("task")
         if not menu:
             return {}, []
@@ -111,10 +114,10 @@ class UncertaintyScoring:
 
 
 class ActiveLearning:
-    """Adds to an app for bundles, started with ``--conf uncertain_first true``, a scoring of each model and a strategy.
+    """Adds a scoring per model and a strategy to an app that is started with ``--conf uncertain_first true``.
 
     The scorings are called ``MODEL_uncertainty``. The strategy ``uncertain_first`` serves the images that were not
-    served lately, the least sure first.
+    served recently, those with the highest uncertainty first.
     """
 
     def init_scoring_methods(self) -> dict[str, Any]:

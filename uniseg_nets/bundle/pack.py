@@ -1,4 +1,4 @@
-"""Bundles as versioned zips that MONAI downloads, loads and serves; a fine-tuned network as a bundle of its own."""
+"""Writes bundles as versioned zips that MONAI downloads, loads and serves, and packs fine-tuned networks as bundles."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from uniseg_nets.weights.transfer import load_finetuned
 __all__ = ["bundle_files", "pack_bundle", "refuse_links", "zip_bundle"]
 
 _SOURCE = "uniseg_finetune"
-# What a plan knows of patients and of this machine stays here.
+# Parts of a plan with data of patients or of this machine, which are not packed.
 _PRIVATE = ("data", "fingerprint", "pretrained", "pretrained_license", "pretrained_sizes")
 _COPIED = (
     "configs/logging.conf",
@@ -51,20 +51,23 @@ def pack_bundle(
     weights: Sequence[str | PathLike[str]],
     version: str = "1.0.0",
 ) -> Path:
-    """Writes ``OUTPUT/NAME_vVERSION.zip``, NAME being the plan's task.
+    """Packs a fine-tuned network as ``OUTPUT/NAME_vVERSION.zip``; NAME is the task of the plan.
 
-    It holds configs with the plan merged in, metadata with its labels, the weights, their hashes and their licence; no
-    name of a case.
+    The zip has the configs merged with the plan, metadata with its labels, the weights, their hashes and their licence.
+    It has no names of cases.
 
     Args:
-        output: folder.
-        plan: what `uniseg plan` wrote.
-        weights: the training's ``model.pt``; several folds' make an ensemble.
-        version: of the packed bundle, three numbers.
+        output: folder of the zip.
+        plan: file of `uniseg plan`.
+        weights: ``model.pt`` of the training; those of several folds make an ensemble.
+        version: version of the packed bundle, three numbers.
+
+    Returns:
+        The zip.
 
     Raises:
-        FileNotFoundError: no plan or no weights.
-        ValueError: a plan without a task, weights that do not fit it, or no such version number.
+        FileNotFoundError: the plan or a weights file does not exist.
+        ValueError: the plan has no task, the weights do not fit it, or the version is not three numbers.
     """
     if not _VERSION.fullmatch(version):
         raise ValueError(f"version is {version!r}, expected three numbers such as 1.0.0")
@@ -102,20 +105,20 @@ def pack_bundle(
 
 
 def _terms(plan: Mapping[str, Any], weights: Sequence[str | PathLike[str]]) -> str | None:
-    """The terms that bind the packed weights: the strictest of what the plan and the files say."""
+    """The licence terms of the packed weights: the strictest of those of the plan and of the files."""
     # A plan made before plans named the licence may have started from the authors' weights.
     planned = plan.get("pretrained_license", AUTHORS_TERMS if plan.get("pretrained") else None)
     return strictest([planned, *(terms_of(file) for file in weights)])
 
 
 def zip_bundle(bundle: str | PathLike[str], output: str | PathLike[str]) -> Path:
-    """Writes ``OUTPUT/NAME_vVERSION.zip`` of a bundle's folder, its version as in the metadata.
+    """Writes a bundle's folder as ``OUTPUT/NAME_vVERSION.zip``, with the version of its metadata; returns the zip.
 
-    Runs and the bundle's own archives are left out.
+    Results of runs and older zips of the bundle are left out.
 
     Raises:
-        FileNotFoundError: no bundle.
-        ValueError: a link to a folder, or to what lies outside of the bundle.
+        FileNotFoundError: the bundle does not exist.
+        ValueError: the bundle has a link to a folder, or to a file outside of it.
     """
     bundle = Path(bundle)
     if bundle.name in ("", ".."):  # as `.` has, whose folder has a name
@@ -140,14 +143,14 @@ def bundle_files(bundle: Path) -> list[Path]:
 
 
 def refuse_links(bundle: Path, left_out: Sequence[str] = ()) -> None:
-    """Refuses a bundle that cannot be copied without following a link out of it; runs do not count.
+    """Refuses a bundle with links that lead out of it. Results of runs are not checked.
 
     Args:
-        bundle: its folder.
+        bundle: folder of the bundle.
         left_out: patterns of files that are not copied.
 
     Raises:
-        ValueError: a link to a folder, to nothing, or to what lies outside of the bundle.
+        ValueError: a link leads to a folder, to nothing, or to a file outside of the bundle.
     """
     for path in _paths(bundle):
         target = path.resolve()
@@ -158,7 +161,7 @@ def refuse_links(bundle: Path, left_out: Sequence[str] = ()) -> None:
 
 
 def _paths(bundle: Path) -> list[Path]:
-    """What lies in a bundle's folder, runs left out."""
+    """All paths in the folder of a bundle, without results of runs."""
     paths = sorted(bundle.rglob("*"))
     parts = {path: path.relative_to(bundle).parts for path in paths}
     return [path for path in paths if parts[path][0] not in _RUNS and "__pycache__" not in parts[path]]

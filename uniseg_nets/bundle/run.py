@@ -1,6 +1,6 @@
-"""Our bundles from Python: where they lie, and what ``python -m monai.bundle run`` does, with errors a user can read.
+"""Opens, merges and runs bundles from Python, as ``python -m monai.bundle run`` does, with errors that users can read.
 
-The one rule: nothing heavy is imported before it is needed, so that a wrong path is told at once.
+The one rule: nothing heavy is imported before it is needed, so that a wrong path is reported at once.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 from uniseg_nets.bundle.overrides import refuse_open_task, refuse_unknown, refuse_wrong_types
 from uniseg_nets.io.bundles import INFERENCE, bundle_folder, config_file
 from uniseg_nets.io.errors import root_error
-from uniseg_nets.io.files import atomic_path
+from uniseg_nets.io.files import atomic_path, read_json
 from uniseg_nets.io.plain import plain_data
 
 __all__ = ["merge_configs", "merged_config", "opened_bundle", "run_bundle"]
@@ -25,15 +25,17 @@ __all__ = ["merge_configs", "merged_config", "opened_bundle", "run_bundle"]
 
 @contextmanager
 def opened_bundle(bundle: str | PathLike[str]) -> Iterator[Path]:
-    """The folder of a bundle: a folder itself, a zip of one, or a name of this distribution.
+    """Yields the folder of a bundle, which is given as a folder, a zip, or a name of this distribution.
 
-    A zip is unpacked to a temporary folder that lasts as long as the block. A bundle is a program, its configs name
-    what is run: open those alone whose source you trust.
+    A zip is unpacked to a temporary folder, which is deleted after the block. A bundle is a program, since its configs
+    name code to run: open only bundles from a source that you trust.
 
     Raises:
-        FileNotFoundError: no such bundle.
-        ValueError: the zip holds no bundle, or a file that would be written outside of its folder.
+        FileNotFoundError: the bundle does not exist.
+        ValueError: the zip has no bundle, or a file that would be written outside of its folder.
     """
+    if not isinstance(bundle, (str, PathLike)):
+        raise ValueError(f"bundle is {bundle!r}, expected a bundle's name, folder or zip")
     path = Path(bundle)
     if path.is_file():
         with tempfile.TemporaryDirectory() as folder:
@@ -63,7 +65,7 @@ def _unpacked(file: Path, folder: Path) -> Path:
 
 
 def merged_config(config: Path, *overlays: Mapping[str, Any]) -> dict[str, Any]:
-    """A config file with overlays laid over it one after the other, as ``monai.bundle run`` does."""
+    """A config file merged with overlays, later ones over earlier ones, as ``monai.bundle run`` does."""
     from monai.bundle import ConfigParser
 
     parser = ConfigParser()
@@ -76,17 +78,18 @@ def merged_config(config: Path, *overlays: Mapping[str, Any]) -> dict[str, Any]:
 def merge_configs(
     target: str | PathLike[str], files: Sequence[str | PathLike[str]], bundle: str | PathLike[str] | None = None
 ) -> Path:
-    """Writes config files, laid one over the other by MONAI's own parser, as one; returns its path.
+    """Merges config files with MONAI's parser and writes the result as one file; returns its path.
 
     Args:
         target: file to write, ``.json``, ``.yaml`` or ``.yml``.
-        files: in order; later ones replace values of earlier ones, ``a#b`` those inside of ``a``.
-        bundle: a folder or a name; a file that does not lie at its path is looked for in the bundle's ``configs``.
+        files: in order; later ones replace values of earlier ones, ``a#b`` replaces the value ``b`` inside of ``a``.
+        bundle: folder or name of a bundle; a file that does not exist at its path is looked up in the bundle's
+            ``configs``.
 
     Raises:
-        FileNotFoundError: no such file or bundle.
-        ValueError: no files; one that is no config, or replaces a value inside of what is not there; a target of
-            another kind, or one that is there already.
+        FileNotFoundError: a file or the bundle does not exist.
+        ValueError: there are no files; a file is no config, or replaces a value inside of one that does not exist; the
+            target has another ending, or exists already.
     """
     from monai.bundle import ConfigParser
 
@@ -101,10 +104,15 @@ def merge_configs(
     merged: dict[str, Any] = {}
     paths: list[Path] = []
     for file in files:
-        paths.append(config_file(file, root))
+        try:
+            paths.append(config_file(file, root))
+        except FileNotFoundError as error:
+            raise FileNotFoundError(f"{error}: name the configs in order, and OUTPUT after them") from None
+        if paths[-1].suffix == ".json":
+            read_json(paths[-1])
         try:
             merged = ConfigParser.load_config_files(paths)
-        except Exception as error:  # JSON and YAML, and values inside of what is not there, fail in many ways
+        except Exception as error:  # JSON, YAML and missing values fail in many ways
             raise ValueError(f"{paths[-1]} cannot be merged as a config: {type(error).__name__}: {error}") from error
     with atomic_path(target) as temporary:
         ConfigParser.export_config_file(merged, temporary, target.suffix[1:], indent=4)
@@ -118,18 +126,19 @@ def run_bundle(
     cases: Sequence[Mapping[str, Any]] | None = None,
     **overrides: Any,
 ) -> None:
-    """Runs a bundle's configs, later ones laid over earlier ones, with some of their values replaced.
+    """Runs the merged configs of a bundle, later ones over earlier ones, with some of their values replaced.
 
     Args:
-        bundle: the name of one of this distribution, or a folder.
+        bundle: name of a bundle of this distribution, or a folder.
         configs: names in its ``configs`` folder, or absolute paths.
-        cases: what to run it on, instead of the cases in ``dataset_dir``: ``name`` and ``image`` of each.
+        cases: cases to run on, each with ``name`` and ``image``; by default those in ``dataset_dir``.
         overrides: values of the configs, plain data.
 
     Raises:
-        FileNotFoundError: no such bundle or config.
-        ValueError: a value that the configs lack, or that their parser would evaluate; no task where there is a choice.
-        Exception: whatever a part of the config raised, without MONAI's wrapping.
+        FileNotFoundError: the bundle or a config does not exist.
+        ValueError: the configs lack a value, or their parser would evaluate it; or the bundle has several tasks and
+            none is chosen.
+        Exception: any error of a part of the config, without MONAI's wrapping.
     """
     from monai.bundle import ConfigParser, ConfigWorkflow
 
@@ -143,7 +152,7 @@ def run_bundle(
     if cases is not None:
         # A tuple: the parser would look into a list, and run a file's name that begins with "$".
         overrides["cases"] = tuple(cases)
-    # Left as the caller has set it up, which MONAI would warn of.
+    # MONAI would warn that there is no logging file: logging stays as the caller has set it up.
     logging.getLogger("monai.bundle.workflows").setLevel(logging.ERROR)
     try:
         workflow = ConfigWorkflow(

@@ -1,4 +1,4 @@
-"""A bundle's inference from Python: the same config, the same pipeline, no files in between."""
+"""The inference of a bundle from Python: the same config and pipeline as in a run, without files in between."""
 
 from __future__ import annotations
 
@@ -10,24 +10,42 @@ import numpy as np
 import torch
 from monai.bundle import ConfigParser
 from monai.data import MetaTensor
+from nibabel.spatialimages import SpatialImage
 from numpy.typing import ArrayLike
 
-from uniseg_nets.bundle.overrides import refuse_open_task, refuse_unknown, refuse_wrong_types
+from uniseg_nets.bundle.overrides import (
+    refuse_open_task,
+    refuse_unknown,
+    refuse_without_tasks,
+    refuse_wrong_types,
+    refuse_wrong_weights,
+)
 from uniseg_nets.bundle.run import opened_bundle
 from uniseg_nets.io.bundles import INFERENCE, mode_configs
+from uniseg_nets.io.devices import device_of
 from uniseg_nets.io.errors import root_error
 from uniseg_nets.io.plain import plain_data
 from uniseg_nets.nets import PromptTunedUniSeg, UniSeg
 from uniseg_nets.results.label_map import LabelMap
 from uniseg_nets.transforms.export import LabelMapd
 from uniseg_nets.weights.checkpoints import read_weights
-from uniseg_nets.weights.shipped import needed_by
+from uniseg_nets.weights.shipped import named_weights, needed_by
 
 __all__ = ["Segmenter"]
 
-
-# What a run over files writes and counts; a label map in memory has no use for it.
-_OF_RUNS = ("report", "dicom_seg", "dicom_sr", "rtstruct", "slicer_seg", "strict", "dataset_dir", "num_workers")
+# Options of runs over files, which have no effect on a label map in memory.
+_OF_RUNS = (
+    "report",
+    "dicom_seg",
+    "dicom_sr",
+    "rtstruct",
+    "slicer_seg",
+    "strict",
+    "dataset_dir",
+    "output_dir",
+    "cases",
+    "num_workers",
+)
 
 
 def _refuse_run_options(overrides: Mapping[str, Any]) -> None:
@@ -37,7 +55,7 @@ def _refuse_run_options(overrides: Mapping[str, Any]) -> None:
 
 
 class Segmenter:
-    """Segments scans with a bundle, its network loaded once.
+    """Segments scans with a bundle. The network is loaded once.
 
         segmenter = Segmenter("uniseg_upstream", task="liver")
         label_map = segmenter("scan.nii.gz")             # or a DICOM folder, a list of channel files, a nibabel image
@@ -45,20 +63,22 @@ class Segmenter:
         label_map.save("labels.nii.gz")
 
     Args:
-        bundle: a name, uniseg_upstream or unetr_prompt_tuning; or a bundle's folder or zip, as `uniseg pack` writes it.
+        bundle: the name ``uniseg_upstream`` or ``unetr_prompt_tuning``; or the folder or zip of a bundle, such as
+            `uniseg pack` writes.
         overrides: values of its ``configs/inference.json``, such as ``task``, ``weights``, ``mirror`` or ``device``;
-            ``mode="fast"`` and ``"accurate"`` as in the command. A task of the open weights takes these by itself.
-            ``task`` is needed where the bundle knows several.
+            and ``mode``, which is ``"balanced"`` (the default), ``"fast"`` or ``"accurate"``. ``task`` is needed if the
+            bundle has several tasks. ``weights`` is a file or the name of shipped weights, such as ``"demo"``; tasks of
+            the open weights use these by default.
 
     Attributes:
         labels: value in the label map -> name.
         network: the network in its runtime; for an ensemble, a ``ModuleList`` of such.
 
     Raises:
-        FileNotFoundError: no such bundle, or no weights.
-        ValueError: no such task, mode or override; no task where the bundle leaves a choice; a value of another type,
-            or one that the config's parser would evaluate; an option of runs over files, such as ``report``; or a zip
-            that holds no bundle.
+        FileNotFoundError: the bundle or the weights do not exist.
+        ValueError: the task, the mode or an override is unknown; the bundle has several tasks and none is chosen; a
+            value has another type, or would be evaluated by the config's parser; an override is an option of runs over
+            files, such as ``report``; the device does not exist; or a zip holds no bundle.
     """
 
     def __init__(self, bundle: str | PathLike[str], **overrides: Any) -> None:
@@ -67,17 +87,23 @@ class Segmenter:
             overlays = mode_configs(root, overrides.pop("mode", "balanced"))
             self._parser.read_config([str(file) for file in (root / INFERENCE, *overlays)])
             config = self._parser.get()
+            refuse_without_tasks(config, root.name)
             refuse_unknown(overrides, config, root.name)
             refuse_wrong_types(overrides, config)
             _refuse_run_options(overrides)
             plain_data(overrides)
+            if "weights" in overrides:
+                refuse_wrong_weights(overrides["weights"], config)
+                overrides["weights"] = named_weights(overrides["weights"], root)
+            if "device" in overrides:
+                overrides["device"] = device_of(overrides["device"])
             needed = needed_by(overrides.get("task"), config, overrides, root)
             refuse_open_task({**config, **needed, **overrides}, "task=...")
             self._parser.update({"bundle_root": str(root), **needed, **overrides})
             self._build()
 
     def _build(self) -> None:
-        """Makes all parts and loads the weights: the bundle's folder may go then."""
+        """Makes all parts and loads the weights; the folder of the bundle is not needed afterwards."""
         tasks, task, values = (self._part(name) for name in ("tasks", "task", "label_values"))
         self.labels = tasks.label_names(task, values)
         self._channels = tasks.select(task)[0].channels
@@ -86,30 +112,36 @@ class Segmenter:
             # Other weights than the official ones may have been trained on another patch.
             weights = read_weights(self._part("weights"))
             self._parser.update({"weights": weights, **weights.overrides()})
-        self.network = self._part("network").eval()
         self._preprocess, self._inferer = self._part("preprocessing"), self._part("inferer")
+        self.network = self._part("network").eval()
         self._to_label_map = self._label_map_transform()
         self._judged = self._part("judged") if "judged" in self._parser else None
         self._device = self._part("device")
         self._parser = ConfigParser()  # the read weights are not kept twice
 
     def _label_map_transform(self) -> LabelMapd:
-        """What makes a label map of scores; bundles that version 0.8 packed have no name for it."""
+        """The transform from scores to a label map. Bundles that version 0.8 packed have no name for it."""
         if "to_label_map" in self._parser.get():
             return self._part("to_label_map")
         return next(one for one in self._part("postprocessing").transforms if isinstance(one, LabelMapd))
 
     @torch.no_grad()
     def __call__(self, scan: Any, affine: ArrayLike | None = None) -> LabelMap:
-        """The label map on the scan's own grid, (x, y, z): an array that can be saved; its ``verdict`` says to look.
+        """Segments a scan.
 
         Args:
-            scan: a file, a DICOM folder, a list of channel files, a nibabel image, or an array.
-            affine: (4, 4) of an array, voxels (x, y, z) to RAS+ mm.
+            scan: a file, a DICOM folder, a list of channel files, a nibabel image, or an array (x, y, z) or
+                (channel, x, y, z).
+            affine: (4, 4), voxel (x, y, z) -> RAS+ mm; for arrays only, which need it.
+
+        Returns:
+            The label map (x, y, z), uint8, on the grid of the scan: an array that can be saved. Its ``verdict`` says
+            whether to check it.
 
         Raises:
-            FileNotFoundError, ValueError: a scan that cannot be read, an array without affine, a wrong channel count;
-                or a scan that is refused, which the override ``force=True`` computes all the same.
+            FileNotFoundError: the scan does not exist.
+            ValueError: the scan cannot be read, an array has no affine, or the number of channels is wrong; or the scan
+                is refused, unless the override ``force=True`` was given.
         """
         try:
             case = self._preprocess({"image": _with_affine(scan, affine)})
@@ -124,17 +156,17 @@ class Segmenter:
         return result
 
     def show(self, scan: Any, affine: ArrayLike | None = None, height: int = 500) -> Any:
-        """Segments a scan and shows both in a notebook: NiiVue's widget, three planes and 3D.
+        """Segments a scan and shows both in a notebook, in three planes and 3D.
 
         Args:
             scan, affine: as for a call.
-            height: pixels.
+            height: height of the widget in pixels.
 
         Returns:
-            The widget of ipyniivue; ``volumes[0]`` is the scan, ``volumes[1]`` the label map.
+            NiiVue's widget, from ipyniivue; ``volumes[0]`` is the scan, ``volumes[1]`` the label map.
 
         Raises:
-            FileNotFoundError, ValueError: as a call; or if ipyniivue is not installed.
+            FileNotFoundError, ValueError: as for a call; or if ipyniivue is not installed.
         """
         from uniseg_nets.reports.views import Views
         from uniseg_nets.reports.widget import widget
@@ -155,12 +187,31 @@ class Segmenter:
             raise root_error(error) from None
 
 
+def _are_files(scan: Any) -> bool:
+    files = list(scan) if isinstance(scan, (list, tuple)) else [scan]
+    return bool(files) and all(isinstance(file, (str, PathLike)) for file in files)
+
+
 def _with_affine(scan: Any, affine: ArrayLike | None) -> Any:
-    """The scan; an array as a tensor with its affine."""
+    """The scan; an array as a tensor with its affine.
+
+    Raises:
+        ValueError: the scan is of no known kind, an array has no numbers or no affine, or something else has one.
+    """
     if not isinstance(scan, (np.ndarray, torch.Tensor)) or isinstance(scan, MetaTensor):
+        if not (_are_files(scan) or isinstance(scan, (SpatialImage, MetaTensor))):
+            raise ValueError(
+                f"scan is {str(scan)[:80]!r}, expected a file, a DICOM folder, a list of channel files, a nibabel "
+                "image, or an array with its affine"
+            )
         if affine is not None:
             raise ValueError("an affine belongs to an array: a file or an image has its own")
         return scan
     if affine is None:
         raise ValueError("an array needs its affine (4 x 4, voxels to RAS+ mm): spacing follows from it")
-    return MetaTensor(torch.as_tensor(scan), affine=torch.as_tensor(np.asarray(affine, dtype=np.float64)))
+    if isinstance(scan, np.ndarray) and scan.dtype.kind not in "biufc":
+        raise ValueError(f"the array holds {scan.dtype}, expected numbers")
+    matrix = np.asarray(affine)
+    if matrix.shape != (4, 4) or matrix.dtype.kind not in "iuf":
+        raise ValueError(f"the affine has shape {matrix.shape}, expected 4 x 4 numbers: voxels (x, y, z) to RAS+ mm")
+    return MetaTensor(torch.as_tensor(scan), affine=torch.as_tensor(matrix.astype(np.float64)))

@@ -1,7 +1,7 @@
-"""The words of a command, checked against the signature of its verb.
+"""Checks the words of a command against the signature of its verb.
 
-The one rule: a verb runs only after every word was understood. A verb's positional parameters are its words in order,
-its keyword-only parameters are options; annotations say what a value may be.
+The one rule: a verb runs only after every word is understood. Positional parameters of a verb are words in this order,
+keyword-only parameters are options, and annotations give the types and choices of the values.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ _FLAG = re.compile(r"--?[A-Za-z]")
 
 
 class NotUnderstoodError(ValueError):
-    """A command that is not understood; nothing has run."""
+    """A command is not understood; nothing has run."""
 
 
 @dataclass(frozen=True)
 class Call:
-    """A verb and its arguments, understood and not yet run."""
+    """A verb with its checked arguments, not yet run."""
 
     verb: Callable[..., None]
     arguments: inspect.BoundArguments
@@ -51,10 +51,10 @@ class Call:
 
 
 def deferred(verb: Callable[..., None]) -> Callable[..., Call]:
-    """A function of the same parameters for fire: it takes them as texts and returns the call instead of making it.
+    """A function for fire with the same parameters, which takes texts and returns the call instead of running it.
 
     Raises:
-        NotUnderstoodError: from that function, where a value is of a wrong type or none of the choices.
+        NotUnderstoodError: raised by that function if a value has a wrong type or is none of the choices.
     """
     hints, signature = get_type_hints(verb), inspect.signature(verb)
 
@@ -71,13 +71,13 @@ def deferred(verb: Callable[..., None]) -> Callable[..., Call]:
 
 
 def spelled_out(name: str, words: Sequence[str], verb: Callable[..., None]) -> list[str]:
-    """The words of a verb in the form that leaves fire no doubt: positional words, then options as ``--name=value``.
+    """The words of a verb in an unambiguous form for fire: positional words, then options as ``--name=value``.
 
-    What follows ``--`` is fire's own and stays as it is.
+    Words after ``--`` are flags of fire and stay as they are.
 
     Raises:
-        NotUnderstoodError: an option that the verb lacks, one without its value or given twice; words too many or too
-            few.
+        NotUnderstoodError: the verb lacks an option; an option has no value or is given twice; or there are too many or
+            too few words.
     """
     end = list(words).index("--") if "--" in words else len(words)
     left, own = list(words[:end]), list(words[end:])
@@ -109,7 +109,7 @@ def spelled_out(name: str, words: Sequence[str], verb: Callable[..., None]) -> l
 
 
 def _with_target_last(words: list[str], options: dict[str, str], parameters: Mapping[str, Parameter]) -> list[str]:
-    """Of a verb that takes any number of files, the last word is its required option, as the target of ``cp`` is."""
+    """Takes the last word of a verb with any number of files as its required option, like the target of ``cp``."""
     several = any(parameter.kind is Parameter.VAR_POSITIONAL for parameter in parameters.values())
     for option, parameter in parameters.items():
         if several and words and _required(parameter) and option not in options:
@@ -132,7 +132,7 @@ def _check_count(name: str, words: Sequence[str], options: Mapping[str, str], ve
 
 
 def usage(name: str, verb: Callable[..., None]) -> str:
-    """How a verb is called, in one line: ``uniseg pack PLAN WEIGHTS OUTPUT [--version VERSION]``."""
+    """The usage of a verb in one line: ``usage: uniseg pack PLAN WEIGHTS OUTPUT [options]``."""
     parts = []
     for parameter in sorted(inspect.signature(verb).parameters.values(), key=lambda one: not _placed(one)):
         if not _placed(parameter):
@@ -144,7 +144,7 @@ def usage(name: str, verb: Callable[..., None]) -> str:
 
 
 def _placed(parameter: Parameter) -> bool:
-    """Whether a parameter is a word with a place, and not an option."""
+    """Whether a parameter is a positional word and not an option."""
     return parameter.kind is not Parameter.KEYWORD_ONLY or _required(parameter)
 
 
@@ -153,7 +153,7 @@ def _required(parameter: Parameter) -> bool:
 
 
 def _shown(parameter: Parameter) -> str:
-    """A parameter as a user knows it: ``OUTPUT``, or ``--mode``."""
+    """The name of a parameter for users: ``OUTPUT``, or ``--mode``."""
     return parameter.name.upper() if _placed(parameter) else f"--{parameter.name}"
 
 
@@ -181,7 +181,7 @@ def _option(verb: str, typed: str, parameters: Mapping[str, Parameter], hints: M
 
 
 def _value(typed: str, left: list[str], is_bool: bool) -> str:
-    """Takes the value of an option from the words that are left; a switch needs none."""
+    """Removes the value of an option from the remaining words and returns it; a switch needs none."""
     if is_bool:
         return left.pop(0) if left and left[0].lower() in (*_TRUE, *_FALSE) else "true"
     if not left or _FLAG.match(left[0]):
@@ -196,7 +196,7 @@ def _kinds(hint: Any) -> tuple[Any, ...]:
 
 
 def allowed(hint: Any) -> str:
-    """What an annotation allows, in words: ``accurate|balanced|fast``, ``number``, ``text``."""
+    """The values of an annotation in words: ``accurate|balanced|fast``, ``number``, ``text``."""
     (kind,) = _kinds(hint)
     if get_origin(kind) is Literal:
         return "|".join(get_args(kind))
@@ -204,10 +204,10 @@ def allowed(hint: Any) -> str:
 
 
 def _converted(shown: str, text: str, hint: Any) -> Any:
-    """A value as its annotation has it.
+    """The value of a text, with the type of its annotation.
 
     Raises:
-        NotUnderstoodError: it cannot be one.
+        NotUnderstoodError: the text is no such value.
     """
     (kind,) = _kinds(hint)
     if not text.strip():

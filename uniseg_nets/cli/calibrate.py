@@ -17,16 +17,16 @@ def calibrate(
     scans: int = 8,
     windows: int = 32,
 ) -> None:
-    """Prepare `segment --precision int8` for a task on this machine, with a few scans of that kind, without labels.
+    """Prepare `segment --precision int8` for a task on this machine, with a few scans of that task, without labels.
 
     Args:
         input: scans, as for `uniseg segment`.
         task: what will be segmented; several as liver,spleen.
-        weights: checkpoint, ours or the official file; by default those that know the task.
-        tasks_file: the task table of the weights, where that is not the official one.
+        weights: a checkpoint of this package or of the authors; by default those that have the task.
+        tasks_file: the task table of the weights, if it is not the official one.
         bundle: another bundle: a folder or a zip, such as `uniseg pack` writes.
-        scans: how many of the scans to use, the first ones.
-        windows: how many windows of them the ranges of the activations are measured with.
+        scans: maximum number of scans; the first ones are used.
+        windows: number of windows of these scans on which the ranges of the activations are measured.
     """
     source, named = existing(input), listed(task)
     at_least(1, scans=scans, windows=windows)
@@ -43,4 +43,4 @@ def calibrate(
     print(f"label maps in 8 bits and in float32 agree by a Dice of {agreement:.3f}")
     if agreement < LEAST_AGREEMENT:
         raise ValueError(f"at least {LEAST_AGREEMENT} is needed: `--precision int8` will be refused for {task}")
-    print(f"`uniseg segment SCANS OUT --task {task} --precision int8` uses it")
+    print(f"use it with `uniseg segment SCANS OUT --task {task} --precision int8`")

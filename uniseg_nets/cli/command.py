@@ -21,7 +21,7 @@ __all__ = ["main"]
 logger = logging.getLogger("uniseg")
 
 _HELP = ("--help", "-h")
-# What a user can mend: a message is enough. Anything else is our fault and shows its traceback.
+# Errors that a user can mend: the message is enough. Any other error is a fault of this program and shows a traceback.
 _USER_ERRORS = (ValueError, OSError, NotInstalledError)
 # Exit statuses; 0 is done.
 _USER_ERROR, _NOT_UNDERSTOOD, _CASES_FAILED, _STOPPED = 1, 2, 3, 130
@@ -49,14 +49,14 @@ def main() -> None:
 
 
 def _message(error: BaseException) -> str:
-    """What an error says, without Python's ``[Errno 2]``; the file comes first."""
+    """The message of an error, without Python's ``[Errno 2]``; the file comes first."""
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         return f"{error.filename2 or error.filename}: {error.strerror.lower()}"
     return str(error)
 
 
 def _understood(words: Sequence[str]) -> Call | None:
-    """What a command wants, every word of it checked; ``None`` where it was help and that is printed."""
+    """The checked call of a command; ``None`` if it asked for help, which is then printed."""
     if not words or words[0] in (*_HELP, "help"):
         print(overview())
         return None
@@ -76,5 +76,5 @@ def _understood(words: Sequence[str]) -> Call | None:
 
 
 def _printed(result: Any) -> Any:
-    """What fire prints of its result: of a call that has not run yet nothing."""
+    """The result for fire to print: nothing for a call that has not run yet."""
     return None if isinstance(result, Call) else result

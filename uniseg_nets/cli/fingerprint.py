@@ -1,10 +1,10 @@
-"""``uniseg fingerprint``: what the training's cases were like, beside the weights, for a verdict on new ones."""
+"""``uniseg fingerprint``: writes the usual ranges of the training cases beside the weights, for verdicts."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from uniseg_nets.cli.values import at_least, weights_file
+from uniseg_nets.cli.values import at_least, existing_file, weights_file
 
 __all__ = ["fingerprint"]
 
@@ -19,23 +19,24 @@ def fingerprint(
     cases: int = 40,
     device: str | None = None,
 ) -> None:
-    """Measure the training's cases and write WEIGHTS.fingerprint.json, by which new cases are judged.
+    """Measure the cases of the training and write WEIGHTS.fingerprint.json, with which new cases are compared.
 
     Args:
-        weights: a UniSeg checkpoint of ours, or the name of one, such as "open".
-        datalist: a MONAI datalist with the cases that the weights were trained on; held cases are left alone.
-        section: of the datalist.
-        tasks_file: the task table of the weights; that which knows the first case's task by default.
-        task: of cases that name none.
-        cases: per task, drawn by a seed.
-        device: such as "cpu" or "cuda:1"; a GPU where there is one by default.
+        weights: a UniSeg checkpoint of this package, or the name of one, such as "open".
+        datalist: a MONAI datalist with the cases that the weights were trained on; held-out cases are not used.
+        section: section of the datalist.
+        tasks_file: the task table of the weights; by default the one that has the task of the first case.
+        task: task of the cases that name none.
+        cases: maximum number of cases per task, drawn at random.
+        device: such as "cpu" or "cuda:1"; by default a GPU if there is one.
     """
     at_least(1, cases=cases)
+    weights, datalist = weights_file(weights), existing_file(datalist, "DATALIST, a MONAI datalist")
     from uniseg_nets.io.devices import device_of
     from uniseg_nets.quality.fit import fit_fingerprint
 
     path, fingerprint = fit_fingerprint(
-        weights_file(weights),
+        weights,
         datalist,
         section,
         tasks_file,
@@ -46,5 +47,5 @@ def fingerprint(
     for name, reference in fingerprint.tasks.items():
         print(f"{name}: {reference.cases} cases")
     if fingerprint.estimate is not None:
-        print(f"estimated Dice: 9 of 10 training cases within {fingerprint.estimate.error:.2f}")
+        print(f"estimated Dice: 90 % of the training cases are within {fingerprint.estimate.error:.2f}")
     print(f"wrote {Path(path)}")

@@ -1,4 +1,4 @@
-"""What ``uniseg --help`` and ``uniseg VERB --help`` say, from signatures and docstrings."""
+"""Makes the texts of ``uniseg --help`` and ``uniseg VERB --help`` from signatures and docstrings."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def overview() -> str:
 
 
 def page_of(name: str, verb: Callable[..., None]) -> str:
-    """How a verb is called: its words, then its options with choices and defaults."""
+    """The help page of a verb: usage, words, and options with choices and defaults."""
     words, options = [], []
     for argument in arguments_of(verb):
         text, short = argument.text, f", -{argument.short}" if argument.short else ""
@@ -51,7 +51,7 @@ def page_of(name: str, verb: Callable[..., None]) -> str:
 
 
 def _row(left: str, right: str, width: int) -> str:
-    """Two columns; a left one that is too long has a line of its own."""
+    """A row of two columns. A left column that is too long gets a separate line."""
     space = " " * (width + 2)
     text = textwrap.fill(right, _WIDTH, initial_indent=space, subsequent_indent=space)
     head = f"  {left}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from uniseg_nets.cli.values import existing, new_file, new_folder
+from uniseg_nets.cli.values import existing, existing_file, new_file, new_folder
 from uniseg_nets.io.bundles import MODEL, bundle_folder, model_file
 from uniseg_nets.io.devices import device_of
 
@@ -26,20 +26,25 @@ def segment_2d(
     runtime: Literal["auto", "torch", "compile", "openvino"] = "auto",
     device: str | None = None,
 ) -> None:
-    """Segment a 2D image, or every one of a folder: mask, overlay and JSON each.
+    """Segment a 2D image, or every image of a folder, and write a mask, an overlay and a JSON per image.
 
     Args:
         input: a PNG, JPEG, TIFF, BMP or DICOM image, a folder of such, or a MONAI datalist.
         output: a folder.
-        modality: of the images, such as "fundus"; "auto" recognises it and refuses what it is not sure of.
-        weights: ours; the bundle's models/model.pt by default, or its models/release.pt with ``release``.
+        modality: modality of the images, such as "fundus"; "auto" recognises it and refuses uncertain images.
+        weights: a file of this package; by default models/model.pt of the bundle, or models/release.pt with
+            ``release``.
         small: the weights are of the small configuration (256 x 256).
         release: the weights are the authors', as ``convert-2d`` writes them.
-        runtime: "auto" is OpenVINO on a CPU where it is installed, else PyTorch.
-        device: such as "cpu" or "cuda:1"; a GPU where there is one by default.
+        runtime: "auto" is OpenVINO on a CPU if it is installed, else PyTorch.
+        device: such as "cpu" or "cuda:1"; by default a GPU if there is one.
     """
     source = Path(existing(input)).absolute()
-    file = existing(weights) if weights else model_file(bundle_folder(_BUNDLE), _RELEASE if release else MODEL)
+    file = (
+        existing_file(weights, "--weights, a checkpoint")
+        if weights
+        else model_file(bundle_folder(_BUNDLE), _RELEASE if release else MODEL)
+    )
     options: dict[str, Any] = {} if device is None else {"device": device_of(device)}
     from uniseg_nets.bundle.run import run_bundle
 
@@ -57,11 +62,11 @@ def segment_2d(
 
 
 def convert_2d(*files: str, output: str) -> None:
-    """Convert the authors' released ESP-MedSAM weights to ours.
+    """Convert the authors' released ESP-MedSAM weights to the layout of this package.
 
     Args:
-        files: the released files as MODALITY=FILE, such as fundus=FILE; those of several modalities become one.
-        output: file to write, its SHA-256 beside it, such as the bundle's models/release.pt; it comes last.
+        files: the released files as MODALITY=FILE, such as fundus=FILE; several modalities are merged into one file.
+        output: file to write, such as models/release.pt of the bundle, with its SHA-256 beside it; it comes last.
     """
     new_file(output, "OUTPUT")
     parts = [file.partition("=") for file in files]

@@ -1,13 +1,14 @@
-"""The verbs of the ``uniseg`` command that segment scans, and say what they can."""
+"""The verbs of the ``uniseg`` command that segment scans and list the tasks."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Literal
 
-from uniseg_nets.cli.values import existing, listed, new_folder
+from uniseg_nets.cli.values import existing, existing_file, listed, new_file, new_folder, share_below_one
 from uniseg_nets.io.bundles import mode_configs
 from uniseg_nets.io.devices import device_of
+from uniseg_nets.io.files import read_json
 from uniseg_nets.parts import part_of
 from uniseg_nets.tasks import TaskTable, load_task_table
 from uniseg_nets.weights.shipped import OFFICIAL, OPEN
@@ -22,7 +23,7 @@ def tasks(tasks_file: str | None = None) -> None:
     """List the tasks and the weights that know them: id, name, channels in order, spacing, label values of the classes.
 
     Args:
-        tasks_file: a task table of your own (JSON), or the name of one, instead of all of this distribution.
+        tasks_file: your own task table (JSON), or the name uniseg or open; by default both tables of this distribution.
     """
     if tasks_file is not None:
         _print_tasks(load_task_table(tasks_file))
@@ -78,31 +79,31 @@ def segment(
         output: a folder; or a .nii.gz file, for one scan.
         task: what to segment, a name from `uniseg tasks`; several that read the same scans, as liver,spleen, make one
             map. A bundle of one task needs none.
-        weights: checkpoint, ours or the official file, several folds' as "A.pt,B.pt"; by default those that know the
-            task, see `uniseg tasks`; "demo" for the demo weights.
+        weights: a checkpoint of this package or of the authors, or a name such as "demo"; of a fine-tuned bundle also
+            several, one per fold, as "A.pt,B.pt"; by default those that have the task, see `uniseg tasks`.
         mode: "accurate" as the official prediction, "balanced" without its mirroring, "fast" with less overlap and
-            without work where nothing is found.
-        mirror: average over all eight flips, at 8 times the work; the mode's own by default.
-        overlap: share of a window that its neighbour covers, from 0 up to but not including 1; the mode's own by
-            default.
+            only where a coarse pass found something.
+        mirror: average over all eight flips, which is 8 times the work; by default as the mode says.
+        overlap: share of a window that its neighbour covers, from 0 up to but not including 1; by default as the mode
+            says.
         runtime: "auto" is OpenVINO on a CPU where it is installed, else PyTorch; "auto" by default, "torch" in the
             accurate mode.
         precision: "auto" is bfloat16 where the processor has it, else float32; "int8" needs OpenVINO and, once per
             task, `uniseg calibrate`.
         training_mask: scale brain MR as in training, by its non-zero voxels; the official prediction does not.
         label_values: "global" for the values that `uniseg tasks` lists, "task" for the task's own 1, 2, 3.
-        tasks_file: the task table of the weights, where that is not the official one.
-        device: such as "cpu" or "cuda:1"; a GPU where there is one by default.
+        tasks_file: the task table of the weights, if it is not the official one.
+        device: such as "cpu" or "cuda:1"; by default a GPU if there is one.
         report: also write statistics, previews and report.html into the output folder.
         dicom_seg: also write a DICOM Segmentation of each case that came as DICOM.
         dicom_sr: also write its volumes as a DICOM Structured Report, with the Segmentation that it refers to.
         rtstruct: also write an RT Structure Set of each case that came as DICOM.
         slicer_seg: also write each label map as NAME.seg.nrrd, with names and colours, for 3D Slicer.
         bundle: another bundle than uniseg_upstream: a folder or a zip, such as `uniseg pack` writes.
-        plan: what `uniseg plan` wrote, for weights that are fine-tuned and not packed.
-        strict: count a case whose verdict is "check" as failed.
-        force: compute cases that are refused all the same.
-        check_flips: compute each case mirrored as well and compare, for its verdict; twice the work.
+        plan: file of `uniseg plan`, for weights that are fine-tuned and not packed.
+        strict: count a case with the verdict "check" as failed.
+        force: also compute cases that are refused.
+        check_flips: compute each case a second time, mirrored, and compare, for its verdict; twice the work.
         part: do the K-th of N parts of the cases, as "3/8"; in a job of a Slurm array N is enough, as "8".
         shared: share the cases with other processes of the same command: none is done twice, and those that a process
             held when it died are taken over. `uniseg merge` makes the report.
@@ -111,13 +112,22 @@ def segment(
     from uniseg_nets.bundle.run import opened_bundle, run_bundle
 
     source = existing(input)
-    if not output.endswith(".nii.gz"):
+    if Path(output).name == ".nii.gz":
+        raise ValueError(f"{output} has no name before .nii.gz: name a folder, or a file such as labels.nii.gz")
+    if output.endswith(".nii.gz"):
+        new_file(output, "OUTPUT")
+    else:
         new_folder(output)
-    if overlap is not None and not 0 <= overlap < 1:
-        raise ValueError(f"overlap is {overlap:g}, expected a share from 0 up to, not including, 1")
+    if overlap is not None:
+        share_below_one("overlap", overlap)
     if part is not None:
         part_of(part)
-    overlays = [] if plan is None else [str(Path(existing(plan)).resolve())]
+    overlays = []
+    if plan is not None:
+        file = Path(existing_file(plan, "--plan, a file of `uniseg plan`")).resolve()
+        if "task_entry" not in read_json(file):
+            raise ValueError(f"{plan} is no plan: it lacks task_entry; `uniseg plan` writes one")
+        overlays = [str(file)]
     options = {
         "mirror": mirror,
         "overlap": overlap,

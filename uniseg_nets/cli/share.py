@@ -1,4 +1,4 @@
-"""The verbs of the ``uniseg`` command that hand a bundle on: as a zip, to the hub, as one config, to MONAI Label."""
+"""The verbs of ``uniseg`` that share a bundle: as a zip, on the hub, as one config, as a MONAI Label app."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ __all__ = ["hub_folder", "label_app", "merge_config", "pack", "zip_bundle"]
 
 
 def pack(plan: str, weights: str, output: str, *, version: str = "1.0.0") -> None:
-    """Pack a fine-tuned network as a bundle of its own, a versioned zip.
+    """Pack a fine-tuned network as a new bundle, a versioned zip.
 
     Args:
-        plan: what `uniseg plan` wrote.
-        weights: the training's model.pt; several folds' as "A.pt,B.pt".
+        plan: file of `uniseg plan`.
+        weights: model.pt of the training; of several folds as "A.pt,B.pt".
         output: folder for the zip.
-        version: of the packed bundle.
+        version: version of the packed bundle, three numbers.
     """
     plan = existing_file(plan, "PLAN, a file of `uniseg plan`; the order is PLAN WEIGHTS OUTPUT")
     files = [
@@ -32,10 +32,10 @@ def pack(plan: str, weights: str, output: str, *, version: str = "1.0.0") -> Non
 
 
 def zip_bundle(bundle: str, output: str = "dist") -> None:
-    """Write a bundle as NAME_vVERSION.zip, with the weights that are in it.
+    """Write a bundle as NAME_vVERSION.zip, with its weights.
 
     Args:
-        bundle: its folder, or the name of one of this distribution.
+        bundle: folder of the bundle, or the name of one of this distribution.
         output: folder for the zip.
     """
     new_folder(output)
@@ -69,13 +69,13 @@ def hub_folder(bundle: str, repository: str, output: str, *, licence: str | None
 
 
 def merge_config(*files: str, output: str, bundle: str | None = None) -> None:
-    """Merge a config and its overlays, as `monai.bundle run` lays one over the other, to the one file that others take.
+    """Merge a config and its overlays into one file, as `monai.bundle run` merges them, for tools that take one file.
 
     Args:
-        files: in order, such as train.json plan.json: later ones replace values of earlier ones.
+        files: configs in order, such as train.json plan.json: later ones replace values of earlier ones.
         output: file to write, .json or .yaml; it comes last.
-        bundle: its folder, or the name of one of this distribution; a file that does not lie at the path given is then
-            looked for in its configs.
+        bundle: folder of a bundle, or the name of one of this distribution; files that do not exist at their path are
+            looked up in its configs.
     """
     from uniseg_nets.bundle.run import merge_configs
 
@@ -87,8 +87,8 @@ def label_app(app: str, *, bundle: str = "uniseg_upstream", weights: str | None 
 
     Args:
         app: folder to make.
-        bundle: a bundle of this distribution, or the folder or zip of one, such as `uniseg pack` writes.
-        weights: the weights to serve, a file or "open"; the bundle's models/model.pt by default.
+        bundle: name of a bundle of this distribution, or a folder or zip, such as `uniseg pack` writes.
+        weights: the weights to serve, a file or "open"; by default models/model.pt of the bundle.
         demo: serve the demo weights, for trying out.
     """
     if demo and weights is not None:

@@ -10,16 +10,17 @@ __all__ = ["compare", "cv"]
 
 
 def cv(plan: str, data: str, output: str = "cv", *, folds: str | None = None, overlays: str | None = None) -> None:
-    """Cross-validate a fine-tuning: train and evaluate every fold, then print one table of all held cases.
+    """Cross-validate a fine-tuning: train and evaluate every fold, then print one table of all held-out cases.
 
-    A stopped cross-validation goes on where it was, by the same command.
+    The same command continues a cross-validation that was stopped.
 
     Args:
-        plan: what `uniseg plan` wrote.
-        data: the data set that was planned, its folder.
-        output: folder; each fold gets one in it, and cases.csv has the figures of all.
-        folds: which, as "0,2"; all of the plan by default.
-        overlays: configs laid over the plan, as "small.json,mine.json": names of bundles/uniseg_finetune, or paths.
+        plan: file of `uniseg plan`.
+        data: folder of the data set of the plan.
+        output: folder; it gets one folder per fold, and cases.csv with the figures of all.
+        folds: numbers of the folds, as "0,2"; by default all folds of the plan.
+        overlays: configs merged over the plan, as "small.json,mine.json": names of configs of uniseg_finetune, or
+            paths.
     """
     plan = existing_file(plan, "PLAN, a file of `uniseg plan`; the order is PLAN DATA OUTPUT")
     chosen = None if folds is None else whole_numbers(folds, "--folds")
@@ -38,8 +39,8 @@ def compare(
     Args:
         first: an evaluation's folder, or its cases.csv.
         second: the other one's; differences are second minus first.
-        metric: which figure to compare.
-        output: folder for comparison.csv and comparison.png; neither is written by default.
+        metric: the figure to compare.
+        output: folder for comparison.csv and comparison.png; by default neither is written.
     """
     if output is not None:
         new_folder(output, "--output")

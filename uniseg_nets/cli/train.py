@@ -5,7 +5,18 @@ from __future__ import annotations
 from operator import itemgetter
 from typing import Literal
 
-from uniseg_nets.cli.values import at_least, existing, labels_of, listed, new_file, new_folder, weights_file
+from uniseg_nets.cli.values import (
+    at_least,
+    existing,
+    existing_file,
+    labels_of,
+    listed,
+    new_file,
+    new_folder,
+    regular_expression,
+    share_below_one,
+    weights_file,
+)
 from uniseg_nets.io.bundles import bundle_folder, model_file
 from uniseg_nets.tasks import load_task_table
 
@@ -30,20 +41,25 @@ def prepare(
     Args:
         name: lits, kits, msd02, msd03, msd04, msd06, msd07, msd08, msd09, msd10, verse20, prostate, brats21, autopet22,
             btcv, vs, sunnybrook, openkbp, sts; or nnunet.
-        raw: the data set's folder, as it was unpacked.
-        output: folder of the datalist; several data sets gather in one.
-        task: what the cases train, where the data set does not say.
+        raw: folder of the unpacked data set.
+        output: folder of the datalist, which can have several data sets.
+        task: task of the cases, if the data set does not determine it.
         split: JSON with lists of case names, training and validation, such as the official split.
         validation_share: without a split, the share of cases drawn for validation, by patient.
-        seed: of that draw.
-        tasks_file: a task table of your own, or "open"; that of this distribution which has the task by default.
-        group: regular expression that finds the patient in a case's name, as "patient[0-9]+", where several cases are
-            of one.
-        download: fetch the data to RAW first, where they are not there; msd02 and further only.
+        seed: seed of that draw.
+        tasks_file: your own task table, or "open"; by default the table of this distribution that has the task.
+        group: regular expression that finds the patient in a case's name, as "patient[0-9]+"; needed if patients have
+            several cases.
+        download: download the data to RAW first if they are missing; only for msd02 to msd10.
     """
     if not download:
         raw = existing(raw)
     new_folder(output)
+    at_least(0, seed=seed)
+    share_below_one("--validation_share", validation_share)
+    regular_expression("--group", group)
+    if split is not None:
+        existing_file(split, "--split, a JSON file")
     table = load_task_table(tasks_file) if tasks_file else None
     from uniseg_nets.prepare import prepare as prepare_data
 
@@ -73,31 +89,33 @@ def plan(
 
     Args:
         data: an nnU-Net folder, a dataset.json or MONAI datalist, or folders of images and of label maps.
-        out: the plan, a JSON file to lay over the configs of bundles/uniseg_finetune.
-        name: of the task; the folder's by default.
-        labels: what the values mean, as "50=organ,100=lesion", where the data set does not say.
-        channels: modalities in order, as "CT,PET", where the data set does not say; CT means Hounsfield units.
-        axes: order of the axes: "anatomical", or "acquisition" for slices of a stack first and the rest as stored; by
-            default it follows from voxel sizes and headers.
-        ct_scaling: of CT: "percentiles" of the data set's labelled voxels, or "window" for -325 to 325 HU.
-        weights: pretrained UniSeg weights to start from, a file or "open" for the open weights; those of `uniseg
-            fetch-weights` by default, where they are.
-        slot: the task of the weights to start from, a name or an id; "nearest" in channels and classes; or "none" to
-            cut the prompt off, as the authors do.
-        folds: of the cross-validation, where the data set brings none.
-        memory_gib: for a training step; the patch follows from it.
+        out: the plan, a JSON file that is merged over the configs of uniseg_finetune.
+        name: name of the task; by default that of the folder.
+        labels: names of the label values, as "50=organ,100=lesion", if the data set has none.
+        channels: modalities in order, as "CT,PET", if the data set names none; CT means Hounsfield units.
+        axes: order of the axes: "anatomical", or "acquisition" for the slice axis of a stack first and the others as
+            stored; by default it follows from voxel sizes and headers.
+        ct_scaling: scaling of CT: "percentiles" of the data set's labelled voxels, or "window" for -325 to 325 HU.
+        weights: pretrained UniSeg weights, a file or "open" for the open weights; by default those of `uniseg
+            fetch-weights`, if they exist.
+        slot: task of the weights whose prompt is the start, a name or an id; "nearest" for the most similar channels
+            and classes; "none" for a network without prompt, as the authors do.
+        folds: number of cross-validation folds, if the data set defines none.
+        memory_gib: memory of a training step in GiB, which determines the patch.
         batch_size: patches per step.
-        seed: of the folds.
-        group: regular expression that finds the patient in a case's name, as "patient[0-9]+"; a patient's cases get
-            one fold.
-        leave_out_faulty: plan without the cases that have a fault.
+        seed: seed of the folds.
+        group: regular expression that finds the patient in a case's name, as "patient[0-9]+"; all cases of a patient
+            get the same fold.
+        leave_out_faulty: plan without the faulty cases.
     """
     at_least(1, batch_size=batch_size)
+    at_least(0, seed=seed)
+    regular_expression("--group", group)
     upstream = bundle_folder("uniseg_upstream")
     data = existing(data)
     new_file(out, "OUT")
     if weights is not None:
-        weights = existing(weights_file(weights))
+        weights = weights_file(weights)
     elif model_file(upstream).is_file():
         weights = str(model_file(upstream))
     values = None if labels is None else labels_of(labels)

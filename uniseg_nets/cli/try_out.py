@@ -13,7 +13,7 @@ def demo(output: str = "demo", *, real: bool = False) -> None:
 
     Args:
         output: folder for scans, label maps, table and preview.png.
-        real: segment real scans with references instead, fetched from the Medical Segmentation Decathlon (27 MB).
+        real: segment real scans with references instead; downloads 27 MB of the Medical Segmentation Decathlon.
     """
     new_folder(output)
     from uniseg_nets.demo import run_demo, run_real_demo
@@ -41,10 +41,10 @@ def phantom(output: str, *, task: str | None = None, count: int = 1, validation:
         task: one task's name; all tasks by default.
         count: patients per task, for training.
         validation: further patients per task, for validation.
-        seed: of the first patient; the same seed gives the same patient.
+        seed: seed of the first patient; the same seed gives the same patient.
     """
     new_folder(output)
-    at_least(0, count=count, validation=validation, seed=seed)
+    _check_counts(count, validation, seed)
     table = load_task_table()
     selected = table.tasks if task is None else table.select(task)
     from uniseg_nets.phantom import write_phantom_tasks
@@ -72,10 +72,16 @@ def phantom_2d(output: str, *, count: int = 1, validation: int = 0, seed: int = 
         output: folder.
         count: images per modality, for training.
         validation: further images per modality, for validation.
-        seed: of the first image; the same seed gives the same image.
+        seed: seed of the first image; the same seed gives the same image.
     """
     new_folder(output)
-    at_least(0, count=count, validation=validation, seed=seed)
+    _check_counts(count, validation, seed)
     from uniseg_nets.phantom import write_phantom_pictures
 
     print(f"wrote {write_phantom_pictures(output, count, validation, seed)}")
+
+
+def _check_counts(count: int, validation: int, seed: int) -> None:
+    at_least(0, count=count, validation=validation, seed=seed)
+    if not count + validation:
+        raise ValueError("--count and --validation are 0, expected 1 or more of either: nothing would be written")

@@ -1,11 +1,12 @@
-"""What verbs make of their words before they run: paths, lists, labels."""
+"""Checks and converts the values of a command before it runs: paths, lists, labels."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from uniseg_nets.io.bundles import bundle_folder
-from uniseg_nets.weights.shipped import files_by_name
+from uniseg_nets.weights.shipped import named_weights
 
 __all__ = [
     "at_least",
@@ -15,16 +16,18 @@ __all__ = [
     "listed",
     "new_file",
     "new_folder",
+    "regular_expression",
+    "share_below_one",
     "weights_file",
     "whole_numbers",
 ]
 
 
 def existing(path: str) -> str:
-    """A path that a user names.
+    """The path of an existing file or folder.
 
     Raises:
-        FileNotFoundError: there is nothing.
+        FileNotFoundError: nothing exists there.
     """
     if not Path(path).exists():
         raise FileNotFoundError(f"no file or folder {path}")
@@ -32,14 +35,14 @@ def existing(path: str) -> str:
 
 
 def existing_file(path: str, what: str) -> str:
-    """A file that a user names.
+    """The path of an existing file.
 
     Args:
-        path: as it is named.
+        path: the path.
         what: what the file is and how the command is called, for the message.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        FileNotFoundError: no file exists there.
     """
     if not Path(path).is_file():
         problem = f"{path} is a folder" if Path(path).is_dir() else f"no file or folder {path}"
@@ -48,29 +51,36 @@ def existing_file(path: str, what: str) -> str:
 
 
 def new_folder(path: str, name: str = "OUTPUT") -> str:
-    """A folder to write to; it need not exist.
+    """The path of a folder to write to, which may exist already.
 
     Raises:
-        FileExistsError: a file has this path.
+        FileExistsError: the path, or a part of it, is a file.
     """
-    if Path(path).is_file():
-        raise FileExistsError(f"{path} is a file: expected {name}, a folder")
+    for part in (Path(path), *Path(path).parents):
+        if part.is_file():
+            raise FileExistsError(f"{part} is a file: expected {name}, a folder")
     return path
 
 
 def new_file(path: str, name: str) -> str:
-    """A file to write; it may exist.
+    """The path of a file to write, which may exist already.
 
     Raises:
+        FileExistsError: its folder, or a part of that, is a file.
         IsADirectoryError: a folder has this path.
     """
     if Path(path).is_dir():
         raise IsADirectoryError(f"{path} is a folder: expected {name}, a file")
+    new_folder(str(Path(path).parent), f"the folder of {name}")
     return path
 
 
 def at_least(minimum: int, **numbers: int) -> None:
-    """Refuses options with smaller numbers.
+    """Refuses numbers below a minimum.
+
+    Args:
+        minimum: the minimum.
+        numbers: option -> number.
 
     Raises:
         ValueError: a number is smaller; the message names its option.
@@ -80,33 +90,71 @@ def at_least(minimum: int, **numbers: int) -> None:
             raise ValueError(f"--{name} is {number}, expected {minimum} or more")
 
 
+def share_below_one(name: str, number: float) -> float:
+    """A number from 0 up to but not including 1.
+
+    Raises:
+        ValueError: the number is outside.
+    """
+    if not 0 <= number < 1:
+        raise ValueError(f"{name} is {number:g}, expected a share from 0 up to, not including, 1")
+    return number
+
+
+def regular_expression(name: str, text: str | None) -> str | None:
+    """A text, checked to be a regular expression; ``None`` stays.
+
+    Raises:
+        ValueError: the text is no regular expression.
+    """
+    try:
+        re.compile(text or "")
+    except re.error as error:
+        raise ValueError(f"{name} is {text!r}, expected a regular expression: {error}") from error
+    return text
+
+
 def weights_file(weights: str) -> str:
-    """The file of weights of this distribution, such as ``open``, by their name; any other word is a path."""
-    return files_by_name(bundle_folder("uniseg_upstream")).get(weights, weights)
+    """The file of weights: a path, or the name of shipped weights such as ``open``.
+
+    Raises:
+        FileNotFoundError: the file does not exist; the message has the nearest name.
+    """
+    return str(named_weights(weights, bundle_folder("uniseg_upstream")))
 
 
 def listed(words: str) -> list[str]:
-    """``CT,PET``, also written as a list ``['CT','PET']``, as its parts."""
-    return [part.strip(" '\"") for part in words.strip("[]() ").split(",")]
+    """The parts of a text such as ``CT,PET``, which may also be written as a list ``['CT','PET']``.
+
+    Raises:
+        ValueError: a part is empty.
+    """
+    parts = [part.strip(" '\"") for part in words.strip("[]() ").split(",")]
+    if not all(parts):
+        raise ValueError(f"{words!r} has an empty part: write values with a comma between them, such as a,b")
+    return parts
 
 
 def labels_of(words: str) -> dict[int, str]:
-    """``50=organ,100=lesion`` as value -> name.
+    """Value -> name, from a text such as ``50=organ,100=lesion``.
 
     Raises:
-        ValueError: a part of another form, or the value 0.
+        ValueError: a part has another form, a value is 0, or a value occurs twice.
     """
     pairs = [part.partition("=") for part in listed(words)]
     if not all(value.strip().isdecimal() and int(value) and name.strip() for value, _, name in pairs):
         raise ValueError(f'labels is {words!r}, expected such as "50=organ,100=lesion"')
-    return {int(value): name.strip() for value, _, name in pairs}
+    labels = {int(value): name.strip() for value, _, name in pairs}
+    if len(labels) < len(pairs):
+        raise ValueError(f"labels is {words!r}, expected a different value for each name")
+    return labels
 
 
 def whole_numbers(words: str, name: str) -> list[int]:
-    """``0,2`` as its numbers.
+    """The numbers of a text such as ``0,2``.
 
     Raises:
-        ValueError: a part is no whole number, or stands twice.
+        ValueError: a part is no whole number, or occurs twice.
     """
     parts = listed(words)
     if not all(part.isdecimal() for part in parts) or len(set(parts)) < len(parts):

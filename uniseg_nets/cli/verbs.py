@@ -1,4 +1,4 @@
-"""Which verbs the ``uniseg`` command has, in groups."""
+"""The verbs of the ``uniseg`` command, in groups."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ VERBS: dict[str, Verb] = {name: verb for group in GROUPS.values() for name, verb
 
 
 def verb_named(word: str) -> tuple[str, Verb]:
-    """A verb's name and function; ``fetch_weights`` is ``fetch-weights``.
+    """The name and the function of a verb; ``fetch_weights`` means ``fetch-weights``.
 
     Raises:
-        NotUnderstoodError: no such verb.
+        NotUnderstoodError: the verb is unknown.
     """
     name = word.replace("_", "-")
     if name not in VERBS:

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from uniseg_nets.cli.values import existing, new_file
+from uniseg_nets.cli.values import existing_file, new_file
 from uniseg_nets.io.bundles import bundle_folder, model_file
 
 __all__ = ["convert", "fetch_weights"]
 
 
 def fetch_weights(*, file: str | None = None, output: str | None = None) -> None:
-    """Print the licence of the authors' weights, get them and put them where the bundle looks for them.
+    """Print the licence of the authors' weights, download them, and write them to the bundle.
 
     Args:
-        file: a checkpoint downloaded already (offline, behind a proxy); downloaded by default.
-        output: another place than the bundle's models/model.pt.
+        file: a checkpoint that is downloaded already (offline, behind a proxy); by default it is downloaded.
+        output: file to write; by default models/model.pt of the bundle.
     """
     if file is not None:
-        file = existing(file)
+        file = existing_file(file, "--file, a downloaded checkpoint")
     from uniseg_nets.weights.fetch import fetch_weights as fetch
     from uniseg_nets.weights.licence import AUTHORS_TERMS, terms_text
 
@@ -29,15 +29,15 @@ def fetch_weights(*, file: str | None = None, output: str | None = None) -> None
 
 
 def convert(source: str, target: str, *, to_official: bool = False, half: bool = False) -> None:
-    """Convert a checkpoint to our layout and print what it holds.
+    """Convert a checkpoint to the layout of this package and print its content.
 
     Args:
-        source: the official release's file, or ours.
-        target: file to write, also .safetensors; its SHA-256 goes beside it.
-        to_official: write the official layout instead.
-        half: write numbers of 16 bits, for half the size.
+        source: a checkpoint of the authors or of this package.
+        target: file to write, also .safetensors; a file with its SHA-256 is written beside it.
+        to_official: write the layout of the official release instead.
+        half: write 16-bit numbers, which halves the size.
     """
-    source = existing(source)
+    source = existing_file(source, "SOURCE, a checkpoint")
     if Path(new_file(target, "TARGET")).exists() and Path(target).samefile(source):
         raise ValueError(f"{target} is SOURCE itself: choose another name for what is written")
     from uniseg_nets.weights.checkpoints import convert as convert_file

@@ -70,7 +70,8 @@ class UniSegInferer(Inferer):
         concatenated along the channel axis, each with its own background.
 
     Raises:
-        ValueError: if there is no such task, the overlap is outside 0 to 1, or ``coarse_pass`` is below 1.
+        ValueError: if there is no such task, the overlap or ``early_exit`` is outside 0 to 1, or ``coarse_pass`` is
+            below 1.
     """
 
     def __init__(
@@ -89,8 +90,10 @@ class UniSegInferer(Inferer):
         super().__init__()
         if not 0 <= overlap < 1:
             raise ValueError(f"overlap is {overlap}, expected a share of the window from 0 up to, not including, 1")
-        if coarse_pass is not None and coarse_pass < 1:
-            raise ValueError(f"coarse_pass is {coarse_pass}, expected how many times coarser to look first: 1 or more")
+        if coarse_pass is not None and not (isinstance(coarse_pass, (int, float)) and coarse_pass >= 1):
+            raise ValueError(f"coarse_pass is {coarse_pass!r}, expected a downsampling factor of 1 or more, or None")
+        if early_exit is not None and not (isinstance(early_exit, (int, float)) and 0 < early_exit <= 1):
+            raise ValueError(f"early_exit is {early_exit!r}, expected a probability above 0, at most 1, or None")
         self.table = tasks
         self.tasks = () if task is None else tasks.select(task)
         self.roi_size = tuple(roi_size)

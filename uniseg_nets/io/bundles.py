@@ -56,7 +56,8 @@ def mode_configs(bundle: Path, mode: str) -> list[Path]:
     Raises:
         ValueError: if there is no such mode, or the bundle lacks it.
     """
-    files = [bundle / "configs" / name for name in MODES.get(mode, ())]
-    if mode not in MODES or not all(file.is_file() for file in files):
+    names = MODES.get(mode) if isinstance(mode, str) else None
+    files = [bundle / "configs" / name for name in names or ()]
+    if names is None or not all(file.is_file() for file in files):
         raise ValueError(f"bundle {bundle.name} has no mode {mode!r}: expected one of {', '.join(MODES)}")
     return files

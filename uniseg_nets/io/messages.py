@@ -31,10 +31,15 @@ def in_lines(entries: Sequence[str], shown: int = _SHOWN) -> str:
     return "\n".join(f"  {entry}" for entry in [*entries[:shown], *more])
 
 
-def no_weights(path: str | PathLike[str]) -> str:
-    """The message for missing weights, with the ways to get them."""
+def no_weights(path: str | PathLike[str], near: str = "") -> str:
+    """The message for missing weights, with the ways to get them.
+
+    Args:
+        path: the file that does not exist.
+        near: the nearest name of shipped weights, from :func:`did_you_mean`.
+    """
     return (
-        f"no weights at {path}: get the authors' with `uniseg fetch-weights` (or `uniseg fetch-weights --file "
+        f"no weights at {path}: {near}get the authors' with `uniseg fetch-weights` (or `uniseg fetch-weights --file "
         "DOWNLOADED`), name a file with `--weights FILE`, or try out with `--weights demo`; a training writes "
         "model_final.pt when it has ended"
     )

@@ -71,6 +71,12 @@ class PlanOptions:
     def __post_init__(self) -> None:
         if self.folds < 2:
             raise ValueError(f"folds is {self.folds}, expected 2 or more: one to validate on, others to train on")
+        if self.memory_gib <= 0:
+            raise ValueError(f"memory_gib is {self.memory_gib:g}, expected a number above 0")
+        if self.weights is None and self.slot not in (None, NEAREST, NO_SLOT):
+            raise ValueError(
+                f"slot is {self.slot}, and there are no pretrained weights: name them, or leave out the slot"
+            )
         if self.axes not in (None, *AXES):
             raise ValueError(f"axes is {self.axes!r}, expected one of {', '.join(AXES)}")
         if self.ct_scaling not in CT_SCALINGS:

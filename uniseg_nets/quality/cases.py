@@ -102,6 +102,11 @@ class CaseMeasurer:
             ValueError: the checkpoint cannot be read, or is for another number of tasks.
         """
         sizes = read_weights(weights).sizes
+        if sizes["num_tasks"] != len(tasks):
+            raise ValueError(
+                f"{weights} was trained on {sizes['num_tasks']} tasks, the task table has {len(tasks)}: name the table "
+                "of that training (tasks_file)"
+            )
         network = with_runtime(load_network(UniSeg(**sizes), weights, device), runtime)
         return cls(network, tasks, sizes["patch_size"], check_flips)
 

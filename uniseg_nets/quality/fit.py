@@ -57,6 +57,8 @@ def fit_fingerprint(
     if not entries:
         raise ValueError(f"section {section!r} of {datalist} has no cases: name one that has (--section)")
     table = load_task_table(tasks_file or table_of(entries[0].get("task", task)))
+    if task is not None:
+        table.one(task)
     for entry in entries:
         table.one(entry.get("task", ""))
     chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")

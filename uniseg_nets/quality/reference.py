@@ -134,7 +134,11 @@ class TaskReference:
         return reasons
 
     def signs(self, properties: ScanProperties, measures: Measures) -> dict[str, float]:
-        """How far a case lies from training's, in deviations, larger the worse: what an estimate is made from."""
+        """The input of the Dice estimate: distances of a case from the training cases, in standard deviations.
+
+        Returns:
+            ``scan``, ``intensities``, ``agreement``, ``certainty`` and ``label``; larger numbers are worse.
+        """
         numbers = properties.measures() | measures
         label = [name for name in self.numbers if "." in name and name in numbers]
         lost = [name for name, share in self.absent.items() if share <= _USUAL and not numbers.get(f"{name}.volume_ml")]

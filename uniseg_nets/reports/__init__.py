@@ -1,4 +1,4 @@
-"""Reports on a run: metrics, pictures, pages."""
+"""Reports on runs and evaluations: metrics, pictures, pages."""
 
 from uniseg_nets.reports.evaluation import Report
 from uniseg_nets.reports.run import ReportCased, RunReport

@@ -1,4 +1,4 @@
-"""One case on a page: its classes, its origin, a picture, and its scan for the viewer or slices to browse."""
+"""The part of a page on one case: its classes, origin and picture, and its scan for the viewer or slices to browse."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def task_words(case: Mapping[str, Any]) -> str:
 
 
 def _legend(case: Mapping[str, Any]) -> str:
-    """The classes with their colours, which the viewer switches on and off."""
+    """The classes with their colours, as switches for the viewer."""
     return " ".join(
         f'<label><input type="checkbox" checked data-value="{row.get("value")}" data-rgb="{_numbers(rgb(index))}" '
         f'data-name="{html.escape(row["class"])}"><span class="swatch" style="background:{colour(index)}"></span>'
@@ -71,7 +71,7 @@ def _origin(case: Mapping[str, Any]) -> str:
 
 
 def _picture(name: str, pictures: Path) -> str:
-    """The preview of a case, as JPEG, a tenth of its PNG."""
+    """The preview of a case as JPEG, which has about a tenth of the size of the PNG."""
     preview = pictures / f"{name}.png"
     if not preview.is_file():
         return ""
@@ -85,7 +85,7 @@ def _picture(name: str, pictures: Path) -> str:
 
 
 def _data(case: Mapping[str, Any], pictures: Path) -> str:
-    """What the viewer reads of a case; empty where a report without a viewer was made."""
+    """The data of a case for the viewer; empty if the report of the case was made without a viewer."""
     name = case["name"]
     files = [pictures / f"{name}{ending}" for ending in REDUCED_ENDINGS]
     if not all(path.is_file() for path in files):

@@ -69,7 +69,7 @@ class CaseReport:
                 cannot be compared. The report is on the others.
         """
         if not self.cases:
-            raise ValueError("no cases to evaluate: the datalist's section is empty, or the fold holds none out")
+            raise ValueError("no cases to evaluate: the datalist's section is empty, or the fold has no held-out cases")
         total = len(self.cases)
         failures: dict[str, str] = {}
         try:
@@ -86,7 +86,7 @@ class CaseReport:
     def _write(self, evaluator: CaseEvaluator) -> list[dict[str, Any]]:
         """Writes the report, on the first rank when all are done; the others get its summary.
 
-        Failed cases are left out: their files in the folder are of an earlier run.
+        Failed cases are left out: their files in the folder are from an earlier run.
         """
         failed = {name for failures in from_all_ranks(getattr(evaluator, "failures", {})) for name in failures}
         self.cases = [case for case in self.cases if case["name"] not in failed]

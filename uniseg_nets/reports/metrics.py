@@ -96,8 +96,8 @@ def case_rows(
 def summarise(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Mean metrics per task and class over the cases that have them, and the number of cases per status.
 
-    HD95 is undefined for false negatives and false positives, so that its mean is over ``present`` cases alone: read it
-    together with their numbers.
+    HD95 is undefined for false negatives and false positives. Its mean is therefore over ``present`` cases only: read
+    it together with the numbers of the others.
     """
     groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for row in rows:

@@ -27,17 +27,17 @@ _TEMPLATE = Path(__file__).with_name("page.html")
 
 
 def write_page(cases: Iterable[Mapping[str, Any]], path: str | PathLike[str]) -> None:
-    """Writes the page; of more than 50 cases an index, and the pages to ``report/pages`` beside it.
+    """Writes the page. More than 50 cases get an index, and pages of 50 cases in ``report/pages`` beside it.
 
-    The cases may come one after the other: two pages of them are in memory at a time, and what the index lists. The
-    pictures are in the folder ``report`` beside the page. They become part of it, so that it can be passed on.
+    The cases may come one after the other: two pages of them are in memory at a time, and the rows of the index. The
+    pictures are read from the folder ``report`` beside the page and included, so that the page is one file.
 
     Args:
         cases: each with ``name``, ``task``, ``classes`` (rows of statistics) and ``slices`` (``data:`` URLs of
             pictures); where ``report`` has a scan for the viewer, ``windows``, see
             :func:`~uniseg_nets.reports.windows.window_presets`, and ``centre``, see
             :class:`~uniseg_nets.reports.reduced.Reduced`; if known, ``written`` (time) and ``weights_sha256`` of
-            the label map; and ``verdict``, ``reasons`` and ``estimated_dice``. They stand in this order, see
+            the label map; and ``verdict``, ``reasons`` and ``estimated_dice``. The page keeps their order, see
             :func:`by_verdict`.
         path: file of the page.
     """
@@ -57,7 +57,7 @@ def write_page(cases: Iterable[Mapping[str, Any]], path: str | PathLike[str]) ->
 
 
 def by_verdict(cases: Cases) -> list[Mapping[str, Any]]:
-    """Cases that need eyes first: refused, then check, those of the lowest estimate before others; then ok."""
+    """The cases sorted by verdict, refused, check, ok, and within a verdict by the estimated Dice, lowest first."""
 
     def rank(case: Mapping[str, Any]) -> tuple[int, float]:
         estimate = case.get("estimated_dice")
@@ -111,7 +111,7 @@ def _fill(path: Path, **parts: str) -> None:
 
 
 def _summary(cases: Cases) -> str:
-    """How many cases there are, and how many have which verdict."""
+    """The number of cases, and their number per verdict."""
     counts = [(word, sum(case.get("verdict") == word for case in cases)) for word in WORDS]
     listed = ", ".join(f"{count} {word}" for word, count in counts if count)
     return f"{len(cases)} case{'s' if len(cases) > 1 else ''}{f': {listed}' if listed else ''}."

@@ -26,7 +26,7 @@ _GAP = 8
 
 @dataclass(frozen=True)
 class PreviewRow:
-    """One row of a picture: files on one grid. Of several channels the last one is shown; the reference is optional."""
+    """One row of a picture: files on one grid. The last channel of a scan is shown; the reference is optional."""
 
     title: str
     image: str | Sequence[str]

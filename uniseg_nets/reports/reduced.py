@@ -1,4 +1,4 @@
-"""A scan and its label map made small enough for a page: cropped around the classes, coarser, 8 bits."""
+"""Reduces a scan and its label map for a page: cropped around the classes, with larger voxels, in 8 bits."""
 
 from __future__ import annotations
 
@@ -42,13 +42,14 @@ class Reduced:
 
 
 def reduced(views: Views, voxels: int = PAGE_VOXELS) -> Reduced:
-    """The scan, averaged, and the label map, its nearest voxels, on one coarser grid.
+    """Resamples the scan (by averaging) and the label map (nearest voxels) to one coarser grid.
 
-    A scan that is too large is cropped to its classes and 40 mm around them, then its finest axes become coarser.
+    A scan with too many voxels is cropped to its classes with a margin of 40 mm. Then the voxels become larger, along
+    the axes with the smallest spacing first.
 
     Args:
         views: scan and label map.
-        voxels: how many voxels the result has at most.
+        voxels: maximum number of voxels of the result.
     """
     spacing = np.asarray(views.spacing)
     box = _box(views) if views.label.size > voxels else (slice(None),) * 3
@@ -70,7 +71,7 @@ def reduced(views: Views, voxels: int = PAGE_VOXELS) -> Reduced:
 
 
 def _box(views: Views) -> tuple[slice, ...]:
-    """The box of the classes with a margin; the whole scan where there are none."""
+    """The box of the classes with a margin; the whole scan without classes."""
     box = []
     for axis, edge in enumerate(views.spacing):
         inside = np.flatnonzero((views.label > 0).any(axis=tuple(other for other in range(3) if other != axis)))
@@ -80,7 +81,7 @@ def _box(views: Views) -> tuple[slice, ...]:
 
 
 def _shape(extent: NDArray[np.float64], spacing: NDArray[np.float64], voxels: int) -> tuple[int, int, int]:
-    """How many voxels per axis: as many as there are, or those of the smallest edge that is large enough."""
+    """The number of voxels per axis: unchanged, or that of the smallest voxel edge that gives few enough voxels."""
     edge = float(spacing.min())
     while True:
         x, y, z = (max(1, round(float(count))) for count in extent / np.maximum(edge, spacing))

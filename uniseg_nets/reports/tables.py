@@ -21,11 +21,11 @@ _COLUMNS = (
 
 
 def worklist(cases: Sequence[Mapping[str, Any]], address: Callable[[str], str] = anchor) -> str:
-    """The table of verdicts. Without cases there is none.
+    """The table of verdicts, as HTML; empty without cases.
 
     Args:
         cases: see :func:`~uniseg_nets.reports.page.write_page`.
-        address: name -> where the case is shown.
+        address: name of a case -> address of its part of the page.
     """
     if not cases:
         return ""

@@ -53,8 +53,13 @@ class Views:
 
     @classmethod
     def of(cls, image: NDArray[Any], label: NDArray[np.uint8], affine: NDArray[Any], names: Mapping[int, str]) -> Views:
-        """Turned from the file's axes (x, y, z), of which ``affine`` (4, 4) leads to RAS+ mm; voxels that are no number
-        become 0."""
+        """The views of a scan and its label map on the grid of a file. Non-finite voxels become 0.
+
+        Args:
+            image, label: (x, y, z) as stored.
+            affine: (4, 4), voxel (x, y, z) -> RAS+ mm.
+            names: value -> class.
+        """
         turned, spacing = towards_ras(np.nan_to_num(image), affine)
         return cls(turned, towards_ras(label, affine)[0], spacing, names)
 

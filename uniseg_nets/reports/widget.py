@@ -11,16 +11,16 @@ from uniseg_nets.results.colours import rgb
 
 __all__ = ["widget"]
 
-_VOXELS = 8_000_000  # of a scan: it travels from the kernel to the browser
+_VOXELS = 8_000_000  # maximum of a scan, which is sent from the kernel to the browser
 
 
 def widget(views: Views, modality: str | None = None, height: int = 500) -> Any:
-    """A widget with three planes and 3D; ``widget.volumes[1].opacity`` and the like change what it shows.
+    """A widget with three planes and 3D. Attributes such as ``widget.volumes[1].opacity`` change the display.
 
     Args:
-        views: scan and label map; larger ones are reduced.
-        modality: of the scan, as tasks name it.
-        height: pixels.
+        views: scan and label map; large ones are reduced.
+        modality: modality of the scan, as in a task's channels.
+        height: height in pixels.
 
     Raises:
         ValueError: if ipyniivue is not installed.

@@ -1,4 +1,4 @@
-"""The windows that a viewer offers: which intensities are shown as black and as white."""
+"""The intensity windows of a viewer: the intensities that are shown as black and as white."""
 
 from __future__ import annotations
 

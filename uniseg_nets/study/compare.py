@@ -145,10 +145,10 @@ def _plot(rows: Sequence[Comparison], differences: Sequence[np.ndarray], metric:
     figure = Figure(figsize=(8, 0.5 * len(rows) + 1.2), layout="constrained")
     axes = figure.subplots()
     rng = np.random.default_rng(0)
-    for place, (row, values) in enumerate(zip(rows, differences)):
-        axes.scatter(values, place + rng.uniform(-0.15, 0.15, len(values)), s=12, alpha=0.6)
-        axes.hlines(place, row.low, row.high, colors="black")
-        axes.plot(row.difference, place, "k|", markersize=14)
+    for height, (row, values) in enumerate(zip(rows, differences)):
+        axes.scatter(values, height + rng.uniform(-0.15, 0.15, len(values)), s=12, alpha=0.6)
+        axes.hlines(height, row.low, row.high, colors="black")
+        axes.plot(row.difference, height, "k|", markersize=14)
     axes.axvline(0, color="grey", linewidth=0.8)
     axes.set_yticks(range(len(rows)), [f"{row.task} {row.name}" for row in rows])
     axes.invert_yaxis()

@@ -52,11 +52,11 @@ def cross_validate(
         RuntimeError: a training or an evaluation failed; its own message is in the output above.
     """
     plan, data, output = (Path(path).resolve() for path in (plan, data, output_dir))
-    if not data.exists():
+    if not data.is_dir():
         raise FileNotFoundError(f"no data set at {data}: name the folder that was planned")
     planned = read_json(plan).get("data")
-    if not planned:
-        raise ValueError(f"{plan} is no plan: it lacks data; `uniseg plan` writes one")
+    if not isinstance(planned, list) or not planned or not all(_has_fold(case) for case in planned):
+        raise ValueError(f"{plan} is no plan: it lacks data, cases with a fold; `uniseg plan` writes one")
     known = sorted({int(case["fold"]) for case in planned})
     chosen = known if folds is None else list(folds)
     unknown = [fold for fold in chosen if fold not in known]
@@ -74,6 +74,10 @@ def cross_validate(
         logger.info("fold %d of %d: evaluation", fold, len(known))
         _run(root, [*configs, root / "configs" / "evaluate.json"], fold, common | {"output_dir": folder / "eval"})
     return _pool(output, known)
+
+
+def _has_fold(case: Any) -> bool:
+    return isinstance(case, Mapping) and isinstance(case.get("fold"), int)
 
 
 def _run(root: Path, configs: Sequence[Path], fold: int, options: dict[str, Any]) -> None:

@@ -56,7 +56,10 @@ def figures_of(rows: Sequence[Mapping[str, str]], metric: str = "dice") -> Figur
         raise ValueError(f"metric is {metric!r}, expected one of {', '.join(METRICS)}")
     figures: Figures = defaultdict(dict)
     for row in rows:
-        value = float(row[metric] or "nan")
+        try:
+            value = float(row[metric] or "nan")
+        except ValueError as error:
+            raise ValueError(f"{metric} of case {row['case']} is {row[metric]!r}, expected a number") from error
         if not math.isnan(value):
             case = row["case"]
             figures[row["task"], row["class"]][row.get("patient") or case, case] = value

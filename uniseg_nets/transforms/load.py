@@ -92,7 +92,7 @@ class LoadCase:
         """The path of each channel, and its source: a file, or the stack of a DICOM folder."""
         files = [Path(file) for file in ([case] if isinstance(case, (str, PathLike)) else case)]
         if not files:
-            raise ValueError("a case without any file")
+            raise ValueError("the case has no file: expected one per channel")
         files = self._all_channels(files)
         _refuse_gaps(files)
         kinds = [*map(dicom_modality, self.modalities), *[None] * len(files)]
@@ -160,7 +160,7 @@ def _meta(image: MetaTensor, name: str) -> dict[str, Any]:
 
 
 def _as_image(array: NDArray[Any] | torch.Tensor) -> MetaTensor:
-    if array.ndim not in (3, 4):
+    if array.ndim not in (3, 4) or 0 in array.shape:
         raise ValueError(f"image array has shape {tuple(array.shape)}, expected (x, y, z) or (channel, x, y, z)")
     loaded = MetaTensor(_as_torch_takes_it(array) if isinstance(array, np.ndarray) else array)
     if loaded.is_complex():

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from uniseg_nets.io.bundles import MODEL, model_file
+from uniseg_nets.io.messages import did_you_mean, no_weights
 from uniseg_nets.tasks import table_of
 
-__all__ = ["DEMO", "OFFICIAL", "OPEN", "SHIPPED", "ShippedWeights", "files_by_name", "needed_by"]
+__all__ = ["DEMO", "OFFICIAL", "OPEN", "SHIPPED", "ShippedWeights", "files_by_name", "named_weights", "needed_by"]
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,21 @@ SHIPPED = (OFFICIAL, OPEN, DEMO)
 def files_by_name(root: Path) -> dict[str, str]:
     """Name of shipped weights -> their file in the bundle folder ``root``."""
     return {one.name: str(model_file(root, one.file)) for one in SHIPPED}
+
+
+def named_weights(weights: Any, root: Path) -> Any:
+    """Weights with the names of shipped ones replaced by their files; several as a list.
+
+    Raises:
+        FileNotFoundError: a file does not exist; the message has the nearest name.
+    """
+    if isinstance(weights, (list, tuple)):
+        return [named_weights(one, root) for one in weights]
+    named = files_by_name(root)
+    file = named.get(str(weights), weights)
+    if not Path(file).is_file():
+        raise FileNotFoundError(no_weights(file, did_you_mean(str(weights), named)))
+    return file
 
 
 def needed_by(task: Any, config: Mapping[str, Any], chosen: Mapping[str, Any], root: Path) -> dict[str, Any]:

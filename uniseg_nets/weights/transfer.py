@@ -130,8 +130,16 @@ def load_finetuned(
 
 
 def fold_weights(folder: str | PathLike[str], folds: Sequence[int]) -> list[str]:
-    """The best weights of the trainings of cross-validation folds, ``FOLDER/foldK/model.pt``."""
-    return [str(Path(folder) / f"fold{fold}" / MODEL) for fold in folds]
+    """The best weights of the trainings of cross-validation folds, ``FOLDER/foldK/model.pt``.
+
+    Raises:
+        FileNotFoundError: a fold has no weights.
+    """
+    files = [Path(folder) / f"fold{fold}" / MODEL for fold in folds]
+    for file in files:
+        if not file.is_file():
+            raise FileNotFoundError(f"no weights at {file}: train this fold, or name a file with `--weights FILE`")
+    return [str(file) for file in files]
 
 
 def _fit(
