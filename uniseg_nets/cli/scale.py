@@ -8,7 +8,6 @@ from typing import Literal
 from uniseg_nets.cli.arguments import spelled_out
 from uniseg_nets.cli.segment import segment
 from uniseg_nets.cli.values import existing
-from uniseg_nets.quality.verdict import CHECK, REFUSED, WORDS
 
 __all__ = ["merge", "workflow"]
 
@@ -23,6 +22,7 @@ def merge(output: str, *, pages: Literal["all", "flagged"] = "all") -> None:
         pages: "flagged" shows the cases that are refused or to check alone; statistics.csv has all cases.
     """
     folder = existing(output)
+    from uniseg_nets.quality.verdict import CHECK, REFUSED, WORDS
     from uniseg_nets.reports.merge import merge_runs
 
     record = merge_runs(folder, (REFUSED, CHECK) if pages == "flagged" else WORDS)
