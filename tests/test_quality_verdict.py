@@ -82,5 +82,5 @@ def test_an_estimate_follows_the_signs_of_trouble_and_knows_its_error():
     assert estimate.error < 0.1
     calm, trouble = (dict.fromkeys(SIGNS, 0.0) | {"agreement": value} for value in (0.0, 6.0))
     assert estimate.of(calm, 0.88) > 0.8 > 0.4 > estimate.of(trouble, 0.88)
-    with pytest.raises(ValueError, match="20 cases at least"):
+    with pytest.raises(ValueError, match="at least 20 cases"):
         DiceEstimate.fitted(signs[:5], [0.9] * 5, dice[:5])

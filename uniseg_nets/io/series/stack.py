@@ -82,7 +82,7 @@ def stack_of(series: Series) -> Stack:
             position, or are not at equal distances; the message names slices or their positions along the normal.
     """
     frames = series.frames
-    if (unknown := next((frame for frame in frames if not frame.described), None)) is not None:
+    if (unknown := next((frame for frame in frames if not frame.counts), None)) is not None:
         raise ValueError(f"{unknown.file.name} holds {unknown.count} frames without positions: they make no stack")
     for keyword in ("Rows", "Columns", "FrameOfReferenceUID"):
         _refuse_several(frames, keyword, [str(frame.get(keyword)) for frame in frames])
@@ -128,10 +128,10 @@ def _numbers(frame: Frame, keyword: str, count: int) -> NDArray[np.float64]:
 def _refuse_several(frames: Sequence[Frame], keyword: str, values: Sequence[str]) -> None:
     count = Counter(values)
     if len(count) > 1:
-        described = [
+        counts = [
             f"{value} ({n} of {len(frames)}, such as {frames[values.index(value)]})" for value, n in count.most_common()
         ]
-        raise ValueError(f"its slices differ in {keyword}: {listing(described)}; keep those of one stack in the folder")
+        raise ValueError(f"its slices differ in {keyword}: {listing(counts)}; keep those of one stack in the folder")
 
 
 def _refuse_doublets(frames: Sequence[Frame], places: NDArray[np.float64]) -> None:
@@ -147,10 +147,10 @@ def _refuse_doublets(frames: Sequence[Frame], places: NDArray[np.float64]) -> No
         if len(count) > 1 and all(
             np.diff(places[[value == one for value in values]]).min(initial=np.inf) >= _SAME_PLACE for one in count
         ):
-            described = ", ".join(f"{value}: {n} slices" for value, n in sorted(count.items()))
+            counts = ", ".join(f"{value}: {n} slices" for value, n in sorted(count.items()))
             raise ValueError(
-                f"several images lie at {len(twice)} positions and differ in {keyword} ({described}): keep those of "
-                "one acquisition in the folder"
+                f"several images lie at {len(twice)} positions and differ in {keyword} ({counts}): keep those of one "
+                "acquisition in the folder"
             )
     raise ValueError(
         f"several images lie at {listing([f'{places[i]:g} mm' for i in twice])}, such as {first} and {second}: keep "
