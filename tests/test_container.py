@@ -28,6 +28,7 @@ def test_the_image_holds_the_package_and_runs_it_as_a_user():
     assert {word for line in copied for word in line.split()} == SOURCES
     assert all((ROOT / name).exists() for name in SOURCES)
     assert RECIPE.index("\nUSER uniseg\n") < RECIPE.index('ENTRYPOINT ["uniseg"]')
+    assert "\nENV USER=uniseg XDG_CACHE_HOME=/tmp/cache " in RECIPE  # also for users without a name and a home
 
 
 def test_nothing_of_a_training_or_of_a_patient_is_sent_to_the_build():
