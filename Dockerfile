@@ -10,6 +10,8 @@ COPY setup.cfg setup.py pyproject.toml README.md LICENSE /source/
 COPY uniseg_nets /source/uniseg_nets
 COPY bundles /source/bundles
 RUN /opt/uniseg/bin/pip install --no-cache-dir "/source[${EXTRAS}]"
+# OpenVINO reports its use to its makers through this package, and does without it.
+RUN /opt/uniseg/bin/pip uninstall --yes openvino-telemetry
 
 FROM python:3.11-slim
 COPY --from=build /opt/uniseg /opt/uniseg
