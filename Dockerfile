@@ -10,12 +10,14 @@ COPY setup.cfg setup.py pyproject.toml README.md LICENSE /source/
 COPY uniseg_nets /source/uniseg_nets
 COPY bundles /source/bundles
 RUN /opt/uniseg/bin/pip install --no-cache-dir "/source[${EXTRAS}]"
+# OpenVINO reports its use to its makers through this package, and does without it.
+RUN /opt/uniseg/bin/pip uninstall --yes openvino-telemetry
 
 FROM python:3.11-slim
 COPY --from=build /opt/uniseg /opt/uniseg
 RUN useradd --uid 1000 --create-home uniseg
-# Networks converted for OpenVINO go here, whatever user `docker run --user` names.
-ENV XDG_CACHE_HOME=/tmp/cache PATH="/opt/uniseg/bin:${PATH}" PYTHONUNBUFFERED=1
+# For any user that `docker run --user` names: a name, which MONAI asks for, and a folder for networks converted for OpenVINO.
+ENV USER=uniseg XDG_CACHE_HOME=/tmp/cache PATH="/opt/uniseg/bin:${PATH}" PYTHONUNBUFFERED=1
 USER uniseg
 WORKDIR /tmp
 ENTRYPOINT ["uniseg"]

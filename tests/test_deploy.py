@@ -1,16 +1,26 @@
 """A bundle inside MONAI Deploy: what its MonaiBundleInferenceOperator does with a bundle's folder."""
 
+import json
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
 import numpy as np
+import pydicom
 import pytest
 import torch
 from monai.bundle import ConfigParser
 from monai.data import MetaTensor
 
+from tests.dicom_files import identified
 from tests.running import OPENVINO
 from uniseg_nets import Segmenter
 from uniseg_nets.io.bundles import bundle_folder
 from uniseg_nets.phantom import write_phantoms
 from uniseg_nets.transforms import LoadCase
+
+APP = Path(__file__).parents[1] / "docs" / "deploy" / "app.py"
 
 
 def operator(folder, names, scan):
@@ -41,6 +51,27 @@ def test_the_operator_s_label_map_is_the_segmenter_s(copy, table, demo_weights, 
     found = operator(copy, ["inference", "demo", "deploy"], MetaTensor(scan.as_tensor()[0], affine=scan.affine))
     assert np.array_equal(found[0].numpy(), expected) and (np.asarray(expected) == 1).any()
     assert not list((tmp_path / "work").iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("monai.deploy") is None, reason="MONAI Deploy's SDK is not installed")
+def test_the_application_s_segmentation_is_the_segmenter_s_label_map(copy, test_data, demo_weights, tmp_path):
+    highdicom = pytest.importorskip("highdicom")
+    files = identified(test_data / "data" / "examples" / "dicom_ct", tmp_path / "series")
+    (copy / "models").mkdir(exist_ok=True)
+    (copy / "models" / "model.pt").write_bytes(demo_weights.read_bytes())
+    choice = {"task": "spleen", "label_values": "task"}
+    demo = json.loads((copy / "configs" / "demo.json").read_text())
+    (copy / "configs" / "app.json").write_text(json.dumps(demo | choice))
+    places = {"--input": tmp_path / "series", "--model": copy, "--output": tmp_path / "out"}
+    command = [sys.executable, str(APP), *(str(word) for pair in places.items() for word in pair)]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    segmentation = highdicom.seg.segread(next((tmp_path / "out").glob("*.dcm")))
+    slices = sorted((pydicom.dcmread(file) for file in files), key=lambda one: one.ImagePositionPatient[2])
+    uids = [one.SOPInstanceUID for one in slices]
+    found = segmentation.get_pixels_by_source_instance(uids, assert_missing_frames_are_empty=True)[..., 0]
+    expected = Segmenter(copy, **choice)(tmp_path / "series")
+    assert np.array_equal(np.asarray(expected).transpose(2, 1, 0), found) and found.any()
 
 
 def test_the_two_bundles_deploy_alike():
