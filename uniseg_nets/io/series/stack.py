@@ -82,7 +82,7 @@ def stack_of(series: Series) -> Stack:
             position, or are not at equal distances; the message names slices or their positions along the normal.
     """
     frames = series.frames
-    if (unknown := next((frame for frame in frames if not frame.counts), None)) is not None:
+    if (unknown := next((frame for frame in frames if not frame.described), None)) is not None:
         raise ValueError(f"{unknown.file.name} holds {unknown.count} frames without positions: they make no stack")
     for keyword in ("Rows", "Columns", "FrameOfReferenceUID"):
         _refuse_several(frames, keyword, [str(frame.get(keyword)) for frame in frames])
