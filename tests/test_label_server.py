@@ -35,16 +35,19 @@ class Server:
         with urllib.request.urlopen(request, timeout=600) as answer:
             return answer.read()
 
-    def infer(self, image, **params):
-        """The label map of an image of the datastore."""
+    def ask(self, image, output, **params):
+        """The answer on an image of the datastore."""
         mark = uuid.uuid4().hex
         part = (
             f'--{mark}\r\nContent-Disposition: form-data; name="params"\r\n\r\n{json.dumps(params)}\r\n--{mark}--\r\n'
         )
         kind = f"multipart/form-data; boundary={mark}"
-        found = self.post(f"/infer/{MODEL}?image={image}&output=image", part.encode(), kind)
+        return self.post(f"/infer/{MODEL}?image={image}&output={output}", part.encode(), kind)
+
+    def infer(self, image, **params):
+        """The label map of an image of the datastore."""
         path = self.folder / f"{image}_{uuid.uuid4().hex}.nii.gz"
-        path.write_bytes(found)
+        path.write_bytes(self.ask(image, "image", **params))
         return nib.load(path)
 
 
@@ -116,17 +119,38 @@ def server(studies, tmp_path_factory):
         yield running
 
 
-def test_the_open_weights_are_served_with_their_tasks(tmp_path):
-    (tmp_path / "studies").mkdir()
+@pytest.fixture(scope="module")
+def open_server(tmp_path_factory):
+    """A server of the open weights, with a volume in millimetres and the same one with a header in metres."""
+    folder = tmp_path_factory.mktemp("open")
+    (folder / "studies").mkdir()
     volume = np.random.default_rng(0).normal(100, 20, (36, 50, 36)).astype(np.float32)
-    write(volume, np.diag([-1.0, -1, 1, 1]), tmp_path / "studies" / "crop.nii.gz")
+    write(volume, np.diag([-1.0, -1, 1, 1]), folder / "studies" / "crop.nii.gz")
+    write(volume, np.diag([-1e-3, -1e-3, 1e-3, 1]), folder / "studies" / "metres.nii.gz")
+    with started(folder / "studies", folder, "--weights", "open") as running:
+        yield running
+
+
+def test_the_open_weights_are_served_with_their_tasks(open_server):
     table = load_task_table("open")
-    with started(tmp_path / "studies", tmp_path, "--weights", "open") as running:
-        assert running.get("/info/")["models"][MODEL]["config"]["task"] == [task.name for task in table]
-        label = running.infer("crop", task="hippocampus", result_dtype="uint8")
-        assert label.shape == volume.shape and set(np.unique(label.get_fdata())) <= {0, 1, 2}
-        label = running.infer("crop", task="left_atrium", result_dtype="uint8")
-        assert set(np.unique(label.get_fdata())) <= {0, 3}
+    assert open_server.get("/info/")["models"][MODEL]["config"]["task"] == [task.name for task in table]
+    label = open_server.infer("crop", task="hippocampus", result_dtype="uint8")
+    assert label.shape == (36, 50, 36) and set(np.unique(label.get_fdata())) <= {0, 1, 2}
+    label = open_server.infer("crop", task="left_atrium", result_dtype="uint8")
+    assert set(np.unique(label.get_fdata())) <= {0, 3}
+
+
+def test_an_answer_has_the_verdict_with_its_reasons(open_server):
+    answer = json.loads(open_server.ask("crop", "json", task="hippocampus"))
+    params = answer.get("params", answer)
+    assert params["verdict"] == "check"  # nothing but noise
+    assert params["reasons"] and all(reason.endswith(".") for reason in params["reasons"])
+
+
+def test_a_refused_scan_is_answered_with_the_reason(open_server):
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        open_server.ask("metres", "image", task="hippocampus")
+    assert refused.value.code == 400 and "gives voxels of" in refused.value.read().decode()
 
 
 def test_the_menu_and_the_labels_of_all_tasks_are_shown(server, table):
