@@ -14,7 +14,7 @@ from tests.running import run_on_two_ranks, start_node
 from uniseg_nets.phantom import write_phantom_tasks
 
 CONFIGS = ["train.json", "small.json", "multi_gpu_train.json"]
-EPOCHS = 4
+EPOCHS = 3
 
 pytestmark = pytest.mark.slow
 
@@ -32,7 +32,7 @@ def options(data):
         "patch_size": [16, 64, 32],
         "network_def#base_features": 4,
         "network_def#max_features": 8,
-        "batches_per_task": 6,
+        "batches_per_task": 2,
         "max_epochs": EPOCHS,
         "num_workers": 0,
         "fingerprint_cases": 0,
@@ -63,7 +63,7 @@ def losses(log):
 
 
 def weights(folder):
-    return torch.load(folder / f"checkpoint_epoch={EPOCHS}.pt", weights_only=True)["network"]
+    return torch.load(folder / f"checkpoint_epoch={EPOCHS}.pt", weights_only=True)["model"]
 
 
 def test_two_nodes_train_like_one_and_go_on_when_a_rank_is_killed(copy, options, tmp_path):

@@ -29,9 +29,12 @@ def reported_cases(folder: Path) -> Iterator[dict[str, Any]]:
     Of all cases only name, task and verdict are kept in memory; pictures are read one case after the other. Cases that
     were segmented and have no part are counted in the log.
     """
+    briefs = {path.stem: _brief(path) for path in folder.glob("*.json") if path.name not in _ON_THE_RUN}
+    for part in (folder / "report").glob("*.json"):
+        if briefs.get(part.stem) is None:  # a part without a record
+            briefs[part.stem] = {"name": part.stem, **_verdict_of(json.loads(part.read_text(encoding="utf-8")))}
     missing: list[str] = []
-    records = sorted(path for path in folder.glob("*.json") if path.name not in _ON_THE_RUN)
-    for case in by_verdict([case for case in map(_brief, records) if case is not None]):
+    for case in by_verdict([brief for _, brief in sorted(briefs.items()) if brief is not None]):
         part = folder / "report" / f"{case['name']}.json"
         if part.is_file():
             content = json.loads(part.read_text(encoding="utf-8"))
@@ -64,7 +67,11 @@ def _brief(path: Path) -> dict[str, Any] | None:
     record = read_record(path)
     if record is None or not ("label_map" in record or record.get("verdict") == REFUSED):
         return None
-    return {"name": path.stem, **{key: record[key] for key in ("task", *OF_THE_VERDICT) if key in record}}
+    return {"name": path.stem, "task": record["task"], **_verdict_of(record)}
+
+
+def _verdict_of(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: record[key] for key in OF_THE_VERDICT if key in record}
 
 
 def _renamed(row: Mapping[str, Any]) -> dict[str, Any]:
