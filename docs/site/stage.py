@@ -20,6 +20,7 @@ SHOWN = (
     "docs/*.md",
     "docs/*.png",
     "docs/api/*.md",
+    "docs/deploy/*.py",
     "docs/notebooks/*.ipynb",
     "benchmarks/RESULTS.md",
     "bundles/*/LICENSE*",
