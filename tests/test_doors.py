@@ -85,6 +85,11 @@ def called(monkeypatch, tmp_path):
         ("demo here --real=real", "--real is 'real', expected true or false"),
         ("label-app app bundle", "'bundle': too many words"),
         ("zip-bundle a b c", "'c': too many words"),
+        ("phantom-2d ph run bogus --", "-- has no meaning here"),
+        ("tasks open -- --bogus", "-- has no meaning here"),
+        ("--version --cuont 3", "'--cuont' '3': too many words"),
+        ("--help segmnt", "no verb 'segmnt': did you mean 'segment'?"),
+        ("help segment more", "'more': too many words"),
     ],
 )
 def test_a_command_that_is_not_understood_runs_nothing(uniseg, called, tmp_path, caplog, words, message):

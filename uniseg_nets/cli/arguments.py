@@ -73,14 +73,13 @@ def deferred(verb: Callable[..., None]) -> Callable[..., Call]:
 def spelled_out(name: str, words: Sequence[str], verb: Callable[..., None]) -> list[str]:
     """The words of a verb in an unambiguous form for fire: positional words, then options as ``--name=value``.
 
-    Words after ``--`` are flags of fire and stay as they are.
-
     Raises:
         NotUnderstoodError: the verb lacks an option; an option has no value or is given twice; or there are too many or
-            too few words.
+            too few words, or ``--``.
     """
-    end = list(words).index("--") if "--" in words else len(words)
-    left, own = list(words[:end]), list(words[end:])
+    if "--" in words:
+        raise NotUnderstoodError("-- has no meaning here: leave it out; a path that begins with a hyphen is ./-PATH")
+    left = list(words)
     parameters, hints = inspect.signature(verb).parameters, get_type_hints(verb)
     positional: list[str] = []
     options: dict[str, str] = {}
@@ -103,9 +102,8 @@ def spelled_out(name: str, words: Sequence[str], verb: Callable[..., None]) -> l
     if "-" in positional:
         raise NotUnderstoodError("- stands for no file: scans are not read from standard input")
     positional = _with_target_last(positional, options, parameters)
-    if not own:
-        _check_count(name, positional, options, verb)
-    return [*positional, *(f"--{option}={value}" for option, value in options.items()), *own]
+    _check_count(name, positional, options, verb)
+    return [*positional, *(f"--{option}={value}" for option, value in options.items())]
 
 
 def _with_target_last(words: list[str], options: dict[str, str], parameters: Mapping[str, Parameter]) -> list[str]:

@@ -58,9 +58,11 @@ def _message(error: BaseException) -> str:
 def _understood(words: Sequence[str]) -> Call | None:
     """The checked call of a command; ``None`` if it asked for help, which is then printed."""
     if not words or words[0] in (*_HELP, "help"):
-        print(overview())
+        _refuse_more(words[2:])
+        print(page_of(*verb_named(words[1])) if words[1:] else overview())
         return None
     if words[0] == "--version":
+        _refuse_more(words[1:])
         print(f"uniseg-nets {__version__}")
         return None
     command = list(words)
@@ -73,6 +75,11 @@ def _understood(words: Sequence[str]) -> Call | None:
     verbs = {name: deferred(verb) for name, verb in VERBS.items()}
     result = fire.Fire(verbs, command=command, name="uniseg", serialize=_printed)
     return result if isinstance(result, Call) else None
+
+
+def _refuse_more(words: Sequence[str]) -> None:
+    if words:
+        raise NotUnderstoodError(f"{' '.join(map(repr, words))}: too many words; `uniseg --help` lists the verbs")
 
 
 def _printed(result: Any) -> Any:
