@@ -214,6 +214,8 @@ def test_without_weights_the_answer_is_how_to_get_them(uniseg, scan, copy, tmp_p
 def test_the_demo_weights_are_chosen_by_a_word_and_missing_ones_named_at_once(bundle, demo_weights, copy):
     assert ChosenInference(bundle, task="liver", weights=["demo"]).overrides()["weights"].path == demo_weights
     with pytest.raises(FileNotFoundError, match=r"none\.pt"):
+        ChosenInference(bundle, task="liver", weights=["none.pt"])
+    with pytest.raises(ValueError, match="weights names 2 files, this bundle takes one"):
         ChosenInference(bundle, task="liver", weights=["demo", "none.pt"])
     with pytest.raises(FileNotFoundError, match=r"models/model\.pt"):
         ChosenInference(copy, task="liver")
