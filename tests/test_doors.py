@@ -1,10 +1,12 @@
 """The ways in: a wrong command or call is refused before anything begins, and says what was meant."""
 
 import functools
+import hashlib
 import inspect
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from typing import get_args, get_type_hints
@@ -24,9 +26,9 @@ from uniseg_nets.io import files as io_files
 from uniseg_nets.io.bundles import MODEL
 from uniseg_nets.nets.esp_medsam.modalities import MODALITIES
 from uniseg_nets.plan.scaling import CT_SCALINGS
+from uniseg_nets.quality.fingerprint import Fingerprint
 from uniseg_nets.runtimes.choose import _RUNTIMES
 from uniseg_nets.tasks import AXES
-from uniseg_nets.transforms import result
 
 
 @pytest.fixture
@@ -445,25 +447,29 @@ def test_a_data_set_s_names_become_no_code_in_a_plan(uniseg, tmp_path, monkeypat
 
 
 def test_weights_are_read_once_and_hashed_once(uniseg, small_weights, write_scan, tmp_path, monkeypatch):
-    read, hashed, load, sha256_of = [], [], torch.load, io_files.sha256_of
+    read, hashed, load, digest = [], [], torch.load, hashlib.file_digest
 
     def noted_load(file, *args, **kwargs):
         read.append(os.fspath(file))
         return load(file, *args, **kwargs)
 
-    def noted_hash(path):
-        hashed.append(os.fspath(path))
-        return sha256_of(path)
+    def noted_digest(file, algorithm):
+        hashed.append(file.name)
+        return digest(file, algorithm)
 
+    weights = shutil.copyfile(small_weights, tmp_path / "model.pt")
+    Fingerprint({}).save(weights)  # names the weights by their hash
+    hashed.clear()
+    io_files._sha256.cache_clear()  # as in a new process
     monkeypatch.setattr(torch, "load", noted_load)
-    monkeypatch.setattr(result, "sha256_of", noted_hash)
+    monkeypatch.setattr(hashlib, "file_digest", noted_digest)
     voxels = np.random.default_rng(0).random((16, 16, 8), dtype=np.float32)
     scans = [write_scan(f"scans/{name}.nii.gz", voxels, np.diag([3.0, 3.0, 3.0, 1.0])) for name in "ab"]
-    options = ("--task", "prostate", "--weights", small_weights, "--mode", "fast")
+    options = ("--task", "prostate", "--weights", weights, "--mode", "fast")
     assert uniseg("segment", tmp_path / "scans", tmp_path / "out", *options) == 0
-    assert read == [str(small_weights)] and hashed.count(str(small_weights)) == 1
-    Segmenter("uniseg_upstream", task="prostate", weights=str(small_weights), overlap=0.25)(scans[0])
-    assert read == [str(small_weights)] * 2 and hashed.count(str(small_weights)) == 1
+    assert read == [str(weights)] and hashed.count(str(weights)) == 1
+    Segmenter("uniseg_upstream", task="prostate", weights=str(weights), overlap=0.25)(scans[0])
+    assert read == [str(weights)] * 2 and hashed.count(str(weights)) == 1
 
 
 def test_a_part_of_an_older_packed_bundle_is_still_found(copy, small_weights, write_scan):

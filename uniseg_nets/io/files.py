@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import functools
 import hashlib
 import json
 import math
+import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +16,17 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-__all__ = ["atomic_path", "csv_rows", "json_rows", "read_csv", "read_json", "sha256_of", "write_csv", "write_json"]
+__all__ = [
+    "atomic_path",
+    "csv_rows",
+    "json_rows",
+    "read_csv",
+    "read_json",
+    "sha256_of",
+    "sha256_of_weights",
+    "write_csv",
+    "write_json",
+]
 
 # Characters with which a formula begins in a spreadsheet, and the apostrophe that marks such a text.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
@@ -139,3 +151,14 @@ def sha256_of(path: str | PathLike[str]) -> str:
     """SHA-256 of a file's content, as hexadecimal digits."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_of_weights(path: str | PathLike[str]) -> str:
+    """SHA-256 of a weights file, as hexadecimal digits. A file that did not change is read once per process."""
+    stat = Path(path).stat()
+    return _sha256(os.fspath(path), stat.st_size, stat.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=32)
+def _sha256(path: str, size: int, mtime_ns: int) -> str:
+    return sha256_of(path)

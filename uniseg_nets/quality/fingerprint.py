@@ -13,7 +13,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from uniseg_nets.io.files import atomic_path, read_json, sha256_of
+from uniseg_nets.io.files import atomic_path, read_json, sha256_of_weights
 from uniseg_nets.quality.estimate import DiceEstimate
 from uniseg_nets.quality.reference import TaskReference
 from uniseg_nets.quality.training import TrainingRow
@@ -80,7 +80,11 @@ class Fingerprint:
     def save(self, weights: str | PathLike[str]) -> Path:
         """Writes the fingerprint beside its weights; returns the file."""
         path = fingerprint_file(weights)
-        provenance = {"format": _FORMAT, "weights_sha256": sha256_of(weights), "versions": {"uniseg_nets": __version__}}
+        provenance = {
+            "format": _FORMAT,
+            "weights_sha256": sha256_of_weights(weights),
+            "versions": {"uniseg_nets": __version__},
+        }
         with atomic_path(path) as temporary:  # on one line: thousands of numbers
             temporary.write_text(json.dumps(provenance | self.as_json()) + "\n", encoding="utf-8")
         return path
@@ -105,7 +109,7 @@ def read_fingerprint(weights: str | PathLike[str]) -> Fingerprint | None:
     try:
         if content["format"] != _FORMAT:
             raise ValueError(f"its format is {content['format']}, expected {_FORMAT}")
-        if content["weights_sha256"] != sha256_of(weights):
+        if content["weights_sha256"] != sha256_of_weights(weights):
             logger.warning("%s belongs to other weights: make a new one with `uniseg fingerprint`", path)
             return None
         return Fingerprint.from_json(content)

@@ -23,7 +23,7 @@ import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform, SaveImaged
 
-from uniseg_nets.io.files import atomic_path, sha256_of, write_json
+from uniseg_nets.io.files import atomic_path, sha256_of, sha256_of_weights, write_json
 from uniseg_nets.io.messages import in_lines
 from uniseg_nets.io.provenance import read_record, scan_identity
 from uniseg_nets.renamed import renamed_arguments
@@ -87,8 +87,8 @@ class ResultSaver(SaveImaged):
     @cached_property
     def _weights_sha256(self) -> str | list[str] | None:
         if self.weights is None or isinstance(self.weights, (str, PathLike)):
-            return None if self.weights is None else sha256_of(self.weights)
-        return [sha256_of(file) for file in self.weights]
+            return None if self.weights is None else sha256_of_weights(self.weights)
+        return [sha256_of_weights(file) for file in self.weights]
 
     def provenance(self, case: Mapping[Any, Any]) -> dict[str, Any]:
         """The provenance in the record of a case; for an empty case, that of the whole run."""
