@@ -1,6 +1,6 @@
 """Names of versions up to 0.8, for packed bundles and MONAI Label apps. They are removed in version 0.10.
 
-The one rule: an old name means the same as the new one, and a warning names the new one.
+The one rule: an old name means the same as the new one, and a warning, which users see, names the new one.
 """
 
 from __future__ import annotations
@@ -98,4 +98,4 @@ def renamed_arguments(**names: str) -> Callable[[Function], Function]:
 
 
 def _warn(old: str, new: str) -> None:
-    warnings.warn(f"{old} is {new} now: its old name goes in version 0.10", DeprecationWarning, stacklevel=3)
+    warnings.warn(f"{old} is {new} now: its old name goes in version 0.10", FutureWarning, stacklevel=3)

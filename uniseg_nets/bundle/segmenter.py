@@ -120,10 +120,15 @@ class Segmenter:
         self._parser = ConfigParser()  # the read weights are not kept twice
 
     def _label_map_transform(self) -> LabelMapd:
-        """The transform from scores to a label map. Bundles that version 0.8 packed have no name for it."""
-        if "to_label_map" in self._parser.get():
+        """The transform from scores to a label map. Bundles that versions up to 0.8 packed have no name for it."""
+        config = self._parser.get()
+        if "to_label_map" in config:
             return self._part("to_label_map")
-        return next(one for one in self._part("postprocessing").transforms if isinstance(one, LabelMapd))
+        # The others of these transforms write files of a run.
+        for index, one in enumerate(config["postprocessing"]["transforms"]):
+            if isinstance(one, dict) and one["_target_"].endswith(f".{LabelMapd.__name__}"):
+                return self._part(f"postprocessing#transforms#{index}")
+        raise ValueError("the bundle's postprocessing has no LabelMapd: expected a bundle of UniSeg")
 
     @torch.no_grad()
     def __call__(self, scan: Any, affine: ArrayLike | None = None) -> LabelMap:
