@@ -55,6 +55,8 @@ def called(monkeypatch, tmp_path):
     [
         ("segmnt in out --task liver", "no verb 'segmnt': did you mean 'segment'?"),
         ("phantom ph --cuont 3", "has no option --cuont: did you mean '--count'?"),
+        ("segment in out --task prostate --reprot", "has no option --reprot: did you mean '--report'?"),
+        ("tasks --tasks-fil x", "has no option --tasks-fil: did you mean '--tasks_file'?"),
         ("phantom ph --count three", "--count is 'three', expected a whole number"),
         ("phantom ph --count 1.5", "--count is '1.5', expected a whole number"),
         ("segment in out --tsk liver", "has no option --tsk: did you mean '--task'?"),
