@@ -6,7 +6,9 @@ from importlib import import_module
 import pytest
 
 
-@pytest.mark.parametrize("module", ["inferers.sliding_window", "transforms.grid", "transforms.load"])
+@pytest.mark.parametrize(
+    "module", ["bundle.segmenter", "inferers.sliding_window", "transforms.grid", "transforms.load"]
+)
 def test_an_example_gives_what_it_shows(module):
     results = doctest.testmod(import_module(f"uniseg_nets.{module}"))
     assert results.attempted > 3 and not results.failed

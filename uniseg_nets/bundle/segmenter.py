@@ -57,10 +57,18 @@ def _refuse_run_options(overrides: Mapping[str, Any]) -> None:
 class Segmenter:
     """Segments scans with a bundle. The network is loaded once.
 
-        segmenter = Segmenter("uniseg_upstream", task="liver")
-        label_map = segmenter("scan.nii.gz")             # or a DICOM folder, a list of channel files, a nibabel image
-        label_map = segmenter(array, affine=affine)      # (x, y, z) or (channel, x, y, z), affine to RAS+ mm
-        label_map.save("labels.nii.gz")
+    Example:
+        A scan is a file, a DICOM folder, a list of channel files, a nibabel image, or an array with its affine.
+
+        >>> import numpy as np
+        >>> segmenter = Segmenter("uniseg_upstream", task="hippocampus")
+        >>> segmenter.labels
+        {0: 'background', 1: 'anterior_hippocampus', 2: 'posterior_hippocampus'}
+        >>> label_map = segmenter(np.ones((36, 50, 36)), affine=np.diag([1.0, 1.0, 1.0, 1.0]))
+        >>> label_map.shape
+        (36, 50, 36)
+        >>> label_map.verdict.word  # not a brain
+        'check'
 
     Args:
         bundle: the name ``uniseg_upstream`` or ``unetr_prompt_tuning``; or the folder or zip of a bundle, such as
