@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from benchmarks.measure import machine, timed
 from uniseg_nets.bundle.segmenter import Segmenter
 from uniseg_nets.data import load_datalist
-from uniseg_nets.data.datalist import read_json
 from uniseg_nets.io.bundles import bundle_folder
+from uniseg_nets.io.files import read_json
 
 _CONFIGS = bundle_folder("uniseg_upstream") / "configs"
 _TORCH = {"runtime": "torch", "precision": "fp32"}

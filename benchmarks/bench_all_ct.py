@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from benchmarks.measure import alternating, machine, print_ratios
 from uniseg_nets import UniSeg
-from uniseg_nets.data.datalist import read_json
 from uniseg_nets.inferers.sliding_window import UniSegInferer
 from uniseg_nets.io.bundles import bundle_folder
+from uniseg_nets.io.files import read_json
 from uniseg_nets.runtimes import with_runtime
 from uniseg_nets.tasks import load_task_table
 from uniseg_nets.transforms import LabelMapd, LoadCased, PreprocessCased

@@ -32,8 +32,8 @@ from monai.inferers import SlidingWindowInferer
 
 from benchmarks.measure import apart, machine, timed
 from uniseg_nets import UniSeg
-from uniseg_nets.data.datalist import read_json
 from uniseg_nets.io.bundles import bundle_folder
+from uniseg_nets.io.files import read_json
 from uniseg_nets.tasks import load_task_table
 from uniseg_nets.weights.checkpoints import read_weights
 

@@ -19,9 +19,9 @@ from monai.engines import SupervisedEvaluator
 
 from benchmarks.bench_case import Stock
 from benchmarks.measure import alternating, machine, print_ratios
-from uniseg_nets.data.datalist import read_json
 from uniseg_nets.engines import CaseEvaluator
 from uniseg_nets.io.bundles import bundle_folder
+from uniseg_nets.io.files import read_json
 from uniseg_nets.weights.checkpoints import read_weights
 
 

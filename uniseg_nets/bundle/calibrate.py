@@ -71,11 +71,11 @@ def calibrate_int8(
     for recorder in recorders:
         logger.info("calibrating with %d windows", len(recorder.windows))
         models.append(quantise(recorder))
-    fast = [Int8Runtime(recorder.network, reference) for recorder, reference in zip(recorders, models)]
+    fast = [Int8Runtime(recorder.network, model) for recorder, model in zip(recorders, models)]
     segmenter.network = nn.ModuleList(fast)
     agreement = mean_agreement([segmenter(scan) for scan in compared], expected)
-    for recorder, reference in zip(recorders, models):
-        store_int8(reference, recorder.network, task, agreement, cache_dir)
+    for recorder, model in zip(recorders, models):
+        store_int8(model, recorder.network, task, agreement, cache_dir)
     return agreement
 
 

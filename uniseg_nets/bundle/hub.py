@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from uniseg_nets.bundle.pack import bundle_files
-from uniseg_nets.data.datalist import read_json
 from uniseg_nets.io.errors import NotInstalledError
-from uniseg_nets.io.files import sha256_of, write_json
+from uniseg_nets.io.files import read_json, sha256_of, write_json
 from uniseg_nets.weights.licence import AUTHORS_TERMS, OPEN_TERMS, strictest, terms_of
 
 __all__ = ["HubFolder", "write_hub_folder"]

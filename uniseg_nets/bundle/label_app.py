@@ -20,10 +20,9 @@ import torch
 
 from uniseg_nets.bundle.pack import refuse_links
 from uniseg_nets.bundle.run import merged_config
-from uniseg_nets.data.datalist import read_json
 from uniseg_nets.io.bundles import model_file
 from uniseg_nets.io.errors import root_cause, root_error
-from uniseg_nets.io.files import write_json
+from uniseg_nets.io.files import read_json, write_json
 from uniseg_nets.io.messages import in_lines
 from uniseg_nets.io.plain import plain_data
 from uniseg_nets.quality.fingerprint import carry_fingerprint

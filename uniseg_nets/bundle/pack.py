@@ -14,9 +14,8 @@ from typing import Any
 from monai.bundle import ConfigParser
 
 from uniseg_nets.bundle.run import merged_config
-from uniseg_nets.data.datalist import read_json
 from uniseg_nets.io.bundles import MODEL, bundle_folder, model_file
-from uniseg_nets.io.files import atomic_path, write_json
+from uniseg_nets.io.files import atomic_path, read_json, write_json
 from uniseg_nets.quality.fingerprint import carry_fingerprint
 from uniseg_nets.tasks import AXES, TaskTable
 from uniseg_nets.version import __version__

@@ -35,7 +35,7 @@ def fingerprint(
     from uniseg_nets.io.devices import device_of
     from uniseg_nets.quality.fit import fit_fingerprint
 
-    path, fingerprint = fit_fingerprint(
+    path, fitted = fit_fingerprint(
         weights,
         datalist,
         section,
@@ -44,8 +44,8 @@ def fingerprint(
         cases,
         None if device is None else device_of(device),
     )
-    for name, reference in fingerprint.tasks.items():
+    for name, reference in fitted.tasks.items():
         print(f"{name}: {reference.cases} cases")
-    if fingerprint.estimate is not None:
-        print(f"estimated Dice: 90 % of the training cases are within {fingerprint.estimate.error:.2f}")
+    if fitted.estimate is not None:
+        print(f"estimated Dice: 90 % of the training cases are within {fitted.estimate.error:.2f}")
     print(f"wrote {Path(path)}")

@@ -137,15 +137,15 @@ def plan(
         group=group,
         leave_out_faulty=leave_out_faulty,
     )
-    plan = plan_dataset(data, out, options)
-    entry = plan["task_entry"]
-    start = f", task {plan['slot']} of it" if "slot" in plan else ""
-    patients, used = ({read(case) for case in plan["data"]} for read in (group_of, itemgetter("fold")))
+    result = plan_dataset(data, out, options)
+    entry = result["task_entry"]
+    start = f", task {result['slot']} of it" if "slot" in result else ""
+    patients, used = ({read(case) for case in result["data"]} for read in (group_of, itemgetter("fold")))
     print(
-        f"{entry['name']}: {len(plan['data'])} cases of {len(patients)} patients in {len(used)} folds\n"
+        f"{entry['name']}: {len(result['data'])} cases of {len(patients)} patients in {len(used)} folds\n"
         f"channels {', '.join(entry['channels'])}; "
         f"labels {', '.join(f'{value} {label}' for value, label in zip(entry['values'], entry['classes']))}\n"
-        f"axes in {entry['axes']} order, spacing {entry['spacing']} mm, patch {plan['patch_size']} voxels (z, y, x)\n"
+        f"axes in {entry['axes']} order, spacing {entry['spacing']} mm, patch {result['patch_size']} voxels (z, y, x)\n"
         f"pretrained weights: {weights or 'none, see `uniseg fetch-weights`; training starts from scratch'}{start}\n"
         f"wrote {out}"
     )

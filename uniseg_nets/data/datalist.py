@@ -15,7 +15,7 @@ from uniseg_nets.io.files import read_json
 from uniseg_nets.io.messages import listing
 from uniseg_nets.io.names import scan_name
 
-__all__ = ["first_section", "image_entry", "image_files", "load_datalist", "read_json", "with_task"]
+__all__ = ["first_section", "image_entry", "image_files", "load_datalist", "with_task"]
 
 _PATHS = ("image", "label")
 # In the order in which sections are chosen for segmentation.

@@ -12,9 +12,8 @@ from typing import Any
 
 from ignite.engine import Events
 
-from uniseg_nets.data.datalist import read_json
 from uniseg_nets.engines import CaseEvaluator, CaseEvents
-from uniseg_nets.io.files import write_json
+from uniseg_nets.io.files import read_json, write_json
 from uniseg_nets.ranks import launched_rank
 from uniseg_nets.transforms.result import ResultSaver
 

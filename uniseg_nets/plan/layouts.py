@@ -12,8 +12,9 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from uniseg_nets.data.datalist import load_datalist, read_json
+from uniseg_nets.data.datalist import load_datalist
 from uniseg_nets.data.dataset_json import labels_of
+from uniseg_nets.io.files import read_json
 from uniseg_nets.io.names import SCAN_ENDINGS, scan_name, scan_stem
 
 __all__ = ["DataSet", "read_layout"]

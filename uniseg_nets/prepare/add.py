@@ -14,9 +14,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from uniseg_nets.data.datalist import read_json
 from uniseg_nets.data.groups import group_of, patients_of, refuse_divided
-from uniseg_nets.io.files import write_json
+from uniseg_nets.io.files import read_json, write_json
 from uniseg_nets.io.messages import in_lines, listing
 from uniseg_nets.prepare.check import has_foreground, label_of_task
 from uniseg_nets.prepare.converters import CONVERTERS, Converter

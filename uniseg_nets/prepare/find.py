@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from uniseg_nets.data.datalist import read_json
 from uniseg_nets.data.dataset_json import labels_of, refuse_ignored
+from uniseg_nets.io.files import read_json
 from uniseg_nets.io.names import NIFTI_ENDINGS
 from uniseg_nets.prepare.sources import Source
 from uniseg_nets.tasks import Task

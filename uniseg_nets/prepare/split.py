@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 
-from uniseg_nets.data.datalist import read_json
 from uniseg_nets.data.groups import hold_out
+from uniseg_nets.io.files import read_json
 from uniseg_nets.io.messages import listing
 
 __all__ = ["SECTIONS", "draw_split", "read_split"]
