@@ -31,6 +31,7 @@ from benchmarks.multitask.data import ORGANS, write_organ
 from uniseg_nets import UniSeg
 from uniseg_nets.io.bundles import bundle_folder
 from uniseg_nets.losses import TaskDiceCELoss
+from uniseg_nets.runtimes import for_training
 from uniseg_nets.tasks import load_task_table
 
 _KEYS = ["image", "label"]
@@ -128,11 +129,12 @@ def steps(
     return losses, seconds
 
 
-def stepping(patch: list[int], features: list[int], bfloat16: bool, batches: int) -> tuple[float, float]:
-    """Seconds of building and median seconds of a step."""
+def stepping(patch: list[int], features: list[int], bfloat16: bool, fast: bool, batches: int) -> tuple[float, float]:
+    """Seconds of building and median seconds of a step, in PyTorch's layout or in that of our trainings."""
     set_determinism(0)
     start = time.perf_counter()
     network = UniSeg(base_features=features[0], max_features=features[1], patch_size=patch)
+    network = for_training(network, "cpu") if fast else network
     ready = time.perf_counter() - start
     _, seconds = steps(network, patch, bfloat16, batches + 1)
     return ready, statistics.median(seconds[1:])
@@ -151,8 +153,10 @@ def main() -> None:
             _row(name, apart(loading, name, options.patch, folder, options.batches))
     for precision in timed_precisions():
         steps = max(2, options.batches // 8)
-        seconds = apart(stepping, options.patch, options.features, precision == "bf16", steps)
-        _row(f"network's step, {precision}", seconds)
+        for layout in ("PyTorch's layout", "as trained"):
+            fast = layout == "as trained"
+            seconds = apart(stepping, options.patch, options.features, precision == "bf16", fast, steps)
+            _row(f"network's step, {precision}, {layout}", seconds)
 
 
 def _row(name: str, seconds: tuple[float, float, float]) -> None:

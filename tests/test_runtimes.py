@@ -10,7 +10,7 @@ from tests.running import OPENVINO, needs_openvino
 from uniseg_nets import UniSeg, UniSegBackbone
 from uniseg_nets.inferers.sliding_window import EnsembleInferer, UniSegInferer
 from uniseg_nets.runtimes import resolved_runtime, with_runtime
-from uniseg_nets.runtimes.channels_last import channels_last
+from uniseg_nets.runtimes.channels_last import channels_last, for_training
 from uniseg_nets.runtimes.choose import resolve_runtime
 
 
@@ -101,11 +101,38 @@ def test_bfloat16_in_torch_lays_the_copy_channels_last_and_leaves_the_network_as
 
 
 def test_channels_last_keeps_samples_apart(network):
-    x = torch.randn(2, 1, *ROI) * torch.tensor([1.0, 5.0]).reshape(2, 1, 1, 1, 1)
+    x = torch.randn(2, 1, *ROI).double() * torch.tensor([1.0, 5.0]).reshape(2, 1, 1, 1, 1)
+    plain = copy.deepcopy(network).double()
+    fast = channels_last(copy.deepcopy(plain))
     with torch.no_grad():
-        both, each = channels_last(network)(x), torch.cat([channels_last(network)(one[None]) for one in x])
-        torch.testing.assert_close(both, network(x), atol=1e-4, rtol=1e-4)
-        torch.testing.assert_close(each, both, atol=1e-4, rtol=1e-4)
+        both, each = fast(x), torch.cat([fast(one[None]) for one in x])
+        torch.testing.assert_close(both, plain(x))
+        torch.testing.assert_close(each, both)
+
+
+def test_a_training_on_a_cpu_has_the_gradients_of_pytorchs_layout(network):
+    plain = copy.deepcopy(network).train().double()
+    fast = for_training(copy.deepcopy(plain), "cpu")
+    x = torch.randn(2, 1, *ROI).double() * torch.tensor([1.0, 5.0]).reshape(2, 1, 1, 1, 1)
+    for each in (plain, fast):
+        sum(level.square().mean() for level in each(x, torch.tensor([3, 9]))).backward()
+    assert [name for name, _ in fast.named_parameters()] == [name for name, _ in plain.named_parameters()]
+    assert fast.encoder.stages[1][0].conv.weight.is_contiguous(memory_format=torch.channels_last_3d)
+    for ours, theirs in zip(fast.parameters(), plain.parameters()):
+        assert (ours.grad is None) == (theirs.grad is None)
+        if ours.grad is not None:
+            torch.testing.assert_close(ours.grad, theirs.grad)
+
+
+def test_the_layout_of_a_training_keeps_what_is_frozen_and_takes_a_checkpoint_of_the_other_layout(network):
+    network = copy.deepcopy(network)
+    network.encoder.requires_grad_(False)
+    frozen = {name for name, weight in network.named_parameters() if not weight.requires_grad}
+    saved = {name: tensor + 1 for name, tensor in network.state_dict().items()}
+    fast = for_training(network, "cpu")
+    assert {name for name, weight in fast.named_parameters() if not weight.requires_grad} == frozen
+    fast.load_state_dict(saved)
+    assert all(torch.equal(tensor, saved[name]) for name, tensor in fast.state_dict().items())
 
 
 @needs_openvino

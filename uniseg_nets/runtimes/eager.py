@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -26,7 +27,7 @@ class EagerRuntime(Runtime):
     """
 
     def __init__(self, network: UniSegBackbone, bfloat16: bool = False, compiled: bool = False):
-        network = channels_last(network) if bfloat16 else network
+        network = channels_last(copy.deepcopy(network)) if bfloat16 else network
         super().__init__(network)
         self._bfloat16 = bfloat16
         steps: list[Callable[..., Any]] = [network.encode, network.decode_coarse, network.decode_fine]
