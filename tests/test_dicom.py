@@ -1,5 +1,6 @@
 """DICOM studies in, DICOM Segmentations out, on a real series."""
 
+import json
 import shutil
 import subprocess
 
@@ -48,6 +49,8 @@ def test_a_study_becomes_a_segmentation_that_fits_its_series(study, demo_weights
     label = nib.load(tmp_path / "study.nii.gz")
     found = hd.seg.segread(tmp_path / "study.dcm")
     assert [segment.SegmentLabel for segment in found.SegmentSequence] == ["spleen"]
+    verdict = json.loads((tmp_path / "study.json").read_text())["verdict"]
+    assert verdict == "check" and found.SeriesDescription == "UniSeg (check): spleen"
     volume = found.get_volume(combine_segments=True)
     to_ras = np.diag([-1, -1, 1, 1]) @ volume.affine
     voxels = np.argwhere(volume.array > 0)

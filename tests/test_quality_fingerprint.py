@@ -10,7 +10,7 @@ from uniseg_nets.quality import Judge, Verdict
 from uniseg_nets.quality.before import LEVELS, ScanProperties
 from uniseg_nets.quality.cases import Measured
 from uniseg_nets.quality.fingerprint import Fingerprint, carry_fingerprint, fingerprint_file, read_fingerprint
-from uniseg_nets.quality.training import TrainingRow
+from uniseg_nets.quality.rows import CaseRow
 from uniseg_nets.weights.checkpoints import convert
 
 LABEL = {"largest_share": 0.98, "at_z": 0.5, "at_y": 0.4, "at_x": 0.6, "width_z": 20, "width_y": 20, "width_x": 20}
@@ -21,11 +21,11 @@ def row(rng, *, dice=0.9, agreement=0.9, volume=80.0, extent=300.0, worse=False)
     near = lambda value, by=0.03: float(value * np.exp(rng.normal(0, by)))  # noqa: E731
     intensities = np.quantile(rng.gamma(2, 40, (1, 4000)), LEVELS, axis=1).T
     extents = (160.0, near(extent), near(extent))
-    properties = ScanProperties((2.0, 2.0, 2.0), extents, intensities, (float(rng.uniform(0.1, 0.2)),))
+    properties = ScanProperties((2.0, 2.0, 2.0), extents, intensities)
     numbers = {"agreement": near(agreement, 0.01), "certainty": near(0.93, 0.01), "left_atrium.volume_ml": near(volume)}
     numbers |= {f"left_atrium.{name}": near(value, 0.01) for name, value in LABEL.items()}
     numbers["left_atrium.truncated"] = 0.0
-    return TrainingRow("left_atrium", worse, Measured(properties, numbers, dice, 1.0))
+    return CaseRow("left_atrium", str(rng.integers(10**9)), worse, Measured(properties, numbers, dice, 1.0))
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +107,30 @@ def test_a_fingerprint_of_other_weights_is_left_aside_and_said_so(judge, tmp_pat
     assert "belongs to other weights" in caplog.text and "uniseg fingerprint" in caplog.text
 
 
+def test_a_fingerprint_of_an_older_version_is_left_aside_and_said_so(judge, caplog):
+    path = fingerprint_file(judge.weights)
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 2, "estimate": {"weights": {}}}))
+    assert read_fingerprint(judge.weights) is None
+    assert "older version" in caplog.text and "uniseg fingerprint" in caplog.text
+
+
+def test_a_fingerprint_of_a_newer_version_is_refused(judge):
+    path = fingerprint_file(judge.weights)
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 99}))
+    with pytest.raises(ValueError, match="format is 99"):
+        read_fingerprint(judge.weights)
+
+
+def test_the_dice_is_estimated_from_held_out_cases_if_there_are_enough(rows, open_tasks):
+    """The network is worse on them than on its own training cases."""
+    rng = np.random.default_rng(11)
+    held = [row(rng, dice=float(rng.normal(0.7, 0.01))) for _ in range(20)]
+    estimate = Fingerprint.fitted(rows, open_tasks, held).estimate
+    assert estimate.held and estimate.levels["left_atrium"] == pytest.approx(0.7, abs=0.02)
+    estimate = Fingerprint.fitted(rows, open_tasks, held[:19]).estimate
+    assert not estimate.held and estimate.levels["left_atrium"] == pytest.approx(0.9, abs=0.02)
+
+
 def test_a_file_that_is_no_fingerprint_is_named(tmp_path):
     (tmp_path / "w.pt").write_bytes(b"")
     fingerprint_file(tmp_path / "w.pt").write_text('{"format": 1}')
@@ -131,5 +155,5 @@ def test_the_command_measures_a_datalist_and_writes_the_file(uniseg, demo_weight
     write_phantom_tasks(tmp_path / "data", [table.one("prostate")], 5, seed=1)
     uniseg("fingerprint", str(tmp_path / "w.pt"), str(tmp_path / "data" / "datalist.json"), "--cases", "4")
     out = capsys.readouterr().out
-    assert "prostate: 4 cases" in out and "w.pt.fingerprint.json" in out
+    assert "prostate: 4 cases" in out and "held" not in out and "w.pt.fingerprint.json" in out
     assert list(read_fingerprint(tmp_path / "w.pt").tasks) == ["prostate"]

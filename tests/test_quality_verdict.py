@@ -1,11 +1,12 @@
 """Verdicts, and what they are learnt from: ranges, histograms, estimates."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from uniseg_nets.quality.estimate import SIGNS, DiceEstimate
+from uniseg_nets.quality.estimate import SIGNS, DiceEstimate, KnownDice
 from uniseg_nets.quality.histogram import ChannelHistogram
 from uniseg_nets.quality.ranges import Range
 from uniseg_nets.quality.verdict import Reason, Verdict
@@ -64,9 +65,8 @@ def test_a_ct_is_compared_in_hounsfield_units_and_an_mr_whatever_its_scale():
     def tissue(count):
         return RNG.gamma(2, 50, count) - 100
 
-    padding = [0.1] * 10
-    ct = ChannelHistogram.fitted("CT", quantiles(tissue, 10), padding)
-    mr = ChannelHistogram.fitted("T1", quantiles(tissue, 10), padding)
+    ct = ChannelHistogram.fitted("CT", quantiles(tissue, 10))
+    mr = ChannelHistogram.fitted("T1", quantiles(tissue, 10))
     (new,) = quantiles(tissue, 1)
     for histogram, moved in ((ct, False), (mr, True)):
         assert histogram.distances.holds(histogram.distance(new))
@@ -77,10 +77,34 @@ def test_a_ct_is_compared_in_hounsfield_units_and_an_mr_whatever_its_scale():
 def test_an_estimate_follows_the_signs_of_trouble_and_knows_its_error():
     signs = [dict(zip(SIGNS, RNG.uniform(-1, 6, len(SIGNS)))) for _ in range(200)]
     dice = [float(1 / (1 + np.exp(-(2 - 0.5 * one["agreement"] + RNG.normal(0, 0.2))))) for one in signs]
-    estimate = DiceEstimate.fitted(signs, [0.88] * 200, dice)
+    cases = [KnownDice("liver", str(i), *one) for i, one in enumerate(zip(signs, dice))]
+    estimate = DiceEstimate.fitted(cases, held=True)
     assert estimate.weights["agreement"] < -0.4 and abs(estimate.weights["label"]) < 0.05
-    assert estimate.error < 0.1
+    assert estimate.error < 0.1 and estimate.held and estimate.cases == 200
     calm, trouble = (dict.fromkeys(SIGNS, 0.0) | {"agreement": value} for value in (0.0, 6.0))
-    assert estimate.of(calm, 0.88) > 0.8 > 0.4 > estimate.of(trouble, 0.88)
+    assert estimate.of("liver", calm) > 0.8 > 0.4 > estimate.of("liver", trouble)
+    assert estimate.of("spleen", calm) is None
     with pytest.raises(ValueError, match="at least 20 cases"):
-        DiceEstimate.fitted(signs[:5], [0.9] * 5, dice[:5])
+        DiceEstimate.fitted(cases[:5], held=True)
+
+
+def test_the_error_of_an_estimate_is_that_on_patients_left_out():
+    """Each patient has a Dice of its own that no sign tells: only copies of the same scan would give it away."""
+    calm = dict.fromkeys(SIGNS, 0.0)
+    levels = np.repeat([0.3, 0.9], 6)
+    cases = [
+        KnownDice("liver", str(patient), calm | {"label": float(patient)}, float(dice), worse)
+        for patient, dice in enumerate(levels)
+        for worse in (False, True, True)
+    ]
+    apart = DiceEstimate.fitted(cases, held=True)
+    together = DiceEstimate.fitted([replace(case, patient=str(i)) for i, case in enumerate(cases)], held=True)
+    assert apart.weights == together.weights
+    assert apart.error > together.error
+
+
+def test_a_task_whose_cases_were_all_degraded_has_no_estimate():
+    calm = dict.fromkeys(SIGNS, 0.0)
+    cases = [KnownDice("liver", str(i), calm, 0.9) for i in range(20)]
+    estimate = DiceEstimate.fitted([*cases, KnownDice("spleen", "20", calm, 0.5, worse=True)], held=False)
+    assert estimate.of("spleen", calm) is None and estimate.cases == 20

@@ -2,25 +2,29 @@
 
     python -m benchmarks.verdict.table WEIGHTS ROWS.jsonl
 
-The fingerprint lies beside the weights and was fitted on training cases alone; the rows are held cases.
+The fingerprint lies beside the weights; its usual ranges are those of training cases alone. The rows are held cases.
+The Dice of each is estimated by a regression on the other rows, without those of its patient.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy import stats
 
+from benchmarks.verdict.measure import DEGRADED
 from uniseg_nets.quality.before import ScanProperties
 from uniseg_nets.quality.cases import Measured
-from uniseg_nets.quality.judge import Judge
+from uniseg_nets.quality.estimate import DiceEstimate, KnownDice
+from uniseg_nets.quality.judge import LOW_FLIPS, Judge
 from uniseg_nets.quality.reference import LAYERS
 from uniseg_nets.quality.verdict import OK, Verdict
 from uniseg_nets.tasks import TaskTable, load_task_table
@@ -67,6 +71,25 @@ def judged(row: dict[str, Any], judge: Judge, tasks: TaskTable) -> Judged:
     return Judged(
         *head, verdict, judge.fingerprint.tasks[task.name].signs(properties, measured.measures), measured.seconds
     )
+
+
+def own_judges(rows: Sequence[dict[str, Any]], judge: Judge, tasks: TaskTable) -> dict[str, Judge]:
+    """Patient -> a judge whose estimate has seen no scan of the patient."""
+    fingerprint = judge.fingerprint
+    assert fingerprint is not None
+    known = []
+    for row in rows:
+        if row["own"] == row["requested"] and row["fault"] in ("", DEGRADED):
+            measured = Measured.from_json(row)
+            assert measured.dice is not None
+            signs = fingerprint.tasks[row["own"]].signs(measured.properties, measured.measures)
+            known.append(KnownDice(row["own"], row["patient"], signs, measured.dice, worse=bool(row["fault"])))
+    judges = {}
+    for patient in {row["patient"] for row in rows}:
+        estimate = DiceEstimate.fitted([one for one in known if one.patient != patient], held=True)
+        judges[patient] = Judge(tasks, weights=judge.weights)
+        judges[patient].fingerprint = replace(fingerprint, estimate=estimate)
+    return judges
 
 
 def auroc(scores: Sequence[float], bad: Sequence[bool]) -> float:
@@ -155,6 +178,26 @@ def print_ranking(rows: list[Judged], tasks: TaskTable) -> None:
     )
 
 
+def print_flips(rows: Sequence[dict[str, Any]]) -> None:
+    """What the agreement with the mirrored scan tells, where that pass was made."""
+    known = [row for row in rows if row["dice"] is not None and math.isfinite(row["numbers"].get("flips", math.nan))]
+    print("| own task | cases | AUROC | rank correlation | Dice below 0.7 noticed | Dice 0.7 and more called check |")
+    print("|---|---|---|---|---|---|")
+    for name, part in {"held": [row for row in known if not row["fault"]], "held and spoilt": known}.items():
+        if not part:
+            continue
+        bad = [row["dice"] < GOOD for row in part]
+        low = [row["numbers"]["flips"] < LOW_FLIPS for row in part]
+        scores = [-row["numbers"]["flips"] for row in part]
+        rank = -float(stats.spearmanr(scores, [row["dice"] for row in part])[0])
+        cells = [sum(one and not wrong for one, wrong in zip(low, bad)), len(bad) - sum(bad)]
+        noticed = sum(one and wrong for one, wrong in zip(low, bad))
+        print(
+            f"| {name} | {len(part)} | {auroc(scores, bad):.2f} | {rank:.2f} | {noticed} of {sum(bad)} | "
+            f"{cells[0]} of {cells[1]} |"
+        )
+
+
 def print_risk(rows: list[Judged]) -> None:
     """Mean Dice of what is called ok against all; and of the share that the estimate ranks highest."""
     held = [row for row in rows if row.own == row.requested and not row.fault and row.dice is not None]
@@ -174,13 +217,16 @@ def main() -> None:
     options = parser.parse_args()
     tasks = load_task_table("open")
     judge = Judge(tasks, weights=str(options.weights))
-    rows = [judged(json.loads(line), judge, tasks) for line in options.rows.read_text().splitlines()]
+    measured = [json.loads(line) for line in options.rows.read_text().splitlines()]
+    judges = own_judges(measured, judge, tasks)
+    rows = [judged(row, judges[row["patient"]], tasks) for row in measured if row["fault"] != DEGRADED]
     for title, show in (
         ("Right and wrong pairs", lambda: print_pairs(rows, tasks)),
         ("Spoilt scans", lambda: print_faults(rows)),
         ("Layers", lambda: print_layers(rows)),
         ("Ranking", lambda: print_ranking(rows, tasks)),
         ("Risk and coverage", lambda: print_risk(rows)),
+        ("A second, mirrored pass", lambda: print_flips(measured)),
     ):
         print(f"\n### {title}\n")
         show()

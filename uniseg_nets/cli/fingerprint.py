@@ -14,6 +14,7 @@ def fingerprint(
     datalist: str,
     *,
     section: str = "training",
+    held: str | None = None,
     tasks_file: str | None = None,
     task: str | None = None,
     cases: int = 40,
@@ -23,8 +24,9 @@ def fingerprint(
 
     Args:
         weights: a UniSeg checkpoint of this package, or the name of one, such as "open".
-        datalist: a MONAI datalist with the cases that the weights were trained on; held-out cases are not used.
-        section: section of the datalist.
+        datalist: a MONAI datalist with the cases that the weights were trained on.
+        section: section of the datalist with the cases of the training.
+        held: section with cases that the training did not use, such as "validation"; the Dice is estimated from them.
         tasks_file: the task table of the weights; by default the one that has the task of the first case.
         task: task of the cases that name none.
         cases: maximum number of cases per task, drawn at random.
@@ -39,6 +41,7 @@ def fingerprint(
         weights,
         datalist,
         section,
+        held,
         tasks_file,
         task,
         cases,
@@ -47,5 +50,6 @@ def fingerprint(
     for name, reference in fitted.tasks.items():
         print(f"{name}: {reference.cases} cases")
     if fitted.estimate is not None:
-        print(f"estimated Dice: 90 % of the training cases are within {fitted.estimate.error:.2f}")
+        cases_of = "held-out" if fitted.estimate.held else "training"
+        print(f"estimated Dice: 90 % of the {cases_of} cases are within {fitted.estimate.error:.2f}")
     print(f"wrote {Path(path)}")

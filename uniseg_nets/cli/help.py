@@ -16,7 +16,7 @@ EXIT_STATUS = {
     0: "done",
     1: "an error that the message says how to mend; or a fault of this program, with its traceback",
     2: "the command was not understood, nothing has run",
-    3: "the run is done, some cases of it failed",
+    3: "the run is done, some cases of it failed or were refused; with --strict also: are to be checked",
     130: "stopped",
 }
 

@@ -12,7 +12,6 @@ __all__ = ["label_measures"]
 
 _AXES = "zyx"
 # Pieces with a smaller share of the class's voxels are not counted.
-_CRUMB = 0.01
 
 
 def label_measures(label: NDArray[np.uint8], spacing: tuple[float, ...], task: Task) -> dict[str, float]:
@@ -25,7 +24,7 @@ def label_measures(label: NDArray[np.uint8], spacing: tuple[float, ...], task: T
 
     Returns:
         For each class ``CLASS.volume_ml``. If the class was found, also ``CLASS.largest_share`` (the share of its
-        largest piece), ``CLASS.pieces``, ``CLASS.at_z``, ``at_y``, ``at_x`` (its centre, 0..1 of the scan),
+        largest piece), ``CLASS.at_z``, ``at_y``, ``at_x`` (its centre, 0..1 of the scan),
         ``CLASS.width_z``, ``width_y``, ``width_x`` (standard deviation of its voxels from the centre, mm) and
         ``CLASS.truncated`` (1 if it reaches the border of the scan, else 0).
     """
@@ -42,7 +41,6 @@ def label_measures(label: NDArray[np.uint8], spacing: tuple[float, ...], task: T
         sizes = np.bincount(ndimage.label(mask)[0].ravel())[1:] / voxels
         measures[f"{name}.volume_ml"] = voxels * millilitres
         measures[f"{name}.largest_share"] = float(sizes.max())
-        measures[f"{name}.pieces"] = float((sizes > _CRUMB).sum())
         for axis, letter in enumerate(_AXES):
             along = mask.sum(axis=tuple(other for other in range(3) if other != axis))
             places = np.arange(len(along))

@@ -43,13 +43,11 @@ class ScanProperties:
         spacing: voxel edges in mm, (z, y, x) in the task's order of axes.
         extent: size in mm, in the same order.
         quantiles: (C, level), the intensities at :data:`LEVELS`, over the voxels outside of the padding.
-        padding: (C,), the share of voxels with the channel's smallest value, such as the air around a body.
     """
 
     spacing: tuple[float, ...]
     extent: tuple[float, ...]
     quantiles: NDArray[np.float64]
-    padding: tuple[float, ...]
 
     def measures(self) -> dict[str, float]:
         """Spacing and extent by name."""
@@ -61,7 +59,6 @@ class ScanProperties:
         return {
             "spacing": list(self.spacing),
             "extent": list(self.extent),
-            "padding": list(self.padding),
             "quantiles": np.round(self.quantiles, 4).tolist(),
         }
 
@@ -72,7 +69,6 @@ class ScanProperties:
             tuple(content["spacing"]),
             tuple(content["extent"]),
             np.asarray(content["quantiles"]),
-            tuple(content["padding"]),
         )
 
 
@@ -99,12 +95,10 @@ def scan_properties(image: MetaTensor, task: Task) -> ScanProperties:
     affine = np.asarray(image.meta.get(MetaKeys.ORIGINAL_AFFINE, image.affine), dtype=np.float64)
     shape = tuple(int(n) for n in image.shape[1:])
     grid = Grid((shape[0], shape[1], shape[2]), affine, task.spacing, axes=task.axes)
-    channels = [_intensities(channel) for channel in image.as_tensor()]
     return ScanProperties(
         tuple(float(mm) for mm in grid.spacing),
         tuple(float(mm) for mm in grid.spacing * np.asarray(grid.stored_shape)),
-        np.stack([quantiles for quantiles, _ in channels]),
-        tuple(share for _, share in channels),
+        np.stack([_intensities(channel) for channel in image.as_tensor()]),
     )
 
 
@@ -157,17 +151,17 @@ def _often_below(values: NDArray[np.float64]) -> float:
     return float(np.interp(_NEGATIVE_SHARE, LEVELS, values))
 
 
-def _intensities(channel: torch.Tensor) -> tuple[NDArray[np.float64], float]:
-    """Quantiles (level,) of a channel's voxels without its padding, and the share of the padding."""
+def _intensities(channel: torch.Tensor) -> NDArray[np.float64]:
+    """Quantiles (level,) of a channel's voxels above its smallest value, which is often that of padding."""
     values = channel.flatten()
     step = max(1, len(values) // _SAMPLED)
     sampled = values[::step].double().numpy()
     sampled = sampled[np.isfinite(sampled)]
     if not len(sampled):
-        return np.zeros(len(LEVELS)), 1.0
+        return np.zeros(len(LEVELS))
     inside = sampled[sampled > sampled.min()]
     inside = inside if len(inside) else sampled
-    return np.quantile(inside, LEVELS), 1 - len(inside) / len(sampled)
+    return np.quantile(inside, LEVELS)
 
 
 def _by(numbers: Sequence[float] | NDArray[Any], between: str) -> str:

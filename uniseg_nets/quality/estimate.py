@@ -1,20 +1,20 @@
 """Estimates the Dice of a case without a reference, from how much the case differs from those of training.
 
-The estimate is a ridge regression on the logit of the Dice: it starts at the task's mean Dice in training and adds a
-term per sign of trouble. It is fitted to training cases, as they are and degraded; its error is measured on left-out
-cases.
+The estimate is a ridge regression on the logit of the Dice: it starts at the task's mean Dice and adds a term per sign
+of trouble. It is fitted to cases with a reference, best ones that the training did not use, as they are and degraded.
+Its error is that on patients left out of the fit.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SIGNS", "DiceEstimate"]
+__all__ = ["SIGNS", "DiceEstimate", "KnownDice"]
 
 _Array = NDArray[np.float64]
 SIGNS = ("agreement", "certainty", "label")
@@ -24,58 +24,100 @@ _FEWEST = 20
 
 
 @dataclass(frozen=True)
+class KnownDice:
+    """A case with a reference.
+
+    Attributes:
+        task: name of its task.
+        patient: cases of one patient are left out together.
+        signs: sign -> number.
+        dice: mean Dice over the classes.
+        worse: whether the scan was degraded on purpose.
+    """
+
+    task: str
+    patient: str
+    signs: Mapping[str, float]
+    dice: float
+    worse: bool = False
+
+
+@dataclass(frozen=True)
 class DiceEstimate:
     """The regression.
 
     Attributes:
+        levels: task -> mean Dice of its cases that were not degraded.
         weights: sign -> coefficient on the logit.
         base: intercept on the logit.
-        error: the 90th percentile of the absolute error in Dice over left-out cases.
         cases: number of cases of the fit.
+        held: whether the cases of the fit were held out of the training.
+        error: the 90th percentile of the absolute error in Dice over left-out patients; 1 if not measured.
     """
 
+    levels: dict[str, float]
     weights: dict[str, float]
     base: float
-    error: float
     cases: int
+    held: bool
+    error: float = 1.0
 
     @classmethod
-    def fitted(
-        cls, signs: Sequence[Mapping[str, float]], levels: Sequence[float], dice: Sequence[float]
-    ) -> DiceEstimate:
-        """The regression for these cases.
+    def fitted(cls, cases: Sequence[KnownDice], held: bool) -> DiceEstimate:
+        """The regression for these cases, with its error on left-out patients.
 
         Args:
-            signs: per case, sign -> number.
-            levels: per case, the mean Dice of its task in training.
-            dice: per case, its own Dice.
+            cases: measured cases. Those of a task without a case that was not degraded are left out.
+            held: whether they were held out of the training.
 
         Raises:
             ValueError: there are fewer than 20 cases.
         """
-        if len(dice) < _FEWEST:
-            raise ValueError(f"an estimate needs at least {_FEWEST} cases, got {len(dice)}")
-        inputs = np.array([[1.0, *_inputs(one)] for one in signs])
-        wanted = _logit(np.asarray(dice)) - _logit(np.asarray(levels))
+        whole = cls.without_error(cases, held)
+        errors = []
+        for patient in dict.fromkeys(case.patient for case in cases):
+            own = [case for case in cases if case.patient == patient and case.task in whole.levels]
+            others = cls.without_error([case for case in cases if case.patient != patient], held, fewest=1)
+            errors += [
+                abs(found - case.dice) for case in own if (found := others.of(case.task, case.signs)) is not None
+            ]
+        return replace(whole, error=round(float(np.quantile(errors, _COVERED)), 4))
+
+    @classmethod
+    def without_error(cls, cases: Sequence[KnownDice], held: bool, fewest: int = _FEWEST) -> DiceEstimate:
+        """The regression alone.
+
+        Raises:
+            ValueError: there are fewer cases than ``fewest``.
+        """
+        by_task: dict[str, list[float]] = {}
+        for case in cases:
+            if not case.worse:
+                by_task.setdefault(case.task, []).append(case.dice)
+        levels = {task: round(float(np.mean(dice)), 4) for task, dice in by_task.items()}
+        used = [case for case in cases if case.task in levels]
+        if len(used) < fewest:
+            raise ValueError(f"an estimate needs at least {fewest} cases, got {len(used)}")
+        inputs = np.array([[1.0, *_inputs(case.signs)] for case in used])
+        expected = np.array([levels[case.task] for case in used])
+        lowered = _logit(np.array([case.dice for case in used])) - _logit(expected)
         penalty = _PENALTY * np.eye(inputs.shape[1])
         penalty[0, 0] = 0
-        inverse = np.linalg.inv(inputs.T @ inputs + penalty)
-        weights = inverse @ inputs.T @ wanted
-        leverage = np.einsum("ij,jk,ik->i", inputs, inverse, inputs)
-        left_out = wanted - (wanted - inputs @ weights) / (1 - np.minimum(leverage, 0.99))
-        errors = np.abs(_expit(left_out + _logit(np.asarray(levels))) - np.asarray(dice))
-        own = {name: round(float(weight), 5) for name, weight in zip(SIGNS, weights[1:])}
-        return cls(own, round(float(weights[0]), 5), round(float(np.quantile(errors, _COVERED)), 4), len(dice))
+        base, *weights = np.linalg.solve(inputs.T @ inputs + penalty, inputs.T @ lowered)
+        own = {name: round(float(weight), 5) for name, weight in zip(SIGNS, weights)}
+        return cls(levels, own, round(float(base), 5), len(used), held)
 
-    def of(self, signs: Mapping[str, float], level: float) -> float:
-        """The estimated Dice of a case.
+    def of(self, task: str, signs: Mapping[str, float]) -> float | None:
+        """The estimated Dice of a case; ``None`` for a task without cases in the fit.
 
         Args:
+            task: name of its task.
             signs: sign -> number.
-            level: mean Dice of the task's training cases.
         """
+        if task not in self.levels:
+            return None
         lowered = self.base + float(np.dot(list(self.weights.values()), _inputs(signs)))
-        return float(_expit(_logit(np.asarray(level)) + lowered))
+        return float(_expit(_logit(np.asarray(self.levels[task])) + lowered))
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from uniseg_nets.io.files import atomic_path, read_json, sha256_of_weights
-from uniseg_nets.quality.estimate import DiceEstimate
+from uniseg_nets.quality.estimate import DiceEstimate, KnownDice
 from uniseg_nets.quality.reference import TaskReference
-from uniseg_nets.quality.training import TrainingRow
+from uniseg_nets.quality.rows import CaseRow
 from uniseg_nets.tasks import TaskTable
 from uniseg_nets.version import __version__
 
@@ -24,7 +24,7 @@ __all__ = ["Fingerprint", "carry_fingerprint", "fingerprint_file", "read_fingerp
 
 logger = logging.getLogger(__name__)
 
-_FORMAT = 2
+_FORMAT = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,8 +40,14 @@ class Fingerprint:
     estimate: DiceEstimate | None = None
 
     @classmethod
-    def fitted(cls, rows: Iterable[TrainingRow], tasks: TaskTable) -> Fingerprint:
-        """The fingerprint of measured training cases. Tasks with too few cases are left out, with a warning.
+    def fitted(cls, rows: Iterable[CaseRow], tasks: TaskTable, held: Iterable[CaseRow] = ()) -> Fingerprint:
+        """The fingerprint of measured cases. Tasks with too few cases are left out, with a warning.
+
+        Args:
+            rows: cases of the training. The usual ranges come from those that were not degraded.
+            tasks: the task table.
+            held: cases that the training did not use. The Dice is estimated from them, or from ``rows`` if they are
+                fewer than an estimate needs.
 
         Raises:
             ValueError: no task has enough cases.
@@ -52,16 +58,19 @@ class Fingerprint:
             own = [row.measured for row in rows if row.task == task.name and not row.worse]
             if not own:
                 continue
-            dice = [one.dice for one in own if one.dice is not None]
             try:
                 references[task.name] = TaskReference.fitted(
-                    task, [one.properties for one in own], [one.measures for one in own], dice
+                    task, [one.properties for one in own], [one.measures for one in own]
                 )
             except ValueError as error:
                 logger.warning("%s: its scans are not compared", error)
         if not references:
             raise ValueError("no task has enough training cases for a fingerprint")
-        return cls(references, _estimate(rows, references))
+        estimate = None
+        for cases, are_held in ((list(held), True), (rows, False)):
+            if cases and estimate is None:
+                estimate = _estimate(cases, references, are_held)
+        return cls(references, estimate)
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -97,7 +106,8 @@ def fingerprint_file(weights: str | PathLike[str]) -> Path:
 
 
 def read_fingerprint(weights: str | PathLike[str]) -> Fingerprint | None:
-    """The fingerprint beside weights; ``None`` if there is none, or one of other weights (with a warning).
+    """The fingerprint beside weights; ``None`` if there is none, or, with a warning, one of an older
+    version or of other weights.
 
     Raises:
         ValueError: the file is no fingerprint; the message names it.
@@ -107,11 +117,15 @@ def read_fingerprint(weights: str | PathLike[str]) -> Fingerprint | None:
         return None
     content = read_json(path)
     try:
-        if content["format"] != _FORMAT:
-            raise ValueError(f"its format is {content['format']}, expected {_FORMAT}")
-        if content["weights_sha256"] != sha256_of_weights(weights):
-            logger.warning("%s belongs to other weights: make a new one with `uniseg fingerprint`", path)
-            return None
+        if content["format"] > _FORMAT:
+            raise ValueError(f"its format is {content['format']}, this version reads {_FORMAT}")
+        for outdated, why in (
+            (content["format"] < _FORMAT, "was written by an older version"),
+            (content["weights_sha256"] != sha256_of_weights(weights), "belongs to other weights"),
+        ):
+            if outdated:
+                logger.warning("%s %s: make a new one with `uniseg fingerprint`", path, why)
+                return None
         return Fingerprint.from_json(content)
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is no fingerprint ({error}): make a new one with `uniseg fingerprint`") from error
@@ -127,16 +141,20 @@ def carry_fingerprint(source: str | PathLike[str], target: str | PathLike[str]) 
     return None if fingerprint is None else fingerprint.save(target)
 
 
-def _estimate(rows: list[TrainingRow], references: Mapping[str, TaskReference]) -> DiceEstimate | None:
-    signs, levels, dice = [], [], []
-    for row in rows:
-        reference = references.get(row.task)
-        if reference is not None and reference.dice is not None and row.measured.dice is not None:
-            signs.append(reference.signs(row.measured.properties, row.measured.measures))
-            levels.append(reference.dice)
-            dice.append(row.measured.dice)
+def _estimate(rows: Sequence[CaseRow], references: Mapping[str, TaskReference], held: bool) -> DiceEstimate | None:
+    known = [
+        KnownDice(
+            row.task,
+            row.patient,
+            references[row.task].signs(row.measured.properties, row.measured.measures),
+            row.measured.dice,
+            row.worse,
+        )
+        for row in rows
+        if row.task in references and row.measured.dice is not None
+    ]
     try:
-        return DiceEstimate.fitted(signs, levels, dice)
+        return DiceEstimate.fitted(known, held)
     except ValueError as error:
-        logger.warning("%s: no Dice is estimated", error)
+        logger.warning("%s of %s: no Dice is estimated from them", error, "held-out data" if held else "the training")
         return None

@@ -15,7 +15,7 @@ from torch import nn
 from uniseg_nets.data.datalist import load_datalist
 from uniseg_nets.quality.cases import CaseMeasurer
 from uniseg_nets.quality.fingerprint import Fingerprint
-from uniseg_nets.quality.training import measured_training
+from uniseg_nets.quality.rows import measured_cases
 from uniseg_nets.ranks import is_first_rank, unwrapped
 from uniseg_nets.tasks import TaskTable, load_task_table, table_of
 from uniseg_nets.weights.checkpoints import read_state
@@ -29,6 +29,7 @@ def fit_fingerprint(
     weights: str | PathLike[str],
     datalist: str | PathLike[str],
     section: str = "training",
+    held: str | None = None,
     tasks_file: str | None = None,
     task: str | None = None,
     cases: int = 40,
@@ -39,7 +40,8 @@ def fit_fingerprint(
     Args:
         weights: a UniSeg checkpoint.
         datalist: datalist of the training.
-        section: section of the datalist.
+        section: section of the datalist with the cases of the training.
+        held: section with cases that the training did not use, from which the Dice is estimated.
         tasks_file: task table of the weights; by default the one that has the task of the first case.
         task: task of the cases that name none.
         cases: number of cases per task.
@@ -54,16 +56,20 @@ def fit_fingerprint(
             enough cases.
     """
     entries = load_datalist(datalist, section, task=task)
-    if not entries:
-        raise ValueError(f"section {section!r} of {datalist} has no cases: name one that has (--section)")
+    held_out = [] if held is None else load_datalist(datalist, held, task=task)
+    for name, option, found in ((section, "--section", entries), (held, "--held", held_out)):
+        if name is not None and not found:
+            raise ValueError(f"section {name!r} of {datalist} has no cases: name one that has ({option})")
     table = load_task_table(tasks_file or table_of(entries[0].get("task", task)))
     if task is not None:
         table.one(task)
-    for entry in entries:
+    for entry in [*entries, *held_out]:
         table.one(entry.get("task", ""))
     chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
     measurer = CaseMeasurer.of_weights(weights, table, device=torch.device(chosen))
-    fingerprint = Fingerprint.fitted(measured_training(entries, measurer, cases), table)
+    fingerprint = Fingerprint.fitted(
+        measured_cases(entries, measurer, cases), table, measured_cases(held_out, measurer, cases)
+    )
     return fingerprint.save(weights), fingerprint
 
 
@@ -79,6 +85,7 @@ class FingerprintFile:
         tasks: the task table.
         patch_size: window (z, y, x).
         limit: maximum number of cases per task; 0 for no fingerprint.
+        held: validation cases, from which the Dice is estimated.
     """
 
     def __init__(
@@ -89,6 +96,7 @@ class FingerprintFile:
         tasks: TaskTable,
         patch_size: Sequence[int],
         limit: int = 20,
+        held: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         self.network = network
         self.weights = Path(weights)
@@ -96,6 +104,7 @@ class FingerprintFile:
         self.tasks = tasks
         self.patch_size = patch_size
         self.limit = limit
+        self.held = held
 
     def attach(self, engine: Engine) -> None:
         engine.add_event_handler(Events.COMPLETED, self._write)
@@ -109,8 +118,11 @@ class FingerprintFile:
         try:
             network.load_state_dict(read_state(self.weights)[0])
             measurer = CaseMeasurer(network.eval(), self.tasks, self.patch_size)
-            rows = measured_training(self.cases, measurer, self.limit, self.limit // 2)
-            logger.info("fingerprint written to %s", Fingerprint.fitted(rows, self.tasks).save(self.weights))
+            rows, held = (
+                measured_cases(cases, measurer, self.limit, self.limit // 2) for cases in (self.cases, self.held)
+            )
+            fingerprint = Fingerprint.fitted(rows, self.tasks, held)
+            logger.info("fingerprint written to %s", fingerprint.save(self.weights))
         except (ValueError, OSError) as error:
             logger.warning("no fingerprint: %s", error)
         finally:

@@ -31,21 +31,19 @@ class ChannelHistogram:
         modality: modality of the channel.
         quantiles: (level,), mean over the cases of the quantiles at :data:`~uniseg_nets.quality.before.LEVELS`, in the
             unit of the comparison.
-        padding: usual range of the share of padding.
         distances: usual range of the distances of good scans.
     """
 
     modality: str
     quantiles: _Array
-    padding: Range
     distances: Range
 
     @classmethod
-    def fitted(cls, modality: str, quantiles: ArrayLike, padding: ArrayLike) -> ChannelHistogram:
-        """The histogram of good scans, from their quantiles (case, level) and padding (case,)."""
+    def fitted(cls, modality: str, quantiles: ArrayLike) -> ChannelHistogram:
+        """The histogram of good scans, from their quantiles (case, level)."""
         rows = np.stack([_comparable(row, modality) for row in np.asarray(quantiles, dtype=np.float64)])
         left_out = [_area(rows[i], np.delete(rows, i, axis=0).mean(axis=0)) for i in range(len(rows))]
-        return cls(modality, rows.mean(axis=0), Range.fitted(padding, "place"), Range.fitted(left_out, "ratio", "high"))
+        return cls(modality, rows.mean(axis=0), Range.fitted(left_out, "ratio", "high"))
 
     def distance(self, quantiles: ArrayLike) -> float:
         """The distance of a scan with these quantiles (level,) from the training scans."""
@@ -55,7 +53,6 @@ class ChannelHistogram:
         return {
             "modality": self.modality,
             "quantiles": [float(f"{value:.5g}") for value in self.quantiles],
-            "padding": self.padding.as_json(),
             "distances": self.distances.as_json(),
         }
 
@@ -64,7 +61,6 @@ class ChannelHistogram:
         return cls(
             content["modality"],
             np.asarray(content["quantiles"]),
-            Range(**content["padding"]),
             Range(**content["distances"]),
         )
 

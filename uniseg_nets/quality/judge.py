@@ -109,9 +109,9 @@ class Judge:
                 reasons += _nothing_found(measured, one)
                 continue
             reasons += reference.after(measured, one)
-            if estimate is not None and reference.dice is not None and properties:
+            if estimate is not None and properties:
                 signs = reference.signs(ScanProperties.from_json(json.loads(properties)), measured)
-                estimates.append(estimate.of(signs, reference.dice))
+                estimates += [dice] if (dice := estimate.of(one.name, signs)) is not None else []
         verdict = before.with_reasons(reasons)
         if not estimates or estimate is None:
             return verdict

@@ -49,7 +49,6 @@ class TaskReference:
         numbers: name of a number -> its usual range.
         channels: intensities of each channel.
         absent, truncated: class -> share of the training scans in which it was not found, or reaches the border.
-        dice: mean Dice of the cases; ``None`` if they had no reference.
     """
 
     cases: int
@@ -57,18 +56,14 @@ class TaskReference:
     channels: tuple[ChannelHistogram, ...]
     absent: dict[str, float] = field(default_factory=dict)
     truncated: dict[str, float] = field(default_factory=dict)
-    dice: float | None = None
 
     @classmethod
-    def fitted(
-        cls, task: Task, properties: Sequence[ScanProperties], measures: Sequence[Measures], dice: Sequence[float] = ()
-    ) -> TaskReference:
+    def fitted(cls, task: Task, properties: Sequence[ScanProperties], measures: Sequence[Measures]) -> TaskReference:
         """The reference for the cases of a task.
 
         Args:
             task: the task.
             properties, measures: measurements per case.
-            dice: Dice of the cases that have a reference.
 
         Raises:
             ValueError: there are fewer than four cases.
@@ -83,9 +78,7 @@ class TaskReference:
             if kind is not None and len(seen) >= _FEWEST:
                 numbers[name] = Range.fitted(seen, *kind)
         channels = tuple(
-            ChannelHistogram.fitted(
-                modality, [one.quantiles[index] for one in properties], [one.padding[index] for one in properties]
-            )
+            ChannelHistogram.fitted(modality, [one.quantiles[index] for one in properties])
             for index, modality in enumerate(task.channels)
         )
         return cls(
@@ -94,7 +87,6 @@ class TaskReference:
             channels,
             {name: _share(row.get(f"{name}.volume_ml", 0) == 0 for row in rows) for name in task.classes},
             {name: _share(row.get(f"{name}.truncated", 0) > 0 for row in rows) for name in task.classes},
-            float(np.mean(dice)) if len(dice) else None,
         )
 
     def before(self, properties: ScanProperties) -> list[Reason]:
@@ -178,7 +170,6 @@ class TaskReference:
             "channels": [channel.as_json() for channel in self.channels],
             "absent": self.absent,
             "truncated": self.truncated,
-            "dice": self.dice,
         }
 
     @classmethod
@@ -189,7 +180,6 @@ class TaskReference:
             tuple(map(ChannelHistogram.from_json, content["channels"])),
             dict(content["absent"]),
             dict(content["truncated"]),
-            content["dice"],
         )
 
 

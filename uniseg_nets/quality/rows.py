@@ -1,4 +1,4 @@
-"""Measures training cases, as they are and degraded, for the fit of a fingerprint."""
+"""Measures cases with a reference, as they are and degraded, for the fit of a fingerprint."""
 
 from __future__ import annotations
 
@@ -10,37 +10,40 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from uniseg_nets.data.groups import group_of
 from uniseg_nets.quality.cases import CaseMeasurer, Measured
 from uniseg_nets.quality.degrade import degraded
 from uniseg_nets.transforms.load import LoadCased
 
-__all__ = ["TrainingRow", "measured_training"]
+__all__ = ["CaseRow", "measured_cases"]
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
-class TrainingRow:
-    """A measured training case.
+class CaseRow:
+    """A measured case.
 
     Attributes:
         task: name of its task.
+        patient: see :func:`~uniseg_nets.data.groups.group_of`.
         worse: whether the scan was degraded on purpose.
         measured: the measurements.
     """
 
     task: str
+    patient: str
     worse: bool
     measured: Measured
 
 
-def measured_training(
+def measured_cases(
     cases: Sequence[Mapping[str, Any]], measurer: CaseMeasurer, limit: int = 40, worse: int = 20, seed: int = 0
-) -> Iterator[TrainingRow]:
+) -> Iterator[CaseRow]:
     """Measures cases of a datalist, each with ``image``, ``label`` and ``task``.
 
     Args:
-        cases: cases of the training; they need no ``task`` if the table has only one.
+        cases: the cases; they need no ``task`` if the table has only one.
         measurer: runs the network.
         limit: maximum number of cases per task, drawn at random.
         worse: number of these cases per task that are measured a second time, degraded.
@@ -64,9 +67,9 @@ def measured_training(
         try:
             loaded = LoadCased(["image", "label"], measurer.tasks.one(task).channels)(dict(case))
             given = {key: loaded[key] for key in ("image", "label")}
-            yield TrainingRow(task, False, measurer(given, task))
+            yield CaseRow(task, group_of(case), False, measurer(given, task))
             if also_worse:
                 given["image"] = degraded(given["image"], seed + position)
-                yield TrainingRow(task, True, measurer(given, task))
+                yield CaseRow(task, group_of(case), True, measurer(given, task))
         except (ValueError, OSError) as error:
             logger.warning("%s left out of the fingerprint: %s", case["name"], error)
