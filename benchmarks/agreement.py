@@ -1,15 +1,21 @@
-"""What modes, runtimes and shortcuts cost: voxels and Dice against float32 with mirroring, on scans held from training.
+"""What modes, runtimes, flips and eight bits cost on held cases: Dice against seconds.
 
-    python -m benchmarks.agreement DATALIST WEIGHTS --tasks_file TASKS [--cases 4] [--tasks liver,spleen]
+    python -m benchmarks.agreement DATALIST ROWS.csv [--weights open] [--tasks_file open] [--cases 100]
+        [--only "balanced, OpenVINO fp32"]
+    python -m benchmarks.agreement DATALIST ROWS.csv --table
 
-Each variant is the bundle's inference with other settings. Dice is against the reference label map; its change is the
-mean over cases and classes of a task against ``accurate``. Seconds are of one pass over the cases, not of a timing run.
+Each variant is the bundle's inference with other settings, from the file to the label map. For eight bits the network
+is first calibrated on windows of five cases of the training, a calibration per task. A case's Dice is the mean over
+the reference's classes. Seconds are those of the process on all its threads. A run that was stopped goes on; the table
+compares each variant with ``balanced`` in float32: means over cases, 95 % bootstrap intervals over patients.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import time
+from pathlib import Path
 from typing import Any
 
 import nibabel as nib
@@ -17,72 +23,98 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.measure import machine, timed
+from benchmarks.results import append_row, read_rows
+from uniseg_nets.bundle.calibrate import calibrate_int8
 from uniseg_nets.bundle.segmenter import Segmenter
 from uniseg_nets.data import load_datalist
+from uniseg_nets.data.groups import group_of
 from uniseg_nets.io.bundles import bundle_folder
 from uniseg_nets.io.files import read_json
+from uniseg_nets.study.figures import bootstrap_interval
+from uniseg_nets.tasks import SCHEMES, TaskTable, load_task_table
 
 _CONFIGS = bundle_folder("uniseg_upstream") / "configs"
-_TORCH = {"runtime": "torch", "precision": "fp32"}
 _FAST = read_json(_CONFIGS / "fast.json")
+_TORCH = {"runtime": "torch", "precision": "fp32"}
+_VINO = {"runtime": "openvino", "precision": "fp32"}
+_CALIBRATION = 5  # cases of the training; a third of them is compared with float32
+BASELINE = "balanced, OpenVINO fp32"
+
+
 VARIANTS: dict[str, dict[str, Any]] = {
-    "accurate, torch": {**read_json(_CONFIGS / "accurate.json"), **_TORCH},
-    "accurate, OpenVINO": {**read_json(_CONFIGS / "accurate.json"), "runtime": "openvino"},
+    BASELINE: _VINO,
     "balanced, torch fp32": _TORCH,
     "balanced, torch bf16": {"runtime": "torch", "precision": "bf16"},
-    "balanced, OpenVINO fp32": {"runtime": "openvino", "precision": "fp32"},
     "balanced, OpenVINO bf16": {"runtime": "openvino", "precision": "bf16"},
-    "balanced, body only": {"body_only": True},
-    "balanced, early exit": {"early_exit": _FAST["early_exit"]},
-    "balanced, coarse pass": {"coarse_pass": _FAST["coarse_pass"]},
-    "balanced, overlap 0.25": {"overlap": 0.25},
-    "fast": _FAST,
-    "balanced, coarse pass and mirroring": {"coarse_pass": _FAST["coarse_pass"], "mirror": True},
+    "balanced, OpenVINO int8": {"runtime": "openvino", "precision": "int8"},
+    "overlap 0.25": {**_VINO, "overlap": 0.25},
+    "coarse pass": {**_VINO, "coarse_pass": _FAST["coarse_pass"]},
+    "early exit": {**_VINO, "early_exit": _FAST["early_exit"]},
+    "fast": {**_FAST, **_VINO},
+    "flips along x": {**_VINO, "mirror": True},
+    "flips along y": {**_VINO, "mirror": True},
+    "flips along z": {**_VINO, "mirror": True},
+    "flips along x and y": {**_VINO, "mirror": True},
+    "all flips": {**_VINO, "mirror": True},
+    "coarse pass and all flips": {**_VINO, "coarse_pass": _FAST["coarse_pass"], "mirror": True},
+    "accurate, torch": {**read_json(_CONFIGS / "accurate.json"), **_TORCH},
 }
+# Mirrored along these axes (0 z, 1 y, 2 x) alone.
+FLIPS = {"flips along x": [2], "flips along y": [1], "flips along z": [0], "flips along x and y": [1, 2]}
+FIELDS = ("variant", "task", "patient", "case", "dice", "seconds")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("datalist")
-    parser.add_argument("weights")
-    parser.add_argument("--tasks_file")
-    parser.add_argument("--cases", type=int, default=4, help="of each task")
-    parser.add_argument("--tasks", help="comma-separated; all by default")
-    options = parser.parse_args()
-    members: dict[str, list[dict[str, Any]]] = {}
-    for case in load_datalist(options.datalist, "validation"):
-        members.setdefault(case["task"], []).append(case)
-    chosen = options.tasks.split(",") if options.tasks else list(members)
-    print(f"{machine()}\n{options.cases} held cases of each of {', '.join(chosen)}\n")
-    print("| variant | voxels as accurate | Dice | change | largest change of a task | s |\n|---|---|---|---|---|---|")
-    accurate: dict[str, list[NDArray[np.uint8]]] = {}
-    baseline: dict[str, float] = {}
-    for name, settings in timed(VARIANTS).items():
-        dice, equal, seconds = {}, [], 0.0
-        for task in chosen:
-            cases = members[task][: options.cases]
-            segmenter = Segmenter(
-                _CONFIGS.parent,
-                task=task,
-                weights=options.weights,
-                tasks_file=options.tasks_file,
-                label_values="task",
-                **settings,
-            )
-            start = time.perf_counter()
-            predictions = [segmenter(case["image"]) for case in cases]
-            seconds += time.perf_counter() - start
-            accurate.setdefault(task, predictions)
-            equal += [float((one == other).mean()) for one, other in zip(predictions, accurate[task])]
-            references = [np.asarray(nib.load(case["label"]).dataobj) for case in cases]
-            dice[task] = float(np.mean([_dice(*pair) for pair in zip(predictions, references)]))
-        baseline = baseline or dice
-        changes = [dice[task] - baseline[task] for task in chosen]
-        print(
-            f"| {name} | {np.mean(equal):.4%} | {np.mean(list(dice.values())):.4f} | {np.mean(changes):+.4f} "
-            f"| {max(changes, key=abs):+.4f} | {seconds:.0f} |",
-            flush=True,
-        )
+def write_table(table: TaskTable, axes: list[int], path: Path) -> str:
+    """Writes a table of tasks, mirrored along these axes alone. Returns the file."""
+    entries = [
+        {
+            "name": task.name,
+            "channels": task.channels,
+            "spacing": task.spacing,
+            "classes": task.classes,
+            "axes": task.axes,
+            "mask": task.mask,
+            "scaling": [
+                {"scheme": one.scheme, **{n: getattr(one, n) for n in SCHEMES[one.scheme]}} for one in task.scaling
+            ],
+            "mirror_axes": axes,
+            "max_pieces": dict(zip(task.classes, task.max_pieces)),
+        }
+        for task in table
+    ]
+    path.write_text(json.dumps({"tasks": entries}))
+    return str(path)
+
+
+def measure(options: argparse.Namespace) -> None:
+    """Adds the rows that the file lacks: variant by variant, task by task."""
+    done = {(row["variant"], row["case"]) for row in read_rows(options.rows)}
+    held = load_datalist(options.datalist, "validation")
+    training = load_datalist(options.datalist, "training")
+    tasks, variants = load_task_table(options.tasks_file), timed(VARIANTS)
+    for name in options.only.split(";") if options.only else variants:
+        for task in tasks:
+            cases = [case for case in held if case["task"] == task.name][: options.cases]
+            left = [case for case in cases if (name, case["name"]) not in done]
+            if not left:
+                continue
+            tasks_file = options.tasks_file
+            if name in FLIPS:
+                tasks_file = write_table(tasks, FLIPS[name], options.rows.with_suffix(".tasks.json"))
+            settings = {"weights": options.weights, "tasks_file": tasks_file}
+            if VARIANTS[name].get("precision") == "int8":
+                own = [case["image"] for case in training if case["task"] == task.name][:_CALIBRATION]
+                print(f"{task.name}: {calibrate_int8(own, task.name, **settings):.3f} as float32", flush=True)
+            settings |= {"task": task.name, "label_values": "task", **VARIANTS[name]}
+            segmenter = Segmenter(_CONFIGS.parent, **settings)
+            segmenter(left[0]["image"])  # what only the first case costs
+            for case in left:
+                start = time.process_time()
+                prediction = segmenter(case["image"])
+                seconds = time.process_time() - start
+                dice = _dice(prediction, nib.load(case["label"]).get_fdata())
+                row = (name, task.name, group_of(case), case["name"], round(dice, 5), round(seconds, 2))
+                append_row(options.rows, FIELDS, dict(zip(FIELDS, row)))
 
 
 def _dice(prediction: NDArray[np.uint8], reference: NDArray[Any]) -> float:
@@ -90,6 +122,50 @@ def _dice(prediction: NDArray[np.uint8], reference: NDArray[Any]) -> float:
     values = np.unique(reference[reference > 0])
     pairs = [(prediction == value, reference == value) for value in values]
     return float(np.mean([2 * (a & b).sum() / (a.sum() + b.sum()) for a, b in pairs]))
+
+
+def print_table(rows: list[dict[str, str]]) -> None:
+    """Per variant and task: change of Dice against the baseline with its interval, and seconds as a share of its."""
+    tasks = list(dict.fromkeys(row["task"] for row in rows))
+    dice = {(row["variant"], row["case"]): float(row["dice"]) for row in rows}
+    seconds = {(row["variant"], row["case"]): float(row["seconds"]) for row in rows}
+    print(f"| variant | {' | '.join(tasks)} | seconds |\n|---|{'---|' * (len(tasks) + 1)}")
+    for name in dict.fromkeys(row["variant"] for row in rows):
+        cells = []
+        own = [row for row in rows if row["variant"] == name and (BASELINE, row["case"]) in dice]
+        for task in tasks:
+            changes: dict[str, list[float]] = {}
+            for row in own:
+                if row["task"] == task:
+                    change = dice[name, row["case"]] - dice[BASELINE, row["case"]]
+                    changes.setdefault(row["patient"], []).append(change)
+            if name == BASELINE:
+                cells.append(f"{np.mean([dice[name, row['case']] for row in own if row['task'] == task]):.3f}")
+            elif changes:
+                means = [float(np.mean(one)) for one in changes.values()]
+                low, high = bootstrap_interval(means)
+                cells.append(f"{np.mean(means):+.3f} ({low:+.3f} to {high:+.3f})")
+            else:
+                cells.append("")
+        spent = sum(seconds[name, row["case"]] for row in own) / sum(seconds[BASELINE, row["case"]] for row in own)
+        print(f"| {name} | {' | '.join(cells)} | {spent:.2f} |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("datalist")
+    parser.add_argument("rows", type=Path)
+    parser.add_argument("--weights", default="open")
+    parser.add_argument("--tasks_file", default="open", help="the task table of the weights")
+    parser.add_argument("--only", help="names of variants, separated by semicolons")
+    parser.add_argument("--cases", type=int, default=100, help="held cases of each task, at most")
+    parser.add_argument("--table", action="store_true", help="print the table of the rows, and run nothing")
+    options = parser.parse_args()
+    if options.table:
+        print_table(read_rows(options.rows))
+    else:
+        print(machine())
+        measure(options)
 
 
 if __name__ == "__main__":
