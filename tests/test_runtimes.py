@@ -124,6 +124,11 @@ def test_a_training_on_a_cpu_has_the_gradients_of_pytorchs_layout(network):
             torch.testing.assert_close(ours.grad, theirs.grad)
 
 
+def test_a_training_in_bfloat16_keeps_pytorchs_layout(network):
+    kept = for_training(copy.deepcopy(network), "cpu", bfloat16=True)
+    assert all(weight.is_contiguous() for weight in kept.parameters())
+
+
 def test_the_layout_of_a_training_keeps_what_is_frozen_and_takes_a_checkpoint_of_the_other_layout(network):
     network = copy.deepcopy(network)
     network.encoder.requires_grad_(False)

@@ -19,10 +19,13 @@ __all__ = ["channels_last", "for_training"]
 Network = TypeVar("Network", bound=nn.Module)
 
 
-def for_training(network: Network, device: torch.device | str) -> Network:
-    """The network on the device of its training: on a CPU channels last, elsewhere in PyTorch's own layout."""
+def for_training(network: Network, device: torch.device | str, bfloat16: bool = False) -> Network:
+    """The network on the device of its training: in float32 on a CPU channels last, else in PyTorch's own layout.
+
+    Gradients in bfloat16 were not checked in this layout.
+    """
     network = network.to(device)
-    return channels_last(network) if torch.device(device).type == "cpu" else network
+    return channels_last(network) if torch.device(device).type == "cpu" and not bfloat16 else network
 
 
 def channels_last(network: Network) -> Network:
