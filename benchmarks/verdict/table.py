@@ -183,7 +183,7 @@ def print_flips(rows: Sequence[dict[str, Any]]) -> None:
     known = [row for row in rows if row["dice"] is not None and math.isfinite(row["numbers"].get("flips", math.nan))]
     print("| own task | cases | AUROC | rank correlation | Dice below 0.7 noticed | Dice 0.7 and more called check |")
     print("|---|---|---|---|---|---|")
-    for name, part in {"held": [row for row in known if not row["fault"]], "held and spoilt": known}.items():
+    for name, part in {"held": [row for row in known if not row["fault"]], "held, degraded and spoilt": known}.items():
         if not part:
             continue
         bad = [row["dice"] < GOOD for row in part]
