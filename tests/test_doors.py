@@ -198,6 +198,8 @@ def test_files_come_before_what_is_written(uniseg, called, words, expected):
         ("segment here out --task liver --bundle esp_medsam_2d", "esp_medsam_2d does not segment 3D scans"),
         ("segment here out --plan here", "here is a folder: expected --plan, a file of `uniseg plan`"),
         ("segment here out --plan plan.json", "plan.json is no plan: it lacks task_entry"),
+        ("segment here here/out.mha --task liver", "here/out.mha is no folder and no .nii.gz file"),
+        ("segment here out.nii --task liver", "out.nii is no folder and no .nii.gz file"),
         ("segment here here/.nii.gz --task liver", "here/.nii.gz has no name before .nii.gz"),
         ("segment here file.txt/out --task liver", "file.txt is a file: expected OUTPUT, a folder"),
         ("segment here file.txt/out.nii.gz --task liver", "file.txt is a file: expected the folder of OUTPUT"),

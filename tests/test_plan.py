@@ -195,6 +195,13 @@ def test_folds_never_part_a_patient(tmp_path):
     assert len(set(folds.values())) == 3 and plan["data"][0]["group"] == "p0"
 
 
+def test_more_folds_than_patients_are_lowered_and_said_so(patients, tmp_path, caplog):
+    count = len(folds_of(plan_dataset(patients, tmp_path / "plan.json", PlanOptions(folds=2))))
+    plan = plan_dataset(patients, tmp_path / "plan.json", PlanOptions(folds=50))
+    assert len(set(folds_of(plan).values())) == count
+    assert f"50 folds of {count} patients cannot be" in caplog.text
+
+
 def test_folds_without_groups_are_those_of_earlier_versions(patients, tmp_path):
     plan = plan_dataset(patients, tmp_path / "plan.json", PlanOptions(folds=3, seed=5))
     drawn = np.random.default_rng(5).permutation(4)

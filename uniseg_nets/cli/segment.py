@@ -9,6 +9,7 @@ from uniseg_nets.cli.values import existing, existing_file, listed, new_file, ne
 from uniseg_nets.io.bundles import mode_configs
 from uniseg_nets.io.devices import device_of
 from uniseg_nets.io.files import read_json
+from uniseg_nets.io.names import DICOM_ENDINGS, SCAN_ENDINGS
 from uniseg_nets.parts import part_of
 from uniseg_nets.tasks import TaskTable, load_task_table
 from uniseg_nets.weights.shipped import OFFICIAL, OPEN
@@ -116,6 +117,8 @@ def segment(
         raise ValueError(f"{output} has no name before .nii.gz: name a folder, or a file such as labels.nii.gz")
     if output.endswith(".nii.gz"):
         new_file(output, "OUTPUT")
+    elif output.lower().endswith((*SCAN_ENDINGS, *DICOM_ENDINGS)):
+        raise ValueError(f"{output} is no folder and no .nii.gz file: label maps are written as .nii.gz")
     else:
         new_folder(output)
     if overlap is not None:

@@ -95,7 +95,10 @@ def planned_cases(data: DataSet, names: Collection[str], folds: int, seed: int) 
             raise ValueError(f"{data.root}: all remaining cases are of fold {numbers[0]}: nothing to train on")
         logger.info("folds %s are those of the datalist", ", ".join(str(fold) for fold in sorted(set(numbers))))
     else:
-        numbers = draw_folds(groups, min(folds, len(set(groups))), seed)
+        patients = len(set(groups))
+        if folds > patients:
+            logger.warning("%d folds of %d patients cannot be: one fold per patient, %d", folds, patients, patients)
+        numbers = draw_folds(groups, min(folds, patients), seed)
     return [
         {
             "name": case["name"],
