@@ -4,19 +4,20 @@
 
 Both pipelines crop patches from the same real CT scans at the same spacing and augment them with the same transforms.
 The plain one is what MONAI's tutorials do: ``LoadImaged`` to ``ScaleIntensityRanged`` in a ``CacheDataset``, or
-uncached in a ``Dataset``, then ``RandCropByPosNegLabeld``. Each row runs in a process of its own. Prints a Markdown
-table.
+uncached in a ``Dataset``, then ``RandCropByPosNegLabeld``. Each row runs in a process of its own. The steps of the
+two layouts alternate. Prints Markdown tables.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import os
-import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from monai.bundle import ConfigParser
 from monai.data import CacheDataset, Dataset
 from monai.utils import set_determinism
 
-from benchmarks.measure import apart, timed_precisions
+from benchmarks.measure import alternating, apart, processor_class, timed_precisions
 from benchmarks.multitask.data import ORGANS, write_organ
 from uniseg_nets import UniSeg
 from uniseg_nets.io.bundles import bundle_folder
@@ -129,15 +130,16 @@ def steps(
     return losses, seconds
 
 
-def stepping(patch: list[int], features: list[int], bfloat16: bool, fast: bool, batches: int) -> tuple[float, float]:
-    """Seconds of building and median seconds of a step, in PyTorch's layout or in that of our trainings."""
+def stepping(patch: list[int], features: list[int], bfloat16: bool, count: int) -> tuple[float, float]:
+    """Median seconds of a step in PyTorch's layout and in that of our trainings, in turn."""
     set_determinism(0)
-    start = time.perf_counter()
-    network = UniSeg(base_features=features[0], max_features=features[1], patch_size=patch)
-    network = for_training(network, "cpu") if fast else network
-    ready = time.perf_counter() - start
-    _, seconds = steps(network, patch, bfloat16, batches + 1)
-    return ready, statistics.median(seconds[1:])
+    plain = UniSeg(base_features=features[0], max_features=features[1], patch_size=patch)
+    ours = for_training(copy.deepcopy(plain), "cpu", bfloat16)
+    contestants = {
+        name: partial(steps, network, patch, bfloat16, 1) for name, network in (("plain", plain), ("ours", ours))
+    }
+    seconds = alternating(contestants, count)
+    return seconds["plain"], seconds["ours"]
 
 
 def main() -> None:
@@ -146,17 +148,21 @@ def main() -> None:
     parser.add_argument("--features", type=int, nargs=2, default=[32, 320])
     parser.add_argument("--batches", type=int, default=24)
     options = parser.parse_args()
-    print(json.dumps(vars(options)), f"{torch.get_num_threads()} threads, batch {_BATCH}, {_SCANS} scans")
+    print(
+        json.dumps(vars(options)),
+        f"{processor_class()}, {torch.get_num_threads()} threads, batch {_BATCH}, {_SCANS} scans",
+    )
     print("| part | set-up s | s per batch | peak GiB |\n|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         for name in PIPELINES:
             _row(name, apart(loading, name, options.patch, folder, options.batches))
+    print(
+        "\n| network's step | s, PyTorch's layout | s, as trained | ratio | peak GiB of both |\n|---|---|---|---|---|"
+    )
     for precision in timed_precisions():
-        steps = max(2, options.batches // 8)
-        for layout in ("PyTorch's layout", "as trained"):
-            fast = layout == "as trained"
-            seconds = apart(stepping, options.patch, options.features, precision == "bf16", fast, steps)
-            _row(f"network's step, {precision}, {layout}", seconds)
+        count = max(3, options.batches // 4)
+        plain, ours, peak = apart(stepping, options.patch, options.features, precision == "bf16", count)
+        print(f"| {precision} | {plain:.2f} | {ours:.2f} | {plain / ours:.2f}x | {peak:.1f} |", flush=True)
 
 
 def _row(name: str, seconds: tuple[float, float, float]) -> None:
