@@ -329,3 +329,17 @@ def test_demo_finds_what_the_phantoms_hold_and_hippocampi_of_their_size(uniseg, 
     assert all(0.8 < row["volume_ml"] < 3.5 for row in brain)
     assert (tmp_path / "demo" / "preview.png").stat().st_size > 10_000
     assert "Dice" in capsys.readouterr().out
+
+
+def test_a_segmentation_imports_no_package_that_inference_does_not_use(tmp_path):
+    """They took longer than a small scan's inference. Other code in the process still finds them."""
+    rng = np.random.default_rng(0)
+    nib.save(nib.Nifti1Image(rng.normal(size=(32, 48, 40)).astype(np.float32), np.eye(4)), tmp_path / "scan.nii.gz")
+    code = (
+        "import sys\nfrom uniseg_nets.cli import main\nmain()\n"
+        "print(sorted({'transformers', 'matplotlib', 'pandas', 'scipy.signal', 'torch._dynamo'} & set(sys.modules)))\n"
+        "import scipy.signal"
+    )
+    command = [sys.executable, "-c", code, "segment", "scan.nii.gz", "out", "--task", "hippocampus"]
+    answer = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "[]" and (tmp_path / "out" / "scan.nii.gz").is_file()

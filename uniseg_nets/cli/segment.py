@@ -9,6 +9,7 @@ from uniseg_nets.cli.values import existing, existing_file, listed, new_file, ne
 from uniseg_nets.io.bundles import mode_configs
 from uniseg_nets.io.devices import device_of
 from uniseg_nets.io.files import read_json
+from uniseg_nets.io.light import import_monai_for_inference
 from uniseg_nets.io.names import DICOM_ENDINGS, SCAN_ENDINGS
 from uniseg_nets.parts import part_of
 from uniseg_nets.tasks import TaskTable, load_task_table
@@ -157,6 +158,7 @@ def segment(
         overlays += [file.name for file in mode_configs(root, mode)]
         chosen = ChosenInference(root, overlays, wanted, files, options)
         to_device = {} if device is None else {"device": device_of(device)}
+        import_monai_for_inference()
         from uniseg_nets.data import find_cases
 
         target = Path(output).absolute()

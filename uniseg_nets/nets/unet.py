@@ -51,8 +51,11 @@ def check_size(size: Sequence[int]) -> None:
 
 
 def initialise(module: nn.Module) -> None:
-    """Initialises a convolution with He normal weights and zero bias; for ``module.apply``."""
-    if isinstance(module, (nn.Conv3d, nn.ConvTranspose3d)):
+    """Initialises a convolution with He normal weights and zero bias; for ``module.apply``.
+
+    Without memory for its weights (``meta``) it stays as it is: PyTorch would import its compiler for random numbers.
+    """
+    if isinstance(module, (nn.Conv3d, nn.ConvTranspose3d)) and not module.weight.is_meta:
         nn.init.kaiming_normal_(module.weight, a=_SLOPE)
         if module.bias is not None:
             nn.init.zeros_(module.bias)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy.special import stdtrit
 
 __all__ = ["SCALES", "Range"]
 
@@ -92,7 +92,7 @@ class Range:
     @property
     def _reach(self) -> float:
         """The distance from the mean to either end of the range, in standard deviations."""
-        return float(stats.t.ppf(1 - self.outside, self.cases - 1) * np.sqrt(1 + 1 / self.cases))
+        return float(stdtrit(self.cases - 1, 1 - self.outside) * np.sqrt(1 + 1 / self.cases))
 
     @property
     def low(self) -> float:
