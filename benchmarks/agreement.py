@@ -91,7 +91,8 @@ def measure(options: argparse.Namespace) -> None:
     done = {(row["variant"], row["case"]) for row in read_rows(options.rows)}
     held = load_datalist(options.datalist, "validation")
     training = load_datalist(options.datalist, "training")
-    tasks, variants = load_task_table(options.tasks_file), timed(VARIANTS)
+    tasks = load_task_table(options.tasks_file)
+    variants = [name for name in VARIANTS if name in timed(VARIANTS) or VARIANTS[name]["precision"] == "int8"]
     for name in options.only.split(";") if options.only else variants:
         for task in tasks:
             cases = [case for case in held if case["task"] == task.name][: options.cases]
