@@ -4,14 +4,17 @@ import json
 
 import numpy as np
 import pytest
+import torch
+from ignite.engine import Engine
 
+from uniseg_nets import UniSeg
 from uniseg_nets.phantom import write_phantom_tasks
-from uniseg_nets.quality import Judge, Verdict
+from uniseg_nets.quality import CheckScand, FingerprintFile, Judge, Verdict
 from uniseg_nets.quality.before import LEVELS, ScanProperties
 from uniseg_nets.quality.cases import Measured
 from uniseg_nets.quality.fingerprint import Fingerprint, carry_fingerprint, fingerprint_file, read_fingerprint
 from uniseg_nets.quality.rows import CaseRow
-from uniseg_nets.weights.checkpoints import convert
+from uniseg_nets.weights.checkpoints import convert, read_weights
 
 LABEL = {"largest_share": 0.98, "at_z": 0.5, "at_y": 0.4, "at_x": 0.6, "width_z": 20, "width_y": 20, "width_x": 20}
 
@@ -145,6 +148,63 @@ def test_a_fingerprint_goes_along_with_its_weights(judge, tmp_path):
     assert carry_fingerprint(tmp_path / "none.pt", tmp_path / "copy.pt") is None
 
 
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (("tasks",), [], "has no attribute"),
+        (("tasks", "left_atrium", "numbers", "agreement", "scale"), "x", "scale 'x'"),
+        (("tasks", "left_atrium", "numbers", "agreement", "std"), 0, "std 0"),
+        (("tasks", "left_atrium", "channels", 0, "quantiles"), [1.0, 2.0], "2 numbers, expected 25"),
+        (("estimate", "base"), float("nan"), "not finite"),
+        (("estimate", "weights"), {"agreement": 1.0}, "an estimate has the signs"),
+    ],
+)
+def test_a_damaged_fingerprint_is_named_before_a_case_is_read(judge, path, value, message):
+    file = fingerprint_file(judge.weights)
+    content = part = json.loads(file.read_text())
+    for key in path[:-1]:
+        part = part[key]
+    part[path[-1]] = value
+    file.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=rf"is no fingerprint \(.*{message}"):
+        CheckScand("image", Judge(judge.tasks, "left_atrium", judge.weights))
+
+
+def test_the_order_of_an_estimate_s_weights_in_the_file_does_not_matter(judge, fitted):
+    file = fingerprint_file(judge.weights)
+    content = json.loads(file.read_text())
+    content["estimate"]["weights"] = dict(reversed(content["estimate"]["weights"].items()))
+    file.write_text(json.dumps(content))
+    signs = {"agreement": 1.0, "certainty": 2.0, "label": 3.0}
+    assert read_fingerprint(judge.weights).estimate.of("left_atrium", signs) == fitted.estimate.of("left_atrium", signs)
+
+
+def test_a_training_fits_the_fingerprint_of_its_weights_to_training_and_validation_cases(
+    demo_weights, table, write_scan, tmp_path
+):
+    convert(demo_weights, tmp_path / "w.pt")
+    network = UniSeg(**read_weights(tmp_path / "w.pt").sizes).train()
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    rng, affine = np.random.default_rng(0), np.diag([*table.one("prostate").spacing[::-1], 1])
+    cases = []
+    for index in range(18):
+        values = rng.normal(size=(24, 24, 12)).astype(np.float32)
+        image, label = (
+            write_scan(f"{index}.nii", values, affine),
+            write_scan(f"{index}_label.nii", (values > 1).astype(np.uint8), affine),
+        )
+        cases.append({"name": str(index), "image": [str(image)], "label": str(label), "task": "prostate"})
+    handler = FingerprintFile(network, tmp_path / "w.pt", cases[:4], table, (16, 64, 64), 14, held=cases[4:])
+    engine = Engine(lambda *_: None)
+    handler.attach(engine)
+    engine.run([0])
+    fingerprint = read_fingerprint(tmp_path / "w.pt")
+    assert fingerprint.tasks["prostate"].cases == 4
+    assert fingerprint.estimate.held and fingerprint.estimate.cases == 14 + 7
+    assert network.training
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+
+
 def test_too_few_cases_are_said(open_tasks, rows):
     with pytest.raises(ValueError, match="no task has enough training cases"):
         Fingerprint.fitted(rows[:3], open_tasks)
@@ -157,3 +217,5 @@ def test_the_command_measures_a_datalist_and_writes_the_file(uniseg, demo_weight
     out = capsys.readouterr().out
     assert "prostate: 4 cases" in out and "held" not in out and "w.pt.fingerprint.json" in out
     assert list(read_fingerprint(tmp_path / "w.pt").tasks) == ["prostate"]
+    uniseg("convert", str(tmp_path / "w.pt"), str(tmp_path / "half.pt"), "--half")
+    assert list(read_fingerprint(tmp_path / "half.pt").tasks) == ["prostate"]

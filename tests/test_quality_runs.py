@@ -1,6 +1,7 @@
 """Verdicts in runs: records, reports, strict and forced runs, the Python interface."""
 
 import csv
+import gzip
 import json
 
 import nibabel as nib
@@ -12,6 +13,7 @@ from uniseg_nets.bundle.run import run_bundle
 from uniseg_nets.engines import CasesFailedError
 from uniseg_nets.phantom import write_phantoms
 from uniseg_nets.reports.page import by_verdict
+from uniseg_nets.transforms.result import OF_THE_VERDICT
 
 
 @pytest.fixture
@@ -47,12 +49,40 @@ def test_a_folder_run_says_of_every_case_whether_it_needs_eyes(scans, tmp_path):
     assert not (output / f"{tiny}.nii.gz").exists() and "label_map" not in record(output, tiny)
     told = json.loads((output / "run.json").read_text())["verdicts"]
     assert told[ct]["verdict"] == "check" and told[good] == {"verdict": "ok", "reasons": []}
+    assert told[tiny]["verdict"] == "refused" and "no scanner makes" in told[tiny]["reasons"][0]
     rows = list(csv.DictReader((output / "statistics.csv").open()))
     assert [(row["case"], row["verdict"]) for row in rows] == [(tiny, "refused"), (ct, "check"), (good, "ok")]
     page = (output / "report.html").read_text()
     assert "3 cases: 1 refused, 1 check, 1 ok." in page and "as a CT does" in page
     worklist = page[page.index('id="worklist"') :]
     assert worklist.index(tiny) < worklist.index(ct) < worklist.index(good)
+
+
+def test_a_scan_that_cannot_be_read_stands_first_in_the_report(scans, tmp_path):
+    folder, (good, ct, tiny) = scans
+    file = folder / "imagesTr" / f"{ct}_0000.nii.gz"
+    content = bytearray(gzip.decompress(file.read_bytes()))
+    content[252:256] = bytes(4)  # qform_code and sform_code
+    content[80:84] = bytes(4)  # pixdim[1]
+    file.write_bytes(gzip.compress(bytes(content)))
+    with pytest.raises(CasesFailedError, match="2 of 3 cases failed"):
+        run(folder, tmp_path / "out", report=True)
+    rows = list(csv.DictReader((tmp_path / "out" / "statistics.csv").open()))
+    assert [(row["case"], row["verdict"]) for row in rows] == [(ct, "failed"), (tiny, "refused"), (good, "ok")]
+    assert "an edge of 0 mm along axis x" in rows[0]["reasons"]
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "3 cases: 1 failed, 1 refused, 1 ok." in page and "an edge of 0 mm along axis x" in page
+
+
+def test_a_strict_run_does_not_take_a_finished_case_without_a_verdict_for_ok(scans, tmp_path):
+    folder, (good, _, _) = scans
+    only = folder / "imagesTr" / f"{good}_0000.nii.gz"
+    run(only, tmp_path / "out", strict=True)
+    path = tmp_path / "out" / f"{good}.json"
+    without = {key: value for key, value in record(tmp_path / "out", good).items() if key not in OF_THE_VERDICT}
+    path.write_text(json.dumps(without))
+    with pytest.raises(CasesFailedError, match=rf"no verdict: .*delete {good}.json"):
+        run(only, tmp_path / "out", strict=True)
 
 
 def test_a_refused_case_is_computed_by_force_and_keeps_its_verdict(scans, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from uniseg_nets.data.claims import Claims
-from uniseg_nets.data.fault_tolerant import ELSEWHERE, ERROR
+from uniseg_nets.data.fault_tolerant import ELSEWHERE, ERROR, REFUSAL
 from uniseg_nets.io.errors import CasesFailedError, root_cause
 from uniseg_nets.nets.bfloat16 import SmallConvolutionsInFloat32
 from uniseg_nets.tasks import TaskTable
@@ -203,6 +204,8 @@ class CaseEvaluator(SupervisedEvaluator):
             self._elsewhere += 1
             return {}
         try:
+            if REFUSAL in batchdata:
+                self.verdicts[name] = json.loads(batchdata[REFUSAL][0])
             if ERROR in batchdata:
                 raise ValueError(batchdata[ERROR][0])
             super()._iteration(engine, batchdata)

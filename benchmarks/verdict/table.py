@@ -42,6 +42,7 @@ class Judged:
         dice: against the reference; ``None`` where there is none.
         verdict: on it.
         signs: how far it lies from training's cases, by name; empty where the network did not run.
+        level: mean Dice of the requested task's held cases, without those of its patient.
         seconds: of the case; ``None`` likewise.
     """
 
@@ -51,6 +52,7 @@ class Judged:
     dice: float | None
     verdict: Verdict
     signs: dict[str, float]
+    level: float
     seconds: float | None
 
     def flagged(self, layers: Iterable[str]) -> bool:
@@ -63,14 +65,14 @@ def judged(row: dict[str, Any], judge: Judge, tasks: TaskTable) -> Judged:
     task, properties = tasks.one(row["requested"]), ScanProperties.from_json(row)
     before = Verdict(tuple(judge.scan_reasons(properties, [task])))
     head = (row["own"], row["requested"], row["fault"], row["dice"])
+    assert judge.fingerprint is not None and judge.fingerprint.estimate is not None
+    level = judge.fingerprint.estimate.levels[task.name]
     if row["numbers"] is None:
-        return Judged(*head, before, {}, None)
+        return Judged(*head, before, {}, level, None)
     measured = Measured.from_json(row)
     verdict = judge.after(before, json.dumps(properties.as_json()), {task.name: measured.measures}, task.name)
-    assert judge.fingerprint is not None
-    return Judged(
-        *head, verdict, judge.fingerprint.tasks[task.name].signs(properties, measured.measures), measured.seconds
-    )
+    signs = judge.fingerprint.tasks[task.name].signs(properties, measured.measures)
+    return Judged(*head, verdict, signs, level, measured.seconds)
 
 
 def own_judges(rows: Sequence[dict[str, Any]], judge: Judge, tasks: TaskTable) -> dict[str, Judge]:
@@ -156,6 +158,7 @@ def print_ranking(rows: list[Judged], tasks: TaskTable) -> None:
         name: (lambda row, name=name: row.signs[name])  # type: ignore[misc]
         for name in ("intensities", "agreement", "certainty", "label")
     }
+    scores["the task's mean Dice"] = lambda row: -row.level
     scores["estimated Dice"] = lambda row: -float(row.verdict.estimated_dice or 0)
     held = [row for row in rows if row.own == row.requested and not row.fault and row.dice is not None]
     spoilt = [row for row in rows if row.own == row.requested and row.fault and row.dice is not None and row.signs]
@@ -172,10 +175,14 @@ def print_ranking(rows: list[Judged], tasks: TaskTable) -> None:
             if len(own := [row for row in held if row.own == task.name]) > 5
         ]
         print(f"| {name} | {cells[0]:.2f} | {cells[1]:.2f} | {np.mean(inside):.2f} | {cells[2]:.2f} | {cells[3]:.2f} |")
-    errors = [abs(float(row.verdict.estimated_dice or 0) - float(row.dice or 0)) for row in held]
-    print(
-        f"\nEstimated Dice on held scans: mean error {np.mean(errors):.3f}, nine of ten {np.quantile(errors, 0.9):.3f}."
-    )
+    estimates = {
+        "Estimated Dice": [float(row.verdict.estimated_dice or 0) for row in held],
+        "The task's mean Dice": [row.level for row in held],
+    }
+    print()
+    for name, values in estimates.items():
+        errors = np.abs(np.array(values) - [float(row.dice or 0) for row in held])
+        print(f"{name} on held scans: mean error {errors.mean():.3f}, nine of ten {np.quantile(errors, 0.9):.3f}.")
 
 
 def print_flips(rows: Sequence[dict[str, Any]]) -> None:

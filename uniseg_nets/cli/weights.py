@@ -40,7 +40,9 @@ def convert(source: str, target: str, *, to_official: bool = False, half: bool =
     source = existing_file(source, "SOURCE, a checkpoint")
     if Path(new_file(target, "TARGET")).exists() and Path(target).samefile(source):
         raise ValueError(f"{target} is SOURCE itself: choose another name for what is written")
+    from uniseg_nets.quality.fingerprint import carry_fingerprint
     from uniseg_nets.weights.checkpoints import convert as convert_file
 
     checkpoint, digest = convert_file(source, target, to_official, half)
+    carry_fingerprint(source, target)
     print(f"found:  {checkpoint}\nwrote:  {target}\nSHA-256 {digest}")

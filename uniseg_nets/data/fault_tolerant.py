@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,18 +10,22 @@ from monai.data import Dataset
 
 from uniseg_nets.data.claims import Claims
 from uniseg_nets.data.itk_io import load_itk_io, needs_itk
-from uniseg_nets.io.errors import root_cause
+from uniseg_nets.io.errors import RefusedError, root_cause, root_error
 
-__all__ = ["ELSEWHERE", "ERROR", "FaultTolerantDataset"]
+__all__ = ["ELSEWHERE", "ERROR", "REFUSAL", "FaultTolerantDataset"]
 
 # Key of a failed case's message.
 ERROR = "error"
+# Key of a refused case's verdict, as JSON.
+REFUSAL = "refusal"
 # Key of a case that another process did.
 ELSEWHERE = "elsewhere"
 
 
 class FaultTolerantDataset(Dataset):
     """MONAI's ``Dataset``, but a case whose transforms fail becomes ``{"name": ..., "error": message}``.
+
+    If the case was refused, it also has its verdict as ``refusal``.
 
     :class:`~uniseg_nets.engines.CaseEvaluator` collects these messages. If cases need ITK, it is loaded here, before
     threads read them (:func:`~uniseg_nets.data.itk_io.load_itk_io`).
@@ -52,4 +57,6 @@ class FaultTolerantDataset(Dataset):
         try:
             return self.transform(case)
         except Exception as error:
-            return {"name": case["name"], ERROR: root_cause(error)}
+            failed = {"name": case["name"], ERROR: root_cause(error)}
+            root = root_error(error)
+            return failed | {REFUSAL: json.dumps(root.record)} if isinstance(root, RefusedError) else failed

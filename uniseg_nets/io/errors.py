@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
-__all__ = ["CasesFailedError", "ClaimLostError", "NotInstalledError", "root_cause", "root_error"]
+__all__ = ["CasesFailedError", "ClaimLostError", "NotInstalledError", "RefusedError", "root_cause", "root_error"]
 
 
 class ClaimLostError(OSError):
     """This process stood still so long that others took over its cases."""
+
+
+class RefusedError(ValueError):
+    """A case is refused before it is computed; the message gives the reasons.
+
+    Attributes:
+        record: the verdict as records have it.
+    """
+
+    def __init__(self, message: str, record: Mapping[str, Any]) -> None:
+        super().__init__(message)
+        self.record = dict(record)
 
 
 class NotInstalledError(ImportError):

@@ -5,7 +5,7 @@ from uniseg_nets.quality.inferer import MeasuredInferer
 from uniseg_nets.quality.judge import Judge
 from uniseg_nets.quality.review import StrictReview
 from uniseg_nets.quality.transforms import CheckScand, Judged
-from uniseg_nets.quality.verdict import Reason, Verdict, VerdictError
+from uniseg_nets.quality.verdict import Reason, Verdict
 
 __all__ = [
     "CheckScand",
@@ -16,5 +16,4 @@ __all__ = [
     "Reason",
     "StrictReview",
     "Verdict",
-    "VerdictError",
 ]

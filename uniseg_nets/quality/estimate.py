@@ -62,6 +62,12 @@ class DiceEstimate:
     held: bool
     error: float = 1.0
 
+    def __post_init__(self) -> None:
+        if set(self.weights) != set(SIGNS):
+            raise ValueError(f"an estimate has the signs {sorted(self.weights)}, expected {sorted(SIGNS)}")
+        if not np.isfinite([self.base, self.error, *self.weights.values(), *self.levels.values()]).all():
+            raise ValueError("an estimate has numbers that are not finite")
+
     @classmethod
     def fitted(cls, cases: Sequence[KnownDice], held: bool) -> DiceEstimate:
         """The regression for these cases, with its error on left-out patients.
@@ -116,7 +122,7 @@ class DiceEstimate:
         """
         if task not in self.levels:
             return None
-        lowered = self.base + float(np.dot(list(self.weights.values()), _inputs(signs)))
+        lowered = self.base + float(np.dot([self.weights[name] for name in SIGNS], _inputs(signs)))
         return float(_expit(_logit(np.asarray(self.levels[task])) + lowered))
 
     def as_json(self) -> dict[str, Any]:

@@ -127,7 +127,7 @@ def read_fingerprint(weights: str | PathLike[str]) -> Fingerprint | None:
                 logger.warning("%s %s: make a new one with `uniseg fingerprint`", path, why)
                 return None
         return Fingerprint.from_json(content)
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is no fingerprint ({error}): make a new one with `uniseg fingerprint`") from error
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from uniseg_nets.quality.before import LEVELS
 from uniseg_nets.quality.ranges import Range
 
 __all__ = ["ChannelHistogram"]
@@ -37,6 +38,10 @@ class ChannelHistogram:
     modality: str
     quantiles: _Array
     distances: Range
+
+    def __post_init__(self) -> None:
+        if self.quantiles.shape != (len(LEVELS),) or not np.isfinite(self.quantiles).all():
+            raise ValueError(f"a histogram has {self.quantiles.size} numbers, expected {len(LEVELS)} finite ones")
 
     @classmethod
     def fitted(cls, modality: str, quantiles: ArrayLike) -> ChannelHistogram:

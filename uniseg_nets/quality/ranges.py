@@ -66,6 +66,12 @@ class Range:
     side: str = "both"
     outside: float = 0.001
 
+    def __post_init__(self) -> None:
+        if self.scale not in SCALES or self.side not in ("low", "high", "both"):
+            raise ValueError(f"a range has scale {self.scale!r} and side {self.side!r}")
+        if not (np.isfinite([self.mean, self.std]).all() and self.std > 0 and self.cases > 1 and 0 < self.outside < 1):
+            raise ValueError(f"a range has mean {self.mean}, std {self.std}, {self.cases} cases")
+
     @classmethod
     def fitted(cls, values: ArrayLike, scale: str, side: str = "both", outside: float = 0.001) -> Range:
         """The range of the numbers of good cases.

@@ -29,7 +29,12 @@ class StrictReview:
     def __call__(self) -> dict[str, str]:
         reasons: dict[str, str] = {}
         for case in self.cases if self.strict else ():
-            record = read_record(self.saver.targets(case)[1]) or {}
-            if record.get("verdict", OK) != OK:
+            path = self.saver.targets(case)[1]
+            record = read_record(path)
+            if record is None:
+                continue
+            if "verdict" not in record:
+                reasons[case["name"]] = f"no verdict: it was computed without one; delete {path.name} and run again"
+            elif record["verdict"] != OK:
                 reasons[case["name"]] = f"{record['verdict']}: {' '.join(record['reasons'])}"
         return reasons

@@ -9,9 +9,10 @@ from typing import Any
 from monai.config import KeysCollection
 from monai.transforms import MapTransform, Transform
 
+from uniseg_nets.io.errors import RefusedError
 from uniseg_nets.quality.inferer import MeasuredInferer
 from uniseg_nets.quality.judge import Judge
-from uniseg_nets.quality.verdict import CHECK, REFUSED, Verdict, VerdictError
+from uniseg_nets.quality.verdict import CHECK, REFUSED, Verdict
 from uniseg_nets.transforms.result import ResultSaver
 
 __all__ = ["CheckScand", "Judged"]
@@ -34,7 +35,8 @@ class CheckScand(MapTransform):
         force: compute refused cases too; their verdict stays ``refused``.
 
     Raises:
-        VerdictError: raised by a call if the scan is refused.
+        RefusedError: raised by a call if the scan is refused.
+        ValueError: the fingerprint beside the weights is damaged.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class CheckScand(MapTransform):
     ) -> None:
         super().__init__(keys)
         self.judge = judge
+        _ = judge.fingerprint  # read before any case: a damaged one must not fail them all
         self.saver = saver
         self.force = force
 
@@ -52,7 +55,8 @@ class CheckScand(MapTransform):
             if verdict.word == REFUSED and not self.force:
                 if self.saver is not None and self.saver.name_key in d:
                     self.saver.refuse(d, str(d[key].meta.get("filename_or_obj", "")), verdict.as_record())
-                raise VerdictError(f"refused: {' '.join(verdict.sentences)} (--force computes it all the same)")
+                message = f"refused: {' '.join(verdict.sentences)} (--force computes it all the same)"
+                raise RefusedError(message, verdict.as_record())
             d |= {BEFORE: verdict.dumps(), PROPERTIES: properties}
         return d
 

@@ -10,15 +10,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-__all__ = ["CHECK", "OK", "REFUSED", "WORDS", "Reason", "Verdict", "VerdictError"]
+__all__ = ["CHECK", "OK", "REFUSED", "WORDS", "Reason", "Verdict"]
 
 OK, CHECK, REFUSED = "ok", "check", "refused"
 # From worst to best, the order of worklists.
 WORDS = (REFUSED, CHECK, OK)
-
-
-class VerdictError(ValueError):
-    """A case is refused before it is computed; the message gives the reasons."""
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from uniseg_nets.io.files import read_json
 from uniseg_nets.io.provenance import read_record
 from uniseg_nets.quality.verdict import REFUSED
-from uniseg_nets.reports.page import by_verdict
+from uniseg_nets.reports.page import FAILED, by_verdict
 from uniseg_nets.transforms.result import OF_THE_VERDICT
 
 __all__ = ["reported_cases", "rows_of"]
@@ -24,7 +25,7 @@ _ON_THE_RUN = ("run.json", "failures.json", "statistics.json")
 
 
 def reported_cases(folder: Path) -> Iterator[dict[str, Any]]:
-    """The cases with a report part (``report/NAME.json``) and the refused ones, those that need eyes first.
+    """The cases with a report part (``report/NAME.json``), the refused and the failed ones, those that need eyes first.
 
     Of all cases only name, task and verdict are kept in memory; pictures are read one case after the other. Cases that
     were segmented and have no part are counted in the log.
@@ -33,13 +34,16 @@ def reported_cases(folder: Path) -> Iterator[dict[str, Any]]:
     for part in (folder / "report").glob("*.json"):
         if briefs.get(part.stem) is None:  # a part without a record
             briefs[part.stem] = {"name": part.stem, **_verdict_of(json.loads(part.read_text(encoding="utf-8")))}
+    for name, reason in _failures(folder).items():
+        if briefs.get(name) is None:
+            briefs[name] = {"name": name, "task": "", "verdict": FAILED, "reasons": [reason]}
     missing: list[str] = []
     for case in by_verdict([brief for _, brief in sorted(briefs.items()) if brief is not None]):
         part = folder / "report" / f"{case['name']}.json"
         if part.is_file():
             content = json.loads(part.read_text(encoding="utf-8"))
             yield content | {"classes": [_renamed(row) for row in content["classes"]]}
-        elif case.get("verdict") == REFUSED:
+        elif case.get("verdict") in (FAILED, REFUSED):
             yield {"classes": [], "slices": [], **case}
         else:
             missing.append(case["name"])
@@ -68,6 +72,12 @@ def _brief(path: Path) -> dict[str, Any] | None:
     if record is None or not ("label_map" in record or record.get("verdict") == REFUSED):
         return None
     return {"name": path.stem, "task": record["task"], **_verdict_of(record)}
+
+
+def _failures(folder: Path) -> dict[str, str]:
+    """Case -> reason, of the run that wrote ``failures.json``."""
+    path = folder / "failures.json"
+    return dict(read_json(path)) if path.is_file() else {}
 
 
 def _verdict_of(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,10 +16,12 @@ from uniseg_nets.reports.tables import statistics_table, worklist
 from uniseg_nets.reports.viewer import viewer_part
 from uniseg_nets.transforms.result import OF_THE_VERDICT
 
-__all__ = ["by_verdict", "write_page"]
+__all__ = ["FAILED", "by_verdict", "write_page"]
 
 Cases = Sequence[Mapping[str, Any]]
 
+FAILED = "failed"  # stands in the place of the verdict of a case that has no result
+_WORDS = (FAILED, *WORDS)
 _CASES = 50  # on a page
 _LISTED = ("name", *OF_THE_VERDICT)  # what an index says of a case
 # Placeholders: $summary, $worklist, $table, $articles, $viewer.
@@ -57,11 +59,11 @@ def write_page(cases: Iterable[Mapping[str, Any]], path: str | PathLike[str]) ->
 
 
 def by_verdict(cases: Cases) -> list[Mapping[str, Any]]:
-    """The cases sorted by verdict, refused, check, ok, and within a verdict by the estimated Dice, lowest first."""
+    """The cases that failed, then those refused, to check and ok; each by the estimated Dice, lowest first."""
 
     def rank(case: Mapping[str, Any]) -> tuple[int, float]:
         estimate = case.get("estimated_dice")
-        return WORDS.index(case.get("verdict") or OK), 1.0 if estimate is None else float(estimate)
+        return _WORDS.index(case.get("verdict") or OK), 1.0 if estimate is None else float(estimate)
 
     return sorted(cases, key=rank)
 
@@ -112,6 +114,6 @@ def _fill(path: Path, **parts: str) -> None:
 
 def _summary(cases: Cases) -> str:
     """The number of cases, and their number per verdict."""
-    counts = [(word, sum(case.get("verdict") == word for case in cases)) for word in WORDS]
+    counts = [(word, sum(case.get("verdict") == word for case in cases)) for word in _WORDS]
     listed = ", ".join(f"{count} {word}" for word, count in counts if count)
     return f"{len(cases)} case{'s' if len(cases) > 1 else ''}{f': {listed}' if listed else ''}."

@@ -18,7 +18,7 @@ from uniseg_nets.io.names import REDUCED_ENDINGS
 from uniseg_nets.io.provenance import read_record
 from uniseg_nets.quality.verdict import OK, WORDS
 from uniseg_nets.reports.collect import reported_cases, rows_of
-from uniseg_nets.reports.page import write_page
+from uniseg_nets.reports.page import FAILED, write_page
 from uniseg_nets.reports.reduced import reduced
 from uniseg_nets.reports.statistics import label_statistics
 from uniseg_nets.reports.viewer import has_viewer
@@ -120,7 +120,7 @@ def report_case(
 def write_report(folder: str | PathLike[str], verdicts: Container[str] = WORDS) -> Path | None:
     """Writes ``statistics.csv``, ``statistics.json`` and ``report.html`` from the files of :func:`report_case`.
 
-    Refused cases are included; cases that need eyes come first. One case after the other is read.
+    Refused and failed cases are included; cases that need eyes come first. One case after the other is read.
 
     Args:
         folder: folder of the results.
@@ -142,7 +142,8 @@ def write_report(folder: str | PathLike[str], verdicts: Container[str] = WORDS) 
                 for row in rows_of(case):
                     to_csv(row)
                     to_json(row)
-                if (case.get("verdict") or OK) in verdicts:
+                word = case.get("verdict") or OK
+                if word == FAILED or word in verdicts:
                     yield case
 
         write_page(shown(), page)

@@ -88,7 +88,7 @@ def checked_affine(scan: nib.spatialimages.SpatialImage) -> NDArray[np.float64]:
 
 
 def _refuse_unknown_edges(scan: nib.Nifti1Image) -> None:
-    """Refuses a header without sform whose voxel edges are 0."""
+    """Refuses a header without sform whose voxel edges are 0 or negative."""
     if scan.header["sform_code"] > 0:
         return
     with scan.file_map["image"].get_prepare_fileobj("rb") as file:
@@ -97,12 +97,12 @@ def _refuse_unknown_edges(scan: nib.Nifti1Image) -> None:
 
 
 def _refuse_no_size(edges: NDArray[np.floating], field: str) -> None:
-    """Refuses voxel edges that are 0 or no finite number.
+    """Refuses voxel edges that are 0, negative or no finite number.
 
     Args:
         edges: of the file's axes x, y, z, or of fewer; in any unit.
         field: of the header that gives them.
     """
     for axis, edge in zip("xyz", edges):
-        if not np.isfinite(edge) or edge == 0:
+        if not np.isfinite(edge) or edge <= 0:
             raise ValueError(f"its header gives voxels an edge of {edge:g} mm along axis {axis}: correct it ({field})")
