@@ -7,7 +7,7 @@
 Each variant is the bundle's inference with other settings, from the file to the label map. For eight bits the network
 is first calibrated on windows of five cases of the training, a calibration per task. A case's Dice is the mean over
 the reference's classes. Seconds are those of the process on all its threads. A run that was stopped goes on; the table
-compares each variant with ``balanced`` in float32: means over cases, 95 % bootstrap intervals over patients.
+compares each variant with ``balanced`` in float32: means over patients with 95 % bootstrap intervals.
 """
 
 from __future__ import annotations
@@ -135,15 +135,15 @@ def print_table(rows: list[dict[str, str]]) -> None:
         cells = []
         own = [row for row in rows if row["variant"] == name and (BASELINE, row["case"]) in dice]
         for task in tasks:
-            changes: dict[str, list[float]] = {}
+            values: dict[str, list[float]] = {}
             for row in own:
                 if row["task"] == task:
-                    change = dice[name, row["case"]] - dice[BASELINE, row["case"]]
-                    changes.setdefault(row["patient"], []).append(change)
+                    reference = 0.0 if name == BASELINE else dice[BASELINE, row["case"]]
+                    values.setdefault(row["patient"], []).append(dice[name, row["case"]] - reference)
+            means = [float(np.mean(one)) for one in values.values()]
             if name == BASELINE:
-                cells.append(f"{np.mean([dice[name, row['case']] for row in own if row['task'] == task]):.3f}")
-            elif changes:
-                means = [float(np.mean(one)) for one in changes.values()]
+                cells.append(f"{np.mean(means):.3f}")
+            elif means:
                 low, high = bootstrap_interval(means)
                 cells.append(f"{np.mean(means):+.3f} ({low:+.3f} to {high:+.3f})")
             else:
