@@ -44,12 +44,13 @@ def scan(table, tmp_path_factory):
 @pytest.mark.parametrize("name", ["uniseg_upstream", "uniseg_finetune"])
 def test_without_a_gpu_the_bundle_s_label_map_is_that_of_the_runtime_auto(name, scan, tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    configs, own = bundle_folder(name) / "configs", {"task": "liver"}
-    files = [configs / "inference.json", *([configs / "demo.json"] if name == "uniseg_upstream" else [])]
-    if name == "uniseg_finetune":
+    configs = bundle_folder(name) / "configs"
+    if name == "uniseg_upstream":
+        files, own = [configs / "inference.json", configs / "demo.json"], {"task": "liver", "overlap": 0.0}
+    else:
         save_weights(bright_backbone().state_dict(), tmp_path / "model.pt")
-        own = {"weights": [str(tmp_path / "model.pt")], "patch_size": ROI}
-        own |= {"network_def#base_features": 4, "network_def#max_features": 8}
+        files, own = [configs / "inference.json"], {"weights": [str(tmp_path / "model.pt")], "patch_size": ROI}
+        own |= {"network_def#base_features": 4, "network_def#max_features": 8, "task_entry#spacing": [6, 3, 3]}
     expected = label_map(files, scan, tmp_path, **own)
     caplog.clear()
     found = label_map([*files, configs / "inference_trt.json"], scan, tmp_path, **own)
