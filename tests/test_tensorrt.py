@@ -14,6 +14,7 @@ from torch import nn
 
 from tests.networks import ROI, bright_backbone, small_uniseg
 from tests.running import needs_openvino
+from uniseg_nets.image2d.runtime import with_picture_runtime
 from uniseg_nets.io.bundles import bundle_folder
 from uniseg_nets.phantom import write_phantoms
 from uniseg_nets.runtimes import resolved_runtime, with_runtime
@@ -74,6 +75,11 @@ def test_what_is_missing_is_named(monkeypatch):
     monkeypatch.setattr(PRESENT, lambda name: name)
     assert lacking_for_tensorrt(torch.device("cuda")) == ""
     assert resolved_runtime("tensorrt", "fp32", "cuda") == {"runtime": "tensorrt", "precision": "fp32"}
+
+
+def test_the_network_of_pictures_has_no_tensorrt():
+    with pytest.raises(ValueError, match="runtime tensorrt is for networks of 3D scans"):
+        with_picture_runtime(nn.Identity(), "tensorrt")
 
 
 @pytest.fixture
