@@ -10,29 +10,26 @@ import time
 import pytest
 import torch
 
-from tests.running import run_on_two_ranks, start_node
+from tests.running import copied, run_on_two_ranks, start_node
 from uniseg_nets.phantom import write_phantom_tasks
 
 CONFIGS = ["train.json", "small.json", "multi_gpu_train.json"]
 EPOCHS = 3
+LAST = f"checkpoint_epoch={EPOCHS}.pt"
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory, table):
-    folder = tmp_path_factory.mktemp("data")
-    write_phantom_tasks(folder, [table.one("prostate")], 2, validation=1)
-    return folder
-
-
-@pytest.fixture
-def options(data):
-    return {
+def training(bundle, table, tmp_path_factory):
+    """The bundle elsewhere, and options of a small training; --resume from the start, as a restart needs it."""
+    data = tmp_path_factory.mktemp("data")
+    write_phantom_tasks(data, [table.one("prostate")], 2, validation=1)
+    options = {
         "patch_size": [16, 64, 32],
         "network_def#base_features": 4,
         "network_def#max_features": 8,
-        "batches_per_task": 2,
+        "batches_per_task": 10,
         "max_epochs": EPOCHS,
         "num_workers": 0,
         "fingerprint_cases": 0,
@@ -40,14 +37,25 @@ def options(data):
         "cache_dir": data / "cache",
         "resume": True,
     }
+    return copied(bundle, tmp_path_factory.mktemp("bundle")), options
 
 
-def started(bundle, folder, options):
+@pytest.fixture(scope="module")
+def one_node(training, tmp_path_factory):
+    """Folder and log of the training on one node of two ranks."""
+    copy, options = training
+    folder = tmp_path_factory.mktemp("one")
+    return folder, run_on_two_ranks(copy, CONFIGS, **options, ckpt_dir=folder, output_dir=folder)
+
+
+def started(training, folder):
+    """The processes of two nodes, each of one rank."""
+    copy, options = training
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     own = options | {"ckpt_dir": folder, "output_dir": folder}
-    return [start_node(number, port, bundle, CONFIGS, **own) for number in range(2)]
+    return [start_node(number, port, copy, CONFIGS, **own) for number in range(2)]
 
 
 def ended(nodes):
@@ -62,24 +70,31 @@ def losses(log):
     return {epoch: sorted(float(loss) for number, loss in found if number == epoch) for epoch, _ in found}
 
 
-def weights(folder):
-    return torch.load(folder / f"checkpoint_epoch={EPOCHS}.pt", weights_only=True)["model"]
+def assert_same_weights(folder, expected):
+    """Equal but for the order of sums."""
+    found, weights = (torch.load(each / LAST, weights_only=True)["model"] for each in (folder, expected))
+    assert found.keys() == weights.keys()
+    for name, tensor in weights.items():
+        torch.testing.assert_close(found[name], tensor, rtol=1e-4, atol=1e-6, msg=name)
 
 
-def test_two_nodes_train_like_one_and_go_on_when_a_rank_is_killed(copy, options, tmp_path):
-    one = losses(run_on_two_ranks(copy, CONFIGS, **options, ckpt_dir=tmp_path / "one", output_dir=tmp_path / "one"))
-    two = losses(ended(started(copy, tmp_path / "two", options)))
+def test_two_nodes_train_like_one(training, one_node, tmp_path):
+    expected, log = one_node
+    two, one = losses(ended(started(training, tmp_path))), losses(log)
     assert len(one) == EPOCHS and one.keys() == two.keys()
     for epoch, of_one in one.items():
         assert len(of_one) == 2 and two[epoch] == pytest.approx(of_one, rel=1e-4)
+    assert_same_weights(tmp_path, expected)
 
-    nodes = started(copy, tmp_path / "killed", options)
-    while not (tmp_path / "killed" / "checkpoint_epoch=1.pt").is_file():
+
+def test_a_killed_rank_is_started_again_and_the_training_ends_with_the_same_weights(training, one_node, tmp_path):
+    nodes = started(training, tmp_path)
+    while not (tmp_path / "checkpoint_epoch=1.pt").is_file():
         assert nodes[1].poll() is None
         time.sleep(0.05)
     rank = subprocess.run(["pgrep", "-P", str(nodes[1].pid)], capture_output=True, text=True, check=True).stdout.split()
     os.kill(int(rank[0]), signal.SIGKILL)
+    assert not (tmp_path / LAST).is_file(), "the training ended before the kill"
     log = ended(nodes)
-    assert log.count("resuming after epoch") == 2
-    same, again = weights(tmp_path / "two"), weights(tmp_path / "killed")
-    assert all(torch.allclose(again[name], tensor, rtol=1e-4, atol=1e-6) for name, tensor in same.items())
+    assert log.count("nothing to resume from") == log.count("resuming after epoch") == 2
+    assert_same_weights(tmp_path, one_node[0])

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from benchmarks.gpu.setting import Setting
 from uniseg_nets.inferers import UniSegInferer
 from uniseg_nets.runtimes import with_runtime
+from uniseg_nets.runtimes.tensorrt import lacking_for_tensorrt
 from uniseg_nets.tasks import load_task_table
 
 __all__ = ["agreement", "case", "out_of_memory", "window"]
@@ -25,11 +26,17 @@ def agreement(setting: Setting) -> None:
     network = setting.network().eval()
     image = torch.randn(1, 1, *setting.window)
     expected = copy.deepcopy(network).cpu()(image, 0)
-    for precision in ("fp32", "bf16"):
-        logits = with_runtime(network, "torch", precision)(image.to(setting.device), 0).float().cpu()
+    choices = [("torch", "fp32"), ("torch", "bf16")]
+    if not lacking_for_tensorrt(setting.device):
+        choices += [("tensorrt", "fp32"), ("tensorrt", "bf16")]
+    for runtime, precision in choices:
+        logits = with_runtime(network, runtime, precision)(image.to(setting.device), 0).float().cpu()
         equal = (logits.argmax(1) == expected.argmax(1)).float().mean().item()
         off = (logits - expected).abs().max().item() / expected.abs().max().item()
-        setting.row(precision, note=f"labels equal {equal:.4%}, largest difference {off:.1e} of the largest logit")
+        setting.row(
+            f"{runtime} {precision}",
+            note=f"labels equal {equal:.4%}, largest difference {off:.1e} of the largest logit",
+        )
 
 
 @torch.no_grad()
@@ -49,7 +56,11 @@ def window(setting: Setting) -> None:
         )
     if setting.device.type == "cuda":
         setting.row("CUDA graph bf16", setting.timed(_graphed(network, image)))
-    setting.row("TensorRT fp16", *_tensorrt(network, image, setting))
+    if lacking := lacking_for_tensorrt(setting.device):
+        setting.row(f"tensorrt {fastest}", note=f"not measured, it needs {lacking}")
+    else:
+        run = with_runtime(network, "tensorrt", fastest)
+        setting.row(f"tensorrt {fastest}", setting.timed(partial(run, image, 0)), "encoder alone")
 
 
 def _graphed(network: nn.Module, image: Tensor) -> Callable[[], object]:
@@ -65,21 +76,6 @@ def _graphed(network: nn.Module, image: Tensor) -> Callable[[], object]:
     with torch.cuda.graph(graph):
         run(image, 0)
     return graph.replay
-
-
-def _tensorrt(network: nn.Module, image: Tensor, setting: Setting) -> tuple[float | None, str]:
-    """Seconds of a window whose encoder MONAI's ``trt_compile`` converted; without TensorRT, why not."""
-    from monai.networks import trt_compile
-
-    try:
-        import tensorrt  # noqa: F401
-    except ImportError:
-        return None, "not installed"
-    converted = trt_compile(
-        copy.deepcopy(network), str(setting.out / "encoder.plan"), args={"precision": "fp16"}, submodule=["encoder"]
-    )
-    run = with_runtime(converted, "torch", "fp32")
-    return setting.timed(partial(run, image, 0)), "encoder alone; decoder in float32"
 
 
 def _scores(setting: Setting, inferer: UniSegInferer, run: nn.Module) -> Tensor:

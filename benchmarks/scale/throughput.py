@@ -1,7 +1,10 @@
 """Cases per hour of processes that share a folder: python -m benchmarks.scale.throughput SCANS OUT [OPTIONS]
 
 OPTIONS are those of `uniseg segment`. Every pair of processes and threads that fills the cores of this machine, and one
-process with one thread. The time includes the start of the processes.
+process with one thread. The time includes the start of the processes: take so many cases that it does not count.
+
+    uniseg phantom PHANTOMS --task spleen --count 48
+    python -m benchmarks.scale.throughput PHANTOMS/spleen OUT --task spleen --weights demo --report
 """
 
 from __future__ import annotations

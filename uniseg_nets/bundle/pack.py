@@ -35,6 +35,7 @@ _COPIED = (
     "configs/evaluate.json",
     "configs/fast.json",
     "configs/inference_openvino.json",
+    "configs/inference_trt.json",
     "configs/multi_gpu_evaluate.json",
     "configs/multi_gpu_train.json",
     "configs/small.json",

@@ -55,7 +55,7 @@ def segment(
     mode: Literal["accurate", "balanced", "fast"] = "balanced",
     mirror: bool | None = None,
     overlap: float | None = None,
-    runtime: Literal["auto", "torch", "compile", "openvino"] | None = None,
+    runtime: Literal["auto", "torch", "compile", "openvino", "tensorrt"] | None = None,
     precision: Literal["auto", "fp32", "bf16", "int8"] | None = None,
     training_mask: bool | None = None,
     label_values: Literal["global", "task"] = "global",
@@ -89,7 +89,7 @@ def segment(
         overlap: share of a window that its neighbour covers, from 0 up to but not including 1; by default as the mode
             says.
         runtime: "auto" is OpenVINO on a CPU where it is installed, else PyTorch; "auto" by default, "torch" in the
-            accurate mode.
+            accurate mode; "tensorrt" is for an NVIDIA GPU, and "auto" where it cannot compute.
         precision: "auto" is bfloat16 where the processor has it, else float32; "int8" needs OpenVINO and, once per
             task, `uniseg calibrate`.
         training_mask: scale brain MR as in training, by its non-zero voxels; the official prediction does not.

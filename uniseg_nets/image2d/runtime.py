@@ -22,11 +22,13 @@ def with_picture_runtime(network: ESPMedSAM, runtime: str = "auto", precision: s
 
     Args:
         network: the network.
-        runtime, precision: as for :func:`uniseg_nets.runtimes.with_runtime`; there is no ``int8`` here.
+        runtime, precision: as for :func:`uniseg_nets.runtimes.with_runtime`, but for ``tensorrt`` and ``int8``.
 
     Raises:
         ValueError, NotInstalledError: as for :func:`uniseg_nets.runtimes.with_runtime`.
     """
+    if runtime == "tensorrt":
+        raise ValueError("runtime tensorrt is for networks of 3D scans: choose auto, torch, compile or openvino")
     network.eval()
     runtime, precision = resolve_runtime(runtime, precision, next(network.parameters()).device)
     if precision == "int8":

@@ -14,12 +14,13 @@ from torch import nn
 
 from uniseg_nets.io.errors import NotInstalledError
 from uniseg_nets.runtimes.eager import EagerRuntime
+from uniseg_nets.runtimes.tensorrt import TensorRTRuntime, lacking_for_tensorrt
 
 __all__ = ["in_bfloat16", "resolve_runtime", "resolved_runtime", "with_runtime"]
 
 logger = logging.getLogger(__name__)
 
-_RUNTIMES = ("auto", "torch", "compile", "openvino")
+_RUNTIMES = ("auto", "torch", "compile", "openvino", "tensorrt")
 _PRECISIONS = ("auto", "fp32", "bf16", "int8")
 # Limits oneDNN, in PyTorch and OpenVINO, to older instructions such as AVX2. PyTorch then emulates bfloat16, and
 # OpenVINO 2026 crashes while it computes.
@@ -37,8 +38,9 @@ def with_runtime(
 
     Args:
         network: a :class:`~uniseg_nets.UniSeg` or :class:`~uniseg_nets.UniSegBackbone`, or a ``ModuleList`` of such.
-        runtime: ``torch``; ``compile`` for ``torch.compile``; ``openvino`` (CPU only); ``auto`` for OpenVINO on a CPU
-            if it is installed, else PyTorch.
+        runtime: ``torch``; ``compile`` for ``torch.compile``; ``openvino`` (CPU only); ``tensorrt`` (NVIDIA GPU only;
+            with a warning it is ``auto`` where that or TensorRT is missing); ``auto`` for OpenVINO on a CPU if it is
+            installed, else PyTorch.
         precision: ``fp32``; ``bf16``; ``int8`` (OpenVINO only) for a network that `uniseg calibrate` has calibrated;
             ``auto`` for bfloat16 if the processor has instructions for it, else float32.
         cache_dir: folder of converted networks; the user's cache by default.
@@ -50,11 +52,17 @@ def with_runtime(
             without a calibration for the task.
         NotInstalledError: if OpenVINO is chosen and not installed; the message says how to install it.
     """
+    device = next(network.parameters()).device
+    if runtime == "tensorrt" and (lacking := lacking_for_tensorrt(device)):
+        logger.warning("no TensorRT here, the runtime is auto: it needs %s", lacking)
+        runtime = "auto"
     if isinstance(network, nn.ModuleList):
         return nn.ModuleList(with_runtime(member, runtime, precision, cache_dir, task) for member in network)
     network.eval()
-    runtime, precision = resolve_runtime(runtime, precision, next(network.parameters()).device)
+    runtime, precision = resolve_runtime(runtime, precision, device)
     logger.info("runtime %s, %s", runtime, precision)
+    if runtime == "tensorrt":
+        return TensorRTRuntime(network, precision == "bf16")
     if runtime != "openvino":
         return EagerRuntime(network, precision == "bf16", runtime == "compile")
     from uniseg_nets.runtimes.cached import user_cache
@@ -70,7 +78,7 @@ def with_runtime(
 
 
 def resolve_runtime(runtime: str, precision: str, device: torch.device) -> tuple[str, str]:
-    """Runtime and precision for a device, with ``auto`` resolved.
+    """Runtime and precision for a device, with ``auto`` resolved; so is ``tensorrt`` where it cannot compute.
 
     Raises:
         ValueError, NotInstalledError: as for :func:`with_runtime`.
@@ -81,7 +89,7 @@ def resolve_runtime(runtime: str, precision: str, device: torch.device) -> tuple
         )
     installed = importlib.util.find_spec("openvino") is not None
     limit = os.environ.get(_ISA_LIMIT)
-    if runtime == "auto":
+    if runtime == "auto" or (runtime == "tensorrt" and lacking_for_tensorrt(device)):
         runtime = "openvino" if installed and not limit and device.type == "cpu" else "torch"
     if runtime == "openvino" and device.type != "cpu":
         raise ValueError(f"runtime openvino computes on a CPU, the network is on {device}: choose runtime torch")
