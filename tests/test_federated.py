@@ -46,7 +46,10 @@ def values_of(name, data):
     """The values that a training of a bundle needs, for a very small network."""
     if name == "uniseg_finetune":
         listed = json.loads((data / "datalist.json").read_text())
-        cases = [case | {"name": str(fold), "fold": fold} for fold, case in enumerate(sum(listed.values(), []))]
+        cases = [
+            case | {"name": str(fold), "fold": fold}
+            for fold, case in enumerate(listed["training"] + listed["validation"])
+        ]
         return SMALL | {"dataset_dir": str(data), "task_entry": ENTRY, "data": cases}
     small = UNETR if name == "unetr_prompt_tuning" else SMALL | {"network_def#num_tasks": 1}
     return small | {"dataset_dir": str(data), "tasks_file": str(data / "tasks.json")}

@@ -25,7 +25,7 @@ logger = logging.getLogger("flwr")
 app = ServerApp()
 
 
-class RecordedFedAvg(FedAvg):  # type: ignore[misc]
+class RecordedFedAvg(FedAvg):
     """Flower's ``FedAvg`` that writes each round's weights and figures into a folder.
 
     Files: ``final.pt`` after each round, ``best.pt`` of the best mean Dice so far, and ``rounds.json``, a list of

@@ -119,7 +119,7 @@ class Site:
             ``val_mean_dice`` after the local training.
         """
         client = self._client(number, rounds, train=True)
-        workflow = client.train_workflow.parser
+        workflow = _parser(client.train_workflow)
         workflow.get_parsed_content("lr_scheduler").load_state_dict(
             {"epochs": (number - 1) * self.settings.local_epochs}
         )
@@ -131,7 +131,7 @@ class Site:
             save_weights(self.travelling.kept(network.state_dict()), self._private)
         figures = {"num-examples": float(len(workflow.get_parsed_content("train#cases")))}
         found = workflow.get_parsed_content("validate#evaluator").state.metrics
-        return dict(client.get_weights().weights), figures | {name: float(value) for name, value in found.items()}
+        return dict(client.get_weights().weights or {}), figures | {name: float(value) for name, value in found.items()}
 
     def evaluate(self, weights: Mapping[str, Tensor]) -> dict[str, float]:
         """Evaluates the server's tensors with the site's private ones on the site's validation cases.
@@ -149,7 +149,7 @@ class Site:
         if figures.get("val_mean_dice", 0.0) >= best.get("val_mean_dice", 0.0):
             save_weights(state, self._models / "model.pt")
             record.write_text(json.dumps(figures), encoding="utf-8")
-        cases = client.eval_workflow.parser.get_parsed_content("validate#cases")
+        cases = _parser(client.eval_workflow).get_parsed_content("validate#cases")
         return {"num-examples": float(len(cases))} | figures
 
     def _client(self, number: int, rounds: int, train: bool) -> MonaiAlgo:
@@ -176,10 +176,12 @@ class Site:
             send_weight_diff=False,
             config_train_filename=None,
             config_evaluate_filename=None,
-            **{"train_workflow" if train else "eval_workflow": workflow},
+            train_workflow=workflow if train else None,
+            eval_workflow=None if train else workflow,
         )
         client.initialize({ExtraItems.CLIENT_NAME: settings.name})
-        client.pre_filters = client.post_weight_filters = (self.travelling,)
+        for filters in ("pre_filters", "post_weight_filters"):
+            setattr(client, filters, (self.travelling,))
         if self._private.is_file():
             network = _network(client.trainer if train else client.evaluator)
             network.load_state_dict(read_state(self._private)[0], strict=False)
@@ -188,3 +190,7 @@ class Site:
 
 def _network(engine: Any) -> Any:
     return unwrapped(engine.network)
+
+
+def _parser(workflow: Any) -> Any:
+    return workflow.parser
