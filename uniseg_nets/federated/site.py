@@ -90,10 +90,14 @@ class Site:
 
     Args:
         settings: the site's settings.
+
+    Attributes:
+        evaluated: case -> mean Dice over its classes, of the last evaluation.
     """
 
     def __init__(self, settings: SiteSettings) -> None:
         self.settings = settings
+        self.evaluated: dict[str, float] = {}
         self.travelling = Travelling(settings.travels, settings.private)
         folder = Path(settings.bundle)
         self._bundle = folder if (folder / "configs").is_dir() else bundle_folder(settings.bundle)
@@ -150,6 +154,8 @@ class Site:
             save_weights(state, self._models / "model.pt")
             record.write_text(json.dumps(figures), encoding="utf-8")
         cases = _parser(client.eval_workflow).get_parsed_content("validate#cases")
+        dice = client.evaluator.state.metric_details["val_mean_dice"].nanmean(dim=1).tolist()
+        self.evaluated = {str(case["name"]): value for case, value in zip(cases, dice)}
         return {"num-examples": float(len(cases))} | figures
 
     def _client(self, number: int, rounds: int, train: bool) -> MonaiAlgo:
