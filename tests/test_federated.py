@@ -201,3 +201,10 @@ def test_every_choice_finds_its_tensors_in_a_network():
     for travels in PARTS:
         assert Travelling(travels).chosen(uniseg)
     assert set(Travelling("prompts").chosen(unetr)) == {"vit.prompts"} and Travelling("decoder").chosen(unetr)
+
+
+def test_an_evaluation_has_the_dice_of_every_case(data, tmp_path):
+    one = site(tmp_path / "north", data)
+    found = one.evaluate(one.initial())
+    assert len(one.evaluated) == 1
+    assert sum(one.evaluated.values()) == pytest.approx(found["val_mean_dice"], abs=1e-6)
