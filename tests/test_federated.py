@@ -131,7 +131,7 @@ def test_sites_in_one_process_train_apart_and_their_mean_is_evaluated(data, tmp_
 def test_prompts_travel_alone_and_the_rest_stays_as_it_was(data, tmp_path):
     one = site(tmp_path / "north", data, travels="prompts")
     start = one.initial()
-    weights, _ = one.train(start, 1, 1)
+    weights, _ = one.train(start, 2, 3)
     assert weights.keys() == start.keys() and all(key.startswith("task_prompts.") for key in weights)
     assert any(not torch.equal(weights[key], start[key]) for key in start)
     rest, _ = read_state(tmp_path / "north" / "runs" / "last.pt")

@@ -170,7 +170,8 @@ class Site:
             "output_dir": str(folder / "runs"),
             "cache_dir": str(folder / "cache"),
             "max_epochs": rounds * settings.local_epochs,
-            "seed": values.get("seed", 0) + number,
+            # The seed itself stays: what is frozen and of no file starts with the same values in every round.
+            "train#sampler#seed": values.get("seed", 0) + number,
             "checkpoint_interval": 0,
             "fingerprint_cases": 0,
         }
