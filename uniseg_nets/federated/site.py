@@ -154,7 +154,13 @@ class Site:
             save_weights(state, self._models / "model.pt")
             record.write_text(json.dumps(figures), encoding="utf-8")
         cases = _parser(client.eval_workflow).get_parsed_content("validate#cases")
-        dice = client.evaluator.state.metric_details["val_mean_dice"].nanmean(dim=1).tolist()
+        dice = (
+            _parser(client.eval_workflow)
+            .get_parsed_content("validate#evaluator")
+            .state.metric_details["val_mean_dice"]
+            .nanmean(dim=1)
+            .tolist()
+        )
         self.evaluated = {str(case["name"]): value for case, value in zip(cases, dice)}
         return {"num-examples": float(len(cases))} | figures
 
