@@ -9,7 +9,7 @@ READY  := $(VENV)/.ready
 LABEL  := $(VENV)-label
 LABELS := $(LABEL)/.ready
 
-.PHONY: help demo demo-2d test slow label-demo test-label bundles docs lint bench gpu-check mutants clean
+.PHONY: help demo demo-2d test slow label-demo test-label test-federated bundles docs lint bench gpu-check mutants clean
 
 help:  ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
@@ -53,6 +53,12 @@ label-demo: $(READY) $(LABELS)  ## a MONAI Label server on this machine, with sy
 test-label: $(READY) $(LABELS)  ## the tests with a real MONAI Label server
 	UNISEG_LABEL_PYTHON=$(abspath $(LABEL))/bin/python $(BIN)/python -m pytest -m label
 
+test-federated:  ## a federation of three processes, with Flower, in an environment of its own
+	test -x $(VENV)-federated/bin/python || $(PYTHON) -m venv $(VENV)-federated
+	$(VENV)-federated/bin/python -m pip install --quiet "$(TORCH)"
+	$(VENV)-federated/bin/python -m pip install --quiet pytest --editable ".[federated]"
+	OMP_NUM_THREADS=1 $(VENV)-federated/bin/python -m pytest -m "slow or not slow" tests/test_federated_flower.py
+
 bundles: $(READY)  ## every bundle as a versioned zip, in dist/
 	for bundle in bundles/*; do $(BIN)/uniseg zip-bundle $$bundle dist; done
 
@@ -80,4 +86,4 @@ mutants: $(READY)  ## 200 small mistakes drawn by seed, one at a time: how many 
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.mutation
 
 clean:  ## remove what the targets made
-	rm -rf $(VENV) $(LABEL) demo demo-2d label-demo build dist site *.egg-info .pytest_cache .ruff_cache .mypy_cache .coverage
+	rm -rf $(VENV) $(VENV)-federated $(LABEL) demo demo-2d label-demo build dist site *.egg-info .pytest_cache .ruff_cache .mypy_cache .coverage

@@ -154,6 +154,18 @@ def test_a_bundle_is_loaded_by_name_without_data_and_leaves_nothing_behind(copy,
     assert not list((tmp_path / "work").iterdir()) and not (copy / "runs").exists()
 
 
+def test_a_bundle_is_loaded_where_requests_is_not_installed(copy):
+    told = {"bundle_root": str(copy)} if copy.name == "unetr_prompt_tuning" else None
+    code = (
+        "import sys; sys.modules['requests'] = None\n"
+        "from monai.bundle import load, scripts\n"
+        f"network = load({copy.name!r}, bundle_dir={str(copy.parent)!r}, args_file={told!r})\n"
+        "print(scripts.has_requests, len(network.state_dict()) > 0)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert found.stdout.split()[-2:] == ["False", "True"], found.stderr[-2000:]
+
+
 @pytest.mark.slow
 def test_the_zoo_s_verbs_pass(copy, test_data):
     (copy / "eval").mkdir()

@@ -1,0 +1,1 @@
+"""The left ventricle of three centres, trained in federations of several kinds."""

@@ -1,0 +1,115 @@
+"""Trains the left ventricle of three centres in one kind of federation; Dice on each centre's held patients.
+
+    UNISEG_TEST_DATA=DIR OMP_NUM_THREADS=1 python -m benchmarks.federated.run OUT ARM [--rounds 30] [--every 5]
+
+All arms start from the open weights, with 10 steps per round at each centre. ``alone``: each centre for itself;
+``pooled``: the cases of all centres at one place; ``everything``: federated averaging of all tensors; ``prompts``: of
+prompts and FUSE, the rest as in the open weights; ``private``: of FUSE, with a prompt of its own at each centre. The
+rounds are those of ``uniseg_nets.federated.Site``, in one process. The same command goes on where it was stopped, after
+the last finished round. Adds rows to ``OUT/dice.csv`` and ``OUT/bytes.csv``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from benchmarks.federated.data import CENTRES, write_centre, write_pooled
+from benchmarks.results import append_row, read_rows
+from uniseg_nets.federated import Site, SiteSettings
+from uniseg_nets.federated.exchange import byte_count
+from uniseg_nets.io.bundles import bundle_folder
+from uniseg_nets.weights.checkpoints import read_state, save_weights
+
+ARMS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "alone": ("everything", ()),
+    "pooled": ("everything", ()),
+    "everything": ("everything", ()),
+    "prompts": ("prompts", ()),
+    "private": ("prompts", ("task_prompts.universal",)),
+}
+STEPS = 10
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("arm", choices=ARMS)
+    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--every", type=int, default=5, help="rounds between two evaluations")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.WARNING)
+    output, arm = arguments.output.absolute(), arguments.arm
+    root = Path(os.environ["UNISEG_TEST_DATA"]).resolve() / "data"
+    folders = {centre: write_centre(root / centre, output / "data" / centre) for centre in CENTRES}
+    centres = {name: _site(output / arm / name, folder, arm, None) for name, folder in folders.items()}
+    # A validation after each local training costs as much as the training: one case stands for it.
+    trained = {name: _site(output / arm / name, folder, arm, 1) for name, folder in folders.items()}
+    groups = [{name: site} for name, site in trained.items()] if arm == "alone" else [trained]
+    if arm == "pooled":
+        pooled = write_pooled(list(folders.values()), output / "data" / "pooled")
+        groups = [{"pooled": _site(output / arm / "pooled", pooled, arm, 1)}]
+    for number in range(1, arguments.rounds + 1):
+        for group in groups:
+            state = output / arm / f"{'-'.join(group)}.pt"
+            mean = _round(group, state, output, arm, number, arguments.rounds)
+            if mean is not None and (number % arguments.every == 0 or number == arguments.rounds):
+                for name in group if arm == "alone" else centres:
+                    _evaluate(centres[name], mean, output, arm, number)
+
+
+def _site(folder: Path, data: Path, arm: str, validated: int | None) -> Site:
+    travels, private = ARMS[arm]
+    values = {
+        "dataset_dir": str(data),
+        "initial_weights": str(bundle_folder("uniseg_upstream") / "models" / "open.pt"),
+        "batches_per_task": STEPS,
+        "val_interval": 10**6,
+        "val_batches": validated,
+        "warmup_share": 0.0,
+    }
+    configs = ("train.json", "open.json", "open_continue.json")
+    return Site(SiteSettings(folder.name, folder, "uniseg_upstream", configs, values, travels, private))
+
+
+def _round(
+    group: Mapping[str, Site], state: Path, output: Path, arm: str, number: int, rounds: int
+) -> dict[str, Tensor] | None:
+    """Trains a round at the sites of a federation and averages; ``None`` if an earlier process finished it."""
+    done = [row for row in read_rows(output / "bytes.csv") if row["arm"] == arm and row["group"] == state.stem]
+    if len(done) >= number:
+        return None
+    start = time.perf_counter()
+    weights = read_state(state)[0] if state.is_file() else next(iter(group.values())).initial()
+    answers = [site.train(weights, number, rounds) for site in group.values()]
+    mean = _mean([one for one, _ in answers], [figures["num-examples"] for _, figures in answers])
+    save_weights(mean, state)
+    sent = sum(byte_count(one) for one, _ in answers) if len(group) > 1 else 0
+    row = {"arm": arm, "group": state.stem, "round": number, "bytes_up": sent, "bytes_down": sent}
+    row["seconds"] = round(time.perf_counter() - start, 1)
+    append_row(output / "bytes.csv", tuple(row), row)
+    return mean
+
+
+def _mean(states: Sequence[Mapping[str, Tensor]], shares: Sequence[float]) -> dict[str, Tensor]:
+    """The states' mean, weighted."""
+    parts = torch.tensor(shares) / sum(shares)
+    return {name: sum(part * state[name] for part, state in zip(parts, states)) for name in states[0]}  # type: ignore[misc]
+
+
+def _evaluate(site: Site, weights: Mapping[str, Tensor], output: Path, arm: str, number: int) -> None:
+    site.evaluate(weights)
+    for case, dice in site.evaluated.items():
+        row = {"arm": arm, "round": number, "centre": site.settings.name, "case": case, "dice": round(dice, 4)}
+        append_row(output / "dice.csv", tuple(row), row)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""A federation of processes on loopback by Flower: three sites, one of them killed and back."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.test_federated import data, site  # noqa: F401 - a fixture
+from uniseg_nets.weights.checkpoints import save_weights
+
+pytest.importorskip("flwr")
+
+APP = Path(__file__).parents[1] / "docs" / "federated"
+BIN = Path(sys.executable).parent
+
+
+def free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+class Federation:
+    """The processes of a federation, in a folder."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.port = free_port()
+        self.processes = {}
+        (folder / "home").mkdir()
+        address = f'[superlink.loopback]\naddress = "127.0.0.1:{self.port}"\ninsecure = true\n'
+        (folder / "home" / "config.toml").write_text(address)
+        shutil.copytree(APP, folder / "app")
+        self.start("server", "flower-superlink", f"--port={self.port}", "--disable-runtime-dependency-installation")
+
+    def start(self, name, program, *arguments):
+        mine = {
+            "FLWR_HOME": str(self.folder / "home"),
+            "FLWR_TELEMETRY_ENABLED": "0",
+            "PYTHONPATH": str(APP.parents[1]),
+        }
+        own = os.environ | mine | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
+        log = (self.folder / f"{name}.log").open("ab")
+        command = [str(BIN / program), *([] if program == "flwr" else ["--insecure"]), *arguments]
+        self.processes[name] = subprocess.Popen(
+            command, cwd=self.folder, env=own, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        )
+
+    def start_site(self, name):
+        config = f'site="{self.folder / name / "site.json"}"'
+        link = f"--superlink=127.0.0.1:{self.port}"
+        self.start(name, "flower-supernode", link, f"--port={free_port()}", f"--node-config={config}")
+
+    def kill(self, name):
+        with suppress(ProcessLookupError):  # it has ended by itself
+            os.killpg(self.processes.pop(name).pid, signal.SIGKILL)
+
+    def rounds(self):
+        path = self.folder / "out" / "rounds.json"
+        return json.loads(path.read_text()) if path.is_file() else []
+
+    def wait_for(self, what, seconds=1500):
+        end = time.monotonic() + seconds
+        while not what():
+            assert time.monotonic() < end, (self.folder / "run.log").read_text()[-3000:]
+            time.sleep(1)
+
+
+@pytest.fixture
+def federation(tmp_path):
+    one = Federation(tmp_path)
+    yield one
+    for name in list(one.processes):
+        one.kill(name)
+
+
+@pytest.mark.slow
+def test_a_site_that_was_killed_is_missed_for_a_round_and_takes_part_again(federation, data, tmp_path):  # noqa: F811
+    names = ("east", "north", "south")
+    sites = [site(tmp_path / name, data, travels="prompts", private=["task_prompts.universal"]) for name in names]
+    save_weights(sites[0].initial(), tmp_path / "initial.pt")
+    time.sleep(15)
+    for name in names:
+        federation.start_site(name)
+    time.sleep(15)
+    told = f'initial="{tmp_path / "initial.pt"}" output="{tmp_path / "out"}" rounds=8 timeout=900'
+    federation.start("run", "flwr", "run", "app", "loopback", "--stream", "--run-config", told)
+    federation.wait_for(lambda: len(federation.rounds()) >= 1)
+    federation.kill("east")
+    federation.wait_for(lambda: any("east" not in {*one["trained"]} & {*one["dice"]} for one in federation.rounds()))
+    federation.start_site("east")
+    federation.wait_for(
+        lambda: "east" in federation.rounds()[-1]["trained"] and "east" in federation.rounds()[-1]["dice"]
+    )
+    rounds = federation.rounds()
+    assert {"north", "south"} <= set(rounds[-1]["trained"])
+    assert all(one["bytes_up"] > 0 for one in rounds)
+    assert (tmp_path / "out" / "final.pt").is_file() and (tmp_path / "out" / "best.pt").is_file()

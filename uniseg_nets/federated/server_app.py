@@ -1,0 +1,112 @@
+"""The federation's server in Flower: federated averaging, and a table of sites, Dice and bytes per round.
+
+The server needs no scans and no bundle: it averages named arrays.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MetricRecord
+from flwr.serverapp import Grid, ServerApp
+from flwr.serverapp.strategy import FedAvg
+
+from uniseg_nets.io.files import atomic_path
+from uniseg_nets.weights.checkpoints import read_state, save_weights
+
+__all__ = ["RecordedFedAvg", "app"]
+
+logger = logging.getLogger("flwr")
+
+app = ServerApp()
+
+
+class RecordedFedAvg(FedAvg):
+    """Flower's ``FedAvg`` that writes each round's weights and figures into a folder.
+
+    Files: ``final.pt`` after each round, ``best.pt`` of the best mean Dice so far, and ``rounds.json``, a list of
+    rounds with the sites that answered, their Dice, and the bytes of the arrays that went down and up.
+
+    Args:
+        folder: the folder.
+        sizes: as for ``FedAvg``.
+    """
+
+    def __init__(self, folder: Path, **sizes: Any) -> None:
+        super().__init__(**sizes)
+        self.folder = folder
+        self.rounds: list[dict[str, Any]] = []
+        self.arrays = ArrayRecord()
+
+    def configure_train(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """Sends the weights to the sites for their training."""
+        self.arrays = arrays
+        messages = list(super().configure_train(server_round, arrays, config, grid))
+        self.rounds.append({"round": server_round, "asked": len(messages), "bytes_down": 0, "bytes_up": 0})
+        self.rounds[-1]["bytes_down"] += len(messages) * arrays.count_bytes()
+        return messages
+
+    def aggregate_train(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        """Averages the weights of the sites that answered."""
+        replies = list(replies)
+        arrays, metrics = super().aggregate_train(server_round, replies)
+        answers = [reply.content for reply in replies if not reply.has_error()]
+        self.rounds[-1]["trained"] = sorted(str(one["site"]["name"]) for one in answers)
+        self.rounds[-1]["bytes_up"] = sum(one["arrays"].count_bytes() for one in answers)
+        if arrays is not None:
+            self.arrays = arrays
+            save_weights(arrays.to_torch_state_dict(), self.folder / "final.pt")
+        return arrays, metrics
+
+    def configure_evaluate(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """Sends the averaged weights to the sites for their evaluation."""
+        messages = list(super().configure_evaluate(server_round, arrays, config, grid))
+        self.rounds[-1]["bytes_down"] += len(messages) * arrays.count_bytes()
+        return messages
+
+    def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
+        """Averages the Dice of the sites, and writes the round's line."""
+        replies = list(replies)
+        metrics = super().aggregate_evaluate(server_round, replies)
+        now = self.rounds[-1]
+        answers = [reply.content for reply in replies if not reply.has_error()]
+        now["dice"] = {str(one["site"]["name"]): float(one["metrics"]["val_mean_dice"]) for one in answers}
+        now["mean_dice"] = None if metrics is None else float(metrics["val_mean_dice"])
+        earlier = [one["mean_dice"] for one in self.rounds[:-1] if one["mean_dice"] is not None]
+        if now["mean_dice"] is not None and now["mean_dice"] >= max(earlier, default=0.0):
+            save_weights(self.arrays.to_torch_state_dict(), self.folder / "best.pt")
+        with atomic_path(self.folder / "rounds.json") as temporary:
+            temporary.write_text(json.dumps(self.rounds, indent=1), encoding="utf-8")
+        logger.info(
+            "round %d: trained %s; %d bytes down, %d bytes up; Dice %s",
+            *(server_round, ", ".join(now["trained"]) or "nowhere", now["bytes_down"], now["bytes_up"]),
+            ", ".join(f"{name} {dice:.4f}" for name, dice in sorted(now["dice"].items())) or "unknown",
+        )
+        return metrics
+
+
+@app.main()
+def main(grid: Grid, context: Context) -> None:
+    """Runs the federation with the values of the app's ``pyproject.toml`` or of ``flwr run --run-config``."""
+    config = context.run_config
+    rounds, sites = int(config["rounds"]), int(config["min-sites"])
+    folder = Path(str(config["output"])).absolute()
+    weights, _ = read_state(str(config["initial"]))
+    strategy = RecordedFedAvg(folder, min_train_nodes=sites, min_evaluate_nodes=sites, min_available_nodes=sites)
+    strategy.start(
+        grid,
+        ArrayRecord(weights),
+        num_rounds=rounds,
+        timeout=float(config["timeout"]),
+        train_config=ConfigRecord({"rounds": rounds}),
+    )
