@@ -3,7 +3,7 @@
 # what is left of its part. Afterwards: uniseg merge $output
 #SBATCH --array=1-$parts
 #SBATCH --job-name=uniseg
-#SBATCH --cpus-per-task=4
+#SBATCH --cpus-per-task=2
 #SBATCH --mem=16G
 #SBATCH --time=24:00:00
 #SBATCH --requeue

@@ -65,7 +65,7 @@ def _settings(parts: int, output: Path, options: str) -> str:
         "output": (str(output), "the results; absolute, and on a disk that all machines see"),
         "options": (options, "of `uniseg segment`"),
         "parts": (parts, "jobs"),
-        "threads": (4, "cores of a job"),
+        "threads": (2, "cores of a job"),
         "mem_mb": (16000, "memory of a job"),
         "minutes": (1440, "after which the scheduler ends a job"),
         "retries": (3, "of a job that died"),
