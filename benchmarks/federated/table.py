@@ -10,10 +10,10 @@ from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
-from scipy.stats import bootstrap
 
 from benchmarks.federated.data import CENTRES, patient
 from benchmarks.results import read_rows
+from uniseg_nets.study.figures import bootstrap_interval
 
 
 def main() -> None:
@@ -37,7 +37,7 @@ def _cell(rows: list[dict[str, str]]) -> str:
     means = [float(np.mean(dice)) for dice in patients.values()]
     if len(means) < 2:
         return "too few patients"
-    low, high = bootstrap((means,), np.mean, rng=0).confidence_interval
+    low, high = bootstrap_interval(means)
     return f"{np.mean(means):.3f} ({low:.3f} to {high:.3f})"
 
 

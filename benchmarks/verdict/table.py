@@ -88,7 +88,7 @@ def own_judges(rows: Sequence[dict[str, Any]], judge: Judge, tasks: TaskTable) -
             known.append(KnownDice(row["own"], row["patient"], signs, measured.dice, worse=bool(row["fault"])))
     judges = {}
     for patient in {row["patient"] for row in rows}:
-        estimate = DiceEstimate.fitted([one for one in known if one.patient != patient], held=True)
+        estimate = DiceEstimate.without_error([one for one in known if one.patient != patient], held=True)
         judges[patient] = Judge(tasks, weights=judge.weights)
         judges[patient].fingerprint = replace(fingerprint, estimate=estimate)
     return judges

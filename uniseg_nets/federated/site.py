@@ -6,7 +6,6 @@ A round may run in a process of its own: everything that lasts lies in files of 
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from torch import Tensor
 
 from uniseg_nets.federated.exchange import Travelling
 from uniseg_nets.io.bundles import bundle_folder, config_file
+from uniseg_nets.io.files import read_json, write_json
 from uniseg_nets.io.messages import did_you_mean
 from uniseg_nets.ranks import unwrapped
 from uniseg_nets.weights.checkpoints import read_state, save_weights
@@ -69,12 +69,9 @@ def load_site(path: str | PathLike[str]) -> SiteSettings:
         ValueError: it is no JSON object, an entry is unknown, missing or of a wrong value.
     """
     path = Path(path)
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is no JSON: {error}") from error
+    content = read_json(path)
     known = [entry.name for entry in dataclasses.fields(SiteSettings)]
-    if not isinstance(content, dict) or not {"name", "folder"} <= content.keys():
+    if not {"name", "folder"} <= content.keys():
         raise ValueError(f"{path} is no site: expected an object with name and folder, and perhaps {', '.join(known)}")
     for entry in content.keys() - set(known):
         raise ValueError(f"{path} has {entry!r}: {did_you_mean(entry, known)}expected {', '.join(known)}")
@@ -149,10 +146,10 @@ class Site:
         state = _network(client.evaluator).state_dict()
         save_weights(state, self._models / "model_final.pt")
         record = self._models / "best.json"
-        best = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
+        best = read_json(record) if record.is_file() else {}
         if figures.get("val_mean_dice", 0.0) >= best.get("val_mean_dice", 0.0):
             save_weights(state, self._models / "model.pt")
-            record.write_text(json.dumps(figures), encoding="utf-8")
+            write_json(record, figures)
         cases = _parser(client.eval_workflow).get_parsed_content("validate#cases")
         dice = (
             _parser(client.eval_workflow)
