@@ -1,5 +1,8 @@
 import copy
 import os
+import signal
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -12,6 +15,29 @@ from uniseg_nets.inferers.sliding_window import EnsembleInferer, UniSegInferer
 from uniseg_nets.runtimes import resolved_runtime, with_runtime
 from uniseg_nets.runtimes.channels_last import channels_last, for_training
 from uniseg_nets.runtimes.choose import resolve_runtime
+
+# Runtimes are made and dropped, oldest first, in a process that handles the end of its children.
+SEVERAL_RUNTIMES = """
+import signal, subprocess, sys
+import torch
+from tests.networks import ROI, small_uniseg
+from uniseg_nets.runtimes.int8 import RecordingRuntime, quantise
+from uniseg_nets.runtimes.openvino import OpenVINORuntime
+
+signal.signal(signal.SIGCHLD, lambda *_: None)
+network, folder, quantised = small_uniseg(), sys.argv[1], sys.argv[2] == "True"
+runtimes = [RecordingRuntime(network, 1, folder), OpenVINORuntime(network, "fp32", folder)]
+with torch.no_grad():
+    for runtime in runtimes:
+        runtime(torch.randn(1, 1, *ROI), 0)
+if quantised:
+    quantise(runtimes[0])
+runtime = None
+while runtimes:
+    del runtimes[0]
+    subprocess.run([sys.executable, "-c", ""], check=True)
+print("survived")
+"""
 
 
 @pytest.fixture(scope="module")
@@ -304,3 +330,14 @@ def test_where_onednn_is_held_to_lesser_instructions_auto_is_torch_in_float32(mo
     assert resolve_runtime("auto", "auto", torch.device("cpu")) == ("torch", "fp32")
     with pytest.raises(ValueError, match="openvino cannot compute with ONEDNN_MAX_CPU_ISA=AVX2: unset it"):
         resolve_runtime("openvino", "fp32", torch.device("cpu"))
+
+
+@needs_openvino
+@pytest.mark.skipif(not hasattr(signal, "SIGCHLD"), reason="has no such signal")
+@pytest.mark.parametrize("quantised", [False, True], ids=["converted", "quantised"])
+def test_a_process_survives_the_end_of_its_children_after_runtimes_came_and_went(tmp_path, quantised):
+    if quantised:
+        pytest.importorskip("nncf")
+    program = [sys.executable, "-X", "faulthandler", "-c", SEVERAL_RUNTIMES, str(tmp_path), str(quantised)]
+    done = subprocess.run(program, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.split()[-1:]) == (0, ["survived"]), done.stderr[-2000:]

@@ -75,6 +75,7 @@ class _OpenVINO(nn.Module):
         import openvino as ov
 
         from uniseg_nets.runtimes.cached import cached_models, user_cache
+        from uniseg_nets.runtimes.core import core
 
         def convert() -> list[Any]:
             with torch.no_grad(), warnings.catch_warnings():
@@ -83,7 +84,7 @@ class _OpenVINO(nn.Module):
 
         variant = f"{modality} {tuple(image.shape)}"
         (model,) = cached_models(self.network, variant, ["network"], convert, user_cache())
-        return ov.Core().compile_model(model, "CPU", self._options)
+        return core().compile_model(model, "CPU", self._options)
 
 
 class _OfModality(nn.Module):

@@ -19,6 +19,7 @@ from typing import Any
 import openvino as ov
 from torch import nn
 
+from uniseg_nets.runtimes.core import core
 from uniseg_nets.version import __version__
 
 __all__ = ["cached_models", "network_digest", "store_models", "stored_models", "user_cache"]
@@ -70,7 +71,7 @@ def cached_models(
 
 def stored_models(folder: Path, names: Sequence[str]) -> list[Any]:
     """Reads models that :func:`store_models` wrote."""
-    return [ov.Core().read_model(folder / f"{name}.xml") for name in names]
+    return [core().read_model(folder / f"{name}.xml") for name in names]
 
 
 def store_models(folder: Path, models: Mapping[str, Any], texts: Mapping[str, str] | None = None) -> None:

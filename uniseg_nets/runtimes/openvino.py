@@ -21,6 +21,7 @@ from uniseg_nets.nets import UniSegBackbone
 from uniseg_nets.nets.unet import TOTAL_STRIDE
 from uniseg_nets.runtimes.base import Runtime
 from uniseg_nets.runtimes.cached import cached_models
+from uniseg_nets.runtimes.core import core
 
 __all__ = ["COARSE_SKIPS", "FINE_SKIPS", "PARTS", "TRACED", "OpenVINORuntime", "resize"]
 
@@ -177,4 +178,4 @@ def _compiled(model: Any, size: Sequence[int], bfloat16: bool, inputs: Sequence[
         for index in set(range(len(model.outputs))) - set(outputs):
             edges.output(index).tensor().set_element_type(ov.Type.bf16)
         model = edges.build()
-    return ov.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "bf16" if bfloat16 else "f32"})
+    return core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "bf16" if bfloat16 else "f32"})
