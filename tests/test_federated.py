@@ -166,9 +166,19 @@ def test_the_learning_rate_falls_over_the_rounds_and_every_round_draws_other_pat
     assert moves[0] > 3 * moves[1] > 0
 
 
-@pytest.mark.parametrize(("travels", "expected"), [("decoder", {"decoder.a"}), ("fuse", {"task_prompts.fuse.a"})])
+NORMS = {"task_prompts.universal", "task_prompts.fuse.0.norm.bias", "encoder.stages.0.norm.weight"}
+
+
+@pytest.mark.parametrize(
+    ("travels", "expected"),
+    [
+        ("decoder", {"decoder.a"}),
+        ("fuse", {"task_prompts.fuse.a", "task_prompts.fuse.0.norm.bias"}),
+        ("norms", NORMS),
+    ],
+)
 def test_what_travels_is_chosen_by_name(travels, expected):
-    names = ["encoder.a", "decoder.a", "decoders.a", "task_prompts.fuse.a", "task_prompts.universal"]
+    names = {"encoder.a", "encoder.normal", "decoder.a", "decoders.a", "task_prompts.fuse.a"} | NORMS
     sent = Travelling(travels)(ExchangeObject(weights={name: torch.zeros(1) for name in names}))
     assert set(sent.weights) == expected
 
@@ -200,6 +210,7 @@ def test_every_choice_finds_its_tensors_in_a_network():
     unetr = PromptUNETR(1, 2, PATCH, 2, feature_size=2, hidden_size=12, mlp_dim=12, num_heads=1).state_dict()
     for travels in PARTS:
         assert Travelling(travels).chosen(uniseg)
+    assert len(Travelling("norms").chosen(uniseg)) == 1 + sum(".norm." in name for name in uniseg)
     assert set(Travelling("prompts").chosen(unetr)) == {"vit.prompts"} and Travelling("decoder").chosen(unetr)
 
 

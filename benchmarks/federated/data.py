@@ -56,7 +56,7 @@ def write_pooled(centres: list[Path], folder: Path) -> Path:
 def _case(source: Path, folder: Path, name: str, value: int) -> dict[str, object]:
     target = folder / "labels" / f"{name}.nii.gz"
     if not target.is_file():
-        label = nib.load(source / "labelsTr" / f"{name}.nii.gz")
+        label = nib.Nifti1Image.from_filename(source / "labelsTr" / f"{name}.nii.gz")
         mask = np.asarray(label.dataobj) == value
         nib.save(nib.Nifti1Image(mask.astype(np.uint8), label.affine), target)
     image = [str(source / "imagesTr" / f"{name}_0000.nii.gz")]

@@ -1,12 +1,14 @@
 """Trains the left ventricle of three centres in one kind of federation; Dice on each centre's held patients.
 
-    UNISEG_TEST_DATA=DIR OMP_NUM_THREADS=1 python -m benchmarks.federated.run OUT ARM [--rounds 30] [--every 5]
+    UNISEG_TEST_DATA=DIR OMP_NUM_THREADS=1 python -m benchmarks.federated.run OUT ARM [--rounds 20] [--every 5]
 
 All arms start from the open weights, with 10 steps per round at each centre. ``alone``: each centre for itself;
-``pooled``: the cases of all centres at one place; ``everything``: federated averaging of all tensors; ``prompts``: of
-prompts and FUSE, the rest as in the open weights; ``private``: of FUSE, with a prompt of its own at each centre. The
-rounds are those of ``uniseg_nets.federated.Site``, in one process. The same command goes on where it was stopped, after
-the last finished round. Adds rows to ``OUT/dice.csv`` and ``OUT/bytes.csv``.
+``pooled``: the cases of all centres at one place, with 30 steps per round; ``everything``: federated averaging of all
+tensors; ``norms``: of the prompt, and of scale and shift of all normalisations, the rest as in the open weights;
+``private``: the same with a prompt of its own at each centre; ``prompts``: of prompts and FUSE. The learning rates were
+chosen by the training loss of one centre. The rounds are those of ``uniseg_nets.federated.Site``, in one process. The
+same command goes on where it was stopped, after the last finished round. Adds rows to ``OUT/dice.csv``, the open
+weights as round 0, and to ``OUT/bytes.csv``.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -28,12 +31,22 @@ from uniseg_nets.federated.exchange import byte_count
 from uniseg_nets.io.bundles import bundle_folder
 from uniseg_nets.weights.checkpoints import read_state, save_weights
 
-ARMS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "alone": ("everything", ()),
-    "pooled": ("everything", ()),
-    "everything": ("everything", ()),
-    "prompts": ("prompts", ()),
-    "private": ("prompts", ("task_prompts.universal",)),
+
+class Arm(NamedTuple):
+    """A kind of federation: what travels, what stays at each centre, the learning rate."""
+
+    travels: str
+    private: tuple[str, ...]
+    rate: float
+
+
+ARMS = {
+    "alone": Arm("everything", (), 0.001),
+    "pooled": Arm("everything", (), 0.001),
+    "everything": Arm("everything", (), 0.001),
+    "norms": Arm("norms", (), 0.01),
+    "private": Arm("norms", ("task_prompts.universal",), 0.01),
+    "prompts": Arm("prompts", (), 0.01),
 }
 STEPS = 10
 
@@ -42,7 +55,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("output", type=Path)
     parser.add_argument("arm", choices=ARMS)
-    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--every", type=int, default=5, help="rounds between two evaluations")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
@@ -56,6 +69,9 @@ def main() -> None:
     if arm == "pooled":
         pooled = write_pooled(list(folders.values()), output / "data" / "pooled")
         groups = [{"pooled": _site(output / arm / "pooled", pooled, arm, 1)}]
+    if not read_rows(output / "dice.csv"):
+        for site in centres.values():
+            _evaluate(site, site.initial(), output, "open weights", 0)
     for number in range(1, arguments.rounds + 1):
         for group in groups:
             state = output / arm / f"{'-'.join(group)}.pt"
@@ -66,11 +82,12 @@ def main() -> None:
 
 
 def _site(folder: Path, data: Path, arm: str, validated: int | None) -> Site:
-    travels, private = ARMS[arm]
+    travels, private, rate = ARMS[arm]
     values = {
         "dataset_dir": str(data),
         "initial_weights": str(bundle_folder("uniseg_upstream") / "models" / "open.pt"),
-        "batches_per_task": STEPS,
+        "batches_per_task": len(CENTRES) * STEPS if arm == "pooled" else STEPS,
+        "learning_rate": rate,
         "val_interval": 10**6,
         "val_batches": validated,
         "warmup_share": 0.0,
@@ -101,7 +118,7 @@ def _round(
 def _mean(states: Sequence[Mapping[str, Tensor]], shares: Sequence[float]) -> dict[str, Tensor]:
     """The states' mean, weighted."""
     parts = torch.tensor(shares) / sum(shares)
-    return {name: sum(part * state[name] for part, state in zip(parts, states)) for name in states[0]}  # type: ignore[misc]
+    return {name: sum(part * state[name] for part, state in zip(parts, states)) for name in states[0]}
 
 
 def _evaluate(site: Site, weights: Mapping[str, Tensor], output: Path, arm: str, number: int) -> None:

@@ -16,12 +16,13 @@ __all__ = ["PARTS", "Travelling", "byte_count"]
 
 logger = logging.getLogger(__name__)
 
-# Choice -> the parts of a network that travel, by the beginnings of tensor names; none means all parts.
+# Choice -> the parts of a network that travel, by names of modules and parameters; none means all parts.
 PARTS: dict[str, tuple[str, ...]] = {
     "everything": (),
     "decoder": ("decoder", "decoder5", "decoder4", "decoder3", "decoder2", "out"),
     "prompts": ("task_prompts", "vit.prompts"),
     "fuse": ("task_prompts.fuse",),
+    "norms": ("task_prompts.universal", "vit.prompts", "norm", "norm1", "norm2", "norm3"),
 }
 
 
@@ -33,7 +34,7 @@ class Travelling(Filter):
 
     Args:
         travels: a name in :data:`PARTS`. ``prompts`` are prompts and FUSE, of the transformer its prompts; ``fuse`` is
-            FUSE alone. ``decoder`` has the heads.
+            FUSE alone; ``norms`` are the prompts, and scale and shift of all normalisations. ``decoder`` has the heads.
         private: parts that never travel, such as ``task_prompts.universal``, the centre's own prompt.
 
     Raises:
@@ -88,4 +89,5 @@ def byte_count(weights: Mapping[str, Tensor]) -> int:
 
 
 def _in(name: str, parts: Sequence[str]) -> bool:
-    return any(name == part or name.startswith(f"{part}.") for part in parts)
+    """Whether a tensor belongs to one of the parts: its dotted name has the part's name, at its beginning or within."""
+    return any(f".{part}." in f".{name}." for part in parts)
