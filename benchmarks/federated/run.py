@@ -41,9 +41,9 @@ class Arm(NamedTuple):
 
 
 ARMS = {
-    "alone": Arm("everything", (), 0.001),
-    "pooled": Arm("everything", (), 0.001),
-    "everything": Arm("everything", (), 0.001),
+    "alone": Arm("everything", (), 0.003),
+    "pooled": Arm("everything", (), 0.003),
+    "everything": Arm("everything", (), 0.003),
     "norms": Arm("norms", (), 0.01),
     "private": Arm("norms", ("task_prompts.universal",), 0.01),
     "prompts": Arm("prompts", (), 0.01),
