@@ -63,6 +63,15 @@ class Federation:
         with suppress(ProcessLookupError):  # it has ended by itself
             os.killpg(self.processes.pop(name).pid, signal.SIGKILL)
 
+    def stop(self):
+        """Ends all processes; the server ends those that it started, in sessions of their own."""
+        for process in self.processes.values():
+            process.terminate()
+        for name, process in list(self.processes.items()):
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(60)
+            self.kill(name)
+
     def rounds(self):
         path = self.folder / "out" / "rounds.json"
         return json.loads(path.read_text()) if path.is_file() else []
@@ -78,8 +87,7 @@ class Federation:
 def federation(tmp_path):
     one = Federation(tmp_path)
     yield one
-    for name in list(one.processes):
-        one.kill(name)
+    one.stop()
 
 
 @pytest.mark.slow
