@@ -105,7 +105,7 @@ def test_from_data_to_a_packed_bundle_that_segments_elsewhere(copy, tmp_path, pl
 def test_the_folds_make_an_ensemble_and_overlays_choose_what_learns(copy, tmp_path, planned):
     data = {"dataset_dir": tmp_path / "data"}
     logs = {}
-    for overlay in ("freeze_encoder.json", "from_scratch.json", "prompt_only.json"):
+    for overlay in ("freeze_encoder.json", "from_scratch.json", "prompt_only.json", "norms_only.json"):
         options = SHORT | {"ckpt_dir": tmp_path / overlay, "output_dir": tmp_path / "runs"}
         more = {"slot": 8} if overlay == "prompt_only.json" else {}
         logs[overlay] = run("run", copy, ["train.json", planned, "small.json", overlay], **data, **options, **more)
@@ -115,6 +115,9 @@ def test_the_folds_make_an_ensemble_and_overlays_choose_what_learns(copy, tmp_pa
     after = torch.load(tmp_path / "prompt_only.json" / "model.pt", weights_only=True)
     changed = {name for name, tensor in before.items() if not torch.equal(tensor, after[name]) and "heads" not in name}
     assert changed == {"task_prompts.universal"}
+    after = torch.load(tmp_path / "norms_only.json" / "model.pt", weights_only=True)
+    changed = {name for name in after.keys() & before.keys() if not torch.equal(before[name], after[name])}
+    assert changed and all(".norm." in name or "heads" in name for name in changed)
     weights = str([str(tmp_path / overlay / "model.pt") for overlay in ("freeze_encoder.json", "from_scratch.json")])
     scans = _scans(tmp_path)
     run("run", copy, ["inference.json", planned], weights=weights, output_dir=tmp_path / "out", dataset_dir=scans)

@@ -11,18 +11,19 @@ from monai.fl.utils.filters import Filter
 from torch import Tensor
 
 from uniseg_nets.io.messages import did_you_mean, listing
+from uniseg_nets.weights.freezing import belongs
 
 __all__ = ["PARTS", "Travelling", "byte_count"]
 
 logger = logging.getLogger(__name__)
 
-# Choice -> the parts of a network that travel, by names of modules and parameters; none means all parts.
+# Choice -> the parts of a network that travel, see `uniseg_nets.weights.freezing.belongs`; none means all parts.
 PARTS: dict[str, tuple[str, ...]] = {
     "everything": (),
     "decoder": ("decoder", "decoder5", "decoder4", "decoder3", "decoder2", "out"),
     "prompts": ("task_prompts", "vit.prompts"),
     "fuse": ("task_prompts.fuse",),
-    "norms": ("task_prompts.universal", "vit.prompts", "norm", "norm1", "norm2", "norm3"),
+    "norms": ("task_prompts.universal", "vit.prompts", "*.norm", "*.norm1", "*.norm2", "*.norm3"),
 }
 
 
@@ -35,7 +36,8 @@ class Travelling(Filter):
     Args:
         travels: a name in :data:`PARTS`. ``prompts`` are prompts and FUSE, of the transformer its prompts; ``fuse`` is
             FUSE alone; ``norms`` are the prompts, and scale and shift of all normalisations. ``decoder`` has the heads.
-        private: parts that never travel, such as ``task_prompts.universal``, the centre's own prompt.
+        private: parts that never travel, such as ``task_prompts.universal``, the centre's own prompt; see
+            :func:`~uniseg_nets.weights.freezing.belongs`.
 
     Raises:
         ValueError: there is no such choice.
@@ -54,17 +56,17 @@ class Travelling(Filter):
         return {
             name: tensor
             for name, tensor in weights.items()
-            if (not parts or _in(name, parts)) and not _in(name, self.private)
+            if (not parts or belongs(name, parts)) and not belongs(name, self.private)
         }
 
     def kept(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The private tensors."""
-        return {name: tensor for name, tensor in weights.items() if _in(name, self.private)}
+        return {name: tensor for name, tensor in weights.items() if belongs(name, self.private)}
 
     def trained(self, name: str) -> bool:
         """Whether a site trains a parameter: what neither travels nor is private stays as it was loaded."""
         parts = PARTS[self.travels]
-        return not parts or _in(name, parts) or _in(name, self.private)
+        return not parts or belongs(name, parts) or belongs(name, self.private)
 
     def __call__(self, data: ExchangeObject, extra: dict[str, Any] | None = None) -> ExchangeObject:
         """The exchange with the chosen tensors alone.
@@ -86,8 +88,3 @@ class Travelling(Filter):
 def byte_count(weights: Mapping[str, Tensor]) -> int:
     """Bytes of the values of tensors."""
     return sum(tensor.numel() * tensor.element_size() for tensor in weights.values())
-
-
-def _in(name: str, parts: Sequence[str]) -> bool:
-    """Whether a tensor belongs to one of the parts: its dotted name has the part's name, at its beginning or within."""
-    return any(f".{part}." in f".{name}." for part in parts)

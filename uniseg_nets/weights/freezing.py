@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-__all__ = ["TrainedPart", "train_only", "trainable"]
+__all__ = ["TrainedPart", "belongs", "train_only", "trainable"]
 
 logger = logging.getLogger(__name__)
 
@@ -20,20 +20,21 @@ def train_only(network: nn.Module, trained: Sequence[str] = (), frozen: Sequence
 
     Args:
         network: the network.
-        trained: parts to train, such as ``encoder`` or ``vit.prompts``; empty for everything.
+        trained: parts to train, such as ``encoder``, ``vit.prompts`` or ``*.norm``, see :func:`belongs`; empty for
+            everything.
         frozen: parts to freeze among these.
 
     Raises:
         ValueError: if the network lacks a part in ``trained`` (named), or nothing is left to train.
     """
     names = [name for name, _ in network.named_parameters()]
-    unknown = [part for part in trained if not any(_belongs(name, [part]) for name in names)]
+    unknown = [part for part in trained if not any(belongs(name, [part]) for name in names)]
     if unknown:
         tops = sorted({".".join(name.split(".")[:2]) for name in names})
         raise ValueError(f"no part {unknown} in the network; there are {', '.join(tops)}")
     for name, parameter in network.named_parameters():
-        chosen = not trained or _belongs(name, trained)
-        parameter.requires_grad_(chosen and not _belongs(name, frozen))
+        chosen = not trained or belongs(name, trained)
+        parameter.requires_grad_(chosen and not belongs(name, frozen))
     count = sum(parameter.numel() for parameter in trainable(network))
     total = sum(parameter.numel() for parameter in network.parameters())
     if not count:
@@ -42,8 +43,16 @@ def train_only(network: nn.Module, trained: Sequence[str] = (), frozen: Sequence
     return network
 
 
-def _belongs(name: str, parts: Sequence[str]) -> bool:
-    return any(name == part or name.startswith(f"{part}.") for part in parts)
+def belongs(name: str, parts: Sequence[str]) -> bool:
+    """Whether a parameter belongs to one of the parts.
+
+    Args:
+        name: the parameter's name, such as ``encoder.stages.0.norm.weight``.
+        parts: modules or parameters by name, such as ``encoder``; after ``*.`` at any depth, such as ``*.norm``.
+    """
+    return any(
+        f".{part[2:]}." in f".{name}." if part.startswith("*.") else f"{name}.".startswith(f"{part}.") for part in parts
+    )
 
 
 def trainable(network: nn.Module) -> list[nn.Parameter]:

@@ -67,6 +67,7 @@ def load_pretrained(
     weights: str | PathLike[str] | None,
     new: Sequence[str] = (_HEADS,),
     frozen: Sequence[str] = (),
+    trained: Sequence[str] = (),
 ) -> UniSegBackbone:
     """Loads weights of UniSeg or its backbone, official or ours, and logs a :class:`TransferReport`.
 
@@ -78,14 +79,16 @@ def load_pretrained(
         network: the network.
         weights: the file; ``None`` to keep the initial weights.
         new: prefixes of tensor names that are not loaded.
-        frozen: prefixes of parameter names that are not trained.
+        frozen: parts that are not trained, see :func:`~uniseg_nets.weights.freezing.belongs`.
+        trained: the parts that are trained alone; empty for all.
 
     Returns:
         The network.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if the weights are of another network, or a tensor can neither be loaded nor adapted (named).
+        ValueError: if the weights are of another network, a tensor can neither be loaded nor adapted (named), or the
+            network lacks a part in ``trained``.
     """
     if weights is not None:
         state, _ = read_state(weights)
@@ -93,7 +96,7 @@ def load_pretrained(
         network.load_state_dict(chosen)
         report.prompt = _prompt(network)
         logger.info("pretrained weights %s: %s", weights, report)
-    train_only(network, frozen=frozen)
+    train_only(network, trained, frozen)
     return network
 
 
