@@ -156,6 +156,12 @@ def test_a_private_prompt_is_trained_over_rounds_and_never_leaves(data, tmp_path
     assert torch.equal(state["task_prompts.universal"], prompts[1])
 
 
+def test_a_private_part_that_the_network_lacks_is_refused_before_it_would_be_sent(data, tmp_path):
+    one = site(tmp_path / "north", data, travels="prompts", private=["task_prompt.universal"])
+    with pytest.raises(ValueError, match=r"no part \['task_prompt.universal'\]"):
+        one.initial()
+
+
 def test_the_learning_rate_falls_over_the_rounds_and_every_round_draws_other_patches(data, tmp_path):
     one = site(tmp_path / "north", data)
     start = one.initial()

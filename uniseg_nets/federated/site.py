@@ -25,6 +25,7 @@ from uniseg_nets.io.files import read_json, write_json
 from uniseg_nets.io.messages import did_you_mean
 from uniseg_nets.ranks import unwrapped
 from uniseg_nets.weights.checkpoints import read_state, save_weights
+from uniseg_nets.weights.freezing import check_parts
 
 __all__ = ["Site", "SiteSettings", "load_site"]
 
@@ -102,7 +103,11 @@ class Site:
         self._private = self._models / "private.pt"
 
     def initial(self) -> dict[str, Tensor]:
-        """The tensors that travel before the first round, for the server."""
+        """The tensors that travel before the first round, for the server.
+
+        Raises:
+            ValueError: the network lacks a private part.
+        """
         return self.travelling.chosen(_network(self._client(1, 1, train=True).trainer).state_dict())
 
     def train(
@@ -192,8 +197,9 @@ class Site:
         client.initialize({ExtraItems.CLIENT_NAME: settings.name})
         for filters in ("pre_filters", "post_weight_filters"):
             setattr(client, filters, (self.travelling,))
+        network = _network(client.trainer if train else client.evaluator)
+        check_parts(network, settings.private)
         if self._private.is_file():
-            network = _network(client.trainer if train else client.evaluator)
             network.load_state_dict(read_state(self._private)[0], strict=False)
         return client
 

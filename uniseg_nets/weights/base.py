@@ -27,7 +27,7 @@ def load_base(
     Args:
         network: a :class:`~uniseg_nets.nets.PromptUNETR`, or any network.
         weights: file with a flat state dict, such as ours or that of MONAI's UNETR; ``None`` for random weights.
-        trained: parts to train, by the beginnings of their names; empty for everything.
+        trained: parts to train, see :func:`~uniseg_nets.weights.freezing.belongs`; empty for everything.
         strict: refuse weights that lack a tensor. Otherwise tensors of the same shape are loaded.
 
     Raises:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-__all__ = ["TrainedPart", "belongs", "train_only", "trainable"]
+__all__ = ["TrainedPart", "belongs", "check_parts", "train_only", "trainable"]
 
 logger = logging.getLogger(__name__)
 
@@ -25,13 +25,9 @@ def train_only(network: nn.Module, trained: Sequence[str] = (), frozen: Sequence
         frozen: parts to freeze among these.
 
     Raises:
-        ValueError: if the network lacks a part in ``trained`` (named), or nothing is left to train.
+        ValueError: if the network lacks one of the parts (named), or nothing is left to train.
     """
-    names = [name for name, _ in network.named_parameters()]
-    unknown = [part for part in trained if not any(belongs(name, [part]) for name in names)]
-    if unknown:
-        tops = sorted({".".join(name.split(".")[:2]) for name in names})
-        raise ValueError(f"no part {unknown} in the network; there are {', '.join(tops)}")
+    check_parts(network, (*trained, *frozen))
     for name, parameter in network.named_parameters():
         chosen = not trained or belongs(name, trained)
         parameter.requires_grad_(chosen and not belongs(name, frozen))
@@ -41,6 +37,19 @@ def train_only(network: nn.Module, trained: Sequence[str] = (), frozen: Sequence
         raise ValueError(f"trained={list(trained)}, frozen={list(frozen)} leaves nothing to train")
     logger.info("training %s of %s parameters (%.2f %%)", f"{count:,}", f"{total:,}", 100 * count / total)
     return network
+
+
+def check_parts(network: nn.Module, parts: Sequence[str]) -> None:
+    """Refuses names of parts that the network lacks.
+
+    Raises:
+        ValueError: if no parameter belongs to one of the parts (all named).
+    """
+    names = [name for name, _ in network.named_parameters()]
+    unknown = [part for part in parts if not any(belongs(name, [part]) for name in names)]
+    if unknown:
+        tops = sorted({".".join(name.split(".")[:2]) for name in names})
+        raise ValueError(f"no part {unknown} in the network; there are {', '.join(tops)}")
 
 
 def belongs(name: str, parts: Sequence[str]) -> bool:

@@ -88,7 +88,7 @@ def load_pretrained(
     Raises:
         FileNotFoundError: if there is no such file.
         ValueError: if the weights are of another network, a tensor can neither be loaded nor adapted (named), or the
-            network lacks a part in ``trained``.
+            network lacks a part in ``frozen`` or ``trained``, or nothing is left to train.
     """
     if weights is not None:
         state, _ = read_state(weights)
