@@ -5,10 +5,9 @@
 All arms start from the open weights, with 10 steps per round at each centre. ``alone``: each centre for itself;
 ``pooled``: the cases of all centres at one place, with 30 steps per round; ``everything``: federated averaging of all
 tensors; ``norms``: of the prompt, and of scale and shift of all normalisations, the rest as in the open weights;
-``private``: the same with a prompt of its own at each centre; ``prompts``: of prompts and FUSE. The learning rates were
-chosen by the training loss of one centre. The rounds are those of ``uniseg_nets.federated.Site``, in one process. The
-same command goes on where it was stopped, after the last finished round. Adds rows to ``OUT/dice.csv``, the open
-weights as round 0, and to ``OUT/bytes.csv``.
+``private``: the same with a prompt of its own at each centre; ``prompts``: of prompts and FUSE. The rounds are those of
+``uniseg_nets.federated.Site``, in one process. The same command goes on where it was stopped. Adds rows to
+``OUT/dice.csv``, the open weights as round 0, and to ``OUT/bytes.csv``.
 """
 
 from __future__ import annotations
@@ -29,6 +28,7 @@ from benchmarks.results import append_row, read_rows
 from uniseg_nets.federated import Site, SiteSettings
 from uniseg_nets.federated.exchange import byte_count
 from uniseg_nets.io.bundles import bundle_folder
+from uniseg_nets.io.files import read_json, write_json
 from uniseg_nets.weights.checkpoints import read_state, save_weights
 
 
@@ -69,16 +69,40 @@ def main() -> None:
     if arm == "pooled":
         pooled = write_pooled(list(folders.values()), output / "data" / "pooled")
         groups = [{"pooled": _site(output / arm / "pooled", pooled, arm, 1)}]
-    if not read_rows(output / "dice.csv"):
-        for site in centres.values():
+    _keep_settings(output / arm / "settings.json", arguments.rounds, arguments.every, ARMS[arm])
+    for name, site in centres.items():
+        if not _evaluated(output, "open weights", 0, name):
             _evaluate(site, site.initial(), output, "open weights", 0)
     for number in range(1, arguments.rounds + 1):
         for group in groups:
-            state = output / arm / f"{'-'.join(group)}.pt"
-            mean = _round(group, state, output, arm, number, arguments.rounds)
-            if mean is not None and (number % arguments.every == 0 or number == arguments.rounds):
+            state = output / arm / f"{'-'.join(group)}_round{number:03}.pt"
+            earlier = state.with_name(state.name.replace(f"round{number:03}", f"round{number - 1:03}"))
+            if not _trained(output, arm, "-".join(group), number):
+                _round(group, earlier, state, output, arm, number, arguments.rounds)
+            if number % arguments.every == 0 or number == arguments.rounds:
                 for name in group if arm == "alone" else centres:
-                    _evaluate(centres[name], mean, output, arm, number)
+                    if not _evaluated(output, arm, number, name):
+                        _evaluate(centres[name], read_state(state)[0], output, arm, number)
+            earlier.unlink(missing_ok=True)
+
+
+def _keep_settings(path: Path, rounds: int, every: int, arm: Arm) -> None:
+    """Writes an arm's settings beside its results, or refuses to go on with others."""
+    settings = {"rounds": rounds, "every": every, "steps": STEPS} | arm._asdict() | {"private": list(arm.private)}
+    if path.is_file() and read_json(path) != settings:
+        raise ValueError(f"{path} has other settings than {settings}: name a new folder")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, settings)
+
+
+def _trained(output: Path, arm: str, group: str, number: int) -> bool:
+    known = {"arm": arm, "group": group, "round": str(number)}
+    return any(known.items() <= row.items() for row in read_rows(output / "bytes.csv"))
+
+
+def _evaluated(output: Path, arm: str, number: int, centre: str) -> bool:
+    known = {"arm": arm, "round": str(number), "centre": centre}
+    return any(known.items() <= row.items() for row in read_rows(output / "dice.csv"))
 
 
 def _site(folder: Path, data: Path, arm: str, validated: int | None) -> Site:
@@ -97,22 +121,17 @@ def _site(folder: Path, data: Path, arm: str, validated: int | None) -> Site:
 
 
 def _round(
-    group: Mapping[str, Site], state: Path, output: Path, arm: str, number: int, rounds: int
-) -> dict[str, Tensor] | None:
-    """Trains a round at the sites of a federation and averages; ``None`` if an earlier process finished it."""
-    done = [row for row in read_rows(output / "bytes.csv") if row["arm"] == arm and row["group"] == state.stem]
-    if len(done) >= number:
-        return None
+    group: Mapping[str, Site], earlier: Path, state: Path, output: Path, arm: str, number: int, rounds: int
+) -> None:
+    """Trains a round at the sites of a federation, from the state of the round before, and saves the average."""
     start = time.perf_counter()
-    weights = read_state(state)[0] if state.is_file() else next(iter(group.values())).initial()
+    weights = next(iter(group.values())).initial() if number == 1 else read_state(earlier)[0]
     answers = [site.train(weights, number, rounds) for site in group.values()]
-    mean = _mean([one for one, _ in answers], [figures["num-examples"] for _, figures in answers])
-    save_weights(mean, state)
+    save_weights(_mean([one for one, _ in answers], [figures["num-examples"] for _, figures in answers]), state)
     sent = sum(byte_count(one) for one, _ in answers) if len(group) > 1 else 0
-    row = {"arm": arm, "group": state.stem, "round": number, "bytes_up": sent, "bytes_down": sent}
+    row = {"arm": arm, "group": "-".join(group), "round": number, "bytes_up": sent, "bytes_down": sent}
     row["seconds"] = round(time.perf_counter() - start, 1)
     append_row(output / "bytes.csv", tuple(row), row)
-    return mean
 
 
 def _mean(states: Sequence[Mapping[str, Tensor]], shares: Sequence[float]) -> dict[str, Tensor]:

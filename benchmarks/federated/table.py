@@ -34,10 +34,12 @@ def main() -> None:
         count = max((int(row["bytes_up"]) + int(row["bytes_down"]) for row in sent if row["arm"] == arm), default=0)
         cells = [_cell(list(centres[name].values()), "") for name in CENTRES]
         print(f"| {arm} | {rounds} | {' | '.join(cells)} | {count:,} |")
+    if REFERENCE not in dice:
+        return
     print(f"\n| minus {REFERENCE} | {' | '.join(CENTRES)} |\n|---|{'---|' * len(CENTRES)}")
     for arm in [arm for arm in dice if arm != REFERENCE]:
         pairs = [(dice[arm][name], dice[REFERENCE][name]) for name in CENTRES]
-        cells = [_cell([own[key] - other[key] for key in own], "+") for own, other in pairs]
+        cells = [_cell([own[key] - other[key] for key in own if key in other], "+") for own, other in pairs]
         print(f"| {arm} | {' | '.join(cells)} |")
 
 
