@@ -36,6 +36,7 @@ VARIANTS = {
     "prompt cut off": [],
     "frozen encoder": ["freeze_encoder.json"],
     "prompt only": ["prompt_only.json"],
+    "norms only": ["norms_only.json"],
 }
 _WITHOUT_PROMPT = ("prompt cut off",)  # planned with the slot "none"
 # The multi-task network's task that is nearest (its id there), for the prompt.
