@@ -23,14 +23,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.measure import machine, timed
-from benchmarks.results import append_row, read_rows
+from benchmarks.results import append_row, read_rows, with_interval
 from uniseg_nets.bundle.calibrate import calibrate_int8
 from uniseg_nets.bundle.segmenter import Segmenter
 from uniseg_nets.data import load_datalist
 from uniseg_nets.data.groups import group_of
 from uniseg_nets.io.bundles import bundle_folder
 from uniseg_nets.io.files import read_json
-from uniseg_nets.study.figures import bootstrap_interval
+from uniseg_nets.study.figures import patient_means
 from uniseg_nets.tasks import SCHEMES, TaskTable, load_task_table
 
 _CONFIGS = bundle_folder("uniseg_upstream") / "configs"
@@ -135,19 +135,16 @@ def print_table(rows: list[dict[str, str]]) -> None:
         cells = []
         own = [row for row in rows if row["variant"] == name and (BASELINE, row["case"]) in dice]
         for task in tasks:
-            values: dict[str, list[float]] = {}
+            changes: dict[tuple[str, str], float] = {}
             for row in own:
                 if row["task"] == task:
                     reference = 0.0 if name == BASELINE else dice[BASELINE, row["case"]]
-                    values.setdefault(row["patient"], []).append(dice[name, row["case"]] - reference)
-            means = [float(np.mean(one)) for one in values.values()]
+                    changes[row["patient"], row["case"]] = dice[name, row["case"]] - reference
+            means = patient_means(changes)
             if name == BASELINE:
                 cells.append(f"{np.mean(means):.3f}")
-            elif means:
-                low, high = bootstrap_interval(means)
-                cells.append(f"{np.mean(means):+.3f} ({low:+.3f} to {high:+.3f})")
             else:
-                cells.append("")
+                cells.append(with_interval(means, "+") if len(means) else "")
         spent = sum(seconds[name, row["case"]] for row in own) / sum(seconds[BASELINE, row["case"]] for row in own)
         print(f"| {name} | {' | '.join(cells)} | {spent:.2f} |")
 

@@ -8,12 +8,23 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["append_row", "read_rows", "shown"]
+import numpy as np
+from numpy.typing import NDArray
+
+from uniseg_nets.study.figures import bootstrap_interval
+
+__all__ = ["append_row", "has_row", "read_rows", "shown", "with_interval"]
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
     """All rows; none where there is no file yet."""
     return list(csv.DictReader(path.open())) if path.is_file() else []
+
+
+def has_row(path: Path, **known: object) -> bool:
+    """Whether a row has these values."""
+    wanted = {name: str(value) for name, value in known.items()}
+    return any(wanted.items() <= row.items() for row in read_rows(path))
 
 
 def append_row(path: Path, fields: Sequence[str], row: Mapping[str, Any]) -> None:
@@ -25,6 +36,12 @@ def append_row(path: Path, fields: Sequence[str], row: Mapping[str, Any]) -> Non
         if new:
             writer.writeheader()
         writer.writerow(row)
+
+
+def with_interval(values: Sequence[float] | NDArray[np.floating], sign: str = "") -> str:
+    """The mean with its 95 % bootstrap interval; ``sign`` is ``+`` for changes."""
+    low, high = bootstrap_interval(values)
+    return f"{np.mean(values):{sign}.3f} ({low:{sign}.3f} to {high:{sign}.3f})"
 
 
 def shown(values: Sequence[float]) -> str:

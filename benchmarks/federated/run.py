@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.federated.data import CENTRES, write_centre, write_pooled
-from benchmarks.results import append_row, read_rows
+from benchmarks.results import append_row, has_row
 from uniseg_nets.federated import Site, SiteSettings
 from uniseg_nets.federated.exchange import byte_count
 from uniseg_nets.io.bundles import bundle_folder
@@ -71,17 +71,17 @@ def main() -> None:
         groups = [{"pooled": _site(output / arm / "pooled", pooled, arm, 1)}]
     _keep_settings(output / arm / "settings.json", arguments.rounds, arguments.every, ARMS[arm])
     for name, site in centres.items():
-        if not _evaluated(output, "open weights", 0, name):
+        if not has_row(output / "dice.csv", arm="open weights", round=0, centre=name):
             _evaluate(site, site.initial(), output, "open weights", 0)
     for number in range(1, arguments.rounds + 1):
         for group in groups:
-            state = output / arm / f"{'-'.join(group)}_round{number:03}.pt"
-            earlier = state.with_name(state.name.replace(f"round{number:03}", f"round{number - 1:03}"))
-            if not _trained(output, arm, "-".join(group), number):
+            joined = "-".join(group)
+            earlier, state = (output / arm / f"{joined}_round{one:03}.pt" for one in (number - 1, number))
+            if not has_row(output / "bytes.csv", arm=arm, group=joined, round=number):
                 _round(group, earlier, state, output, arm, number, arguments.rounds)
             if number % arguments.every == 0 or number == arguments.rounds:
                 for name in group if arm == "alone" else centres:
-                    if not _evaluated(output, arm, number, name):
+                    if not has_row(output / "dice.csv", arm=arm, round=number, centre=name):
                         _evaluate(centres[name], read_state(state)[0], output, arm, number)
             earlier.unlink(missing_ok=True)
 
@@ -93,16 +93,6 @@ def _keep_settings(path: Path, rounds: int, every: int, arm: Arm) -> None:
         raise ValueError(f"{path} has other settings than {settings}: name a new folder")
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, settings)
-
-
-def _trained(output: Path, arm: str, group: str, number: int) -> bool:
-    known = {"arm": arm, "group": group, "round": str(number)}
-    return any(known.items() <= row.items() for row in read_rows(output / "bytes.csv"))
-
-
-def _evaluated(output: Path, arm: str, number: int, centre: str) -> bool:
-    known = {"arm": arm, "round": str(number), "centre": centre}
-    return any(known.items() <= row.items() for row in read_rows(output / "dice.csv"))
 
 
 def _site(folder: Path, data: Path, arm: str, validated: int | None) -> Site:
