@@ -29,6 +29,9 @@ class BrightNetwork(torch.nn.Module):
         self.windows += 1
         return [x]
 
+    def shared(self, features):
+        return features
+
     def prompts(self, features):
         return features[-1][:, :0]
 

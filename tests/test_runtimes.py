@@ -176,6 +176,27 @@ def test_openvino_serves_all_tasks_from_one_encoding_and_mirrors(table, network,
 
 
 @needs_openvino
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_openvino_computes_what_tasks_have_in_common_once_per_window_and_right(network, cache, precision):
+    """Windows of several tasks and of one in turn: nothing of an earlier window stays."""
+    fast = with_runtime(network, "openvino", precision, cache)
+    one, other = torch.randn(2, 1, 1, *ROI)
+    near = {"atol": 1e-4, "rtol": 1e-4} if precision == "fp32" else {"atol": 0.2, "rtol": 0.2}
+    with torch.no_grad():
+        for x, tasks in ((one, (0, 6, 3)), (other, (6, 0)), (one, (3,)), (other, (0, 1)), (one, (6, 0))):
+            features = fast.encode(x)
+            features = fast.shared(features) if len(tasks) > 1 else features
+            prompts = fast.prompts(features)
+            _, coarse = fast.decode_coarse(features, fast.select(prompts, tasks[0]))
+            own = network.encode(x)
+            _, expected = network.decode_coarse(own, network.select(network.prompts(own), tasks[0]))
+            torch.testing.assert_close(coarse.float(), expected, **near)
+            for task in tasks:
+                prediction = fast.decode(features, fast.select(prompts, task)).float()
+                torch.testing.assert_close(prediction, network(x, task), **near)
+
+
+@needs_openvino
 def test_openvino_takes_windows_that_are_views(network, cache):
     """A window is a cut from a volume: the copy that lays it out in a row must outlive the computation."""
     fast = with_runtime(network, "openvino", "fp32", cache)

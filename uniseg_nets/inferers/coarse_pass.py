@@ -124,6 +124,7 @@ def find_boxes(
     corners_of: list[list[Any]] = [[] for _ in tasks]
     for start in all_starts(padded.shape[2:], roi_size, _OVERLAP):
         features = network.encode(padded[window_at(start, roi_size)])
+        features = network.shared(features) if len(tasks) > 1 else features
         prompts = network.prompts(features)
         for corners, task in zip(corners_of, tasks):
             _, logits = network.decode_coarse(features, network.select(prompts, task.id))

@@ -195,6 +195,7 @@ class UniSegInferer(Inferer):
         flips = _flips(tasks) if self.mirror else [()]
         for axes in flips:
             features = network.encode(flipped(window, axes))
+            features = network.shared(features) if len(tasks) > 1 else features
             prompts = network.prompts(features)
             parts = [self._task_scores(features, prompts, network, task, window.shape) for task in tasks]
             scores = flipped(torch.cat(parts, dim=1), axes)

@@ -74,6 +74,10 @@ class UniSegBackbone(nn.Module):
             check_size(x.shape[2:])
         return self.encoder(x)
 
+    def shared(self, features: list[Tensor]) -> list[Tensor]:
+        """Features for the decoders of several tasks: unchanged. A runtime may prepare what they have in common."""
+        return features
+
     @torch.jit.export
     def prompts(self, features: list[Tensor]) -> Tensor:
         """Features -> prompts of all tasks; here none, (B, 0, d, h, w)."""

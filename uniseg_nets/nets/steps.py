@@ -19,6 +19,9 @@ class NetworkSteps(Protocol):
     def encode(self, x: Tensor) -> list[Any]:
         """(B, C, D, H, W) -> features of the six stages, finest first."""
 
+    def shared(self, features: list[Any]) -> list[Any]:
+        """Features for the decoders of several tasks: what these have in common may be computed once."""
+
     def prompts(self, features: list[Any]) -> Tensor:
         """Features -> the prompts of all tasks, (B, T, d, h, w)."""
 

@@ -74,6 +74,10 @@ class WatchedNetwork:
         features: list[Any] = self._network.encode(x)
         return features
 
+    def shared(self, features: list[Any]) -> list[Any]:
+        shared: list[Any] = self._network.shared(features)
+        return shared
+
     def prompts(self, features: list[Any]) -> Tensor:
         prompts: Tensor = self._network.prompts(features)
         return prompts

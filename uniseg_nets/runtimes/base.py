@@ -38,6 +38,10 @@ class Runtime(nn.Module):
         """(B, C, D, H, W) -> features of the six stages, finest first; the last one is a PyTorch tensor."""
         raise NotImplementedError
 
+    def shared(self, features: list[Any]) -> list[Any]:
+        """Features for the decoders of several tasks; unchanged here."""
+        return features
+
     def prompts(self, features: list[Any]) -> Tensor:
         """Features -> the prompts of all tasks, (B, T, d, h, w)."""
         return self.network.prompts(features)

@@ -55,6 +55,10 @@ class Int8Runtime(OpenVINORuntime):
             raise ValueError(f"precision int8 computes one window at a time, not {batch}")
         return [self._models[part].clone() for part in PARTS]
 
+    def shared(self, features: list[Any]) -> list[Any]:
+        """Features for several tasks: unchanged, the models in 8 bits are those of one task."""
+        return features
+
     def _convert_again(self, incompatible: Any) -> None:
         if network_digest(self.network, "") != self._weights:
             raise ValueError("precision int8 is calibrated for other weights: choose another precision to load these")

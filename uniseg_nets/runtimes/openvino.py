@@ -1,12 +1,13 @@
-"""OpenVINO as the runtime on a CPU: three compiled parts that share their features without a copy.
+"""OpenVINO as the runtime on a CPU: compiled parts that share their features without a copy.
 
-The task's prompt is an input of the model, so that one model serves all tasks.
+The task's prompt is an input of the model, so that one model serves all tasks. For several tasks of one window, what
+the decoder computes of the encoder's features alone is computed once (:mod:`uniseg_nets.runtimes.shared_skips`).
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -22,6 +23,7 @@ from uniseg_nets.nets.unet import TOTAL_STRIDE
 from uniseg_nets.runtimes.base import Runtime
 from uniseg_nets.runtimes.cached import cached_models
 from uniseg_nets.runtimes.core import core
+from uniseg_nets.runtimes.shared_skips import SharedLevels, SkipShares
 
 __all__ = ["COARSE_SKIPS", "FINE_SKIPS", "PARTS", "TRACED", "OpenVINORuntime", "resize"]
 
@@ -30,6 +32,8 @@ COARSE_SKIPS = (4, 3, 2)
 FINE_SKIPS = (1, 0)
 # Names of the parts, in their order.
 PARTS = ("encoder", "coarse", "fine")
+# The parts of the decoder for several tasks: the skips' shares of its convolutions, then the rest.
+_SHARED_PARTS = ("coarse_skips", "coarse_rest", "fine_skips", "fine_rest")
 # Image size (z, y, x) for tracing; the parts are reshaped to the window's size later.
 TRACED = tuple(2 * stride for stride in TOTAL_STRIDE)
 
@@ -62,6 +66,11 @@ class OpenVINORuntime(Runtime):
         convert = partial(_converted, self.network, batch, channels)
         return cached_models(self.network, f"{batch} {channels}", PARTS, convert, self._cache_dir)
 
+    def shared_models(self, batch: int, channels: int) -> list[Any]:
+        """The models of the decoder for several tasks, as :meth:`models`."""
+        convert = partial(_converted_shared, self.network, batch, channels)
+        return cached_models(self.network, f"{batch} {channels} shared", _SHARED_PARTS, convert, self._cache_dir)
+
     def encode(self, x: Tensor) -> list[Any]:
         size = tuple(x.shape)
         if size not in self._parts:
@@ -69,52 +78,98 @@ class OpenVINORuntime(Runtime):
         self._used = self._parts[size]
         return self._used.encode(x)
 
+    def shared(self, features: list[Any]) -> list[Any]:
+        assert self._used is not None
+        self._used.share(self.shared_models)
+        return features
+
     def decode_coarse(self, features: list[Any], prompt: Tensor) -> tuple[Any, Tensor]:
         assert self._used is not None
-        return self._used.decode_coarse(torch.cat((features[-1], prompt), dim=1))
+        return self._used.decoder.coarse(torch.cat((features[-1], prompt), dim=1))
 
     def decode_fine(self, features: list[Any], x: Any) -> Tensor:
         assert self._used is not None
-        return self._used.decode_fine()
+        return self._used.decoder.fine()
 
 
 class _Parts:
-    """The compiled parts for one input size (B, C, D, H, W); outputs of a part are inputs of the next one."""
+    """The compiled parts for one input size (B, C, D, H, W); outputs of a part are inputs of the next one.
+
+    Attributes:
+        decoder: that of one task, or after :meth:`share` that of several, until the next ``encode``.
+    """
 
     def __init__(self, models: Sequence[Any], size: Sequence[int], bfloat16: bool):
-        edges: tuple[tuple[list[int], list[int]], ...] = (
-            ([0], [5]),
-            ([0], [1]),
-            ([], [0]),
-        )  # tensors shared with PyTorch stay float32
-        self._encoder, self._coarse, self._fine = (
-            _compiled(model, size, bfloat16, inputs, outputs).create_infer_request()
-            for model, (inputs, outputs) in zip(models, edges)
-        )
-        for place, index in enumerate(COARSE_SKIPS, start=1):
-            self._coarse.set_input_tensor(place, self._encoder.get_output_tensor(index))
-        self._fine.set_input_tensor(0, self._coarse.get_output_tensor(0))
-        for place, index in enumerate(FINE_SKIPS, start=1):
-            self._fine.set_input_tensor(place, self._encoder.get_output_tensor(index))
+        self._size, self._bfloat16 = size, bfloat16
+        encoder, coarse, fine = models
+        self._encoder = self._request(encoder, [0], [5])
+        skips = [[self._encoder.get_output_tensor(index) for index in part] for part in (COARSE_SKIPS, FINE_SKIPS)]
+        self._own = _Decoder(self._request(coarse, [0], [1]), self._request(fine, [], [0]), skips)
+        self._of_several: _Decoder | None = None
+        self.decoder = self._own
+
+    def _request(self, model: Any, inputs: Sequence[int], outputs: Sequence[int]) -> Any:
+        """A compiled part. Its ``inputs`` and ``outputs`` that are shared with PyTorch stay float32."""
+        return _compiled(model, self._size, self._bfloat16, inputs, outputs).create_infer_request()
 
     def encode(self, x: Tensor) -> list[Any]:
-        self._infer(self._encoder, x)
+        _infer(self._encoder, x)
+        self.decoder = self._own
         features: list[Any] = [self._encoder.get_output_tensor(index) for index in range(5)]
         return [*features, torch.from_numpy(self._encoder.get_output_tensor(5).data)]
 
-    def decode_coarse(self, bottom: Tensor) -> tuple[Any, Tensor]:
-        self._infer(self._coarse, bottom)
+    def share(self, models: Callable[[int, int], Sequence[Any]]) -> None:
+        """Takes the decoder of several tasks for the window that was encoded last."""
+        if self._of_several is None:
+            coarse_skips, coarse, fine_skips, fine = models(*self._size[:2])
+            before = [self._request(coarse_skips, [], []), self._request(fine_skips, [], [])]
+            for part, indices in zip(before, (COARSE_SKIPS, FINE_SKIPS)):
+                for place, index in enumerate(indices):
+                    part.set_input_tensor(place, self._encoder.get_output_tensor(index))
+            skips = [[*part.output_tensors] for part in before]
+            self._of_several = _Decoder(self._request(coarse, [0], [1]), self._request(fine, [], [0]), skips, before)
+        self.decoder = self._of_several
+        self.decoder.begin()
+
+
+class _Decoder:
+    """The two parts of a decoder, the tensors of their skips, and what computes these once per window."""
+
+    def __init__(self, coarse: Any, fine: Any, skips: Sequence[Sequence[Any]], before: Sequence[Any] = ()):
+        self._coarse, self._fine, self._before = coarse, fine, before
+        fine.set_input_tensor(0, coarse.get_output_tensor(0))
+        for part, tensors in zip((coarse, fine), skips):
+            for place, tensor in enumerate(tensors, start=1):
+                part.set_input_tensor(place, tensor)
+        self.begin()
+
+    def begin(self) -> None:
+        """A new window."""
+        self._left = list(self._before)
+
+    def coarse(self, bottom: Tensor) -> tuple[Any, Tensor]:
+        """See :meth:`Runtime.decode_coarse`; ``bottom`` is the bottleneck with the prompt."""
+        self._compute_skips(left=1)
+        _infer(self._coarse, bottom)
         return self._coarse.get_output_tensor(0), torch.from_numpy(self._coarse.get_output_tensor(1).data)
 
-    def decode_fine(self) -> Tensor:
+    def fine(self) -> Tensor:
+        """See :meth:`Runtime.decode_fine`."""
+        self._compute_skips(left=0)
         self._fine.infer()
         return torch.from_numpy(self._fine.get_output_tensor(0).data)
 
-    def _infer(self, part: Any, x: Tensor) -> None:
-        """Runs a part on a tensor's memory. OpenVINO does not keep it alive, the local variable ``held`` does."""
-        held = x.contiguous().numpy()
-        part.set_input_tensor(0, ov.Tensor(held, shared_memory=True))
-        part.infer()
+    def _compute_skips(self, left: int) -> None:
+        """Computes the skips of the coarse part, and with ``left`` 0 those of the fine part, once per window."""
+        while len(self._left) > left:
+            self._left.pop(0).infer()
+
+
+def _infer(part: Any, x: Tensor) -> None:
+    """Runs a part on a tensor's memory. OpenVINO does not keep it alive, the local variable ``held`` does."""
+    held = x.contiguous().numpy()
+    part.set_input_tensor(0, ov.Tensor(held, shared_memory=True))
+    part.infer()
 
 
 class _Coarse(nn.Module):
@@ -142,19 +197,39 @@ class _Fine(nn.Module):
 
 
 def _converted(network: UniSegBackbone, batch: int, channels: int) -> list[Any]:
-    with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # tracing warns about comparisons of sizes, which are fixed here
-        image = torch.zeros(batch, channels, *TRACED)
-        features = network.encoder(image)
-        width = cast(nn.ConvTranspose3d, network.decoder.upsamples[0]).in_channels
-        bottom = torch.zeros([batch, width, *features[-1].shape[2:]])
+    with torch.no_grad():
+        image, features, bottom = _examples(network, batch, channels)
         coarse, fine = _Coarse(network), _Fine(network)
         low = (bottom, *(features[index] for index in COARSE_SKIPS))
         high = (coarse(*low)[0], *(features[index] for index in FINE_SKIPS))
-        return [
-            ov.convert_model(module, example_input=inputs, input=[tensor.shape for tensor in inputs])
-            for module, inputs in ((network.encoder, (image,)), (coarse, low), (fine, high))
-        ]
+    return [_convert(network.encoder, (image,)), _convert(coarse, low), _convert(fine, high)]
+
+
+def _converted_shared(network: UniSegBackbone, batch: int, channels: int) -> list[Any]:
+    with torch.no_grad():
+        _, features, x = _examples(network, batch, channels)
+        models = []
+        for skips, levels, heads in ((COARSE_SKIPS, (0, 1, 2), True), (FINE_SKIPS, (3, 4), False)):
+            before, rest = SkipShares(network.decoder, levels), SharedLevels(network.decoder, levels, heads)
+            inputs = tuple(features[index] for index in skips)
+            shares = before(*inputs)
+            models += [_convert(before, inputs), _convert(rest, (x, *shares))]
+            x = rest(x, *shares)[0]
+    return models
+
+
+def _examples(network: UniSegBackbone, batch: int, channels: int) -> tuple[Tensor, list[Tensor], Tensor]:
+    """For tracing: an image of the smallest size, its features, and a bottleneck with the prompt."""
+    image = torch.zeros(batch, channels, *TRACED)
+    features = network.encoder(image)
+    width = cast(nn.ConvTranspose3d, network.decoder.upsamples[0]).in_channels
+    return image, features, torch.zeros([batch, width, *features[-1].shape[2:]])
+
+
+def _convert(module: nn.Module, inputs: tuple[Tensor, ...]) -> Any:
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # tracing warns about comparisons of sizes, which are fixed here
+        return ov.convert_model(module, example_input=inputs, input=[tensor.shape for tensor in inputs])
 
 
 def resize(model: Any, old: Sequence[int], new: Sequence[int]) -> None:
