@@ -1,6 +1,7 @@
 """All CT tasks of one scan: one run with a shared encoder pass beside a run a task, whole and in mode `fast`.
 
     python -m benchmarks.bench_all_ct SCAN WEIGHTS [--tasks_file TASKS] [--repetitions 5] [--runtime auto]
+        [--modes "balanced;fast"]
 
 From file to label map, with the network loaded; runs alternate, the first round does not count. How many voxels of the
 merged map `fast` changes is printed too.
@@ -27,9 +28,10 @@ from uniseg_nets.tasks import load_task_table
 from uniseg_nets.transforms import LabelMapd, LoadCased, PreprocessCased
 from uniseg_nets.weights.checkpoints import read_weights
 
+_FAST = read_json(bundle_folder("uniseg_upstream") / "configs" / "fast.json")
 _MODES: dict[str, dict[str, Any]] = {
     "balanced": {},
-    "fast": read_json(bundle_folder("uniseg_upstream") / "configs" / "fast.json"),
+    "fast": {name: value for name, value in _FAST.items() if name != "mode"},
 }
 
 
@@ -40,6 +42,7 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--runtime", default="auto")
     parser.add_argument("--tasks_file")
+    parser.add_argument("--modes", default=";".join(_MODES), help="separated by semicolons")
     options = parser.parse_args()
     table = load_task_table(options.tasks_file)
     single = [task.name for task in table.select("all_ct")]
@@ -61,16 +64,18 @@ def main() -> None:
         return run
 
     contestants = {}
-    for mode, settings in _MODES.items():
+    for mode in options.modes.split(";"):
+        settings = _MODES[mode]
         for how, tasks in ((f"{len(single)} runs", single), ("all_ct", ["all_ct"])):
             contestants[f"{how}, {mode}"] = contestant(f"{how}, {mode}", tasks, settings)
     with torch.inference_mode():
         seconds = alternating(contestants, options.repetitions)
     print(f"{machine()}\nmedians of {options.repetitions} alternating runs\n")
     print_ratios(seconds)
-    without, shortened = (label for name, label in label_maps.items() if name.startswith("all_ct"))
-    print(f"\n`fast` changes {(without != shortened).sum()} of {without.size} voxels of all_ct;", end=" ")
-    print(f"{(without > 0).sum()} are foreground in `balanced`.")
+    if "all_ct, balanced" in label_maps and "all_ct, fast" in label_maps:
+        without, shortened = label_maps["all_ct, balanced"], label_maps["all_ct, fast"]
+        print(f"\n`fast` changes {(without != shortened).sum()} of {without.size} voxels of all_ct;", end=" ")
+        print(f"{(without > 0).sum()} are foreground in `balanced`.")
 
 
 if __name__ == "__main__":
