@@ -13,7 +13,6 @@ compares each variant with ``balanced`` in float32: means over patients with 95 
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -31,7 +30,7 @@ from uniseg_nets.data.groups import group_of
 from uniseg_nets.io.bundles import bundle_folder
 from uniseg_nets.io.files import read_json
 from uniseg_nets.study.figures import patient_means
-from uniseg_nets.tasks import SCHEMES, TaskTable, load_task_table
+from uniseg_nets.tasks import load_task_table
 
 _CONFIGS = bundle_folder("uniseg_upstream") / "configs"
 _FAST = read_json(_CONFIGS / "fast.json")
@@ -51,39 +50,15 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "coarse pass": {**_VINO, "coarse_pass": _FAST["coarse_pass"]},
     "early exit": {**_VINO, "early_exit": _FAST["early_exit"]},
     "fast": {**_FAST, **_VINO},
-    "flips along x": {**_VINO, "mirror": True},
-    "flips along y": {**_VINO, "mirror": True},
-    "flips along z": {**_VINO, "mirror": True},
-    "flips along x and y": {**_VINO, "mirror": True},
+    "flips along x": {**_VINO, "mirror": True, "mirror_axes": "x"},
+    "flips along y": {**_VINO, "mirror": True, "mirror_axes": "y"},
+    "flips along z": {**_VINO, "mirror": True, "mirror_axes": "z"},
+    "flips along x and y": {**_VINO, "mirror": True, "mirror_axes": "yx"},
     "all flips": {**_VINO, "mirror": True},
     "coarse pass and all flips": {**_VINO, "coarse_pass": _FAST["coarse_pass"], "mirror": True},
     "accurate, torch": {**read_json(_CONFIGS / "accurate.json"), **_TORCH},
 }
-# Mirrored along these axes (0 z, 1 y, 2 x) alone.
-FLIPS = {"flips along x": [2], "flips along y": [1], "flips along z": [0], "flips along x and y": [1, 2]}
 FIELDS = ("variant", "task", "patient", "case", "dice", "seconds")
-
-
-def write_table(table: TaskTable, axes: list[int], path: Path) -> str:
-    """Writes a table of tasks, mirrored along these axes alone. Returns the file."""
-    entries = [
-        {
-            "name": task.name,
-            "channels": task.channels,
-            "spacing": task.spacing,
-            "classes": task.classes,
-            "axes": task.axes,
-            "mask": task.mask,
-            "scaling": [
-                {"scheme": one.scheme, **{n: getattr(one, n) for n in SCHEMES[one.scheme]}} for one in task.scaling
-            ],
-            "mirror_axes": axes,
-            "max_pieces": dict(zip(task.classes, task.max_pieces)),
-        }
-        for task in table
-    ]
-    path.write_text(json.dumps({"tasks": entries}))
-    return str(path)
 
 
 def measure(options: argparse.Namespace) -> None:
@@ -99,10 +74,7 @@ def measure(options: argparse.Namespace) -> None:
             left = [case for case in cases if (name, case["name"]) not in done]
             if not left:
                 continue
-            tasks_file = options.tasks_file
-            if name in FLIPS:
-                tasks_file = write_table(tasks, FLIPS[name], options.rows.with_suffix(".tasks.json"))
-            settings = {"weights": options.weights, "tasks_file": tasks_file}
+            settings = {"weights": options.weights, "tasks_file": options.tasks_file}
             if VARIANTS[name].get("precision") == "int8":
                 own = [case["image"] for case in training if case["task"] == task.name][:_CALIBRATION]
                 print(f"{task.name}: {calibrate_int8(own, task.name, **settings):.3f} as float32", flush=True)

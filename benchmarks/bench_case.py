@@ -6,8 +6,9 @@ SCAN is a CT; WEIGHTS any of ours, with `--task` and, where their tasks are not 
 PYTHON the interpreter of an environment with nnU-Net v2, whose predictor then takes part with a plain U-Net of the same
 sizes (`benchmarks/nnunet_case.py`); mirrored, it runs once. The stock pipeline is what MONAI's bundles do:
 ``Spacingd``, ``SlidingWindowInferer`` with a Gaussian and half overlap, softmax, ``Invertd``, argmax, ``SaveImaged``,
-in float32. Every contestant runs in a process of its own, in turn with the others; medians of seconds, largest peak
-memory. Imports, the weights' reading and a first window count for nobody, as in a folder's second case.
+in float32. Eight bits, to be named in `--only`, need `uniseg calibrate` with these weights first. Every contestant runs
+in a process of its own, in turn with the others; medians of seconds, largest peak memory. Imports, the weights' reading
+and a first window count for nobody, as in a folder's second case.
 """
 
 from __future__ import annotations
@@ -46,8 +47,10 @@ VARIANTS: dict[str, dict[str, Any] | None] = {
     "balanced, torch bf16": {"runtime": "torch", "precision": "bf16"},
     "balanced, OpenVINO fp32": {"runtime": "openvino", "precision": "fp32"},
     "balanced": {"runtime": "openvino"},
+    "balanced, OpenVINO int8": {"runtime": "openvino", "precision": "int8"},
     "balanced, coarse pass": {"coarse_pass": _FAST["coarse_pass"], "runtime": "openvino"},
     "fast": {**_FAST, "runtime": "openvino"},
+    "fast, OpenVINO int8": {**_FAST, "runtime": "openvino", "precision": "int8"},
     "fast, torch bf16": {**_FAST, "runtime": "torch", "precision": "bf16"},
 }
 NNUNET = {"nnU-Net v2": (), "nnU-Net v2, mirroring": ("--mirror",)}

@@ -340,6 +340,11 @@ def test_the_choices_of_the_command_are_those_of_the_package():
         ({"task": ["left_atrium", "liver"]}, "'liver': it is a task of the table 'uniseg'"),
         ({"task": "liver", "early_exit": 5}, "early_exit is 5, expected a probability above 0, at most 1"),
         ({"task": "liver", "early_exit": "often"}, "early_exit is 'often', expected a probability"),
+        (
+            {"task": "liver", "mirror_axes": "left"},
+            "mirror_axes is 'left', expected one or more of the letters z, y, x",
+        ),
+        ({"task": "liver", "mirror_axes": ""}, "mirror_axes is '', expected one or more"),
         ({"task": "liver", "coarse_pass": "2"}, "coarse_pass is '2', expected a downsampling factor"),
         ({"task": "liver", "overlap": 2}, "overlap is 2, expected a share of the window from 0"),
     ],

@@ -64,6 +64,21 @@ def test_mirroring_is_the_mean_over_eight_flips(table, network):
     torch.testing.assert_close(found, torch.stack(scores).mean(0), atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize(("wanted", "axes"), [("x", [(), (4,)]), ("z", [(), (2,)]), ("xy", [(), (3,), (4,), (3, 4)])])
+def test_mirroring_along_chosen_axes_is_the_mean_over_their_flips(table, network, wanted, axes):
+    x = torch.randn(1, 1, *ROI)
+    with torch.no_grad():
+        scores = [torch.softmax(network(x.flip(a), 6), dim=1)[:, :2].flip(a) for a in axes]
+    found = UniSegInferer(table, "spleen", ROI, mirror=True, mirror_axes=wanted)(x, network)
+    torch.testing.assert_close(found, torch.stack(scores).mean(0), atol=1e-5, rtol=1e-4)
+
+
+def test_a_wish_to_mirror_does_not_mirror_what_a_task_forbids(network):
+    x = torch.randn(1, 1, *ROI)
+    inferer = UniSegInferer(sided(mirror_axes=[0, 1]), "kidneys", ROI, mirror=True, mirror_axes="x")
+    torch.testing.assert_close(inferer(x, network), UniSegInferer(sided(), "kidneys", ROI)(x, network))
+
+
 def sided(**more):
     entry = {"name": "kidneys", "channels": ["CT"], "spacing": [3, 1.5, 1.5], "classes": ["left_kidney"]}
     return TaskTable([{**entry, **more}])

@@ -54,6 +54,7 @@ def segment(
     weights: str | None = None,
     mode: Literal["accurate", "balanced", "fast"] = "balanced",
     mirror: bool | None = None,
+    mirror_axes: str | None = None,
     overlap: float | None = None,
     runtime: Literal["auto", "torch", "compile", "openvino", "tensorrt"] | None = None,
     precision: Literal["auto", "fp32", "bf16", "int8"] | None = None,
@@ -86,6 +87,7 @@ def segment(
         mode: "accurate" as the official prediction, "balanced" without its mirroring, "fast" with less overlap and
             only where a coarse pass found something.
         mirror: average over all eight flips, which is 8 times the work; by default as the mode says.
+        mirror_axes: mirror along these axes alone, as "x", which is twice the work, or "yx"; by default "zyx".
         overlap: share of a window that its neighbour covers, from 0 up to but not including 1; by default as the mode
             says.
         runtime: "auto" is OpenVINO on a CPU where it is installed, else PyTorch; "auto" by default, "torch" in the
@@ -133,7 +135,8 @@ def segment(
             raise ValueError(f"{plan} is no plan: it lacks task_entry; `uniseg plan` writes one")
         overlays = [str(file)]
     options = {
-        "mirror": mirror,
+        "mirror": True if mirror is None and mirror_axes is not None else mirror,
+        "mirror_axes": mirror_axes,
         "overlap": overlap,
         "runtime": runtime,
         "precision": precision,
