@@ -116,8 +116,9 @@ def ours(
     parser.update({**read_weights(weights).overrides(), "tasks_file": tasks_file, **settings})
     network, inferer = parser.get_parsed_content("network"), parser.get_parsed_content("inferer")
     before, after = parser.get_parsed_content("preprocessing"), parser.get_parsed_content("postprocessing")
+    windows = parser.get_parsed_content("sliding_window")
     with torch.no_grad():
-        inferer.predict_window(torch.zeros(1, 1, *inferer.roi_size), network, inferer.tasks)
+        windows.predict_window(torch.zeros(1, 1, *windows.roi_size), network, windows.tasks)
         start = time.perf_counter()
         case = before({"image": scan, "name": "case"})
         loaded = time.perf_counter()

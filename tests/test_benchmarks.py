@@ -3,8 +3,11 @@
 import json
 from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import pytest
 
+from benchmarks import bench_case
 from benchmarks.gpu.records import Records, append_row
 from benchmarks.prompt_tuning import fundus, run
 from benchmarks.results import shown
@@ -22,6 +25,17 @@ def test_no_child_has_one_eye_trained_on_and_the_other_tested(test_data, tmp_pat
     content = json.loads((tmp_path / "new.json").read_text())
     children = [{int(Path(entry["image"]).stem[-3:]) // 2 for entry in side} for side in content.values()]
     assert len(content["validation"]) == 15 and not children[0] & children[1]
+
+
+@pytest.mark.parametrize("pipeline", ["ours", "stock"])
+def test_the_timed_pipelines_write_a_label_map_of_the_scan(small_weights, tmp_path, pipeline):
+    scan = str(tmp_path / "scan.nii.gz")
+    voxels = np.random.default_rng(0).integers(-200, 200, (60, 50, 20), dtype=np.int16)
+    nib.save(nib.Nifti1Image(voxels, np.diag([3.0, 3, 3, 1])), scan)
+    settings = () if pipeline == "stock" else ({"runtime": "torch", "precision": "fp32"},)
+    seconds = getattr(bench_case, pipeline)(scan, str(small_weights), str(tmp_path / "out"), "spleen", None, *settings)
+    (written,) = (tmp_path / "out").rglob("*.nii.gz")
+    assert len(seconds) == 3 and min(seconds) > 0 and nib.load(written).shape == (60, 50, 20)
 
 
 def test_of_several_seeds_each_value_is_shown_beside_the_mean():
