@@ -48,7 +48,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "balanced, OpenVINO int8": {"runtime": "openvino", "precision": "int8"},
     "overlap 0.25": {**_VINO, "overlap": 0.25},
     "coarse pass": {**_VINO, "coarse_pass": _FAST["coarse_pass"]},
-    "early exit": {**_VINO, "early_exit": _FAST["early_exit"]},
     "fast": {**_FAST, **_VINO},
     "flips along x": {**_VINO, "mirror": True, "mirror_axes": "x"},
     "flips along y": {**_VINO, "mirror": True, "mirror_axes": "y"},

@@ -3,7 +3,7 @@
     python -m benchmarks.zero_padded SMALL.pt WIDE.pt [--patch 32 64 64]
 
 Every convolution is padded with zeros, so that the full-size network computes exactly what the small one does, with all
-of its own multiplications. Timings and memory are then those of the full size, and label maps, early exits and Dice
+of its own multiplications. Timings and memory are then those of the full size, and label maps and Dice
 those of a trained network, where full-size weights cannot be had.
 """
 

@@ -58,13 +58,3 @@ def test_body_only_leaves_mr_as_it_is(scheme):
         for value, network in zip((False, True), networks)
     ]
     assert networks[0].windows == networks[1].windows and torch.equal(*found)
-
-
-def test_early_exit_skips_the_fine_levels_of_windows_without_foreground_alone(table):
-    volume = torch.zeros(1, 1, 32, 64, 192)
-    volume[..., 140:160] = 1
-    network = BrightNetwork()
-    inferer = UniSegInferer(table, "liver", (32, 64, 64), early_exit=0.2)
-    scores = inferer(volume, network)
-    assert 0 < network.fine < network.windows
-    assert torch.equal(scores.argmax(1), (volume[:, 0] > 0.5).long())

@@ -338,8 +338,6 @@ def test_the_choices_of_the_command_are_those_of_the_package():
         ({"task": "liver", "tasks": None}, "tasks is None: leave it out"),
         ({"task": "liver", "network_def": None}, "network_def is None: leave it out"),
         ({"task": ["left_atrium", "liver"]}, "'liver': it is a task of the table 'uniseg'"),
-        ({"task": "liver", "early_exit": 5}, "early_exit is 5, expected a probability above 0, at most 1"),
-        ({"task": "liver", "early_exit": "often"}, "early_exit is 'often', expected a probability"),
         (
             {"task": "liver", "mirror_axes": "left"},
             "mirror_axes is 'left', expected one or more of the letters z, y, x",

@@ -46,14 +46,6 @@ def test_each_task_is_measured_by_itself(tasks):
     assert two["two_tissue.volume_ml"] == 0 and np.isnan(two["agreement"]) and np.isnan(two["certainty"])
 
 
-def test_early_exit_leaves_windows_without_a_finding_out_of_what_is_measured(tasks):
-    inferer = MeasuredInferer(UniSegInferer(tasks, "one", ROI, early_exit=0.2), tasks, "one")
-    inferer(volume(), BrightNetwork())
-    assert inferer.measures["one"]["agreement"] > 0.6
-    inferer(volume(0.0), BrightNetwork())  # no window was decoded to its end
-    assert inferer.measures["one"]["one_tissue.volume_ml"] == 0
-
-
 def test_a_further_mirrored_pass_is_compared_where_it_is_asked_for(tasks):
     _, without = measured(tasks, "one", volume())
     _, measures = measured(tasks, "one", volume(), check_flips=True)

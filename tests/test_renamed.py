@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+import warnings
 from pathlib import Path
 from pydoc import locate
 
@@ -13,6 +14,7 @@ import torch
 from uniseg_nets import Segmenter, UniSeg
 from uniseg_nets.bundle.run import run_bundle
 from uniseg_nets.image2d import RecogniseModalityd, SavePictured
+from uniseg_nets.inferers import UniSegInferer
 from uniseg_nets.renamed import renamed_arguments
 from uniseg_nets.transforms import SaveLabelMapd
 
@@ -83,6 +85,14 @@ def test_a_bundle_that_version_0_6_packed_segments_and_says_what_is_renamed(copy
 def test_a_name_that_never_was_is_not_found():
     assert locate("uniseg_nets.weights.load_everything") is None
     assert locate("uniseg_nets.nothing.at_all") is None
+
+
+def test_an_argument_that_has_no_effect_any_more_is_taken_and_named_if_it_had_a_value(table):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        UniSegInferer(table, "liver", early_exit=None)
+    with pytest.warns(FutureWarning, match="argument early_exit of UniSegInferer.__init__ has no effect any more"):
+        UniSegInferer(table, "liver", early_exit=0.2)
 
 
 def test_old_names_of_arguments_are_taken(tmp_path, table):

@@ -1,4 +1,4 @@
-"""Names of versions up to 0.8, for packed bundles and MONAI Label apps. They are removed in version 0.10.
+"""Names of earlier versions, for packed bundles and MONAI Label apps. Those of up to 0.8 are removed in version 0.10.
 
 The one rule: an old name means the same as the new one, and a warning, which users see, names the new one.
 """
@@ -15,7 +15,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any, TypeVar, cast
 
-__all__ = ["accept_old_modules", "renamed_arguments", "renamed_names"]
+__all__ = ["accept_old_modules", "removed_arguments", "renamed_arguments", "renamed_names"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -90,6 +90,27 @@ def renamed_arguments(**names: str) -> Callable[[Function], Function]:
                     raise TypeError(f"{function.__qualname__} got both {names[old]} and {old}, its old name")
                 _warn(f"argument {old} of {function.__qualname__}", names[old])
                 kwargs[names[old]] = kwargs.pop(old)
+            return function(*args, **kwargs)
+
+        return cast(Function, call)
+
+    return decorate
+
+
+def removed_arguments(*names: str) -> Callable[[Function], Function]:
+    """A decorator: the function takes arguments that it had, without an effect.
+
+    Args:
+        names: the arguments. One with a value other than ``None`` is named in a warning.
+    """
+
+    def decorate(function: Function) -> Function:
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            for name in set(names) & kwargs.keys():
+                if kwargs.pop(name) is not None:
+                    text = f"argument {name} of {function.__qualname__} has no effect any more: leave it out"
+                    warnings.warn(text, FutureWarning, stacklevel=2)
             return function(*args, **kwargs)
 
         return cast(Function, call)

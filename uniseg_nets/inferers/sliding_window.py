@@ -25,6 +25,7 @@ from uniseg_nets.inferers.body import body_box
 from uniseg_nets.inferers.coarse_pass import Region, find_regions, whole_region
 from uniseg_nets.inferers.windows import gaussian_window, pad_to, window_at
 from uniseg_nets.nets.steps import NetworkSteps
+from uniseg_nets.renamed import removed_arguments
 from uniseg_nets.tasks import Task, TaskTable
 from uniseg_nets.transforms.grid import flipped, network_flips
 
@@ -62,8 +63,6 @@ class UniSegInferer(Inferer):
         device: device on which scores are summed; ``None`` for that of the inputs, or the CPU if its memory is too
             small.
         body_only: compute only the box around the body. It has an effect on CT with air around the body.
-        early_exit: skip the last two decoder levels of a window if the coarse head gives no voxel a foreground
-            probability of this value or more; ``None`` for never.
         coarse_pass: downsampling factor of a first pass, such as 1.5, that finds the boxes of the tasks' structures.
             Only these boxes are computed; everything outside is background. ``None`` for no such pass.
         progress: show a bar with the remaining time.
@@ -73,10 +72,11 @@ class UniSegInferer(Inferer):
         concatenated along the channel axis, each with its own background.
 
     Raises:
-        ValueError: if there is no such task, ``mirror_axes`` has other letters or none, the overlap or ``early_exit``
-            is outside 0 to 1, or ``coarse_pass`` is below 1.
+        ValueError: if there is no such task, ``mirror_axes`` has other letters or none, the overlap is outside 0 to 1,
+            or ``coarse_pass`` is below 1.
     """
 
+    @removed_arguments("early_exit")
     def __init__(
         self,
         tasks: TaskTable,
@@ -87,7 +87,6 @@ class UniSegInferer(Inferer):
         mirror_axes: str = "zyx",
         device: str | torch.device | None = None,
         body_only: bool = False,
-        early_exit: float | None = None,
         coarse_pass: float | None = None,
         progress: bool = False,
     ) -> None:
@@ -96,8 +95,6 @@ class UniSegInferer(Inferer):
             raise ValueError(f"overlap is {overlap}, expected a share of the window from 0 up to, not including, 1")
         if coarse_pass is not None and not (isinstance(coarse_pass, (int, float)) and coarse_pass >= 1):
             raise ValueError(f"coarse_pass is {coarse_pass!r}, expected a downsampling factor of 1 or more, or None")
-        if early_exit is not None and not (isinstance(early_exit, (int, float)) and 0 < early_exit <= 1):
-            raise ValueError(f"early_exit is {early_exit!r}, expected a probability above 0, at most 1, or None")
         if not (isinstance(mirror_axes, str) and mirror_axes and set(mirror_axes) <= set(_AXES)):
             raise ValueError(
                 f"mirror_axes is {mirror_axes!r}, expected one or more of the letters z, y, x, such as zyx"
@@ -108,7 +105,6 @@ class UniSegInferer(Inferer):
         self.overlap = overlap
         self.device = device
         self.body_only = body_only
-        self.early_exit = early_exit
         self.coarse_pass = coarse_pass
         self._bar_off = None if progress else True  # None: shown on a terminal only
         self.mirror = mirror
@@ -206,25 +202,11 @@ class UniSegInferer(Inferer):
             features = network.encode(flipped(window, axes))
             features = network.shared(features) if len(tasks) > 1 else features
             prompts = network.prompts(features)
-            parts = [self._task_scores(features, prompts, network, task, window.shape) for task in tasks]
+            parts = [_task_scores(features, prompts, network, task) for task in tasks]
             scores = flipped(torch.cat(parts, dim=1), axes)
             total = scores if total is None else total.add_(scores)
         assert total is not None
         return total.div_(len(flips))
-
-    def _task_scores(
-        self, features: list[Tensor], prompts: Tensor, network: NetworkSteps, task: Task, size: Sequence[int]
-    ) -> Tensor:
-        """Softmax scores of one task. Softmax runs over all channels of the shared heads, as in training."""
-        prompt = network.select(prompts, task.id)
-        if self.early_exit is None:
-            return _softmax(network.decode(features, prompt), task)
-        state, coarse = network.decode_coarse(features, prompt)
-        if float(_softmax(coarse, task)[:, 1:].amax()) < self.early_exit:
-            scores = coarse.new_zeros((size[0], task.num_outputs, *size[2:]), dtype=torch.float32)
-            scores[:, 0] = 1
-            return scores
-        return _softmax(network.decode_fine(features, state), task)
 
 
 class EnsembleInferer(Inferer):
@@ -253,6 +235,12 @@ class EnsembleInferer(Inferer):
         return scores / len(networks)
 
 
+def _task_scores(features: list[Any], prompts: Tensor, network: NetworkSteps, task: Task) -> Tensor:
+    """Softmax scores of one task. Softmax runs over all channels of the shared heads, as in training."""
+    logits = network.decode(features, network.select(prompts, task.id)).float()
+    return torch.softmax(logits, dim=1)[:, : task.num_outputs]
+
+
 def _flips(tasks: Sequence[Task], wanted: str) -> list[tuple[int, ...]]:
     """Combinations of the wanted axes along which all tasks may be mirrored, counted from the end; () comes first."""
     places = [axis for axis, letter in enumerate(_AXES) if letter in wanted]
@@ -271,10 +259,6 @@ def _stored_flips(inputs: Tensor, axes: str) -> tuple[int, ...]:
     if affine is None:
         return ()
     return network_flips(np.asarray(affine, dtype=np.float64).reshape(-1, 4, 4)[0], axes)
-
-
-def _softmax(logits: Tensor, task: Task) -> Tensor:
-    return torch.softmax(logits.float(), dim=1)[:, : task.num_outputs]
 
 
 def _backgrounds(tasks: Sequence[Task]) -> list[int]:

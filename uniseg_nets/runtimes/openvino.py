@@ -93,43 +93,53 @@ class OpenVINORuntime(Runtime):
 
 
 class _Parts:
-    """The compiled parts for one input size (B, C, D, H, W); outputs of a part are inputs of the next one.
-
-    Attributes:
-        decoder: that of one task, or after :meth:`share` that of several, until the next ``encode``.
-    """
+    """The compiled parts for one input size (B, C, D, H, W); outputs of a part are inputs of the next one."""
 
     def __init__(self, models: Sequence[Any], size: Sequence[int], bfloat16: bool):
         self._size, self._bfloat16 = size, bfloat16
-        encoder, coarse, fine = models
+        encoder, self._coarse, self._fine = models
         self._encoder = self._request(encoder, [0], [5])
-        skips = [[self._encoder.get_output_tensor(index) for index in part] for part in (COARSE_SKIPS, FINE_SKIPS)]
-        self._own = _Decoder(self._request(coarse, [0], [1]), self._request(fine, [], [0]), skips)
+        self._of_one: _Decoder | None = None  # each is compiled when it is needed, to spare memory
         self._of_several: _Decoder | None = None
-        self.decoder = self._own
+        self._shared = False
 
     def _request(self, model: Any, inputs: Sequence[int], outputs: Sequence[int]) -> Any:
         """A compiled part. Its ``inputs`` and ``outputs`` that are shared with PyTorch stay float32."""
         return _compiled(model, self._size, self._bfloat16, inputs, outputs).create_infer_request()
 
+    def _skips(self) -> list[list[Any]]:
+        """The encoder's tensors that the coarse and the fine part read."""
+        return [[self._encoder.get_output_tensor(index) for index in part] for part in (COARSE_SKIPS, FINE_SKIPS)]
+
     def encode(self, x: Tensor) -> list[Any]:
         _infer(self._encoder, x)
-        self.decoder = self._own
+        self._shared = False
         features: list[Any] = [self._encoder.get_output_tensor(index) for index in range(5)]
         return [*features, torch.from_numpy(self._encoder.get_output_tensor(5).data)]
 
     def share(self, models: Callable[[int, int], Sequence[Any]]) -> None:
-        """Takes the decoder of several tasks for the window that was encoded last."""
+        """Takes the decoder of several tasks for the window that was encoded last; ``models`` are its parts."""
         if self._of_several is None:
             coarse_skips, coarse, fine_skips, fine = models(*self._size[:2])
             before = [self._request(coarse_skips, [], []), self._request(fine_skips, [], [])]
-            for part, indices in zip(before, (COARSE_SKIPS, FINE_SKIPS)):
-                for place, index in enumerate(indices):
-                    part.set_input_tensor(place, self._encoder.get_output_tensor(index))
-            skips = [[*part.output_tensors] for part in before]
-            self._of_several = _Decoder(self._request(coarse, [0], [1]), self._request(fine, [], [0]), skips, before)
-        self.decoder = self._of_several
-        self.decoder.begin()
+            for part, tensors in zip(before, self._skips()):
+                for place, tensor in enumerate(tensors):
+                    part.set_input_tensor(place, tensor)
+            self._of_several = self._decoder(coarse, fine, [[*part.output_tensors] for part in before], before)
+        self._of_several.begin()
+        self._shared = True
+
+    @property
+    def decoder(self) -> _Decoder:
+        """The decoder for the window that was encoded last: that of one task, or after :meth:`share` of several."""
+        if self._shared and self._of_several is not None:
+            return self._of_several
+        if self._of_one is None:
+            self._of_one = self._decoder(self._coarse, self._fine, self._skips())
+        return self._of_one
+
+    def _decoder(self, coarse: Any, fine: Any, skips: Sequence[Sequence[Any]], before: Sequence[Any] = ()) -> _Decoder:
+        return _Decoder(self._request(coarse, [0], [1]), self._request(fine, [], [0]), skips, before)
 
 
 class _Decoder:
