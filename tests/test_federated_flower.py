@@ -1,5 +1,7 @@
-"""A federation of processes on loopback by Flower: three sites, one of them killed and back."""
+"""A federation of processes on loopback by Flower, encrypted: three sites, one of them killed and back."""
 
+import datetime
+import ipaddress
 import json
 import os
 import shutil
@@ -22,6 +24,32 @@ APP = Path(__file__).parents[1] / "docs" / "federated"
 BIN = Path(sys.executable).parent
 
 
+def write_certificates(folder):
+    """``ca.crt``, an authority, and ``server.crt`` and ``server.key`` of a server at 127.0.0.1 that it has signed."""
+    x509 = pytest.importorskip("cryptography.x509")
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    def certificate(name, key, authority, extension):
+        now = datetime.datetime.now(datetime.UTC)
+        builder = x509.CertificateBuilder().subject_name(named(name)).issuer_name(named("authority"))
+        builder = builder.public_key(key.public_key()).serial_number(x509.random_serial_number())
+        builder = builder.not_valid_before(now).not_valid_after(now + datetime.timedelta(days=1))
+        signed = builder.add_extension(extension, critical=False).sign(authority, hashes.SHA256())
+        return signed.public_bytes(serialization.Encoding.PEM)
+
+    def named(name):
+        return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+
+    authority, server = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    at = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    ca = certificate("authority", authority, authority, x509.BasicConstraints(ca=True, path_length=None))
+    (folder / "ca.crt").write_bytes(ca)
+    (folder / "server.crt").write_bytes(certificate("server", server, authority, at))
+    kind, none = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    (folder / "server.key").write_bytes(server.private_bytes(serialization.Encoding.PEM, kind, none))
+
+
 def free_port():
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
@@ -36,10 +64,15 @@ class Federation:
         self.port = free_port()
         self.processes = {}
         (folder / "home").mkdir()
-        address = f'[superlink.loopback]\naddress = "127.0.0.1:{self.port}"\ninsecure = true\n'
+        write_certificates(folder)
+        address = (
+            f'[superlink.loopback]\naddress = "127.0.0.1:{self.port}"\nroot-certificates = "{folder / "ca.crt"}"\n'
+        )
         (folder / "home" / "config.toml").write_text(address)
         shutil.copytree(APP, folder / "app")
-        self.start("server", "flower-superlink", f"--port={self.port}", "--disable-runtime-dependency-installation")
+        certificates = ("--ssl-ca-certfile=ca.crt", "--ssl-certfile=server.crt", "--ssl-keyfile=server.key")
+        port = f"--port={self.port}"
+        self.start("server", "flower-superlink", port, *certificates, "--disable-runtime-dependency-installation")
 
     def start(self, name, program, *arguments):
         mine = {
@@ -49,15 +82,19 @@ class Federation:
         }
         own = os.environ | mine | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
         log = (self.folder / f"{name}.log").open("ab")
-        command = [str(BIN / program), *([] if program == "flwr" else ["--insecure"]), *arguments]
         self.processes[name] = subprocess.Popen(
-            command, cwd=self.folder, env=own, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            [str(BIN / program), *arguments],
+            cwd=self.folder,
+            env=own,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
 
     def start_site(self, name):
         config = f'site="{self.folder / name / "site.json"}"'
-        link = f"--superlink=127.0.0.1:{self.port}"
-        self.start(name, "flower-supernode", link, f"--port={free_port()}", f"--node-config={config}")
+        link = (f"--superlink=127.0.0.1:{self.port}", "--root-certificates=ca.crt")
+        self.start(name, "flower-supernode", *link, f"--port={free_port()}", f"--node-config={config}")
 
     def kill(self, name):
         with suppress(ProcessLookupError):  # it has ended by itself
