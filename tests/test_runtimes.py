@@ -358,9 +358,8 @@ def test_where_onednn_is_held_to_lesser_instructions_auto_is_torch_in_float32(mo
 @pytest.mark.skipif(not hasattr(signal, "SIGCHLD"), reason="has no such signal")
 @pytest.mark.parametrize("quantised", [False, True], ids=["converted", "quantised"])
 def test_a_process_survives_the_end_of_its_children_after_runtimes_came_and_went(tmp_path, quantised):
-    if quantised:
-        if find_spec("nncf") is None:  # its import would change the loggers of this process
-            pytest.skip("NNCF is not installed")
+    if quantised and find_spec("nncf") is None:  # its import would change the loggers of this process
+        pytest.skip("NNCF is not installed")
     program = [sys.executable, "-X", "faulthandler", "-c", SEVERAL_RUNTIMES, str(tmp_path), str(quantised)]
     done = subprocess.run(program, capture_output=True, encoding="utf-8", check=False)  # NNCF draws bars
     assert (done.returncode, done.stdout.split()[-1:]) == (0, ["survived"]), done.stderr[-2000:]
