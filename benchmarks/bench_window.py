@@ -1,21 +1,23 @@
 """One full-size window through encoder, prompt and decoder: runtimes side by side, and the machine's floor.
 
-    python -m benchmarks.bench_window [--window 64 192 192] [--repetitions 5] [--int8]
+    python -m benchmarks.bench_window [--window 64 192 192] [--repetitions 5] [--int8] [--tasks 8]
 
 The floor is what the window's multiplications would cost at the speed of a 4096-cubed product: in bfloat16, or in
 float32 on a processor without bfloat16 instructions, where nothing in bfloat16 is timed. Weights are random: agreement
 on trained weights is `benchmarks.agreement`'s subject. For ``--int8`` the network is quantised with one random window,
-which takes as long as a dozen windows in float32.
+which takes as long as a dozen windows in float32. With ``--tasks`` the runtime that ``auto`` takes decodes the window
+for as many tasks instead: one by one, with one encoder pass, and with what their decoders share computed once.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from functools import partial
 
 import torch
 
-from benchmarks.measure import alternating, machine, timed_precisions
+from benchmarks.measure import alternating, machine, print_ratios, timed_precisions
 from uniseg_nets import UniSeg
 from uniseg_nets.runtimes import with_runtime
 
@@ -30,10 +32,13 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--compile", action="store_true", help="torch.compile too, after a minute or more")
     parser.add_argument("--int8", action="store_true", help="8 bits too (OpenVINO, NNCF)")
+    parser.add_argument("--tasks", type=int, help="decode for so many tasks")
     options = parser.parse_args()
     torch.manual_seed(0)
     network = UniSeg(deep_supervision=False).eval()
     window = torch.randn(1, 1, *options.window)
+    if options.tasks:
+        return _of_several_tasks(network, window, options)
     gflop = _GFLOP * window.numel() / (64 * 192 * 192)
     precisions = timed_precisions()
     square = torch.randn(_SIDE, _SIDE, dtype=torch.bfloat16 if "bf16" in precisions else torch.float32)
@@ -59,6 +64,27 @@ def main() -> None:
     for name, value in seconds.items():
         print(f"| {name} | {value:.2f} | {plain / value:.1f}x | {value / floor:.2f}x |")
     print(f"| floor: a {_SIDE}-cubed {precisions[-1]} product's speed | {floor:.2f} | {plain / floor:.1f}x | 1.00x |")
+
+
+def _of_several_tasks(network: UniSeg, window: torch.Tensor, options: argparse.Namespace) -> None:
+    fast = with_runtime(network, "auto")
+
+    def run(encode_each: bool, share: bool) -> None:
+        features = fast.encode(window)
+        features = fast.shared(features) if share else features
+        for task in range(options.tasks):
+            features = fast.encode(window) if encode_each and task else features
+            fast.decode(features, fast.select(fast.prompts(features), task))
+
+    contestants = {
+        f"{options.tasks} runs": partial(run, True, False),
+        "one encoder pass": partial(run, False, False),
+        "and one pass of what the decoders share": partial(run, False, True),
+    }
+    with torch.inference_mode():
+        seconds = alternating(contestants, options.repetitions)
+    print(f"{machine()}\nwindow {options.window}, medians of {options.repetitions} alternating runs\n")
+    print_ratios(seconds)
 
 
 @torch.no_grad()

@@ -26,7 +26,7 @@ BIN = Path(sys.executable).parent
 
 def write_certificates(folder):
     """``ca.crt``, an authority, and ``server.crt`` and ``server.key`` of a server at 127.0.0.1 that it has signed."""
-    x509 = pytest.importorskip("cryptography.x509")
+    from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from uniseg_nets import UniSeg
+from uniseg_nets.inferers import UniSegInferer
 from uniseg_nets.nets.unet import TOTAL_STRIDE, ConvBlock
 
 SMALL = {"base_features": 4, "max_features": 8, "patch_size": [32, 64, 64]}
@@ -105,6 +106,12 @@ def test_the_prompt_is_interpolated_for_other_patches(network):
     with torch.no_grad():
         features = network.encode(torch.randn(1, 1, 64, 96, 128))
         assert network.prompts(features).shape == (1, 11, 4, 3, 4)
+
+
+def test_a_scripted_network_has_all_steps_of_inference(network, table):
+    x = torch.randn(1, 1, 32, 64, 64)
+    inferer = UniSegInferer(table, ["liver", "spleen"], (32, 64, 64))
+    torch.testing.assert_close(inferer(x, torch.jit.script(network)), inferer(x, network))
 
 
 def test_the_network_can_be_scripted(network):

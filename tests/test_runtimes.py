@@ -178,8 +178,8 @@ def test_openvino_serves_all_tasks_from_one_encoding_and_mirrors(table, network,
 
 @needs_openvino
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_openvino_computes_what_tasks_have_in_common_once_per_window_and_right(network, cache, precision):
-    """Windows of several tasks and of one in turn: nothing of an earlier window stays."""
+def test_openvino_computes_windows_of_several_tasks_and_of_one_in_turn(network, cache, precision):
+    """What several tasks share is of their own window: nothing of an earlier one stays."""
     fast = with_runtime(network, "openvino", precision, cache)
     one, other = torch.randn(2, 1, 1, *ROI)
     near = {"atol": 1e-4, "rtol": 1e-4} if precision == "fp32" else {"atol": 0.2, "rtol": 0.2}

@@ -30,8 +30,6 @@ logger = logging.getLogger(__name__)
 
 # Multiplications of the encoder, and of a decoder's first three levels, relative to a whole decoder (full size).
 _ENCODER, _COARSE = 0.36, 0.28
-# The same for the decoder of several tasks: once per window what the skips give, then the rest for each task.
-_SKIPS, _REST = 0.43, 0.67
 # Voxels (z, y, x) per voxel of the coarse head.
 _STRIDE = np.prod(STRIDES[:3], axis=0)
 # Overlap of the coarse windows; further downsampling that is accepted if one window then covers the scan.
@@ -60,9 +58,7 @@ class Region:
 
     @property
     def cost(self) -> float:
-        """Work of the region in whole decoders."""
-        several = _SKIPS + _REST * len(self.tasks)
-        return len(self.starts) * (_ENCODER + (several if len(self.tasks) > 1 else 1))
+        return len(self.starts) * (_ENCODER + len(self.tasks))
 
 
 def whole_region(size: Sequence[int], tasks: int, roi_size: Sequence[int], overlap: float) -> Region:

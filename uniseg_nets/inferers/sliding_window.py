@@ -59,21 +59,21 @@ class UniSegInferer(Inferer):
             overlap of 0.5.
         mirror: average over all flips of each window along the axes that the tasks allow, as the official prediction
             does (8 times the work for three axes).
-        mirror_axes: with ``mirror``, flip along these axes alone: letters of ``zyx``. One axis is twice the work.
         device: device on which scores are summed; ``None`` for that of the inputs, or the CPU if its memory is too
             small.
         body_only: compute only the box around the body. It has an effect on CT with air around the body.
         coarse_pass: downsampling factor of a first pass, such as 1.5, that finds the boxes of the tasks' structures.
             Only these boxes are computed; everything outside is background. ``None`` for no such pass.
         progress: show a bar with the remaining time.
+        mirror_axes: with ``mirror``, flip along these axes alone: letters of ``zyx``. One axis is twice the work.
 
     Returns:
         From a call with (B, C, D, H, W): softmax scores (B, K, D, H, W), float32. The scores of several tasks are
         concatenated along the channel axis, each with its own background.
 
     Raises:
-        ValueError: if there is no such task, ``mirror_axes`` has other letters or none, the overlap is outside 0 to 1,
-            or ``coarse_pass`` is below 1.
+        ValueError: if there is no such task, ``mirror_axes`` has other letters or none, or ``mirror`` is off, the
+            overlap is outside 0 to 1, or ``coarse_pass`` is below 1.
     """
 
     @removed_arguments("early_exit")
@@ -84,11 +84,11 @@ class UniSegInferer(Inferer):
         roi_size: Sequence[int] = (64, 192, 192),
         overlap: float = 0.5,
         mirror: bool = False,
-        mirror_axes: str = "zyx",
         device: str | torch.device | None = None,
         body_only: bool = False,
         coarse_pass: float | None = None,
         progress: bool = False,
+        mirror_axes: str = _AXES,
     ) -> None:
         super().__init__()
         if not 0 <= overlap < 1:
@@ -99,6 +99,8 @@ class UniSegInferer(Inferer):
             raise ValueError(
                 f"mirror_axes is {mirror_axes!r}, expected one or more of the letters z, y, x, such as zyx"
             )
+        if mirror_axes != _AXES and not mirror:
+            raise ValueError(f"mirror_axes is {mirror_axes!r}, but mirror is off: turn it on, or leave mirror_axes out")
         self.table = tasks
         self.tasks = () if task is None else tasks.select(task)
         self.roi_size = tuple(roi_size)

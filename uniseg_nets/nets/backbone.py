@@ -74,6 +74,7 @@ class UniSegBackbone(nn.Module):
             check_size(x.shape[2:])
         return self.encoder(x)
 
+    @torch.jit.export
     def shared(self, features: list[Tensor]) -> list[Tensor]:
         """Features for the decoders of several tasks: unchanged. A runtime may prepare what they have in common."""
         return features

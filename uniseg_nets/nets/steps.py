@@ -20,7 +20,7 @@ class NetworkSteps(Protocol):
         """(B, C, D, H, W) -> features of the six stages, finest first."""
 
     def shared(self, features: list[Any]) -> list[Any]:
-        """Features for the decoders of several tasks: what these have in common may be computed once."""
+        """Prepares the decoding of several tasks: until the next ``encode`` a runtime computes once what they share."""
 
     def prompts(self, features: list[Any]) -> Tensor:
         """Features -> the prompts of all tasks, (B, T, d, h, w)."""

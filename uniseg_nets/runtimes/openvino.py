@@ -97,7 +97,7 @@ class _Parts:
 
     def __init__(self, models: Sequence[Any], size: Sequence[int], bfloat16: bool):
         self._size, self._bfloat16 = size, bfloat16
-        encoder, self._coarse, self._fine = models
+        encoder, *self._models = models
         self._encoder = self._request(encoder, [0], [5])
         self._of_one: _Decoder | None = None  # each is compiled when it is needed, to spare memory
         self._of_several: _Decoder | None = None
@@ -135,7 +135,8 @@ class _Parts:
         if self._shared and self._of_several is not None:
             return self._of_several
         if self._of_one is None:
-            self._of_one = self._decoder(self._coarse, self._fine, self._skips())
+            self._of_one = self._decoder(self._models[0], self._models[1], self._skips())
+            self._models = []
         return self._of_one
 
     def _decoder(self, coarse: Any, fine: Any, skips: Sequence[Sequence[Any]], before: Sequence[Any] = ()) -> _Decoder:
