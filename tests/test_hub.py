@@ -16,7 +16,7 @@ from tests.running import copied, run
 from uniseg_nets.bundle.pack import zip_bundle
 from uniseg_nets.io.bundles import bundle_folder
 from uniseg_nets.version import __version__
-from uniseg_nets.weights.licence import AUTHORS_TERMS, OPEN_TERMS, mark_terms
+from uniseg_nets.weights.licence import AUTHORS_TERMS, OPEN_2D_TERMS, OPEN_TERMS, mark_terms
 
 constants = pytest.importorskip("huggingface_hub").constants
 BUNDLES = ("uniseg_upstream", "uniseg_finetune", "unetr_prompt_tuning", "esp_medsam_2d")
@@ -87,8 +87,8 @@ def test_a_card_says_what_the_bundle_is_and_leads_nowhere_outside(uniseg, name, 
     assert uniseg("hub-folder", name, f"someone/{name}", tmp_path) == 0
     folder = tmp_path / name
     card, text = front_matter(folder)
-    open_weights = name == "uniseg_upstream"
-    assert card["license"] == ("cc-by-sa-4.0" if open_weights else "apache-2.0")
+    licences = {"uniseg_upstream": "cc-by-sa-4.0", "esp_medsam_2d": "cc-by-4.0"}
+    assert card["license"] == licences.get(name, "apache-2.0")
     assert (card["library_name"], card["pipeline_tag"]) == ("monai", "image-segmentation") and "medical" in card["tags"]
     assert text.lstrip().startswith("# ") and "](../" not in text
     metadata = json.loads((folder / "configs" / "metadata.json").read_text())
@@ -101,7 +101,12 @@ def test_a_card_says_what_the_bundle_is_and_leads_nowhere_outside(uniseg, name, 
 
 @pytest.mark.parametrize(
     ("terms", "licence"),
-    [((AUTHORS_TERMS, OPEN_TERMS), "other"), ((OPEN_TERMS, None), "cc-by-sa-4.0"), ((), "apache-2.0")],
+    [
+        ((AUTHORS_TERMS, OPEN_TERMS), "other"),
+        ((OPEN_TERMS, OPEN_2D_TERMS), "cc-by-sa-4.0"),
+        ((OPEN_2D_TERMS, None), "cc-by-4.0"),
+        ((), "apache-2.0"),
+    ],
 )
 def test_the_licence_of_a_card_is_the_strictest_of_its_weights(uniseg, tmp_path, terms, licence):
     bundle = copied(bundle_folder("unetr_prompt_tuning"), tmp_path)

@@ -54,6 +54,8 @@ def test_weights_are_told_with_their_licence_and_tasks(found):
     sarcoma = weights["open"]["tasks"][-1]
     assert sarcoma["channels"] == ["CT", "PET"] and list(sarcoma["labels"].values()) == ["sarcoma"]
     assert "liver" in weights["official"]["merged_tasks"]["all_ct"]
+    of_2d = {one["name"]: one for one in found["weights_2d"]}
+    assert of_2d["open"]["licence"] == "CC BY 4.0" and of_2d["open"]["installed"] and of_2d["demo"]["installed"]
 
 
 def test_an_extra_is_installed_if_all_its_packages_are_and_are_new_enough(uniseg, capsys, tmp_path, monkeypatch):
@@ -82,3 +84,4 @@ def test_people_read_the_weights_and_what_is_missing(uniseg, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith(f"uniseg-nets {__version__}, Python ")
     assert any(line.split()[:2] == ["open", "here"] and line.endswith("(CC BY-SA 4.0)") for line in lines)
+    assert any(line.split()[:2] == ["open", "here"] and line.endswith("(CC BY 4.0)") for line in lines)

@@ -18,7 +18,7 @@ from uniseg_nets.io.bundles import bundle_folder
 from uniseg_nets.plan import PlanOptions, plan_dataset
 from uniseg_nets.weights import fetch
 from uniseg_nets.weights.checkpoints import convert, save_weights
-from uniseg_nets.weights.licence import AUTHORS_TERMS, OPEN_TERMS, mark_terms, terms_of, terms_text
+from uniseg_nets.weights.licence import AUTHORS_TERMS, OPEN_2D_TERMS, OPEN_TERMS, mark_terms, terms_of, terms_text
 from uniseg_nets.weights.transfer import load_pretrained
 
 SIZES = {"base_features": 4, "max_features": 8, "patch_size": [32, 64, 64]}
@@ -104,7 +104,7 @@ def test_a_bundle_tuned_from_own_weights_does_not(ours, packed):
 
 def test_a_training_that_starts_from_the_authors_weights_marks_what_it_leaves(tmp_path):
     state = SimpleNamespace(epoch=1, best_metric_epoch=1)
-    for terms in (AUTHORS_TERMS, OPEN_TERMS, None):  # each in the place of the one before
+    for terms in (AUTHORS_TERMS, OPEN_TERMS, OPEN_2D_TERMS, None):  # each in the place of the one before
         files = [tmp_path / "best.pt", tmp_path / "final.pt"]
         handler = WeightFiles(torch.nn.Linear(1, 1), SimpleNamespace(state=state), *files, pretrained_license=terms)
         engine = Engine(lambda engine, batch: None)

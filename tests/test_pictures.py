@@ -330,3 +330,35 @@ def test_probabilities_that_are_no_numbers_are_no_background():
     assert inferer(torch.zeros(1, 3, 8, 8), lambda image, name: image[:, :1], ["xray"]).unique() == 0.5
     with pytest.raises(ValueError, match="scores are not finite"):
         inferer(torch.zeros(1, 3, 8, 8), lambda image, name: image[:, :1] / 0, ["xray"])
+
+
+def test_what_lies_between_two_kinds_of_images_of_a_modality_is_refused():
+    """Dark images and bright ones of one modality: one distribution would take grey ones too."""
+
+    def images(level, count, first):
+        generators = (torch.Generator().manual_seed(seed) for seed in range(first, first + count))
+        return [level + 0.1 * torch.randn(3, 64, 64, generator=generator) for generator in generators]
+
+    training = [{"image": image, "modality": "microscopy"} for level in (-1, 1) for image in images(level, 30, 0)]
+    recognised = {}
+    for kinds in (1, 2):
+        recogniser = ModalityRecogniser(kinds)
+        recogniser.add("microscopy")
+        recogniser.fit(training)
+        recognised[kinds] = recogniser
+    (grey,) = images(0, 1, 100)
+    assert recognised[1].recognise(grey)[0] == "microscopy"
+    with pytest.raises(ValueError, match="looks most like microscopy, but not enough so"):
+        recognised[2].recognise(grey)
+    for level in (-1, 1):
+        assert recognised[2].recognise(images(level, 1, 29)[0])[0] == "microscopy"
+
+
+def test_few_images_are_of_one_kind():
+    recognisers = [ModalityRecogniser(kinds) for kinds in (1, 4)]
+    image = torch.rand(3, 64, 64, generator=torch.Generator().manual_seed(0))
+    training = [{"image": image + number / 10, "modality": "xray"} for number in range(40)]
+    for recogniser in recognisers:
+        recogniser.add("xray")
+        recogniser.fit(training)
+    assert recognisers[0].recognise(image + 2) == recognisers[1].recognise(image + 2)

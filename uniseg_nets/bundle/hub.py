@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from uniseg_nets.bundle.pack import bundle_files
 from uniseg_nets.io.errors import NotInstalledError
 from uniseg_nets.io.files import read_json, sha256_of, write_json
-from uniseg_nets.weights.licence import AUTHORS_TERMS, OPEN_TERMS, strictest, terms_of
+from uniseg_nets.weights.licence import AUTHORS_TERMS, OPEN_2D_TERMS, OPEN_TERMS, strictest, terms_of
 
 __all__ = ["HubFolder", "write_hub_folder"]
 
@@ -27,6 +27,7 @@ _TAGS = ("monai", "medical", "segmentation")
 _LICENCES: dict[str | None, dict[str, Any]] = {
     AUTHORS_TERMS: {"license": "other", "license_name": "non-commercial", "license_link": AUTHORS_TERMS},
     OPEN_TERMS: {"license": "cc-by-sa-4.0"},
+    OPEN_2D_TERMS: {"license": "cc-by-4.0"},
     None: {"license": "apache-2.0"},
 }
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any, Literal
 
 from uniseg_nets.cli.values import existing, existing_file, new_file, new_folder
-from uniseg_nets.io.bundles import MODEL, bundle_folder, model_file
+from uniseg_nets.io.bundles import bundle_folder, model_file
 from uniseg_nets.io.devices import device_of
+from uniseg_nets.weights.shipped import DEMO_2D, OPEN_2D, SHIPPED_2D
 
 __all__ = ["convert_2d", "segment_2d"]
+
+logger = logging.getLogger(__name__)
 
 _BUNDLE = "esp_medsam_2d"
 _RELEASE = "release.pt"
@@ -32,33 +36,51 @@ def segment_2d(
         input: a PNG, JPEG, TIFF, BMP or DICOM image, a folder of such, or a MONAI datalist.
         output: a folder.
         modality: modality of the images, such as "fundus"; "auto" recognises it and refuses uncertain images.
-        weights: a file of this package; by default models/model.pt of the bundle, or models/release.pt with
-            ``release``.
+        weights: a file of this package, or the name "open" or "demo"; by default models/model.pt of the bundle, or the
+            open weights if there is none; with ``release`` models/release.pt.
         small: the weights are of the small configuration (256 x 256).
         release: the weights are the authors', as ``convert-2d`` writes them.
         runtime: "auto" is OpenVINO on a CPU if it is installed, else PyTorch.
         device: such as "cpu" or "cuda:1"; by default a GPU if there is one.
     """
     source = Path(existing(input)).absolute()
-    file = (
-        existing_file(weights, "--weights, a checkpoint")
-        if weights
-        else model_file(bundle_folder(_BUNDLE), _RELEASE if release else MODEL)
-    )
+    file, overlays = _weights(weights, small, release)
     options: dict[str, Any] = {} if device is None else {"device": device_of(device)}
     from uniseg_nets.bundle.run import run_bundle
+    from uniseg_nets.weights.esp_medsam import modalities_in
 
-    overlays = [*(["small.json"] if small else []), *(["release.json"] if release else [])]
+    known = modalities_in(file)
+    if modality not in ("auto", *known):
+        raise ValueError(f"--modality is {modality}, expected auto, or one that {file} knows: {', '.join(known)}")
     run_bundle(
         _BUNDLE,
         ["inference.json", *overlays],
         dataset_dir=str(source),
         output_dir=str(Path(new_folder(output)).absolute()),
         modality=modality,
-        weights=str(Path(file).absolute()),
+        weights=str(file),
         runtime=runtime,
         **options,
     )
+
+
+def _weights(weights: str | None, small: bool, release: bool) -> tuple[Path, list[str]]:
+    """The file of the chosen weights, and the configs of their network."""
+    root = bundle_folder(_BUNDLE)
+    if weights is None and not (small or release or model_file(root).is_file()):
+        logger.info("the open weights: %s (%s)", OPEN_2D.origin, OPEN_2D.licence)
+        weights = OPEN_2D.name
+    for shipped in SHIPPED_2D:
+        if weights == shipped.name:
+            if release:
+                raise ValueError(f"--release is for the authors' weights, not for {weights}: leave it out")
+            if shipped is DEMO_2D:
+                logger.warning("demo weights, trained on synthetic images: on a real image the result means nothing")
+            return model_file(root, shipped.file), list(shipped.configs)
+    overlays = [*(["small.json"] if small else []), *(["release.json"] if release else [])]
+    if weights is not None:
+        return Path(existing_file(weights, "--weights, a checkpoint")).absolute(), overlays
+    return model_file(root, _RELEASE) if release else model_file(root), overlays
 
 
 def convert_2d(*files: str, output: str) -> None:

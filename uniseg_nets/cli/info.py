@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 from uniseg_nets.io.bundles import bundle_folder, model_file
 from uniseg_nets.tasks import Task, load_task_table
 from uniseg_nets.version import __version__
-from uniseg_nets.weights.shipped import SHIPPED, ShippedWeights
+from uniseg_nets.weights.shipped import SHIPPED, SHIPPED_2D, ShippedWeights, ShippedWeights2D
 
 __all__ = ["info"]
 
@@ -30,6 +30,7 @@ def info(*, json: bool = False) -> None:
         json: print all of it as JSON, with every verb and its arguments and the tasks of each weights.
     """
     weights, extras = [_weights(one) for one in SHIPPED], _extras()
+    weights_2d = [_file("esp_medsam_2d", one) for one in SHIPPED_2D]
     if json:
         from uniseg_nets.cli.help import EXIT_STATUS
 
@@ -39,13 +40,17 @@ def info(*, json: bool = False) -> None:
             "verbs": _verbs(),
             "exit_status": EXIT_STATUS,
             "weights": weights,
+            "weights_2d": weights_2d,
             "extras": extras,
         }
         print(dumps(answer, indent=4))
         return
-    print(f"uniseg-nets {__version__}, Python {platform.python_version()}\n\nweights:")
-    for one in weights:
-        print(f"  {one['name']:<12} {'here' if one['installed'] else 'not here':<9} {one['origin']} ({one['licence']})")
+    print(f"uniseg-nets {__version__}, Python {platform.python_version()}")
+    for title, group in (("weights", weights), ("weights for 2D images", weights_2d)):
+        print(f"\n{title}:")
+        for one in group:
+            here = "here" if one["installed"] else "not here"
+            print(f"  {one['name']:<12} {here:<9} {one['origin']} ({one['licence']})")
     print("\noptional packages:")
     for name, extra in extras.items():
         missing = [package for package, version in extra["packages"].items() if version is None]
@@ -64,15 +69,21 @@ def _verbs() -> dict[str, Any]:
 
 
 def _weights(shipped: ShippedWeights) -> dict[str, Any]:
-    file, table = model_file(bundle_folder("uniseg_upstream"), shipped.file), load_task_table(shipped.table)
+    table = load_task_table(shipped.table)
+    return _file("uniseg_upstream", shipped) | {
+        "tasks": [_task(task) for task in table],
+        "merged_tasks": {name: [task.name for task in members] for name, members in table.groups.items()},
+    }
+
+
+def _file(bundle: str, shipped: ShippedWeights | ShippedWeights2D) -> dict[str, Any]:
+    file = model_file(bundle_folder(bundle), shipped.file)
     return {
         "name": shipped.name,
         "licence": shipped.licence,
         "origin": shipped.origin,
         "installed": file.is_file(),
         "file": str(file),
-        "tasks": [_task(task) for task in table],
-        "merged_tasks": {name: [task.name for task in members] for name, members in table.groups.items()},
     }
 
 

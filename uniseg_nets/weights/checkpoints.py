@@ -174,7 +174,7 @@ def load_network(network: UniSeg, weights: str | PathLike[str] | None, device: s
 
 def initial_terms(weights: str | PathLike[str] | None) -> str | None:
     """The terms for weights that are trained from a weights file, see :func:`terms_of`; ``None`` without a file."""
-    return None if weights is None else terms_of(weights, read_weights(weights).official)
+    return None if weights is None else terms_of(weights, read_state(weights)[1])
 
 
 def save_weights(

@@ -1,7 +1,7 @@
 """Licence terms of weights, which also hold for weights trained from them.
 
 The one rule: the terms are copied with the weights. ``FILE.license`` beside a weights file (see https://reuse.software)
-holds its terms: those of the authors' weights, non-commercial, or those of the open weights.
+holds its terms: those of the authors' weights, non-commercial, or those of the open weights, 3D or 2D.
 """
 
 from __future__ import annotations
@@ -13,21 +13,33 @@ from pathlib import Path
 from uniseg_nets.io.bundles import bundle_folder
 from uniseg_nets.io.files import atomic_path
 
-__all__ = ["AUTHORS_TERMS", "OPEN_TERMS", "SUMMARIES", "mark_terms", "strictest", "terms_of", "terms_text"]
+__all__ = [
+    "AUTHORS_TERMS",
+    "OPEN_2D_TERMS",
+    "OPEN_TERMS",
+    "SUMMARIES",
+    "mark_terms",
+    "strictest",
+    "terms_of",
+    "terms_text",
+]
 
-# Files of the bundle uniseg_upstream, which are copied beside weights.
+# Files of the bundles, which are copied beside weights.
 AUTHORS_TERMS = "LICENSE.weights"
 OPEN_TERMS = "LICENSE.open_weights"
+OPEN_2D_TERMS = "LICENSE.open_2d"
+_BUNDLES = {AUTHORS_TERMS: "uniseg_upstream", OPEN_TERMS: "uniseg_upstream", OPEN_2D_TERMS: "esp_medsam_2d"}
 # From the strictest on.
 SUMMARIES = {
     AUTHORS_TERMS: "trained from the authors' UniSeg weights, for non-commercial purposes only",
     OPEN_TERMS: "trained from the open weights of UniSeg for MONAI, under CC BY-SA 4.0",
+    OPEN_2D_TERMS: "trained from the open 2D weights of UniSeg for MONAI, under CC BY 4.0",
 }
 
 
 def terms_text(terms: str) -> str:
-    """The text of ``AUTHORS_TERMS`` or ``OPEN_TERMS``."""
-    return (bundle_folder("uniseg_upstream") / terms).read_text(encoding="utf-8")
+    """The text of ``AUTHORS_TERMS``, ``OPEN_TERMS`` or ``OPEN_2D_TERMS``."""
+    return (bundle_folder(_BUNDLES[terms]) / terms).read_text(encoding="utf-8")
 
 
 def terms_of(weights: str | PathLike[str], official: bool = False) -> str | None:
@@ -41,7 +53,8 @@ def terms_of(weights: str | PathLike[str], official: bool = False) -> str | None
     """
     mark = _sidecar(weights)
     if mark.is_file():
-        return OPEN_TERMS if mark.read_text(encoding="utf-8") == terms_text(OPEN_TERMS) else AUTHORS_TERMS
+        text = mark.read_text(encoding="utf-8")
+        return next((terms for terms in SUMMARIES if terms_text(terms) == text), AUTHORS_TERMS)
     return AUTHORS_TERMS if official else None
 
 

@@ -14,7 +14,19 @@ from uniseg_nets.io.bundles import MODEL, model_file
 from uniseg_nets.io.messages import did_you_mean, no_weights
 from uniseg_nets.tasks import table_of
 
-__all__ = ["DEMO", "OFFICIAL", "OPEN", "SHIPPED", "ShippedWeights", "files_by_name", "named_weights", "needed_by"]
+__all__ = [
+    "DEMO",
+    "OFFICIAL",
+    "OPEN",
+    "OPEN_2D",
+    "SHIPPED",
+    "SHIPPED_2D",
+    "ShippedWeights",
+    "ShippedWeights2D",
+    "files_by_name",
+    "named_weights",
+    "needed_by",
+]
 
 
 @dataclass(frozen=True)
@@ -46,6 +58,35 @@ DEMO = ShippedWeights(
     "demo", "uniseg", "demo.pt", "demo.json", "in this package, from synthetic patients, for trials", "Apache-2.0"
 )
 SHIPPED = (OFFICIAL, OPEN, DEMO)
+
+
+@dataclass(frozen=True)
+class ShippedWeights2D:
+    """Weights that ``segment-2d`` accepts by name.
+
+    Attributes:
+        name, file, origin, licence: as for :class:`ShippedWeights`, of the bundle ``esp_medsam_2d``.
+        configs: overlays of ``inference.json`` for their network.
+    """
+
+    name: str
+    file: str
+    configs: tuple[str, ...]
+    origin: str
+    licence: str
+
+
+OPEN_2D = ShippedWeights2D(
+    "open",
+    "open.pt",
+    ("small.json", "open.json"),
+    "in this package, for fetal heads in ultrasound and nuclei in microscopy",
+    "CC BY 4.0",
+)
+DEMO_2D = ShippedWeights2D(
+    "demo", "demo.pt", ("demo.json",), "in this package, from synthetic images, for trials", "Apache-2.0"
+)
+SHIPPED_2D = (OPEN_2D, DEMO_2D)
 
 
 def files_by_name(root: Path) -> dict[str, str]:

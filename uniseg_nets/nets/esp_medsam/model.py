@@ -83,6 +83,7 @@ class ESPMedSAM(nn.Module):
         encoder: another image encoder instead of TinyViT, such as a teacher's
             :class:`~uniseg_nets.nets.esp_medsam.sam.SAMEncoder`.
         layout: "paper" or "release", see this module.
+        kinds: largest number of kinds of images per modality that the recogniser tells apart.
 
     Raises:
         ValueError: if there is no modality, the layout is unknown or does not fit ``shared_query`` or a modality. From
@@ -98,6 +99,7 @@ class ESPMedSAM(nn.Module):
         shared_query: bool = False,
         encoder: nn.Module | None = None,
         layout: str = "paper",
+        kinds: int = 1,
     ):
         super().__init__()
         if not modalities:
@@ -119,7 +121,7 @@ class ESPMedSAM(nn.Module):
             self.decoder = ReleaseDecoder(*sizes_of_decoder)
         else:
             self.decoder = ModalityDecoder(*sizes_of_decoder, shared_query)
-        self.recogniser = ModalityRecogniser()
+        self.recogniser = ModalityRecogniser(kinds)
         for modality in modalities:
             self.add_modality(modality)
 

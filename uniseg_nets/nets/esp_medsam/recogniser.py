@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
+import numpy as np
 import torch
+from scipy.cluster.vq import kmeans2
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -21,6 +23,8 @@ _FARTHEST = 1.5
 _MIN_STD = 0.02
 # Number of independent features that is assumed: features of neighbouring scales are correlated.
 _INDEPENDENT = 6.0
+# A kind of images needs this many to be told apart from the others.
+_IMAGES_PER_KIND = 25
 
 
 def describe(image: Tensor) -> Tensor:
@@ -42,19 +46,25 @@ def describe(image: Tensor) -> Tensor:
 
 
 class ModalityRecogniser(nn.Module):
-    """One normal distribution of the features of :func:`describe` per modality, fitted to its images.
+    """Normal distributions of the features of :func:`describe`, one per kind of images of a modality.
 
-    A further modality adds a distribution and leaves the others unchanged. A modality that is not fitted is never
+    Images of one modality can be of different kinds: fluorescent nuclei are bright on black, stained ones dark on
+    white. A further modality leaves the distributions of the others unchanged. A modality that is not fitted is never
     recognised.
+
+    Args:
+        kinds: largest number of kinds per modality. They are found in its images, at most one per 25 images.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, kinds: int = 1) -> None:
         super().__init__()
+        self.kinds = kinds
         self.known = nn.ModuleDict()
 
     def add(self, modality: str) -> None:
         """Adds a modality, not fitted yet."""
-        self.known[modality] = _Normal(3 * (2 + _LEVELS))
+        normals = [_Normal(3 * (2 + _LEVELS)) for _ in range(self.kinds)]
+        self.known[modality] = normals[0] if self.kinds == 1 else nn.ModuleList(normals)
 
     @torch.no_grad()
     def fit(self, cases: Iterable[Mapping[str, Any]]) -> None:
@@ -63,7 +73,10 @@ class ModalityRecogniser(nn.Module):
         for case in cases:
             features.setdefault(case["modality"], []).append(describe(torch.as_tensor(case["image"])[None].float())[0])
         for modality, members in features.items():
-            cast(_Normal, self.known[modality]).fit(torch.stack(members))
+            described = torch.stack(members)
+            kind = _kinds_of(described, self.kinds)
+            for number, normal in enumerate(self._normals(modality)):
+                normal.fit(described[kind == number])
 
     @torch.no_grad()
     def recognise(self, image: Tensor, min_confidence: float = 0.8) -> tuple[str, float]:
@@ -73,20 +86,36 @@ class ModalityRecogniser(nn.Module):
             ValueError: if the image is too far from all modalities, or the confidence is below ``min_confidence``.
         """
         features = describe(image[None].float().cpu())[0]
-        normals = {name: cast(_Normal, normal) for name, normal in self.known.items()}
-        fitted = {name: normal.likelihood(features) for name, normal in normals.items() if normal.count.item()}
+        fitted = [(name, normal) for name in self.known for normal in self._normals(name) if normal.count.item()]
         if not fitted:
             raise ValueError("the network recognises no modality: name it, or fit the recogniser on images")
-        distances, likelihoods = zip(*fitted.values())
+        names = [name for name, _ in fitted]
+        distances, likelihoods = zip(*(normal.likelihood(features) for _, normal in fitted))
         shares = torch.softmax(torch.stack(likelihoods) * _INDEPENDENT, 0)
         best = int(shares.argmax())
-        name, confidence = list(fitted)[best], float(shares[best])
-        if float(distances[best]) > _FARTHEST or confidence < min_confidence:
+        name, distance = names[best], float(distances[best])
+        confidence = sum(float(share) for other, share in zip(names, shares) if other == name)
+        if distance > _FARTHEST or confidence < min_confidence:
             raise ValueError(
                 f"the image looks most like {name}, but not enough so (confidence {confidence:.2f}, distance "
-                f"{float(distances[best]):.1f}, at most {_FARTHEST:g}): name its modality, one of {', '.join(normals)}"
+                f"{distance:.1f}, at most {_FARTHEST:g}): name its modality, one of {', '.join(self.known)}"
             )
         return name, confidence
+
+    def _normals(self, modality: str) -> list[_Normal]:
+        known = self.known[modality]
+        return [cast(_Normal, normal) for normal in (known if isinstance(known, nn.ModuleList) else [known])]
+
+
+def _kinds_of(features: Tensor, kinds: int) -> Tensor:
+    """The kind of each image (N, F) -> (N,), by k-means of its standardised features, the same at every call."""
+    kinds = min(kinds, len(features) // _IMAGES_PER_KIND)
+    if kinds < 2:
+        return torch.zeros(len(features), dtype=torch.long)
+    deviation = features.std(0, correction=0).clamp(min=_MIN_STD)
+    standard = ((features - features.mean(0)) / deviation).double().cpu().numpy()
+    _, kind = kmeans2(standard, kinds, iter=50, minit="++", rng=np.random.default_rng(0))
+    return torch.from_numpy(kind).long()
 
 
 class _Normal(nn.Module):
@@ -108,12 +137,14 @@ class _Normal(nn.Module):
         self.register_buffer("count", torch.zeros(()))
 
     def fit(self, features: Tensor) -> None:
+        self.count.fill_(len(features))
+        if not len(features):
+            return
         self.mean.copy_(features.mean(0))
         self.deviation.copy_(features.std(0, correction=0).clamp(min=_MIN_STD))
         standard = (features - features.mean(0)) / self.deviation.to(features.device)
         correlation = (standard.T @ standard / len(standard) + torch.eye(len(self.mean))) / 2
         self.precision.copy_(torch.linalg.inv(correlation))
-        self.count.fill_(len(features))
 
     def likelihood(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Root mean squared distance in standard deviations, and the mean logarithm of the density."""
