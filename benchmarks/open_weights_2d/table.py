@@ -10,6 +10,7 @@ counts as Dice 0; HD95 is over the images that have one.
 from __future__ import annotations
 
 import argparse
+from math import isfinite
 from pathlib import Path
 from statistics import fmean
 
@@ -33,7 +34,7 @@ def main() -> None:
     parts = {f"{modality}, bright": [row for row in rows if row["case"] in bright] for modality, rows in own.items()}
     for modality, rows in {**own, **{name: rows for name, rows in parts.items() if rows}}.items():
         dice = figures(rows, "dice")
-        distances = [float(row["hd95_pixels"]) for row in rows if row["hd95_pixels"]]
+        distances = [distance for distance in figures(rows, "hd95_pixels") if isfinite(distance)]
         missed = sum(row["status"] == "false_negative" for row in rows)
         cells = (modality, len(rows), with_interval(dice), f"{min(dice):.3f}", with_interval(figures(rows, "nsd")))
         print(f"| {' | '.join(map(str, cells))} | {fmean(distances):.1f} | {missed} |")
