@@ -8,8 +8,10 @@ import zipfile
 from configparser import ConfigParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import uniseg_nets
 
@@ -65,7 +67,7 @@ def wheel(tmp_path_factory):
     made = {"uniseg_nets": ["__pycache__"], "bundles": ["runs", "eval", "fold*", "model*.pt*"]}
     for name, unwanted in made.items():
         shutil.copytree(ROOT / name, folder / "source" / name, ignore=shutil.ignore_patterns(*unwanted))
-    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
+    for name in ("setup.cfg", "setup.py", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, folder / "source" / name)
     options = ["--no-deps", "--no-build-isolation", "-q", "-w", str(folder)]
     subprocess.run([sys.executable, "-m", "pip", "wheel", *options, "."], cwd=folder / "source", check=True)
@@ -94,7 +96,13 @@ def test_the_wheel_alone_runs_the_demo_and_segments_by_the_open_weights(wheel, t
     subprocess.run([*pip, same, str(wheel)], cwd=tmp_path, env=environment, check=True)
     (tmp_path / "work").mkdir()
     scan = "out/scans/liver/imagesTr/liver_0007_0000.nii.gz"
-    for words in (["demo", "out"], ["segment", scan, "atrium.nii.gz", "--task", "left_atrium"]):
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (200, 256), dtype=np.uint8))
+    image.save(tmp_path / "work" / "head.png")
+    for words in (
+        ["demo", "out"],
+        ["segment", scan, "atrium.nii.gz", "--task", "left_atrium"],
+        ["segment-2d", "head.png", "masks", "--modality", "ultrasound"],
+    ):
         command = [str(tmp_path / "venv" / SCRIPTS / "uniseg"), *words]
         begun = time.monotonic()
         found = subprocess.run(
@@ -105,3 +113,4 @@ def test_the_wheel_alone_runs_the_demo_and_segments_by_the_open_weights(wheel, t
         assert str(ROOT) not in found.stdout + found.stderr
     assert (tmp_path / "work" / "out" / "label_maps" / "liver" / "phantom.nii.gz").is_file()
     assert (tmp_path / "work" / "atrium.nii.gz").is_file()
+    assert (tmp_path / "work" / "masks" / "head_mask.png").is_file()
