@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from benchmarks.esp_medsam.run import entries_of
+from uniseg_nets.image2d import load_pictures
 from uniseg_nets.io.files import write_json
 from uniseg_nets.prepare.split import draw_split
 
@@ -38,6 +40,11 @@ def write_datalist(images: Path, data: Path) -> None:
         for section, names in draw_split({name: name for name in entries}, _HELD, _SEED).items():
             content[section] += [entries[name] for name in names]
     write_json(data / "datalist.json", content)
+
+
+def held_images(data: Path) -> list[dict[str, Any]]:
+    """The held images of the datalist in a folder."""
+    return load_pictures(data / "datalist.json", "validation", list(SETS))
 
 
 if __name__ == "__main__":

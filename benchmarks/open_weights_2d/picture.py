@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from scipy.ndimage import binary_erosion
 
-from benchmarks.open_weights_2d.data import SETS
+from benchmarks.open_weights_2d.data import held_images
 from benchmarks.open_weights_2d.table import by_modality
-from uniseg_nets.image2d import load_pictures
 from uniseg_nets.image2d.load import read_mask, read_picture
 from uniseg_nets.io.files import atomic_path
 from uniseg_nets.results.colours import rgb
@@ -33,7 +32,7 @@ def main() -> None:
     parser.add_argument("evaluation", type=Path)
     parser.add_argument("picture", type=Path)
     options = parser.parse_args()
-    cases = {case["name"]: case for case in load_pictures(options.data / "datalist.json", "validation", list(SETS))}
+    cases = {case["name"]: case for case in held_images(options.data)}
     titles = ("image", "reference", "prediction")
     chosen = []
     for modality, rows in by_modality(options.evaluation / "cases.csv").items():

@@ -15,8 +15,8 @@ from typing import Any
 
 from monai.bundle import ConfigParser
 
-from benchmarks.open_weights_2d.data import SETS
-from uniseg_nets.image2d import find_pictures, load_pictures
+from benchmarks.open_weights_2d.data import SETS, held_images
+from uniseg_nets.image2d import find_pictures
 from uniseg_nets.io.bundles import bundle_folder
 
 
@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("weights", type=Path)
     options = parser.parse_args()
-    held = load_pictures(options.data / "datalist.json", "validation", list(SETS))
+    held = held_images(options.data)
     groups: dict[str, list[dict[str, Any]]] = {
         f"{modality}, held": [case for case in held if case["modality"] == modality] for modality in SETS
     }

@@ -10,9 +10,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from torch import Tensor
-
-from uniseg_nets.weights.checkpoints import read_state, save_weights
+from uniseg_nets.weights.checkpoints import halved, read_state, save_weights
 from uniseg_nets.weights.licence import OPEN_2D_TERMS, mark_terms
 
 
@@ -21,18 +19,10 @@ def main() -> None:
     parser.add_argument("weights", type=Path)
     parser.add_argument("target", type=Path)
     options = parser.parse_args()
-    state = {name: _stored(name, tensor) for name, tensor in read_state(options.weights)[0].items()}
-    print(save_weights(state, options.target))
+    state, _ = read_state(options.weights)
+    large = {name: tensor for name, tensor in state.items() if not name.startswith("recogniser.")}
+    print(save_weights(state | halved(large, options.weights), options.target))
     mark_terms(options.target, OPEN_2D_TERMS)
-
-
-def _stored(name: str, tensor: Tensor) -> Tensor:
-    if not tensor.is_floating_point() or name.startswith("recogniser."):
-        return tensor
-    half = tensor.half()
-    if not half.isfinite().all():
-        raise ValueError(f"{name} has numbers that 16 bits cannot hold")
-    return half
 
 
 if __name__ == "__main__":

@@ -14,9 +14,8 @@ from math import isfinite
 from pathlib import Path
 from statistics import fmean
 
-from benchmarks.open_weights_2d.data import SETS
+from benchmarks.open_weights_2d.data import held_images
 from benchmarks.results import read_rows, with_interval
-from uniseg_nets.image2d import load_pictures
 from uniseg_nets.image2d.load import read_picture
 
 Rows = list[dict[str, str]]
@@ -56,8 +55,7 @@ def by_modality(cases: Path) -> dict[str, Rows]:
 
 def bright_images(data: Path) -> set[str]:
     """The held images on a bright ground, such as stained tissue."""
-    held = load_pictures(data / "datalist.json", "validation", list(SETS))
-    return {case["name"] for case in held if read_picture(case["image"]).mean() > 0.5}
+    return {case["name"] for case in held_images(data) if read_picture(case["image"]).mean() > 0.5}
 
 
 def figures(rows: Rows, metric: str) -> list[float]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from uniseg_nets.image2d import load_pictures
+from benchmarks.open_weights_2d.data import held_images
 from uniseg_nets.io.files import write_json
 
 _SIZE = (800, 540)
@@ -25,7 +25,7 @@ def main() -> None:
     options = parser.parse_args()
     resampling = {"image": Image.Resampling.BICUBIC, "label": Image.Resampling.NEAREST}
     entries = []
-    for case in load_pictures(options.data / "datalist.json", "validation", ["ultrasound", "microscopy"]):
+    for case in held_images(options.data):
         if case["modality"] != "ultrasound":
             continue
         entry = {"modality": "ultrasound"}

@@ -49,8 +49,7 @@ def segment_2d(
     from uniseg_nets.bundle.run import run_bundle
     from uniseg_nets.weights.esp_medsam import modalities_in
 
-    known = modalities_in(file)
-    if modality not in ("auto", *known):
+    if modality != "auto" and modality not in (known := modalities_in(file)):
         raise ValueError(f"--modality is {modality}, expected auto, or one that {file} knows: {', '.join(known)}")
     run_bundle(
         _BUNDLE,

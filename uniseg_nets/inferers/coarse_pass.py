@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from uniseg_nets.inferers.windows import all_starts, pad_to, window_at
-from uniseg_nets.nets.steps import NetworkSteps
+from uniseg_nets.nets.steps import NetworkSteps, encoded_for
 from uniseg_nets.nets.unet import STRIDES
 from uniseg_nets.tasks import Task
 
@@ -123,8 +123,7 @@ def find_boxes(
     scales = size / np.array(small.shape[2:])
     corners_of: list[list[Any]] = [[] for _ in tasks]
     for start in all_starts(padded.shape[2:], roi_size, _OVERLAP):
-        features = network.encode(padded[window_at(start, roi_size)])
-        features = network.shared(features) if len(tasks) > 1 else features
+        features = encoded_for(len(tasks), network, padded[window_at(start, roi_size)])
         prompts = network.prompts(features)
         for corners, task in zip(corners_of, tasks):
             _, logits = network.decode_coarse(features, network.select(prompts, task.id))

@@ -24,7 +24,7 @@ from tqdm import tqdm
 from uniseg_nets.inferers.body import body_box
 from uniseg_nets.inferers.coarse_pass import Region, find_regions, whole_region
 from uniseg_nets.inferers.windows import gaussian_window, pad_to, window_at
-from uniseg_nets.nets.steps import NetworkSteps
+from uniseg_nets.nets.steps import NetworkSteps, encoded_for
 from uniseg_nets.renamed import removed_arguments
 from uniseg_nets.tasks import Task, TaskTable
 from uniseg_nets.transforms.grid import flipped, network_flips
@@ -201,8 +201,7 @@ class UniSegInferer(Inferer):
         total: Tensor | None = None
         flips = _flips(tasks, self.mirror_axes) if self.mirror else [()]
         for axes in flips:
-            features = network.encode(flipped(window, axes))
-            features = network.shared(features) if len(tasks) > 1 else features
+            features = encoded_for(len(tasks), network, flipped(window, axes))
             prompts = network.prompts(features)
             parts = [_task_scores(features, prompts, network, task) for task in tasks]
             scores = flipped(torch.cat(parts, dim=1), axes)

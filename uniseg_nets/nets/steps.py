@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-__all__ = ["NetworkSteps"]
+__all__ = ["NetworkSteps", "encoded_for"]
 
 
 class NetworkSteps(Protocol):
@@ -36,3 +36,9 @@ class NetworkSteps(Protocol):
 
     def decode_fine(self, features: list[Any], x: Any) -> Tensor:
         """The state of :meth:`decode_coarse` -> logits (B, K, D, H, W)."""
+
+
+def encoded_for(tasks: int, network: NetworkSteps, x: Tensor) -> list[Any]:
+    """The features of an input (B, C, D, H, W), prepared for the decoders of so many tasks."""
+    features = network.encode(x)
+    return network.shared(features) if tasks > 1 else features

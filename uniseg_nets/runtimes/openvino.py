@@ -101,7 +101,7 @@ class _Parts:
         self._encoder = self._request(encoder, [0], [5])
         self._of_one: _Decoder | None = None  # each is compiled when it is needed, to spare memory
         self._of_several: _Decoder | None = None
-        self._shared = False
+        self._chosen: _Decoder | None = None
 
     def _request(self, model: Any, inputs: Sequence[int], outputs: Sequence[int]) -> Any:
         """A compiled part. Its ``inputs`` and ``outputs`` that are shared with PyTorch stay float32."""
@@ -113,7 +113,7 @@ class _Parts:
 
     def encode(self, x: Tensor) -> list[Any]:
         _infer(self._encoder, x)
-        self._shared = False
+        self._chosen = None
         features: list[Any] = [self._encoder.get_output_tensor(index) for index in range(5)]
         return [*features, torch.from_numpy(self._encoder.get_output_tensor(5).data)]
 
@@ -127,17 +127,17 @@ class _Parts:
                     part.set_input_tensor(place, tensor)
             self._of_several = self._decoder(coarse, fine, [[*part.output_tensors] for part in before], before)
         self._of_several.begin()
-        self._shared = True
+        self._chosen = self._of_several
 
     @property
     def decoder(self) -> _Decoder:
         """The decoder for the window that was encoded last: that of one task, or after :meth:`share` of several."""
-        if self._shared and self._of_several is not None:
-            return self._of_several
-        if self._of_one is None:
-            self._of_one = self._decoder(self._models[0], self._models[1], self._skips())
-            self._models = []
-        return self._of_one
+        if self._chosen is None:
+            if self._of_one is None:
+                coarse, fine = self._models
+                self._of_one, self._models = self._decoder(coarse, fine, self._skips()), []
+            self._chosen = self._of_one
+        return self._chosen
 
     def _decoder(self, coarse: Any, fine: Any, skips: Sequence[Sequence[Any]], before: Sequence[Any] = ()) -> _Decoder:
         return _Decoder(self._request(coarse, [0], [1]), self._request(fine, [], [0]), skips, before)

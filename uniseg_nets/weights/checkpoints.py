@@ -29,6 +29,7 @@ from uniseg_nets.weights.safetensors_file import is_safetensors, load_safetensor
 __all__ = [
     "Weights",
     "convert",
+    "halved",
     "initial_terms",
     "load_network",
     "read_state",
@@ -229,7 +230,7 @@ def convert(
         if to_official:
             raise ValueError(f"{target}: the official layout is a PyTorch file; name one that ends in .pt")
     weights = read_weights(source)
-    state = _halved(weights.state, source) if half else weights.state
+    state = halved(weights.state, source) if half else weights.state
     if to_official:
         digest = _save_official(state, target)
     else:
@@ -238,12 +239,17 @@ def convert(
     return weights, digest
 
 
-def _halved(state: Mapping[str, Tensor], source: str | PathLike[str]) -> dict[str, Tensor]:
-    halved = {name: tensor.half() for name, tensor in state.items()}
-    large = [name for name, tensor in halved.items() if not tensor.isfinite().all()]
+def halved(state: Mapping[str, Tensor], source: str | PathLike[str]) -> dict[str, Tensor]:
+    """The tensors in 16 bits; integers stay as they are.
+
+    Raises:
+        ValueError: if a number is above 65,504; ``source`` is the file to name.
+    """
+    small = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
+    large = [name for name, tensor in small.items() if not tensor.isfinite().all()]
     if large:
         raise ValueError(f"{source}: {listing(large)} has numbers that 16 bits cannot hold: convert without half")
-    return halved
+    return small
 
 
 def _save_official(ours: Mapping[str, Tensor], target: str | PathLike[str]) -> str:

@@ -16,6 +16,7 @@ from uniseg_nets.tasks import table_of
 
 __all__ = [
     "DEMO",
+    "DEMO_2D",
     "OFFICIAL",
     "OPEN",
     "OPEN_2D",
