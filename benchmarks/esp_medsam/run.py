@@ -1,18 +1,18 @@
-"""A teacher, a student distilled from it in two stages, and students without this or that, on real 2D images.
+"""Distillation where masks are few: students of one teacher against the same networks from scratch, on 2D images.
 
-    UNISEG_TEST_DATA=DIR python -m benchmarks.esp_medsam.run OUT [--seeds 0 1] [--epochs 16] [--distil_epochs 12]
+    UNISEG_TEST_DATA=DIR python -m benchmarks.esp_medsam.run OUT [--seeds 0 1 2]
 
-DIR/data/images_2d: dermoscopy (160 images, 32 held), ultrasound (64, 16), microscopy (128, 32), fundus (DRIVE: 32, 8),
-drawn by seed 2023; the 23 images of CHASE, fundus of another centre, are only tested on. Images of 256 x 256, sizes of
-the bundle's ``small.json`` and ``small_teacher.json``, 40 steps of four images an epoch. The last weights of a training
-are evaluated, so that the held images choose nothing. Adds rows to ``OUT/results.csv``; what stands there is not run
-again.
+Four sets of DIR/data/images_2d; a quarter of each, drawn by seed 0, is held out. The teacher learns from the masks of
+all training images. A student sees all of them without masks in the two stages, then eight masks per modality, drawn
+by its seed; networks from scratch see the same eight. Images of 256 x 256, sizes of the bundle's ``small.json`` and
+``small_teacher.json``, 40 steps of four images per epoch. The rate falls to a fiftieth in each training. The last
+weights are evaluated, so that the held images choose nothing. Adds a row per held image to ``OUT/cases.csv`` and one
+per training to ``OUT/trainings.csv``; what stands there is not run again.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import logging
 import os
@@ -21,158 +21,118 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from monai.bundle import ConfigWorkflow
 
-from benchmarks.results import append_row, read_rows
-from uniseg_nets.image2d import load_pictures
+from benchmarks.pictures import draw_sections
+from benchmarks.results import append_row, has_row, read_rows
 from uniseg_nets.io.bundles import bundle_folder
 from uniseg_nets.io.files import write_json
 from uniseg_nets.weights.checkpoints import save_weights
 from uniseg_nets.weights.freezing import trainable
 
-HERE = Path(__file__).parent
-SEED = 2023
-HELD = {
-    "dermoscopy": ("skin_dermoscopy", 32),
-    "ultrasound": ("fetal_head_ultrasound", 16),
-    "microscopy": ("blood_cell_microscopy", 32),
-    "fundus": ("fundus_vessel_drive", 8),
+SETS = {
+    "ultrasound": "fetal_head_ultrasound",
+    "microscopy": "nuclei_microscopy",
+    "xray": "lungs_xray",
+    "dermoscopy": "skin_dermoscopy",
 }
-OTHER_CENTRE = "fundus_vessel_chase"
-# What is tested: the four held sets, another centre, and each held set with the next modality's controller and decoder.
-SETS = (*HELD, "chase", *(f"wrong_{name}" for name in HELD))
+_HELD, _SPLIT_SEED, _MASKS = 0.25, 0, 8
+# Epochs of 40 steps: 2,000 of the teacher, 1,000 of each stage, 480 with the few masks.
+_TEACHER, _STAGE, _FEW = 50, 25, 12
+_LAST_RATE = 0.02
 STUDENT, TEACHER = ["small.json"], ["train_teacher.json", "small_teacher.json"]
-FIELDS = ("variant", "seed", *SETS, "trained", "parameters", "held_mse", "seconds")
+CASE_FIELDS = ("variant", "seed", "modality", "case", "status", "dice", "nsd", "hd95_pixels")
+FIELDS = ("variant", "seed", "steps", "masks", "trained", "parameters", "seconds")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("output", type=Path)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
-    parser.add_argument("--epochs", type=int, default=16)
-    parser.add_argument("--distil_epochs", type=int, default=12)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     options = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
-    write_datalists(Path(os.environ["UNISEG_TEST_DATA"]) / "data" / "images_2d", options.output)
+    images = Path(os.environ["UNISEG_TEST_DATA"]) / "data" / "images_2d"
+    sections = draw_sections(images, SETS, _HELD, _SPLIT_SEED)
+    write_json(options.output / "all.json", sections)
+    teacher = _Trainings(options.output, 0)
+    teacher.evaluated("teacher", TEACHER, _TEACHER, "all")
     for seed in options.seeds:
-        _Seed(options.output, seed, options.epochs, options.distil_epochs).run()
+        write_json(options.output / f"few_{seed}.json", few_masks(sections, seed))
+        _students(_Trainings(options.output, seed), teacher.folder("teacher") / "last.pt")
 
 
-def write_datalists(images: Path, output: Path) -> None:
-    """``train.json`` with the sections training and validation, and ``chase.json`` with validation alone."""
-    rng = np.random.default_rng(SEED)
-    content: dict[str, list[dict[str, str]]] = {"training": [], "validation": []}
-    for modality, (folder, held) in HELD.items():
-        entries = entries_of(images / folder, modality)
-        drawn = [entries[index] for index in rng.permutation(len(entries))]
-        content["validation"] += drawn[:held]
-        content["training"] += drawn[held:]
-    write_json(output / "train.json", content)
-    write_json(output / "chase.json", {"validation": entries_of(images / OTHER_CENTRE, "fundus")})
+def few_masks(sections: dict[str, list[dict[str, str]]], seed: int) -> dict[str, list[dict[str, str]]]:
+    """The sections with eight training images per modality, drawn by the seed."""
+    rng = np.random.default_rng(seed)
+    members = {name: [case for case in sections["training"] if case["modality"] == name] for name in SETS}
+    drawn = [cases[index] for cases in members.values() for index in sorted(rng.permutation(len(cases))[:_MASKS])]
+    return {**sections, "training": drawn}
 
 
-def entries_of(folder: Path, modality: str) -> list[dict[str, str]]:
-    return [
-        {"image": str(path), "label": str(folder / "masks" / f"{path.stem}.png"), "modality": modality}
-        for path in sorted((folder / "images").glob("*.jpg"))
-    ]
+def _students(trainings: _Trainings, teacher: Path) -> None:
+    distil = {"teacher_weights": str(teacher)}
+    first, second = ([*STUDENT, "distill.json", f"distill_stage{n}.json", "small_teacher.json"] for n in (1, 2))
+    few = f"few_{trainings.seed}"
+    trainings.train("stage 1", first, _STAGE, "all", **distil)
+    before = {"base_weights": str(trainings.folder("stage 1") / "last.pt")}
+    trainings.evaluated("distilled", second, _STAGE, "all", **before, **distil)
+    before = {"base_weights": str(trainings.folder("distilled") / "last.pt")}
+    trainings.evaluated("distilled, then 8 masks", STUDENT, _FEW, few, **before)
+    trainings.evaluated("from scratch, 8 masks", STUDENT, _FEW, few)
+    trainings.evaluated("from scratch, 8 masks, as many steps", STUDENT, 2 * _STAGE + _FEW, few)
+    trainings.evaluated("from scratch, all masks, as many steps", STUDENT, 2 * _STAGE + _FEW, "all")
 
 
-class _Seed:
-    """All trainings and evaluations of one seed."""
+class _Trainings:
+    """Trainings of one seed, each in a folder of its own, and their evaluations."""
 
-    def __init__(self, output: Path, seed: int, epochs: int, distil_epochs: int):
+    def __init__(self, output: Path, seed: int):
         self.output = output
         self.seed = seed
-        self.epochs = epochs
-        self.distil_epochs = distil_epochs
-        self.folder = output / f"seed{seed}"
-        self.done = {row["variant"] for row in read_rows(output / "results.csv") if row["seed"] == str(seed)}
 
-    def run(self) -> None:
-        teacher = {"teacher_weights": str(self.folder / "teacher" / "last.pt")}
-        stage1 = {"base_weights": str(self.folder / "stage1" / "last.pt"), **teacher}
-        first, second = (
-            [*STUDENT, "distill.json", f"distill_stage{stage}.json", "small_teacher.json"] for stage in (1, 2)
-        )
-        short, tuned = self.distil_epochs, {"base_weights": str(self.folder / "student" / "last.pt")}
-        self._variant("teacher", TEACHER, self.epochs)
-        self._train("stage1", first, short, **teacher)
-        self._variant("student before stage 2", second, 0, **stage1)
-        self._variant("student", second, short, **stage1)
-        self._variant("student, then trained", STUDENT, short, **tuned)
-        self._variant("from scratch", STUDENT, self.epochs)
-        self._variant("from scratch, no SPPG", STUDENT, self.epochs, **{"network_def#self_prompt": False})
-        self._variant("from scratch, one shared query", STUDENT, self.epochs, **{"network_def#shared_query": True})
+    def folder(self, variant: str) -> Path:
+        return self.output / f"seed{self.seed}" / variant.replace(",", "").replace(" ", "_")
 
-    def _variant(self, name: str, overlays: list[str], epochs: int, **more: Any) -> None:
-        """Trains, evaluates on all sets, and adds a row."""
-        if name in self.done:
+    def evaluated(self, variant: str, overlays: list[str], epochs: int, datalist: str, **more: Any) -> None:
+        """Trains, evaluates on all held images, and adds the rows."""
+        if has_row(self.output / "trainings.csv", variant=variant, seed=self.seed):
             return
         start = time.perf_counter()
-        training = self._train(name, overlays, epochs, **more)
+        training = self.train(variant, overlays, epochs, datalist, **more)
         seconds = round(time.perf_counter() - start)
         network = training.parser.get_parsed_content("loaded_network").eval()
-        row = {"variant": name, "seed": self.seed, "seconds": seconds, "trained": 0}
+        for row in self._evaluate(variant, network):
+            append_row(self.output / "cases.csv", CASE_FIELDS, {"variant": variant, "seed": self.seed, **row})
+        row = {"variant": variant, "seed": self.seed, "seconds": seconds, "masks": datalist.split("_")[0]}
+        row["steps"] = epochs * len(training.parser.get_parsed_content("train#sampler"))
+        row["trained"] = sum(p.numel() for p in trainable(network))
         row["parameters"] = sum(p.numel() for p in network.parameters())
-        if epochs:
-            row["trained"] = sum(p.numel() for p in trainable(network))
-        if "distill_stage2.json" in overlays:
-            row["held_mse"] = self._held_mse(training)
-        for held in SETS:
-            row[held] = self._evaluate(name, network, held)
-        append_row(self.output / "results.csv", FIELDS, row)
+        append_row(self.output / "trainings.csv", FIELDS, row)
         print(row, flush=True)
 
-    def _train(self, name: str, overlays: list[str], epochs: int, **more: Any) -> ConfigWorkflow:
-        folder = self.folder / name.replace(",", "").replace(" ", "_")
-        options = self._options(folder) | {"max_epochs": epochs, "val_interval": epochs, "resume": True} | more
-        training = ConfigWorkflow(_files(*overlays), **options)
+    def train(self, variant: str, overlays: list[str], epochs: int, datalist: str, **more: Any) -> ConfigWorkflow:
+        folder = self.folder(variant)
+        options = self._options(folder, datalist) | {"max_epochs": epochs, "val_interval": 2 * epochs, "resume": True}
+        options["rate_decay"] = _LAST_RATE ** (1 / epochs)
+        training = ConfigWorkflow(_files(*overlays), **options | more)
         training.initialize()
-        if epochs:
-            training.run()
-            save_weights(training.parser.get_parsed_content("loaded_network").state_dict(), folder / "last.pt")
+        training.run()
+        save_weights(training.parser.get_parsed_content("loaded_network").state_dict(), folder / "last.pt")
         return training
 
-    def _options(self, folder: Path, datalist: str = "train.json") -> dict[str, Any]:
+    def _options(self, folder: Path, datalist: str) -> dict[str, Any]:
         root = bundle_folder("esp_medsam_2d")
         options = {"logging_file": False, "workflow_type": "train", "bundle_root": str(root), "seed": self.seed}
         options |= {"output_dir": str(folder), "ckpt_dir": str(folder), "best_dir": str(folder)}
-        options |= {"cache_dir": str(self.output / "cache"), "datalist": str(self.output / datalist)}
-        return options | json.loads((HERE / "experiment.json").read_text())
+        options |= {"cache_dir": str(self.output / "cache"), "datalist": str(self.output / f"{datalist}.json")}
+        return options | json.loads((Path(__file__).parent / "experiment.json").read_text())
 
-    def _held_mse(self, training: ConfigWorkflow) -> float:
-        """Mean squared difference of the student's embeddings to the teacher's on the held images."""
-        prepare = training.parser.get_parsed_content("prepare_batch")
-        module = training.parser.get_parsed_content("module").eval()
-        rows = []
-        with torch.no_grad():
-            for batch in training.parser.get_parsed_content("validate#dataloader"):
-                image, target, (modalities,), _ = prepare(batch)
-                rows.append(torch.nn.functional.mse_loss(module(image, modalities), target).item())
-        return round(float(np.mean(rows)), 5)
-
-    def _evaluate(self, name: str, network: torch.nn.Module, held: str) -> float:
-        """Mean Dice on a set."""
-        folder = self.folder / name.replace(",", "").replace(" ", "_") / f"eval_{held}"
-        options = self._options(folder, "chase.json" if held == "chase" else "train.json")
-        cases = load_pictures(options["datalist"], "validation", list(HELD))
-        names = list(HELD)
-        if held != "chase":
-            cases = [case for case in cases if case["modality"] == held.removeprefix("wrong_")]
-        requested = cases[0]["modality"]
-        if held.startswith("wrong_"):
-            requested = names[(names.index(requested) + 1) % len(names)]
-        evaluation = ConfigWorkflow(
-            _files(*STUDENT, "evaluate.json"),
-            **options,
-            **{"weights": None, "requested_modality": requested, "validate#cases": cases},
-            **{"validate#network": network, "validate#loaded_network": network},
-        )
-        evaluation.run()
-        (row,) = csv.DictReader((folder / "summary.csv").open())
-        return round(float(row["dice"]), 4)
+    def _evaluate(self, variant: str, network: Any) -> list[dict[str, str]]:
+        folder = self.folder(variant) / "eval"
+        networks = {"validate#network": network, "validate#loaded_network": network}
+        files = _files(*STUDENT, "evaluate.json")
+        ConfigWorkflow(files, **self._options(folder, "all"), weights=None, **networks).run()
+        return read_rows(folder / "cases.csv")
 
 
 def _files(*overlays: str) -> list[str]:

@@ -13,10 +13,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from benchmarks.esp_medsam.run import entries_of
+from benchmarks.pictures import draw_sections
 from uniseg_nets.image2d import load_pictures
 from uniseg_nets.io.files import write_json
-from uniseg_nets.prepare.split import draw_split
 
 SETS = {"ultrasound": "fetal_head_ultrasound", "microscopy": "nuclei_microscopy"}
 _HELD, _SEED = 0.2, 0
@@ -27,19 +26,8 @@ def main() -> None:
     parser.add_argument("images", type=Path)
     parser.add_argument("data", type=Path)
     options = parser.parse_args()
-    write_datalist(options.images.absolute(), options.data)
-
-
-def write_datalist(images: Path, data: Path) -> None:
-    """Writes ``datalist.json`` with the sections ``training`` and ``validation``."""
-    content: dict[str, list[dict[str, str]]] = {"training": [], "validation": []}
-    for modality, folder in SETS.items():
-        entries = {Path(entry["image"]).stem: entry for entry in entries_of(images / folder, modality)}
-        if not entries:
-            raise FileNotFoundError(f"no JPEG image in {images / folder / 'images'}")
-        for section, names in draw_split({name: name for name in entries}, _HELD, _SEED).items():
-            content[section] += [entries[name] for name in names]
-    write_json(data / "datalist.json", content)
+    sections = draw_sections(options.images.absolute(), SETS, _HELD, _SEED)
+    write_json(options.data / "datalist.json", sections)
 
 
 def held_images(data: Path) -> list[dict[str, Any]]:

@@ -1,30 +1,26 @@
-"""An old centre's network meets a new centre: prompts, head, decoder, everything, nothing, on few and all new cases.
+"""A transformer of an old centre adapted to a new one: prompts, head, decoder or everything, on few and all new cases.
 
-    UNISEG_TEST_DATA=DIR python -m benchmarks.prompt_tuning.run OUT [--network unetr] [--seeds 0 1] [--base_epochs 80]
-        [--epochs 4]
+    UNISEG_TEST_DATA=DIR python -m benchmarks.prompt_tuning.run OUT [--seeds 0 1 2] [--variants NAME ...]
 
-Old: DIR/data/cardiac_mr_centre_a, 36 scans to train on, 12 held. New: cardiac_mr_centre_b, 18 to draw from, 9 held.
-Drawn by seed 2023, all scans of a patient on one side. Every variant makes the same number of steps, and its last
-weights are evaluated, so that the held cases choose nothing. Adds rows to ``OUT/results.csv``; what stands there is not
-run again.
-``--network uniseg`` puts a UniSeg of one task in the UNETR's place, whose prompt is tuned: an OUT of its own.
+Old: DIR/data/cardiac_mr_centre_a, 36 scans to train on, 12 held (8 patients). New: cardiac_mr_centre_b, 18 to draw
+from, 9 held. Drawn by seed 2023, all scans of a patient on one side. The base makes 3,000 steps of two patches, every
+variant 600; last weights are evaluated, so that the held cases choose nothing. Adds a row per held case and class to
+``OUT/cases.csv`` and one per training to ``OUT/trainings.csv``; what stands there is not run again.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import logging
 import os
 import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from monai.bundle import ConfigWorkflow
 
-from benchmarks.results import append_row, read_rows
+from benchmarks.results import append_row, has_row, read_rows
 from uniseg_nets.data.groups import hold_out, patients_of
 from uniseg_nets.io.bundles import bundle_folder
 from uniseg_nets.weights.checkpoints import save_weights
@@ -35,121 +31,95 @@ SEED = 2023
 OLD, NEW = "cardiac_mr_centre_a", "cardiac_mr_centre_b"
 HELD = {OLD: 12, NEW: 9}
 PATIENT = {OLD: r"patient\d+", NEW: ".+"}  # of a scan, by its name
-SIZES: dict[str, int | None] = {"3": 3, "8": 8, "all": None}
+SIZES: dict[str, int | None] = {"3": 3, "all": None}
+BASE = "none"
+_BASE_EPOCHS, _EPOCHS = 60, 12  # of 50 steps
 # The bundle's rate is for a UNETR of full size and a long training.
-_BASE_LEARNING_RATES = {"unetr": 3e-4, "uniseg": 2e-3}
+_BASE_RATE, _PROMPT_RATE, _RATE, _SCRATCH_RATE = 3e-4, 1e-2, 3e-4, 1e-3
 # Fewer prompts than by default, so that they stay below 1 % of the small network.
-_PROMPTS = {"num_prompts": 20}
-_Variants = dict[str, tuple[list[str], dict[str, Any]]]
-UNETR: _Variants = {
-    "shallow prompts": (["shallow.json"], {}),
+_PROMPTS = {"num_prompts": 20, "learning_rate": _PROMPT_RATE}
+VARIANTS: dict[str, tuple[list[str], dict[str, Any]]] = {
     "deep prompts": ([], _PROMPTS),
-    "deep prompts, ten times the rate": ([], {**_PROMPTS, "learning_rate": 0.01}),
     "deep prompts and head": (["with_head.json"], _PROMPTS),
-    "head": (["head_only.json"], {}),
-    "decoder": (["decoder_only.json"], {}),
-    "everything": (["full_finetune.json"], {}),
-    "from scratch": (["full_finetune.json"], {"base_weights": None}),
+    "head": (["head_only.json"], {"learning_rate": _PROMPT_RATE}),
+    "decoder": (["decoder_only.json"], {"learning_rate": _RATE}),
+    "everything": (["full_finetune.json"], {"learning_rate": _RATE}),
+    "from scratch": (["full_finetune.json"], {"learning_rate": _SCRATCH_RATE, "base_weights": None}),
 }
-UNISEG: _Variants = {
-    "universal prompt": ([], {"trained": ["task_prompts.universal"], "learning_rate": 0.01}),
-    "universal prompt and FUSE": ([], {"trained": ["task_prompts"], "learning_rate": 0.001}),
-    "everything": (["full_finetune.json"], {"learning_rate": 0.001}),
-}
-VARIANTS = {"unetr": UNETR, "uniseg": UNISEG}
-FIELDS = ("variant", "size", "seed", "new_dice", "old_dice", "trained", "parameters", "file_bytes", "seconds")
+CASE_FIELDS = ("variant", "size", "seed", "centre", "case", "patient", "class", "status", "dice", "nsd", "hd95_mm")
+FIELDS = ("variant", "size", "seed", "trained", "parameters", "file_bytes", "seconds")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("output", type=Path)
-    parser.add_argument("--network", choices=VARIANTS, default="unetr")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
-    parser.add_argument("--base_epochs", type=int, default=80)
-    parser.add_argument("--epochs", type=int, default=4)
-    parser.add_argument("--variants", nargs="+", help="all by default")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
     parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))
     options = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
     for seed in options.seeds:
-        experiment = _Seed(options.output, options.network, seed)
-        experiment.make_base(options.base_epochs)
+        experiment = _Seed(options.output, seed)
+        experiment.make_base()
         for size in options.sizes:
-            for variant in options.variants or VARIANTS[options.network]:
-                experiment.adapt(variant, size, options.epochs)
+            for variant in options.variants:
+                experiment.adapt(variant, size)
 
 
 def split_cases(folder: Path, patient: str, held: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Cases to train on and cases held, of other patients, in an order drawn by the seed."""
     names = sorted(path.name.removesuffix(".nii.gz") for path in (folder / "labelsTr").glob("*.nii.gz"))
+    patients = patients_of(names, patient)
     cases = [
         {
             "name": name,
+            "patient": owner,
             "image": [str(folder / "imagesTr" / f"{name}_0000.nii.gz")],
             "label": str(folder / "labelsTr" / f"{name}.nii.gz"),
             "task": "heart",
         }
-        for name in names
+        for name, owner in zip(names, patients)
     ]
-    trained, tested = hold_out(patients_of(names, patient), held, SEED)
+    trained, tested = hold_out(patients, held, SEED)
     return [cases[index] for index in trained], [cases[index] for index in tested]
-
-
-def adaptation_row(
-    variant: str, size: str, seed: int, network: torch.nn.Module, dice: tuple[float, float], part: Path, seconds: int
-) -> dict[str, Any]:
-    """A row of results: new and old centre's Dice and what it took; the trained part is written to measure its file."""
-    save_weights(TrainedPart(network).state_dict(), part)
-    adapted = variant != "none"
-    return {
-        "variant": variant,
-        "size": size,
-        "seed": seed,
-        "new_dice": dice[0],
-        "old_dice": dice[1],
-        "trained": sum(p.numel() for p in trainable(network)) if adapted else 0,
-        "parameters": sum(p.numel() for p in network.parameters()),
-        "file_bytes": part.stat().st_size if adapted else 0,
-        "seconds": seconds,
-    }
 
 
 class _Seed:
     """A base trained on the old centre, and what becomes of it on the new one; one seed."""
 
-    def __init__(self, output: Path, network: str, seed: int):
+    def __init__(self, output: Path, seed: int):
         self.output = output
-        self.network = network
         self.seed = seed
         self.base = output / f"base_seed{seed}" / "last.pt"
         root = Path(os.environ["UNISEG_TEST_DATA"]) / "data"
         self.cases = {centre: split_cases(root / centre, PATIENT[centre], held) for centre, held in HELD.items()}
-        rows = read_rows(output / "results.csv")
-        self.done = {(row["variant"], row["size"]) for row in rows if row["seed"] == str(seed)}
 
-    def make_base(self, epochs: int) -> None:
+    def make_base(self) -> None:
         if not self.base.is_file():
-            rate = {"learning_rate": _BASE_LEARNING_RATES[self.network]}
-            self._train(self.base.parent, self.cases[OLD][0], ["train_base.json"], epochs, **rate)
-        if ("none", "0") not in self.done:
+            rate = {"learning_rate": _BASE_RATE}
+            self._train(self.base.parent, self.cases[OLD][0], ["train_base.json"], _BASE_EPOCHS, **rate)
+        if not self._done(BASE, "0"):
             weights = {"num_prompts": 0, "trained": [], "base_weights": str(self.base)}
             base = self._workflow(self.base.parent, [], **weights)
-            self._add_row("none", "0", base.parser.get_parsed_content("network"), self.base.parent / "direct")
+            self._add_rows(BASE, "0", base.parser.get_parsed_content("network"), self.base.parent / "direct")
 
-    def adapt(self, variant: str, size: str, epochs: int) -> None:
-        if (variant, size) in self.done:
+    def adapt(self, variant: str, size: str) -> None:
+        if self._done(variant, size):
             return
-        folder = self.output / f"{variant.replace(',', '').replace(' ', '_')}_{size}_{self.seed}"
-        overlays, more = VARIANTS[self.network][variant]
+        folder = self.output / f"{variant.replace(' ', '_')}_{size}_{self.seed}"
+        overlays, more = VARIANTS[variant]
         start = time.perf_counter()
         more = {"base_weights": str(self.base), **more}
-        network = self._train(folder, self.cases[NEW][0][: SIZES[size]], overlays, epochs, **more)
-        self._add_row(variant, size, network, folder, round(time.perf_counter() - start))
+        network = self._train(folder, self.cases[NEW][0][: SIZES[size]], overlays, _EPOCHS, **more)
+        self._add_rows(variant, size, network, folder, round(time.perf_counter() - start))
+
+    def _done(self, variant: str, size: str) -> bool:
+        return has_row(self.output / "trainings.csv", variant=variant, size=size, seed=self.seed)
 
     def _workflow(self, folder: Path, overlays: list[str], **more: Any) -> ConfigWorkflow:
         root = bundle_folder("unetr_prompt_tuning")
         names = ("train.json", *overlays)
-        files = [str(HERE / f"{self.network}.json"), str(HERE / "experiment.json")]
+        files = [str(HERE / "unetr.json"), str(HERE / "experiment.json")]
         options: dict[str, Any] = {"logging_file": False, "workflow_type": "train", "bundle_root": str(root)}
         options |= {"output_dir": str(folder), "ckpt_dir": str(folder), "best_dir": str(folder), "seed": self.seed}
         options |= {"cache_dir": str(self.output / "cache"), "tasks_file": str(HERE / "tasks.json")}
@@ -166,19 +136,27 @@ class _Seed:
         save_weights(network.state_dict(), folder / "last.pt")
         return network
 
-    def _add_row(self, variant: str, size: str, network: torch.nn.Module, folder: Path, seconds: int = 0) -> None:
-        dice = {centre: self._evaluate(network, centre, folder / f"eval_{centre}") for centre in (NEW, OLD)}
-        row = adaptation_row(variant, size, self.seed, network, (dice[NEW], dice[OLD]), folder / "part.pt", seconds)
-        append_row(self.output / "results.csv", FIELDS, row)
+    def _add_rows(self, variant: str, size: str, network: torch.nn.Module, folder: Path, seconds: int = 0) -> None:
+        """Evaluates on both centres; the trained part is written to measure its file."""
+        key = {"variant": variant, "size": size, "seed": self.seed}
+        for centre in (NEW, OLD):
+            for row in self._evaluate(network, centre, folder / f"eval_{centre}"):
+                figures = {name: row[name] for name in CASE_FIELDS if name in row}
+                append_row(self.output / "cases.csv", CASE_FIELDS, {**key, "centre": centre, **figures})
+        part = folder / "part.pt"
+        save_weights(TrainedPart(network).state_dict(), part)
+        sizes = {"trained": sum(p.numel() for p in trainable(network)), "file_bytes": part.stat().st_size}
+        row = key | (sizes if variant != BASE else {"trained": 0, "file_bytes": 0})
+        row |= {"parameters": sum(p.numel() for p in network.parameters()), "seconds": seconds}
+        append_row(self.output / "trainings.csv", FIELDS, row)
         print(row, flush=True)
 
-    def _evaluate(self, network: torch.nn.Module, centre: str, folder: Path) -> float:
-        """Mean Dice over the classes, on a centre's held cases."""
+    def _evaluate(self, network: torch.nn.Module, centre: str, folder: Path) -> list[dict[str, str]]:
+        """Rows of a centre's held cases, one per class."""
         held = {"validate#network": network.eval(), "validate#cases": self.cases[centre][1]}
         settings = {"overlap": 0.25, "weights": None, "report#worst": 0}
         self._workflow(folder, ["evaluate.json"], **settings, **held).run()
-        rows = csv.DictReader((folder / "summary.csv").open())
-        return round(float(np.mean([float(row["dice"]) for row in rows])), 4)
+        return read_rows(folder / "cases.csv")
 
 
 if __name__ == "__main__":
