@@ -1,15 +1,17 @@
 """The divisions that the benchmarks' figures rest on, and how they are shown."""
 
-import json
-from pathlib import Path
+from collections import Counter
 
 import nibabel as nib
 import numpy as np
 import pytest
 
 from benchmarks import bench_case
+from benchmarks.esp_medsam import run as distillation
 from benchmarks.gpu.records import Records, append_row
-from benchmarks.prompt_tuning import fundus, run
+from benchmarks.pictures import draw_sections
+from benchmarks.prompt_tuning import run
+from benchmarks.prompt_tuning.table import dice_of
 from benchmarks.results import shown
 
 
@@ -20,11 +22,30 @@ def test_no_patient_of_a_centre_is_trained_on_and_tested(test_data, centre, pati
     assert len(tested) == run.HELD[centre] and not people[0] & people[1] and sum(map(len, people)) == patients
 
 
-def test_no_child_has_one_eye_trained_on_and_the_other_tested(test_data, tmp_path):
-    fundus.write_datalists(test_data / "data" / "images_2d", tmp_path)
-    content = json.loads((tmp_path / "new.json").read_text())
-    children = [{int(Path(entry["image"]).stem[-3:]) // 2 for entry in side} for side in content.values()]
-    assert len(content["validation"]) == 15 and not children[0] & children[1]
+def test_a_student_and_a_network_from_scratch_share_eight_masks_per_modality_and_the_held_images(tmp_path):
+    for folder in distillation.SETS.values():
+        (tmp_path / folder / "images").mkdir(parents=True)
+        for index in range(40):
+            (tmp_path / folder / "images" / f"{folder}_{index}.jpg").touch()
+    sections = draw_sections(tmp_path, distillation.SETS, held=0.25, seed=0)
+    first, again, other = (distillation.few_masks(sections, seed) for seed in (0, 0, 1))
+    assert first == again and first["training"] != other["training"]
+    assert first["validation"] == sections["validation"] and len(first["validation"]) == 40
+    assert Counter(case["modality"] for case in first["training"]) == dict.fromkeys(distillation.SETS, 8)
+    assert all(case in sections["training"] for case in first["training"])
+
+
+def test_a_set_without_images_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no JPEG image in .*lungs_xray"):
+        draw_sections(tmp_path, {"xray": "lungs_xray"}, held=0.25, seed=0)
+
+
+def test_the_dice_of_a_case_is_the_mean_over_its_classes_and_seeds():
+    key = {"variant": "head", "size": "all", "centre": run.NEW, "patient": "p", "case": "c", "status": "present"}
+    dice = [("0", 0.4), ("0", 0.6), ("1", 0.8), ("1", 1.0)]
+    rows = [key | {"seed": seed, "dice": str(value)} for seed, value in dice]
+    rows += [key | {"status": "absent", "dice": ""}, key | {"size": "3", "dice": "0"}, key | {"variant": "decoder"}]
+    assert dice_of(rows, "head", "all", run.NEW) == {("p", "c"): pytest.approx(0.7)}
 
 
 @pytest.mark.parametrize("pipeline", ["ours", "stock"])
