@@ -2,8 +2,8 @@
 
     python -m benchmarks.bench_window [--window 64 192 192] [--repetitions 5] [--int8] [--tasks 8]
 
-The floor is what the window's multiplications would cost at the speed of a 4096-cubed product: in bfloat16, or in
-float32 on a processor without bfloat16 instructions, where nothing in bfloat16 is timed. Weights are random: agreement
+The floor is what the window's multiplications would cost at the speed of a 4096-cubed product of the same precision. On
+a processor without bfloat16 instructions nothing in bfloat16 is timed. Weights are random: agreement
 on trained weights is `benchmarks.agreement`'s subject. For ``--int8`` the network is quantised with one random window,
 which takes as long as a dozen windows in float32. With ``--tasks`` the runtime that ``auto`` takes decodes the window
 for as many tasks instead: one by one, with one encoder pass, and with what their decoders share computed once.
@@ -18,11 +18,11 @@ from functools import partial
 import torch
 
 from benchmarks.measure import alternating, machine, print_ratios, timed_precisions
+from benchmarks.products import SIDE, product
 from uniseg_nets import UniSeg
 from uniseg_nets.runtimes import with_runtime
 
 _GFLOP = 1523.0  # of a window of 64 x 192 x 192, a multiplication and an addition counted as two
-_SIDE = 4096
 _LABELS = {"torch": "torch", "openvino": "OpenVINO"}
 
 
@@ -41,7 +41,6 @@ def main() -> None:
         return _of_several_tasks(network, window, options)
     gflop = _GFLOP * window.numel() / (64 * 192 * 192)
     precisions = timed_precisions()
-    square = torch.randn(_SIDE, _SIDE, dtype=torch.bfloat16 if "bf16" in precisions else torch.float32)
     runtimes = {
         f"{label} {precision}": (runtime, precision) for runtime, label in _LABELS.items() for precision in precisions
     }
@@ -52,18 +51,19 @@ def main() -> None:
     }
     if options.int8:
         contestants["OpenVINO int8"] = _step(_in_8_bits(network, window), window)
-    contestants["product"] = lambda: square @ square
+    floors = {precision: product(precision) for precision in (*precisions, *(["int8"] if options.int8 else []))}
     with torch.inference_mode():
-        seconds = alternating(contestants, options.repetitions)
-    floor = gflop * seconds.pop("product") / (2 * _SIDE**3 / 1e9)
+        seconds = alternating(contestants | floors, options.repetitions)
+    floor = {precision: gflop * seconds.pop(precision) / (2 * SIDE**3 / 1e9) for precision in floors}
     plain = seconds["torch fp32"]
     print(
         f"{machine()}\nwindow {options.window}, {gflop:.0f} GFLOP, medians of {options.repetitions} alternating runs\n"
     )
-    print("| runtime | s | against torch fp32 | against the floor |\n|---|---|---|---|")
+    print("| runtime | s | against torch fp32 | against its floor |\n|---|---|---|---|")
     for name, value in seconds.items():
-        print(f"| {name} | {value:.2f} | {plain / value:.1f}x | {value / floor:.2f}x |")
-    print(f"| floor: a {_SIDE}-cubed {precisions[-1]} product's speed | {floor:.2f} | {plain / floor:.1f}x | 1.00x |")
+        print(f"| {name} | {value:.2f} | {plain / value:.1f}x | {value / floor[name.split()[-1]]:.2f}x |")
+    for precision, value in floor.items():
+        print(f"| floor: a {SIDE}-cubed {precision} product's speed | {value:.2f} | {plain / value:.1f}x | 1.00x |")
 
 
 def _of_several_tasks(network: UniSeg, window: torch.Tensor, options: argparse.Namespace) -> None:

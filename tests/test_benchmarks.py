@@ -10,6 +10,7 @@ from benchmarks import bench_case
 from benchmarks.esp_medsam import run as distillation
 from benchmarks.gpu.records import Records, append_row
 from benchmarks.pictures import draw_sections
+from benchmarks.products import product
 from benchmarks.prompt_tuning import run
 from benchmarks.prompt_tuning.table import dice_of
 from benchmarks.results import shown
@@ -57,6 +58,12 @@ def test_the_timed_pipelines_write_a_label_map_of_the_scan(small_weights, tmp_pa
     seconds = getattr(bench_case, pipeline)(scan, str(small_weights), str(tmp_path / "out"), "spleen", None, *settings)
     (written,) = (tmp_path / "out").rglob("*.nii.gz")
     assert len(seconds) == 3 and min(seconds) > 0 and nib.load(written).shape == (60, 50, 20)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
+def test_the_product_of_a_floor_is_computed(precision):
+    result = product(precision, side=64)()
+    assert result.shape == (64, 64) and result.float().std() > 1
 
 
 def test_of_several_seeds_each_value_is_shown_beside_the_mean():
