@@ -166,9 +166,15 @@ def test_a_file_of_something_else_is_refused(tmp_path):
         load_pretrained(UniSegBackbone(**SIZES), tmp_path / "other.pt")
 
 
-def test_nothing_to_train_is_an_error():
+def test_nothing_to_train_is_an_error(pretrained):
     with pytest.raises(ValueError, match="leaves nothing to train"):
-        load_pretrained(UniSegBackbone(**SIZES), None, frozen=["encoder", "decoder"])
+        load_pretrained(UniSegBackbone([1], 2, **SIZES), pretrained, frozen=["encoder", "decoder"])
+
+
+@pytest.mark.parametrize("parts", [{"frozen": ["encoder"]}, {"trained": ["*.norm", "decoder.heads"]}])
+def test_a_network_of_random_values_is_not_frozen(parts):
+    with pytest.raises(ValueError, match=r"no pretrained weights.*plan again with `--weights`"):
+        load_pretrained(UniSegBackbone([1], 2, **SIZES), None, **parts)
 
 
 def test_finetuned_weights_load_strictly_and_several_make_an_ensemble(tmp_path):

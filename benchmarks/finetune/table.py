@@ -1,6 +1,6 @@
 """Gathers what ran: Dice by data set, number of cases and variant, mean and each seed's value.
 
-python -m benchmarks.finetune.table OUT [--figure docs/finetuning.png]
+python -m benchmarks.finetune.table OUT [--figure FIGURE.png]
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ def calibrate_int8(
         ValueError: there are no scans, or the compared label maps are empty.
     """
     if not scans:
-        raise ValueError("no scans to calibrate with")
+        raise ValueError("no scans to calibrate with: name at least one that shows what the task segments")
     if missing := [name for name in ("openvino", "nncf") if find_spec(name) is None]:
         raise NotInstalledError(f"a calibration needs {' and '.join(missing)}: `pip install {' '.join(missing)}`")
     from uniseg_nets.runtimes.cached import user_cache

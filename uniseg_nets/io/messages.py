@@ -39,7 +39,7 @@ def no_weights(path: str | PathLike[str], near: str = "") -> str:
         near: the nearest name of shipped weights, from :func:`did_you_mean`.
     """
     return (
-        f"no weights at {path}: {near}get the authors' with `uniseg fetch-weights` (or `uniseg fetch-weights --file "
-        "DOWNLOADED`), name a file with `--weights FILE`, or try out with `--weights demo`; a training writes "
+        f"no weights at {path}: {near}get the authors' UniSeg with `uniseg fetch-weights` (or `uniseg fetch-weights "
+        "--file DOWNLOADED`), name a file with `--weights FILE`, or try out with `--weights demo`; a training writes "
         "model_final.pt when it has ended"
     )

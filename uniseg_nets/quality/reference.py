@@ -69,7 +69,10 @@ class TaskReference:
             ValueError: there are fewer than four cases.
         """
         if len(properties) < _FEWEST:
-            raise ValueError(f"task {task.name!r} has {len(properties)} measured cases: a fingerprint needs {_FEWEST}")
+            raise ValueError(
+                f"task {task.name!r} has {len(properties)} measured cases, expected {_FEWEST} or more: a fingerprint of "
+                "fewer says nothing, add cases"
+            )
         rows: list[Mapping[str, float]] = [one.measures() | two for one, two in zip(properties, measures)]
         numbers = {}
         for name in dict.fromkeys(key for row in rows for key in row):

@@ -158,7 +158,7 @@ def _without_nan(volume: Tensor, name: str) -> Tensor:
         return volume
     bad = int((~torch.isfinite(volume)).sum())
     if bad == volume.numel():
-        raise ValueError("holds no finite voxel")
+        raise ValueError("holds no finite voxel, all are NaN or infinite: export the scan again")
     if bad:
         logger.warning("%s: %d of %d voxels are NaN or infinite: set to 0", name, bad, volume.numel())
         volume = torch.nan_to_num(volume, nan=0.0, posinf=0.0, neginf=0.0)

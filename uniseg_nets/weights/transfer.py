@@ -88,8 +88,14 @@ def load_pretrained(
     Raises:
         FileNotFoundError: if there is no such file.
         ValueError: if the weights are of another network, a tensor can neither be loaded nor adapted (named), or the
-            network lacks a part in ``frozen`` or ``trained``, or nothing is left to train.
+            network lacks a part in ``frozen`` or ``trained``, or nothing is left to train; or without weights, if a
+            part would stay frozen at its random values.
     """
+    if weights is None and (frozen or trained):
+        raise ValueError(
+            "no pretrained weights, so that what is frozen would keep random values: plan again with "
+            "`--weights`, or train everything (from_scratch.json alone)"
+        )
     if weights is not None:
         state, _ = read_state(weights)
         chosen, report = _fit(state, network.state_dict(), tuple(new), Path(weights))

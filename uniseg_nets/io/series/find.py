@@ -90,14 +90,15 @@ def find_series(folder: Path, modality: str | None = None) -> Series:
     """
     series = all_series(folder)
     if not series:
-        raise ValueError("folder without a DICOM series")
+        raise ValueError("no DICOM images in this folder or below: expected the folder of a series or a study")
     patients = {str(patient) for one in series if (patient := one.frames[0].get("PatientID"))}
     if len(patients) > 1:
         raise ValueError(f"holds DICOM series of {len(patients)} patients: give each patient a folder")
     listing = ", ".join(map(str, series))
     fitting = [one for one in series if modality in (None, one.modality)]
     if not fitting:
-        raise ValueError(f"holds {listing}, but no {modality} series, which the task reads")
+        raise ValueError(f"holds {listing}, but no {modality} series, which the task reads: export that too, or choose "
+                "another task")
     taken = max(fitting, key=lambda one: (not one.uncorrected, len(one.frames)))
     if len(series) > 1:
         logger.warning(

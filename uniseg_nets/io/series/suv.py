@@ -19,6 +19,7 @@ _DAY = 24 * 3600.0
 _LONG_HALF_LIFE = _DAY / 2
 _MOST_HALF_LIVES = 20  # no activity is left after more
 _LEAST_DOSE = 1e5  # Bq; smaller numbers have another unit
+_INSTEAD = ": export the series with its original headers, or give the PET as NIfTI in SUV"
 
 
 def suv_factor(stack: Stack) -> float:
@@ -44,7 +45,7 @@ def suv_factor(stack: Stack) -> float:
         raise ValueError(f"{name}: CorrectedImage is {list(corrections)}, expected ATTN and DECY among them")
     sequence = stack.frames[0].get("RadiopharmaceuticalInformationSequence")
     if not sequence:
-        raise ValueError(f"{name} lacks what SUV is computed from: RadiopharmaceuticalInformationSequence")
+        raise ValueError(f"{name} lacks what SUV is computed from: RadiopharmaceuticalInformationSequence{_INSTEAD}")
     tracer = Frame(stack.frames[0].file, sequence[0])
     dose, half_life, weight = (
         _number(keeper, keyword, name)
@@ -61,14 +62,16 @@ def suv_factor(stack: Stack) -> float:
         )
     elapsed = 0.0 if decay == "ADMIN" else _since_injection(stack, tracer, half_life, name)
     if elapsed > _MOST_HALF_LIVES * half_life:
-        raise ValueError(f"{name}: {elapsed:g} s from injection to scan at a half-life of {half_life:g} s: wrong times")
+        raise ValueError(
+            f"{name}: {elapsed:g} s from injection to scan at a half-life of {half_life:g} s: wrong times{_INSTEAD}"
+        )
     return float(1000 * weight / (dose * 2 ** (-elapsed / half_life)))
 
 
 def _number(keeper: Frame, keyword: str, name: Any) -> float:
     value = keeper.get(keyword)
     if value is None:
-        raise ValueError(f"{name} lacks what SUV is computed from: {keyword}")
+        raise ValueError(f"{name} lacks what SUV is computed from: {keyword}{_INSTEAD}")
     return float(value)
 
 
@@ -78,15 +81,17 @@ def _since_injection(stack: Stack, tracer: Frame, half_life: float, name: Any) -
     if moment is not None and (start := _scan_start(stack)) is not None:
         injected = _seconds(str(moment)[:8], str(moment)[8:])
         if start < injected:
-            raise ValueError(f"{name}: the scan begins before RadiopharmaceuticalStartDateTime {moment}")
+            raise ValueError(f"{name}: the scan begins before RadiopharmaceuticalStartDateTime {moment}{_INSTEAD}")
         return start - injected
     if half_life > _LONG_HALF_LIFE:
-        raise ValueError(f"{name} lacks what SUV is computed from: RadiopharmaceuticalStartDateTime, and dates")
+        raise ValueError(
+            f"{name} lacks what SUV is computed from: RadiopharmaceuticalStartDateTime, and dates{_INSTEAD}"
+        )
     time = tracer.get("RadiopharmaceuticalStartTime") or (None if moment is None else str(moment)[8:])
     start = _scan_start(stack, dated=False)
     if time is None or start is None:
         missing = "RadiopharmaceuticalStartTime" if time is None else "AcquisitionTime"
-        raise ValueError(f"{name} lacks what SUV is computed from: {missing}")
+        raise ValueError(f"{name} lacks what SUV is computed from: {missing}{_INSTEAD}")
     return (start - _seconds("", str(time))) % _DAY  # modulo a day: the scan may be after midnight
 
 
