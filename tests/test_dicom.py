@@ -13,13 +13,16 @@ import torch
 from monai.data import MetaTensor
 from pydicom.uid import generate_uid
 
-from tests.dicom_files import PATIENT, STUDY, identified, write_series
+from tests.dicom_files import PATIENT, STUDY, dataset, identified, write, write_series
 from uniseg_nets.bundle.run import run_bundle
 from uniseg_nets.dicom.codes import category_and_type
 from uniseg_nets.dicom.segmentation import write_dicom_seg
+from uniseg_nets.dicom.slices import IDENTIFIERS, missing_identifiers
 from uniseg_nets.io.series import dicom_series
 from uniseg_nets.transforms import LoadCase, SaveLabelMapd
 from uniseg_nets.transforms.export import read_label_map
+
+VOLUME = np.random.default_rng(0).integers(0, 2000, (5, 6, 10))
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +121,28 @@ def test_a_series_without_identifiers_is_refused_and_says_why(test_data, tmp_pat
     label = np.ones(image.shape[1:], np.uint8)
     with pytest.raises(ValueError, match="has no StudyInstanceUID and no SeriesInstanceUID"):
         write_dicom_seg(label, image.affine.numpy(), dicom_series(folder), {1: "liver"}, tmp_path / "a.dcm")
+
+
+def test_identifiers_are_those_of_the_first_image_of_the_modality(tmp_path):
+    series = write_series(tmp_path / "CT1", "CT", VOLUME)
+    report = dataset("RTSTRUCT", SOPClassUID="1.2.840.10008.5.1.4.1.1.88.11", Modality="SR")
+    write(tmp_path / "CT1" / "a_report.dcm", report)
+    needed = (*IDENTIFIERS, "FrameOfReferenceUID")
+    assert missing_identifiers(tmp_path / "CT1", "CT", needed) is None
+    index = pydicom.dcmread(series[0])
+    del index.StudyInstanceUID, index.SeriesInstanceUID
+    write(tmp_path / "DICOMDIR", index)
+    assert missing_identifiers(tmp_path, "CT", needed) is None
+    assert "has no PatientID" in missing_identifiers(tmp_path, "CT", ["PatientID"])
+
+
+def test_slices_without_a_preamble_are_read_like_the_scan(tmp_path):
+    for file in write_series(tmp_path, "CT", VOLUME, **PATIENT, **STUDY):
+        file.write_bytes(file.read_bytes().removeprefix(b"\0" * 128 + b"DICM"))
+    image = LoadCase(["CT"])(tmp_path)
+    label = np.ones(image.shape[1:], np.uint8)
+    write_dicom_seg(label, image.affine.numpy(), dicom_series(tmp_path, "CT"), {1: "liver"}, tmp_path / "out" / "a.dcm")
+    assert hd.seg.segread(tmp_path / "out" / "a.dcm").NumberOfFrames == VOLUME.shape[2]
 
 
 def test_every_official_class_has_a_code(table):

@@ -6,6 +6,7 @@ import torch
 from ignite.engine import Events
 from monai.data import DataLoader
 from torch import nn
+from torch.utils.data import default_collate
 
 from uniseg_nets.data import FaultTolerantDataset
 from uniseg_nets.engines import AutocastInferer, CaseEvaluator, CasesFailedError, PrepareTaskBatch
@@ -129,6 +130,17 @@ def test_the_batch_s_tasks_reach_network_and_loss_as_ids(table):
     image, target, args, kwargs = PrepareTaskBatch(table)(batch)
     assert args[0].tolist() == target["task"].tolist() == [6, 0] and kwargs == {}
     assert image.shape == target["label"].shape == (2, 1, 4, 4, 4)
+
+
+def test_ids_reach_the_network_as_names_do(table):
+    cases = [{"image": torch.zeros(1, 4, 4, 4), "label": torch.zeros(1, 4, 4, 4), "task": id} for id in (6, 0)]
+    _, target, args, _ = PrepareTaskBatch(table)(default_collate(cases))
+    assert args[0].tolist() == target["task"].tolist() == [6, 0]
+
+
+def test_an_autocast_around_the_forward_pass_stays_in_force():
+    with torch.autocast("cpu", torch.bfloat16):
+        assert AutocastInferer(False)(torch.randn(1, 1, 2, 2, 2), nn.Conv3d(1, 2, 1)).dtype == torch.bfloat16
 
 
 @pytest.mark.parametrize(("bfloat16", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])

@@ -162,6 +162,14 @@ def test_a_private_part_that_the_network_lacks_is_refused_before_it_would_be_sen
         one.initial()
 
 
+def test_a_site_without_validation_cases_is_refused(data, tmp_path):
+    listed = json.loads((data / "datalist.json").read_text())
+    (tmp_path / "datalist.json").write_text(json.dumps({"training": listed["training"]}))
+    values = values_of("uniseg_upstream", data) | {"datalist": str(tmp_path / "datalist.json")}
+    with pytest.raises(ValueError, match="site south has no validation cases"):
+        site(tmp_path / "south", data, values=values).initial()
+
+
 def test_the_learning_rate_falls_over_the_rounds_and_every_round_draws_other_patches(data, tmp_path):
     one = site(tmp_path / "north", data)
     start = one.initial()

@@ -5,7 +5,7 @@ from monai.data import MetaTensor
 from scipy.ndimage import gaussian_filter
 
 from uniseg_nets import UniSeg
-from uniseg_nets.inferers.sliding_window import UniSegInferer
+from uniseg_nets.inferers.sliding_window import UniSegInferer, added
 from uniseg_nets.inferers.windows import gaussian_window, pad_to, window_starts
 from uniseg_nets.tasks import TaskTable
 
@@ -126,6 +126,26 @@ def test_mirrored_scores_do_not_depend_on_the_stored_direction(table, network):
     flipped = inferer(MetaTensor(x, meta={"original_affine": affine}), network)
     plain = inferer(x.flip((-2, -1)), network).flip((-2, -1))
     torch.testing.assert_close(flipped, plain, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("mirror_axes", "turned"), [("zyx", (-2,)), ("x", ()), ("y", (-2,)), ("yx", (-2,))])
+def test_a_scan_is_not_turned_along_an_axis_that_is_not_mirrored(network, mirror_axes, turned):
+    x = torch.randn(1, 1, 40, 70, 65)
+    affine = torch.diag(torch.tensor([-1.0, -1, 1, 1], dtype=torch.float64))  # x and y stored against the network's
+    inferer = UniSegInferer(sided(mirror_axes=[0, 1]), "kidneys", ROI, mirror=True, mirror_axes=mirror_axes)
+    scores = inferer(MetaTensor(x, meta={"original_affine": affine}), network)
+    torch.testing.assert_close(scores, inferer(x.flip(turned), network).flip(turned), atol=1e-5, rtol=1e-4)
+
+
+def test_the_scores_of_an_ensemble_are_added_where_the_later_ones_are():
+    assert added(torch.zeros(2), torch.ones(2)).tolist() == [1, 1]
+    assert added(torch.zeros(2), torch.ones(2, device="meta")).device.type == "meta"
+
+
+def test_ids_as_a_loader_collates_them_name_tasks(table, network):
+    x = torch.randn(1, 1, *ROI)
+    by_name = UniSegInferer(table, roi_size=ROI)(x, network, "spleen")
+    torch.testing.assert_close(UniSegInferer(table, roi_size=ROI)(x, network, torch.tensor([6])), by_name)
 
 
 @pytest.mark.parametrize("overlap", [-0.1, 1, 2])

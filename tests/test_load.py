@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from tests.dicom_files import write_series
 from uniseg_nets.io.names import scan_name
-from uniseg_nets.transforms import LoadCase
+from uniseg_nets.transforms import LoadCase, LoadCased
 
 AFFINE = np.array([[-1.0, 0, 0, 30], [0, -1.5, 0, 40], [0, 0, 2, -50], [0, 0, 0, 1]])
 
@@ -129,6 +130,15 @@ def test_header_noise_is_no_other_grid(write_scan, caplog):
         [write_scan("a_0000.nii.gz", volume(4, 5, 6), AFFINE), write_scan("a_0001.nii.gz", volume(4, 5, 6), noisy)]
     )
     assert not caplog.text
+
+
+def test_a_case_s_task_says_which_series_of_a_study_is_read(tmp_path, table):
+    write_series(tmp_path / "study", "CT", volume(5, 6, 4))
+    for file in write_series(tmp_path / "mr", "MR", volume(5, 6, 10)):
+        file.rename(tmp_path / "study" / f"mr-{file.name}")
+    load = LoadCased("image", tasks=table)
+    shapes = [load({"image": tmp_path / "study", "task": task})["image"].shape for task in ("liver", "prostate", 0)]
+    assert shapes == [(1, 5, 6, 4), (1, 5, 6, 10), (1, 5, 6, 4)]
 
 
 def test_arrays_are_taken_as_loaded():

@@ -11,9 +11,10 @@ from uniseg_nets import UniSeg
 from uniseg_nets.phantom import write_phantom_tasks
 from uniseg_nets.quality import CheckScand, FingerprintFile, Judge, Verdict
 from uniseg_nets.quality.before import LEVELS, ScanProperties
-from uniseg_nets.quality.cases import Measured
+from uniseg_nets.quality.cases import CaseMeasurer, Measured
 from uniseg_nets.quality.fingerprint import Fingerprint, carry_fingerprint, fingerprint_file, read_fingerprint
-from uniseg_nets.quality.rows import CaseRow
+from uniseg_nets.quality.rows import CaseRow, measured_cases
+from uniseg_nets.tasks import load_task_table
 from uniseg_nets.weights.checkpoints import convert, read_weights
 
 LABEL = {"largest_share": 0.98, "at_z": 0.5, "at_y": 0.4, "at_x": 0.6, "width_z": 20, "width_y": 20, "width_x": 20}
@@ -203,6 +204,22 @@ def test_a_training_fits_the_fingerprint_of_its_weights_to_training_and_validati
     assert fingerprint.estimate.held and fingerprint.estimate.cases == 14 + 7
     assert network.training
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+
+
+def test_label_values_of_a_file_are_those_of_the_table_where_a_training_says_so(demo_weights, write_scan, tmp_path):
+    convert(demo_weights, tmp_path / "w.pt")
+    table = load_task_table()
+    measurer = CaseMeasurer.of_weights(tmp_path / "w.pt", table, runtime="torch")
+    label = np.zeros((24, 24, 12), np.uint8)
+    label[8:16, 8:16, 4:8], spleen = 1, table.one("spleen")
+    rates = []
+    for values, factor in (("task", 1), ("global", spleen.values[0])):
+        scan = np.random.default_rng(0).normal(size=label.shape).astype(np.float32)
+        image, reference = write_scan("scan.nii", scan), write_scan(f"{values}.nii", label * factor)
+        case = {"name": "a", "image": [str(image)], "label": str(reference), "task": "spleen"}
+        rates += [row.measured.dice for row in measured_cases([case], measurer, worse=0, label_values=values)]
+        assert not list(measured_cases([case | {"label": str(image)}], measurer, label_values=values))
+    assert len(rates) == 2 and rates[0] == rates[1]
 
 
 def test_too_few_cases_are_said(open_tasks, rows):

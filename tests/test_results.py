@@ -141,6 +141,13 @@ def test_a_file_of_others_in_the_way_is_refused_and_stays(saver, scan, tmp_path,
     assert (tmp_path / "out" / name).read_text() == '{"reference": true}'
 
 
+@pytest.mark.parametrize("name", ["run", "failures", "statistics", "run_1"])
+def test_a_scan_with_the_name_of_a_run_s_table_is_refused_before_any_work(saver, scan, name):
+    with pytest.raises(ValueError, match=f"{name}: the run writes its own tables under these names"):
+        run(saver(), case_of(scan(f"{name}.nii"), name=name))
+    assert run(saver(), case_of(scan("run_out.nii"), name="run_out")) == ["run_out"]
+
+
 def test_a_result_of_a_version_that_did_not_record_its_scan_is_refused(saver, scan):
     case = case_of(scan("case1.nii"))
     run(saver(), case)

@@ -51,7 +51,10 @@ class PrepareTaskBatch(PrepareBatch):
     def __call__(
         self, batchdata: Mapping[str, Any], device: Any = None, non_blocking: bool = False, **kwargs: Any
     ) -> tuple[Tensor, dict[str, Tensor], tuple[Tensor, ...], dict[str, Any]]:
-        ids = torch.tensor([self.tasks.one(task).id for task in batchdata["task"]])
+        # Ids arrive as numbers or, collated by a loader, as a tensor.
+        ids = torch.tensor(
+            [self.tasks.one(task if isinstance(task, str) else int(task)).id for task in batchdata["task"]]
+        )
         image = batchdata["image"].to(device=device, non_blocking=non_blocking, **kwargs)
         label = batchdata["label"].to(device=device, non_blocking=non_blocking, **kwargs)
         task_ids = (ids.to(image.device),) if self.tell_network else ()
@@ -72,7 +75,9 @@ class AutocastInferer(SimpleInferer):
     def __call__(  # type: ignore[override]
         self, inputs: Tensor, network: nn.Module, *args: Any, **kwargs: Any
     ) -> Any:
-        with SmallConvolutionsInFloat32(), torch.autocast(inputs.device.type, torch.bfloat16, enabled=self.bfloat16):
+        # Without bfloat16 an autocast around, such as that of MONAI's trainers in float16, stays in force.
+        chosen = torch.autocast(inputs.device.type, torch.bfloat16) if self.bfloat16 else nullcontext()
+        with SmallConvolutionsInFloat32(), chosen:
             return super().__call__(inputs, network, *args, **kwargs)
 
 

@@ -81,7 +81,8 @@ def write_hub_folder(
         shutil.copyfile(path, file)
     (target / _CARD).unlink()
     (target / _HUB_CARD).write_text(f"---\n{card.to_yaml()}\n---\n\n{text}", encoding="utf-8")
-    (target / "large_files.yml").write_text("".join(["large_files:\n", *large]) if large else "large_files: []\n")
+    listed = "".join(["large_files:\n", *large]) if large else "large_files: []\n"
+    (target / "large_files.yml").write_text(listed, encoding="utf-8")
     write_json(target / _METADATA, metadata | {"huggingface_model_id": repository, "huggingface_url": address})
     return HubFolder(target, terms["license"], metadata["version"])
 

@@ -165,8 +165,8 @@ def make_label_app(
     weights = Path(weights) if weights else model_file(bundle)
     if not weights.is_file():
         raise FileNotFoundError(
-            f"no weights at {weights}: get the authors' with `uniseg fetch-weights`, or name some with `--weights FILE` "
-            "or `--weights open`"
+            f"no weights at {weights}: get the authors' with `uniseg fetch-weights`, or name some with "
+            "`--weights FILE` or `--weights open`"
         )
     if app.exists():
         raise FileExistsError(f"{app} exists already: choose another folder, or delete it")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from uniseg_nets.cli.values import at_least, existing_file, weights_file
 
@@ -18,6 +19,7 @@ def fingerprint(
     tasks_file: str | None = None,
     task: str | None = None,
     cases: int = 40,
+    label_values: Literal["task", "global"] = "task",
     device: str | None = None,
 ) -> None:
     """Measure the cases of the training and write WEIGHTS.fingerprint.json, with which new cases are compared.
@@ -30,6 +32,7 @@ def fingerprint(
         tasks_file: the task table of the weights; by default the one that has the task of the first case.
         task: task of the cases that name none.
         cases: maximum number of cases per task, drawn at random.
+        label_values: values in the label files: "task" for 1, 2, ..., "global" for those of the task table.
         device: such as "cpu" or "cuda:1"; by default a GPU if there is one.
     """
     at_least(1, cases=cases)
@@ -45,6 +48,7 @@ def fingerprint(
         tasks_file,
         task,
         cases,
+        label_values,
         None if device is None else device_of(device),
     )
     for name, reference in fitted.tasks.items():

@@ -51,7 +51,9 @@ class DicomExport(CaseExport):
         others = [case["name"] for case in cases if case["name"] not in self.cases]
         if others:
             logger.warning("%d cases did not come as DICOM, such as %s: no %s", len(others), others[0], self.what)
-        lacking = [fault for case in self.cases.values() if (fault := missing_identifiers(_source(case), identifiers))]
+        folders = [_source(case) for case in self.cases.values()]
+        faults = [missing_identifiers(folder, self.modality, identifiers) for folder in folders]
+        lacking = [fault for fault in faults if fault]
         if lacking:
             raise ValueError(
                 f"{len(lacking)} of {len(cases)} cases cannot get the {self.what}, it could not refer to their series: "

@@ -13,14 +13,15 @@ import numpy as np
 import pydicom
 from nibabel.affines import apply_affine
 from numpy.typing import NDArray
-from pydicom.errors import InvalidDicomError
 
-from uniseg_nets.io.series import LPS_TO_RAS
+from uniseg_nets.io.series import LPS_TO_RAS, dicom_files, read_frames
 
 __all__ = ["IDENTIFIERS", "frames_of", "missing_identifiers", "patient_points", "present_values", "read_slices"]
 
 IDENTIFIERS = ("StudyInstanceUID", "SeriesInstanceUID")
 _OFF_GRID = 0.01  # voxels
+# Some de-identified files have these only in the file meta information.
+_IN_FILE_META = {"SOPClassUID": "MediaStorageSOPClassUID", "SOPInstanceUID": "MediaStorageSOPInstanceUID"}
 
 
 def read_slices(series: Sequence[str | PathLike[str]], needed: Sequence[str] = IDENTIFIERS) -> list[pydicom.Dataset]:
@@ -36,19 +37,20 @@ def read_slices(series: Sequence[str | PathLike[str]], needed: Sequence[str] = I
     return [_read(file, needed) for file in series]
 
 
-def missing_identifiers(folder: Path, needed: Sequence[str] = IDENTIFIERS) -> str | None:
-    """A text on the identifiers that the first DICOM file of a folder lacks; ``None`` if it has them all.
+def missing_identifiers(folder: Path, modality: str, needed: Sequence[str] = IDENTIFIERS) -> str | None:
+    """A text on the identifiers that the first image of a folder lacks; ``None`` if it has them all.
 
     Args:
-        folder: folder of a series.
+        folder: folder of a series, or a disc with its DICOMDIR.
+        modality: DICOM's Modality of the image; others in the folder, and reports, are passed over.
         needed: identifiers that a reference to the series needs.
+
+    Raises:
+        ValueError: a DICOM file cannot be parsed.
     """
-    for file in sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")):
-        try:
-            header = pydicom.dcmread(file, specific_tags=list(needed), stop_before_pixels=True)
-        except InvalidDicomError:
-            continue
-        return _lacking(file, header, needed)
+    for file in dicom_files(folder):
+        if any(frame.get("Modality") == modality for frame in read_frames(file)):
+            return _lacking(file, pydicom.dcmread(file, specific_tags=list(needed), force=True), needed)
     return None
 
 
@@ -105,11 +107,11 @@ def patient_points(slice_: pydicom.Dataset, pixels: NDArray[np.float64]) -> NDAr
 
 
 def _read(file: str | PathLike[str], needed: Sequence[str]) -> pydicom.Dataset:
-    slice_ = pydicom.dcmread(file)
-    # Some de-identified files have these only in the file meta information.
-    slice_.SOPClassUID = slice_.get("SOPClassUID") or slice_.file_meta.MediaStorageSOPClassUID
-    slice_.SOPInstanceUID = slice_.get("SOPInstanceUID") or slice_.file_meta.MediaStorageSOPInstanceUID
-    lacking = _lacking(file, slice_, needed)
+    slice_ = pydicom.dcmread(file, force=True)
+    for keyword, stored in _IN_FILE_META.items():
+        if value := slice_.get(keyword) or slice_.file_meta.get(stored):
+            setattr(slice_, keyword, value)
+    lacking = _lacking(file, slice_, (*needed, *_IN_FILE_META))
     if lacking:
         raise ValueError(f"{lacking}: no DICOM object could refer to its series")
     return slice_

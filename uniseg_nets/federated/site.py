@@ -121,8 +121,11 @@ class Site:
             rounds: number of all rounds.
 
         Returns:
-            The tensors that travel, on the CPU, and figures: ``num-examples`` and, with validation cases,
-            ``val_mean_dice`` after the local training.
+            The tensors that travel, on the CPU, and figures: ``num-examples``, and ``val_mean_dice`` after the local
+            training.
+
+        Raises:
+            ValueError: the site has no validation cases.
         """
         client = self._client(number, rounds, train=True)
         workflow = _parser(client.train_workflow)
@@ -194,6 +197,11 @@ class Site:
             train_workflow=workflow if train else None,
             eval_workflow=None if train else workflow,
         )
+        if not _parser(workflow).get_parsed_content("validate#cases"):
+            raise ValueError(
+                f"site {settings.name} has no validation cases: each site measures the Dice on its own, put some "
+                "into the section validation of its datalist"
+            )
         client.initialize({ExtraItems.CLIENT_NAME: settings.name})
         for filters in ("pre_filters", "post_weight_filters"):
             setattr(client, filters, (self.travelling,))

@@ -117,12 +117,26 @@ class UniSegInferer(Inferer):
     def __call__(  # type: ignore[override]
         self, inputs: Tensor, network: NetworkSteps, task: str | int | Sequence[str] | None = None
     ) -> Tensor:
+        task = task.tolist() if isinstance(task, Tensor) else task  # ids, as a loader collates them
         tasks = self.tasks if task is None else self.table.select(task)
         if not tasks:
             raise ValueError("no task: name one for the inferer or for the call")
-        stored = _stored_flips(inputs, tasks[0].axes) if self.mirror else ()
+        stored = self._stored_flips(inputs, tasks) if self.mirror else ()
         inputs = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
         return flipped(self._inside(flipped(inputs, stored), network, tasks), stored)
+
+    def _stored_flips(self, inputs: Tensor, tasks: Sequence[Task]) -> tuple[int, ...]:
+        """Axes to flip so that the volume has the direction of its file, of those along which it is mirrored anyway.
+
+        Along these, mirroring covers both directions. The direction still affects the windows, whose starts are
+        rounded, and the Gaussian, whose peak is half a voxel off the centre of an even window: the official prediction
+        applies both to the stored volume. Along other axes the network knows one direction alone.
+        """
+        affine = getattr(inputs, "meta", {}).get(MetaKeys.ORIGINAL_AFFINE)
+        if affine is None:
+            return ()
+        stored = network_flips(np.asarray(affine, dtype=np.float64).reshape(-1, 4, 4)[0], tasks[0].axes)
+        return tuple(axis for axis in stored if (axis,) in _flips(tasks, self.mirror_axes))
 
     def _inside(self, inputs: Tensor, network: NetworkSteps, tasks: Sequence[Task]) -> Tensor:
         """Scores of a volume. With ``body_only`` everything outside the body's box is background."""
@@ -232,8 +246,13 @@ class EnsembleInferer(Inferer):
         networks: list[Any] = list(network) if isinstance(network, nn.ModuleList) else [network]
         scores = self.inferer(inputs, networks[0], *args, **kwargs)
         for member in networks[1:]:
-            scores += self.inferer(inputs, member, *args, **kwargs)
+            scores = added(scores, self.inferer(inputs, member, *args, **kwargs))
         return scores / len(networks)
+
+
+def added(total: Tensor, scores: Tensor) -> Tensor:
+    """The sum of two volumes of scores, where the second is: a GPU may have had too little memory for it."""
+    return total.to(scores.device).add_(scores)
 
 
 def _task_scores(features: list[Any], prompts: Tensor, network: NetworkSteps, task: Task) -> Tensor:
@@ -247,19 +266,6 @@ def _flips(tasks: Sequence[Task], wanted: str) -> list[tuple[int, ...]]:
     places = [axis for axis, letter in enumerate(_AXES) if letter in wanted]
     allowed = [axis - 3 for axis in places if all(axis in task.mirror_axes for task in tasks)]
     return [axes for count in range(len(allowed) + 1) for axes in itertools.combinations(allowed, count)]
-
-
-def _stored_flips(inputs: Tensor, axes: str) -> tuple[int, ...]:
-    """Axes to flip so that the volume has the direction of its file.
-
-    Mirroring covers all directions. The direction still affects the windows, whose starts are rounded, and the
-    Gaussian, whose peak is half a voxel off the centre of an even window: the official prediction applies both to the
-    stored volume.
-    """
-    affine = getattr(inputs, "meta", {}).get(MetaKeys.ORIGINAL_AFFINE)
-    if affine is None:
-        return ()
-    return network_flips(np.asarray(affine, dtype=np.float64).reshape(-1, 4, 4)[0], axes)
 
 
 def _backgrounds(tasks: Sequence[Task]) -> list[int]:

@@ -11,7 +11,6 @@ from uniseg_nets.tasks import Task
 __all__ = ["label_measures"]
 
 _AXES = "zyx"
-# Pieces with a smaller share of the class's voxels are not counted.
 
 
 def label_measures(label: NDArray[np.uint8], spacing: tuple[float, ...], task: Task) -> dict[str, float]:

@@ -33,6 +33,7 @@ def fit_fingerprint(
     tasks_file: str | None = None,
     task: str | None = None,
     cases: int = 40,
+    label_values: str = "task",
     device: str | torch.device | None = None,
 ) -> tuple[Path, Fingerprint]:
     """Measures cases of a datalist and writes the fingerprint beside the weights.
@@ -45,6 +46,7 @@ def fit_fingerprint(
         tasks_file: task table of the weights; by default the one that has the task of the first case.
         task: task of the cases that name none.
         cases: number of cases per task.
+        label_values: values in the label files, as for :class:`~uniseg_nets.transforms.OwnLabelValuesd`.
         device: device of the network; by default a GPU if there is one.
 
     Returns:
@@ -67,9 +69,10 @@ def fit_fingerprint(
         table.one(entry.get("task", ""))
     chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
     measurer = CaseMeasurer.of_weights(weights, table, device=torch.device(chosen))
-    fingerprint = Fingerprint.fitted(
-        measured_cases(entries, measurer, cases), table, measured_cases(held_out, measurer, cases)
+    rows, held_rows = (
+        measured_cases(members, measurer, cases, label_values=label_values) for members in (entries, held_out)
     )
+    fingerprint = Fingerprint.fitted(rows, table, held_rows)
     return fingerprint.save(weights), fingerprint
 
 
@@ -86,6 +89,7 @@ class FingerprintFile:
         patch_size: window (z, y, x).
         limit: maximum number of cases per task; 0 for no fingerprint.
         held: validation cases, from which the Dice is estimated.
+        label_values: values in the label files, as for :class:`~uniseg_nets.transforms.OwnLabelValuesd`.
     """
 
     def __init__(
@@ -97,6 +101,7 @@ class FingerprintFile:
         patch_size: Sequence[int],
         limit: int = 20,
         held: Sequence[Mapping[str, Any]] = (),
+        label_values: str = "task",
     ) -> None:
         self.network = network
         self.weights = Path(weights)
@@ -105,6 +110,7 @@ class FingerprintFile:
         self.patch_size = patch_size
         self.limit = limit
         self.held = held
+        self.label_values = label_values
 
     def attach(self, engine: Engine) -> None:
         engine.add_event_handler(Events.COMPLETED, self._write)
@@ -119,7 +125,8 @@ class FingerprintFile:
             network.load_state_dict(read_state(self.weights)[0])
             measurer = CaseMeasurer(network.eval(), self.tasks, self.patch_size)
             rows, held = (
-                measured_cases(cases, measurer, self.limit, self.limit // 2) for cases in (self.cases, self.held)
+                measured_cases(cases, measurer, self.limit, self.limit // 2, self.label_values)
+                for cases in (self.cases, self.held)
             )
             fingerprint = Fingerprint.fitted(rows, self.tasks, held)
             logger.info("fingerprint written to %s", fingerprint.save(self.weights))

@@ -9,6 +9,7 @@ import torch
 from monai.inferers import Inferer
 from torch import Tensor
 
+from uniseg_nets.inferers.sliding_window import added
 from uniseg_nets.quality.measure import Measures, label_of, task_measures
 from uniseg_nets.quality.network import Watch, WatchedNetwork, members_of, pairwise_dice
 from uniseg_nets.tasks import Task, TaskTable
@@ -74,7 +75,7 @@ class MeasuredInferer(Inferer):
             for task, part in _parts(scores, tasks):
                 if len(members) > 1 or self.check_flips:
                     labels[task.name].append(label_of(part, task))
-            total = scores if total is None else total.add_(scores)
+            total = scores if total is None else added(total, scores)
         assert total is not None
         total = total.div_(len(members)) if len(members) > 1 else total
         self.measures = {task.name: task_measures(watch, part, task) for task, part in _parts(total, tasks)}

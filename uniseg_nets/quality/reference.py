@@ -70,8 +70,8 @@ class TaskReference:
         """
         if len(properties) < _FEWEST:
             raise ValueError(
-                f"task {task.name!r} has {len(properties)} measured cases, expected {_FEWEST} or more: a fingerprint of "
-                "fewer says nothing, add cases"
+                f"task {task.name!r} has {len(properties)} measured cases, expected {_FEWEST} or more: a fingerprint "
+                "of fewer says nothing, add cases"
             )
         rows: list[Mapping[str, float]] = [one.measures() | two for one, two in zip(properties, measures)]
         numbers = {}

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from uniseg_nets.io.names import NIFTI_ENDINGS, SCAN_ENDINGS, scan_name
 from uniseg_nets.io.series import Stack, dicom_modality, find_series, read_stack, stack_of
+from uniseg_nets.tasks import TaskTable
 from uniseg_nets.transforms.grid import same_grid
 from uniseg_nets.transforms.nifti import checked_affine, open_nifti, read_voxels
 
@@ -135,19 +136,28 @@ class LoadCased(MapTransform):
         keys: keys of the scans.
         modalities: as for :class:`LoadCase`.
         allow_missing_keys: skip keys that a case lacks.
+        tasks: the task table, which then gives the modalities of each case by its ``task``.
 
     Returns:
         From a call: the dictionary, with an image (C, x, y, z) under each key.
     """
 
-    def __init__(self, keys: KeysCollection, modalities: Sequence[str] = (), allow_missing_keys: bool = False) -> None:
+    def __init__(
+        self,
+        keys: KeysCollection,
+        modalities: Sequence[str] = (),
+        allow_missing_keys: bool = False,
+        tasks: TaskTable | None = None,
+    ) -> None:
         super().__init__(keys, allow_missing_keys)
-        self.load = LoadCase(modalities)
+        self.modalities = modalities
+        self.tasks = tasks
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         d = dict(data)
+        load = LoadCase(self.modalities if self.tasks is None else self.tasks.one(d["task"]).channels)
         for key in self.key_iterator(d):
-            d[key] = self.load(d[key])
+            d[key] = load(d[key])
         return d
 
 

@@ -9,6 +9,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform, SaveImaged
 
 from uniseg_nets.io.files import atomic_path, sha256_of, sha256_of_weights, write_json
-from uniseg_nets.io.messages import in_lines
+from uniseg_nets.io.messages import in_lines, listing
 from uniseg_nets.io.provenance import read_record, scan_identity
 from uniseg_nets.renamed import renamed_arguments
 from uniseg_nets.version import __version__
@@ -36,6 +37,8 @@ logger = logging.getLogger(__name__)
 # Keys of a record that describe the result itself. All other keys are its provenance, which is compared as a whole.
 OF_THE_VERDICT = ("verdict", "reasons", "estimated_dice", "estimate_error")
 _OF_THE_RESULT = ("image", "label_map", "mask", "modality", "confidence", "sha256", "written", *OF_THE_VERDICT)
+# Names of the tables of a run, of which each process may have its own.
+_TABLES = re.compile(r"(run|failures|statistics)(_\d+)?")
 
 
 @dataclass(frozen=True)
@@ -121,6 +124,7 @@ class ResultSaver(SaveImaged):
             ValueError: if two cases would share a result, or a result would replace that of another scan or task, or a
                 file that this package did not write. The message names the files.
         """
+        self._refuse_names_of_tables(cases)
         self._refuse_twins(cases)
         for case in cases:
             self._scans[self.targets(case)[0]] = scan_identity(case["image"])
@@ -223,6 +227,14 @@ class ResultSaver(SaveImaged):
         if {key: value for key, value in record.items() if key not in _OF_THE_RESULT} == wanted:
             return _Existing(finished=True, edited=edited)
         return _Existing(in_the_way=f"{target}, which was changed since it was written" if edited else None)
+
+    def _refuse_names_of_tables(self, cases: Sequence[Mapping[str, Any]]) -> None:
+        taken = [str(case[self.name_key]) for case in cases if _TABLES.fullmatch(str(case[self.name_key]))]
+        if taken:
+            raise ValueError(
+                f"{listing(taken)}: the run writes its own tables under these names (run, failures, statistics): give "
+                "the scans other names"
+            )
 
     def _refuse_twins(self, cases: Sequence[Mapping[str, Any]]) -> None:
         seen: dict[Path, Mapping[str, Any]] = {}

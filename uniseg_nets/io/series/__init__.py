@@ -5,8 +5,9 @@ named. Not ITK's series reader, which MONAI uses: it ignores gaps, duplicates an
 type for all, and inverts MONOCHROME1.
 """
 
-from uniseg_nets.io.series.files import is_dicom, is_dicom_folder
+from uniseg_nets.io.series.files import dicom_files, is_dicom, is_dicom_folder
 from uniseg_nets.io.series.find import Series, dicom_modality, find_series
+from uniseg_nets.io.series.frames import read_frames
 from uniseg_nets.io.series.pixels import read_stack
 from uniseg_nets.io.series.stack import LPS_TO_RAS, Stack, dicom_series, stack_of
 
@@ -14,11 +15,13 @@ __all__ = [
     "LPS_TO_RAS",
     "Series",
     "Stack",
+    "dicom_files",
     "dicom_modality",
     "dicom_series",
     "find_series",
     "is_dicom",
     "is_dicom_folder",
+    "read_frames",
     "read_stack",
     "stack_of",
 ]

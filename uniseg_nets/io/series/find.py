@@ -97,8 +97,9 @@ def find_series(folder: Path, modality: str | None = None) -> Series:
     listing = ", ".join(map(str, series))
     fitting = [one for one in series if modality in (None, one.modality)]
     if not fitting:
-        raise ValueError(f"holds {listing}, but no {modality} series, which the task reads: export that too, or choose "
-                "another task")
+        raise ValueError(
+            f"holds {listing}, but no {modality} series, which the task reads: export that too, or choose another task"
+        )
     taken = max(fitting, key=lambda one: (not one.uncorrected, len(one.frames)))
     if len(series) > 1:
         logger.warning(

@@ -98,8 +98,8 @@ class ModalityRecogniser(nn.Module):
         if distance > _FARTHEST or confidence < min_confidence:
             raise ValueError(
                 f"the image looks most like {name}, but not enough so (confidence {confidence:.2f}, distance "
-                f"{distance:.1f}, at most {_FARTHEST:g}): name its modality if it is one of {', '.join(self.known)}; these weights "
-                "cannot segment others"
+                f"{distance:.1f}, at most {_FARTHEST:g}): name its modality if it is one of {', '.join(self.known)}; "
+                "these weights cannot segment others"
             )
         return name, confidence
 
