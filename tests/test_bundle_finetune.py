@@ -123,6 +123,8 @@ def test_the_folds_make_an_ensemble_and_overlays_choose_what_learns(copy, tmp_pa
     run("run", copy, ["inference.json", planned], weights=weights, output_dir=tmp_path / "out", dataset_dir=scans)
     _check_label_map(tmp_path / "out", "new")
     assert len(json.loads((tmp_path / "out" / "new.json").read_text())["weights_sha256"]) == 2
+    run("run", copy, ["train.json", planned, "evaluate.json"], weights=weights, output_dir=tmp_path / "eval", **data)
+    assert len((tmp_path / "eval" / "cases.csv").read_text().splitlines()) > 1
 
 
 def _scans(tmp_path):

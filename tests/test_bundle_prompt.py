@@ -31,6 +31,11 @@ def test_a_base_is_trained_a_centre_tuned_and_both_segment(copy, tmp_path, table
     task = {"name": "whole_body_tumour", "channels": ["CT", "PET"], "spacing": [8, 4, 4], "classes": ["tumour"]}
     (tmp_path / "tasks.json").write_text(json.dumps({"tasks": [task]}))
     data = {"dataset_dir": tmp_path / "data", "tasks_file": tmp_path / "tasks.json"}
+    datalist = tmp_path / "data" / "datalist.json"
+    content = json.loads(datalist.read_text())
+    for case in content["training"] + content["validation"]:
+        del case["task"]  # a table of one task needs no name
+    datalist.write_text(json.dumps(content))
     run("run", copy, ["train.json", "train_base.json"], **SHORT, **data)
     base = torch.load(copy / "models" / "model.pt", weights_only=True)
     log = run("run", copy, ["train.json"], centre="north", num_prompts=2, **SHORT, **data)
@@ -45,10 +50,5 @@ def test_a_base_is_trained_a_centre_tuned_and_both_segment(copy, tmp_path, table
         (found, *_) = sorted((tmp_path / name).glob("*.nii.gz"))
         assert set(np.unique(nib.load(found).get_fdata())) <= {0, 1}
         assert json.loads(found.with_name(found.name.replace(".nii.gz", ".json")).read_text())["centre"] == name
-    datalist = tmp_path / "data" / "datalist.json"
-    content = json.loads(datalist.read_text())
-    for case in content["validation"]:
-        del case["task"]  # a table of one task needs no name
-    datalist.write_text(json.dumps(content))
     log = run("run", copy, ["train.json", "evaluate.json"], centre="north", **TINY, **data)
     assert (copy / "eval" / "north" / "summary.csv").is_file(), log

@@ -363,3 +363,10 @@ def test_a_process_survives_the_end_of_its_children_after_runtimes_came_and_went
     program = [sys.executable, "-X", "faulthandler", "-c", SEVERAL_RUNTIMES, str(tmp_path), str(quantised)]
     done = subprocess.run(program, capture_output=True, encoding="utf-8", check=False)  # NNCF draws bars
     assert (done.returncode, done.stdout.split()[-1:]) == (0, ["survived"]), done.stderr[-2000:]
+
+
+@needs_openvino
+def test_openvino_tells_its_makers_nothing():
+    told = "import uniseg_nets.runtimes.openvino, openvino.tools.ovc.telemetry_utils as utils; print(utils.tm.__name__)"
+    found = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == ["openvino.tools.ovc.telemetry_stub"]
