@@ -94,7 +94,8 @@ class Report(CaseReport):
         for key in worst:
             case = by_key[key]
             title = f"{key[1]}, {key[0]}: Dice {np.mean(scores[key]):.2f}"
-            pictures.append(PreviewRow(title, case["image"], case["label"], str(self.prediction(case))))
+            channels = self.tasks.one(case["task"]).channels
+            pictures.append(PreviewRow(title, case["image"], case["label"], str(self.prediction(case)), channels))
         try:
             if pictures:
                 save_preview(pictures, self.output_dir / "worst.png")

@@ -26,12 +26,16 @@ _GAP = 8
 
 @dataclass(frozen=True)
 class PreviewRow:
-    """One row of a picture: files on one grid. The last channel of a scan is shown; the reference is optional."""
+    """One row of a picture: files on one grid. The last channel of a scan is shown; the reference is optional.
+
+    ``modalities`` are those of the task's channels, which choose the series of a DICOM folder.
+    """
 
     title: str
     image: str | Sequence[str]
     reference: str | None
     prediction: str
+    modalities: Sequence[str] = ()
 
 
 def save_preview(rows: Sequence[PreviewRow], path: str | PathLike[str]) -> None:
@@ -43,7 +47,7 @@ def save_preview(rows: Sequence[PreviewRow], path: str | PathLike[str]) -> None:
     font = ImageFont.load_default(15)
     pictures = []
     for row in rows:
-        image, spacing = _ras(row.image)
+        image, spacing = _ras(row.image, row.modalities)
         prediction = _ras(row.prediction)[0].astype(np.uint8)
         reference = None if row.reference is None else _ras(row.reference)[0].astype(np.uint8)
         axis = int(np.argmax(spacing)) if max(spacing) > STACK * min(spacing) else 2
@@ -77,7 +81,7 @@ def save_preview(rows: Sequence[PreviewRow], path: str | PathLike[str]) -> None:
         canvas.save(temporary)
 
 
-def _ras(file: str | Sequence[str]) -> tuple[NDArray[Any], list[float]]:
+def _ras(file: str | Sequence[str], modalities: Sequence[str] = ()) -> tuple[NDArray[Any], list[float]]:
     """The last channel of a scan, (x, y, z) towards right, anterior, superior; and its spacing (x, y, z) in mm."""
-    image: MetaTensor = LoadCase()(file)
+    image: MetaTensor = LoadCase(modalities)(file)
     return towards_ras(np.nan_to_num(image.as_tensor()[-1].numpy()), image.affine.numpy())
