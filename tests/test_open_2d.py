@@ -10,7 +10,7 @@ from monai.bundle import ConfigParser
 from monai.metrics import compute_dice
 from PIL import Image
 
-from benchmarks.open_weights_2d.data import SETS, write_datalist
+from benchmarks.open_weights_2d.data import SETS, sections_of
 from tests.running import copied
 from uniseg_nets.cli import images_2d
 from uniseg_nets.image2d.load import read_mask
@@ -115,9 +115,8 @@ def test_metrics_in_the_metadata_are_those_of_the_model_card(bundle):
     assert all(f"| {modality} | " in card and f"| {dice:.3f} (" in card for modality, dice in metrics.items())
 
 
-def test_the_split_is_that_of_the_shipped_weights(test_data, bundle, tmp_path):
-    write_datalist(test_data / "data" / "images_2d", tmp_path)
-    drawn = read_json(tmp_path / "datalist.json")
+def test_the_split_is_that_of_the_shipped_weights(test_data, bundle):
+    drawn = sections_of(test_data / "data" / "images_2d")
     names = {section: {entry["image"].split("/")[-1] for entry in drawn[section]} for section in drawn}
     assert not names["training"] & names["validation"]
     shipped = read_json(bundle / "docs" / "open_cases.json")

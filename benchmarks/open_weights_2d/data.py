@@ -26,8 +26,12 @@ def main() -> None:
     parser.add_argument("images", type=Path)
     parser.add_argument("data", type=Path)
     options = parser.parse_args()
-    sections = draw_sections(options.images.absolute(), SETS, _HELD, _SEED)
-    write_json(options.data / "datalist.json", sections)
+    write_json(options.data / "datalist.json", sections_of(options.images.absolute()))
+
+
+def sections_of(images: Path) -> dict[str, list[dict[str, str]]]:
+    """The sections ``training`` and ``validation`` of the datalist."""
+    return draw_sections(images, SETS, _HELD, _SEED)
 
 
 def held_images(data: Path) -> list[dict[str, Any]]:
