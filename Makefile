@@ -71,9 +71,9 @@ lint: $(READY)  ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(READY)  ## ten minutes: a window, resampling, 2D; with real scans (UNISEG_TEST_DATA) a training step too
+bench: $(READY)  ## about ten minutes: a window, resampling, 2D; with real scans (UNISEG_TEST_DATA) a training step too
 	$(BIN)/python -m benchmarks.bench_window --repetitions 3
-	$(BIN)/python -m benchmarks.bench_resample
+	$(BIN)/python -m benchmarks.bench_resample --repetitions 1
 	$(BIN)/python -m benchmarks.bench_2d
 	test -z "$$UNISEG_TEST_DATA" || $(BIN)/python -m benchmarks.training --patch 32 96 96 --features 8 96
 
