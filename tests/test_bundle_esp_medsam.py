@@ -257,6 +257,8 @@ def test_runtimes_agree(bundle, data, runtime, tmp_path, monkeypatch):
             image = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(seed))
             with torch.no_grad():
                 torch.testing.assert_close(computed(image, modality), network(image, modality), atol=1e-3, rtol=1e-3)
+    with torch.no_grad():  # without a modality, as the zoo's check calls it: the first one
+        torch.testing.assert_close(computed(image), network(image), atol=1e-3, rtol=1e-3)
     with pytest.raises(ValueError, match="no modality 'mri'"):
         computed(torch.randn(1, 3, 64, 64), "mri")
 

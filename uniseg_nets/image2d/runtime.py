@@ -49,7 +49,7 @@ class _Eager(nn.Module):
         self._bfloat16 = bfloat16
         self._compute: Any = torch.compile(network) if compiled else network
 
-    def forward(self, image: Tensor, modality: str) -> Tensor:
+    def forward(self, image: Tensor, modality: str | None = None) -> Tensor:
         with torch.autocast(image.device.type, torch.bfloat16, enabled=self._bfloat16):
             logits: Tensor = self._compute(image, modality)
         return logits.float()
@@ -64,8 +64,9 @@ class _OpenVINO(nn.Module):
         self._options = {"INFERENCE_PRECISION_HINT": "bf16" if bfloat16 else "f32"}
         self._models: dict[tuple[str, torch.Size], Any] = {}
 
-    def forward(self, image: Tensor, modality: str) -> Tensor:
-        key = self.network.known(modality), image.shape
+    def forward(self, image: Tensor, modality: str | None = None) -> Tensor:
+        modality = self.network.known(self.network.modalities[0] if modality is None else modality)
+        key = modality, image.shape
         if key not in self._models:
             self._models[key] = self._compiled(image, modality)
         # A copy: OpenVINO reuses the memory for the next image.
