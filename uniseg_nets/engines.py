@@ -51,10 +51,7 @@ class PrepareTaskBatch(PrepareBatch):
     def __call__(
         self, batchdata: Mapping[str, Any], device: Any = None, non_blocking: bool = False, **kwargs: Any
     ) -> tuple[Tensor, dict[str, Tensor], tuple[Tensor, ...], dict[str, Any]]:
-        # Ids arrive as numbers or, collated by a loader, as a tensor.
-        ids = torch.tensor(
-            [self.tasks.one(task if isinstance(task, str) else int(task)).id for task in batchdata["task"]]
-        )
+        ids = torch.tensor([self.tasks.one(task).id for task in batchdata["task"]])
         image = batchdata["image"].to(device=device, non_blocking=non_blocking, **kwargs)
         label = batchdata["label"].to(device=device, non_blocking=non_blocking, **kwargs)
         task_ids = (ids.to(image.device),) if self.tell_network else ()

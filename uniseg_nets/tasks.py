@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import operator
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -296,8 +297,9 @@ class TaskTable:
 
     def _named(self, word: Any) -> tuple[Task, ...]:
         """The task of a name or id, or those of a merged name."""
-        if isinstance(word, int) and not isinstance(word, bool):
-            word = str(word)  # a command turns a name such as `1` into a number
+        if hasattr(word, "__index__") and not isinstance(word, bool):
+            # A command turns a name such as `1` into a number, and a loader ids into a tensor.
+            word = str(operator.index(word))
         for known in self.tasks:
             if known.name == word:
                 return (known,)

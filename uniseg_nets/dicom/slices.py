@@ -14,7 +14,7 @@ import pydicom
 from nibabel.affines import apply_affine
 from numpy.typing import NDArray
 
-from uniseg_nets.io.series import LPS_TO_RAS, dicom_files, read_frames
+from uniseg_nets.io.series import LPS_TO_RAS, Frame, dicom_files, read_frames
 
 __all__ = ["IDENTIFIERS", "frames_of", "missing_identifiers", "patient_points", "present_values", "read_slices"]
 
@@ -49,8 +49,9 @@ def missing_identifiers(folder: Path, modality: str, needed: Sequence[str] = IDE
         ValueError: a DICOM file cannot be parsed.
     """
     for file in dicom_files(folder):
-        if any(frame.get("Modality") == modality for frame in read_frames(file)):
-            return _lacking(file, pydicom.dcmread(file, specific_tags=list(needed), force=True), needed)
+        for frame in read_frames(file):
+            if frame.get("Modality") == modality:
+                return _lacking(file, frame, needed)
     return None
 
 
@@ -117,7 +118,7 @@ def _read(file: str | PathLike[str], needed: Sequence[str]) -> pydicom.Dataset:
     return slice_
 
 
-def _lacking(file: str | PathLike[str], header: pydicom.Dataset, needed: Sequence[str]) -> str | None:
+def _lacking(file: str | PathLike[str], header: pydicom.Dataset | Frame, needed: Sequence[str]) -> str | None:
     missing = [name for name in needed if not header.get(name)]
     return f"{file} has no {' and no '.join(missing)}" if missing else None
 

@@ -117,7 +117,6 @@ class UniSegInferer(Inferer):
     def __call__(  # type: ignore[override]
         self, inputs: Tensor, network: NetworkSteps, task: str | int | Sequence[str] | None = None
     ) -> Tensor:
-        task = task.tolist() if isinstance(task, Tensor) else task  # ids, as a loader collates them
         tasks = self.tasks if task is None else self.table.select(task)
         if not tasks:
             raise ValueError("no task: name one for the inferer or for the call")

@@ -7,12 +7,13 @@ type for all, and inverts MONOCHROME1.
 
 from uniseg_nets.io.series.files import dicom_files, is_dicom, is_dicom_folder
 from uniseg_nets.io.series.find import Series, dicom_modality, find_series
-from uniseg_nets.io.series.frames import read_frames
+from uniseg_nets.io.series.frames import Frame, read_frames
 from uniseg_nets.io.series.pixels import read_stack
 from uniseg_nets.io.series.stack import LPS_TO_RAS, Stack, dicom_series, stack_of
 
 __all__ = [
     "LPS_TO_RAS",
+    "Frame",
     "Series",
     "Stack",
     "dicom_files",

@@ -90,7 +90,7 @@ def find_series(folder: Path, modality: str | None = None) -> Series:
     """
     series = all_series(folder)
     if not series:
-        raise ValueError("no DICOM images in this folder or below: expected the folder of a series or a study")
+        raise ValueError("no DICOM images in this folder: expected the folder of a series or a study")
     patients = {str(patient) for one in series if (patient := one.frames[0].get("PatientID"))}
     if len(patients) > 1:
         raise ValueError(f"holds DICOM series of {len(patients)} patients: give each patient a folder")

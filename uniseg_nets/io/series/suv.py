@@ -45,7 +45,7 @@ def suv_factor(stack: Stack) -> float:
         raise ValueError(f"{name}: CorrectedImage is {list(corrections)}, expected ATTN and DECY among them")
     sequence = stack.frames[0].get("RadiopharmaceuticalInformationSequence")
     if not sequence:
-        raise ValueError(f"{name} lacks what SUV is computed from: RadiopharmaceuticalInformationSequence{_INSTEAD}")
+        raise _lacking(name, "RadiopharmaceuticalInformationSequence")
     tracer = Frame(stack.frames[0].file, sequence[0])
     dose, half_life, weight = (
         _number(keeper, keyword, name)
@@ -68,10 +68,14 @@ def suv_factor(stack: Stack) -> float:
     return float(1000 * weight / (dose * 2 ** (-elapsed / half_life)))
 
 
+def _lacking(name: Any, what: str) -> ValueError:
+    return ValueError(f"{name} lacks what SUV is computed from: {what}{_INSTEAD}")
+
+
 def _number(keeper: Frame, keyword: str, name: Any) -> float:
     value = keeper.get(keyword)
     if value is None:
-        raise ValueError(f"{name} lacks what SUV is computed from: {keyword}{_INSTEAD}")
+        raise _lacking(name, keyword)
     return float(value)
 
 
@@ -84,14 +88,11 @@ def _since_injection(stack: Stack, tracer: Frame, half_life: float, name: Any) -
             raise ValueError(f"{name}: the scan begins before RadiopharmaceuticalStartDateTime {moment}{_INSTEAD}")
         return start - injected
     if half_life > _LONG_HALF_LIFE:
-        raise ValueError(
-            f"{name} lacks what SUV is computed from: RadiopharmaceuticalStartDateTime, and dates{_INSTEAD}"
-        )
+        raise _lacking(name, "RadiopharmaceuticalStartDateTime, and dates")
     time = tracer.get("RadiopharmaceuticalStartTime") or (None if moment is None else str(moment)[8:])
     start = _scan_start(stack, dated=False)
     if time is None or start is None:
-        missing = "RadiopharmaceuticalStartTime" if time is None else "AcquisitionTime"
-        raise ValueError(f"{name} lacks what SUV is computed from: {missing}{_INSTEAD}")
+        raise _lacking(name, "RadiopharmaceuticalStartTime" if time is None else "AcquisitionTime")
     return (start - _seconds("", str(time))) % _DAY  # modulo a day: the scan may be after midnight
 
 
