@@ -1,6 +1,6 @@
 """Distillation where masks are few: students of one teacher against the same networks from scratch, on 2D images.
 
-    UNISEG_TEST_DATA=DIR python -m benchmarks.esp_medsam.run OUT [--seeds 0 1 2]
+    UNISEG_TEST_DATA=DIR python -m benchmarks.esp_medsam.run OUT [--seeds 0 1 2] [--variants "from scratch, 8 masks"]
 
 Four sets of DIR/data/images_2d; a quarter of each, drawn by seed 0, is held out. The teacher learns from the masks of
 all training images. A student sees all of them without masks in the two stages, then eight masks per modality, drawn
@@ -17,6 +17,7 @@ import json
 import logging
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,12 @@ _HELD, _SPLIT_SEED, _MASKS = 0.25, 0, 8
 # Epochs of 40 steps: 2,000 of the teacher, 1,000 of each stage, 480 with the few masks.
 _TEACHER, _STAGE, _FEW = 50, 25, 12
 _LAST_RATE = 0.02
+DISTILLED = ("distilled", "distilled, then 8 masks")
+SCRATCH = (
+    "from scratch, 8 masks",
+    "from scratch, 8 masks, as many steps",
+    "from scratch, all masks, as many steps",
+)
 STUDENT, TEACHER = ["small.json"], ["train_teacher.json", "small_teacher.json"]
 CASE_FIELDS = ("variant", "seed", "modality", "case", "status", "dice", "nsd", "hd95_pixels")
 FIELDS = ("variant", "seed", "steps", "masks", "trained", "parameters", "seconds")
@@ -49,16 +56,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("output", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--variants", nargs="+", default=[*DISTILLED, *SCRATCH], choices=[*DISTILLED, *SCRATCH])
     options = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
     images = Path(os.environ["UNISEG_TEST_DATA"]) / "data" / "images_2d"
     sections = draw_sections(images, SETS, _HELD, _SPLIT_SEED)
     write_json(options.output / "all.json", sections)
-    teacher = _Trainings(options.output, 0)
-    teacher.evaluated("teacher", TEACHER, _TEACHER, "all")
     for seed in options.seeds:
         write_json(options.output / f"few_{seed}.json", few_masks(sections, seed))
-        _students(_Trainings(options.output, seed), teacher.folder("teacher") / "last.pt")
+    if not set(DISTILLED).isdisjoint(options.variants):
+        teacher = _Trainings(options.output, 0, ["teacher"])
+        teacher.evaluated("teacher", TEACHER, _TEACHER, "all")
+        for seed in options.seeds:
+            _distilled(_Trainings(options.output, seed, options.variants), teacher.weights("teacher"))
+    for seed in options.seeds:
+        _from_scratch(_Trainings(options.output, seed, options.variants))
 
 
 def few_masks(sections: dict[str, list[dict[str, str]]], seed: int) -> dict[str, list[dict[str, str]]]:
@@ -69,33 +81,46 @@ def few_masks(sections: dict[str, list[dict[str, str]]], seed: int) -> dict[str,
     return {**sections, "training": drawn}
 
 
-def _students(trainings: _Trainings, teacher: Path) -> None:
-    distil = {"teacher_weights": str(teacher)}
+def _distilled(trainings: _Trainings, teacher: str) -> None:
+    distil = {"teacher_weights": teacher}
     first, second = ([*STUDENT, "distill.json", f"distill_stage{n}.json", "small_teacher.json"] for n in (1, 2))
-    few = f"few_{trainings.seed}"
-    trainings.train("stage 1", first, _STAGE, "all", **distil)
-    before = {"base_weights": str(trainings.folder("stage 1") / "last.pt")}
-    trainings.evaluated("distilled", second, _STAGE, "all", **before, **distil)
-    before = {"base_weights": str(trainings.folder("distilled") / "last.pt")}
-    trainings.evaluated("distilled, then 8 masks", STUDENT, _FEW, few, **before)
-    trainings.evaluated("from scratch, 8 masks", STUDENT, _FEW, few)
-    trainings.evaluated("from scratch, 8 masks, as many steps", STUDENT, 2 * _STAGE + _FEW, few)
-    trainings.evaluated("from scratch, all masks, as many steps", STUDENT, 2 * _STAGE + _FEW, "all")
+    both, then_masks = DISTILLED
+    if trainings.wanted(both):
+        trainings.train("stage 1", first, _STAGE, "all", **distil)
+    before = {"base_weights": trainings.weights("stage 1")}
+    trainings.evaluated(both, second, _STAGE, "all", **before, **distil)
+    before = {"base_weights": trainings.weights(both)}
+    trainings.evaluated(then_masks, STUDENT, _FEW, trainings.few, **before)
+
+
+def _from_scratch(trainings: _Trainings) -> None:
+    short, long, all_masks = SCRATCH
+    trainings.evaluated(short, STUDENT, _FEW, trainings.few)
+    trainings.evaluated(long, STUDENT, 2 * _STAGE + _FEW, trainings.few)
+    trainings.evaluated(all_masks, STUDENT, 2 * _STAGE + _FEW, "all")
 
 
 class _Trainings:
     """Trainings of one seed, each in a folder of its own, and their evaluations."""
 
-    def __init__(self, output: Path, seed: int):
+    def __init__(self, output: Path, seed: int, variants: Sequence[str]):
         self.output = output
         self.seed = seed
+        self.variants = variants
+        self.few = f"few_{seed}"
+
+    def wanted(self, variant: str) -> bool:
+        return variant in self.variants and not has_row(self.output / "trainings.csv", variant=variant, seed=self.seed)
+
+    def weights(self, variant: str) -> str:
+        return str(self.folder(variant) / "last.pt")
 
     def folder(self, variant: str) -> Path:
         return self.output / f"seed{self.seed}" / variant.replace(",", "").replace(" ", "_")
 
     def evaluated(self, variant: str, overlays: list[str], epochs: int, datalist: str, **more: Any) -> None:
         """Trains, evaluates on all held images, and adds the rows."""
-        if has_row(self.output / "trainings.csv", variant=variant, seed=self.seed):
+        if not self.wanted(variant):
             return
         start = time.perf_counter()
         training = self.train(variant, overlays, epochs, datalist, **more)
