@@ -13,7 +13,7 @@ import torch
 from monai.data import MetaTensor
 from pydicom.uid import generate_uid
 
-from tests.dicom_files import PATIENT, STUDY, dataset, identified, write, write_series
+from tests.dicom_files import PATIENT, STUDY, dataset, identified, write, write_enhanced, write_series
 from uniseg_nets.bundle.run import run_bundle
 from uniseg_nets.dicom.codes import category_and_type
 from uniseg_nets.dicom.segmentation import write_dicom_seg
@@ -134,6 +134,20 @@ def test_identifiers_are_those_of_the_first_image_of_the_modality(tmp_path):
     write(tmp_path / "DICOMDIR", index)
     assert missing_identifiers(tmp_path, "CT", needed) is None
     assert "has no PatientID" in missing_identifiers(tmp_path, "CT", ["PatientID"])
+
+
+def test_frames_of_one_file_are_refused_before_anything_is_predicted(tmp_path):
+    write_enhanced(tmp_path / "enhanced.dcm", VOLUME, range(10), np.ones(10))
+    assert "enhanced.dcm holds 10 frames, to which no object can refer" in missing_identifiers(tmp_path, "MR", [])
+
+
+def test_class_names_of_other_scripts_keep_their_letters(tmp_path):
+    series = write_series(tmp_path / "scan", "CT", VOLUME, **PATIENT, **STUDY)
+    image = LoadCase(["CT"])(tmp_path / "scan")
+    label = np.ones(image.shape[1:], np.uint8)
+    write_dicom_seg(label, image.affine.numpy(), series, {1: "ήπαρ 肝臓"}, tmp_path / "seg.dcm")
+    (segment,) = pydicom.dcmread(tmp_path / "seg.dcm").SegmentSequence
+    assert segment.SegmentLabel == "ήπαρ 肝臓"
 
 
 def test_slices_without_a_preamble_are_read_like_the_scan(tmp_path):

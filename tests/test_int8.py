@@ -24,17 +24,25 @@ def network():
 
 
 @pytest.fixture(scope="module")
-def quantised(network, tmp_path_factory):
-    """The folder of a network that was calibrated for the liver."""
-    from uniseg_nets.runtimes.int8 import RecordingRuntime, quantise, store_int8
+def recorder(network, tmp_path_factory):
+    """A runtime that kept four of nine windows."""
+    from uniseg_nets.runtimes.int8 import RecordingRuntime
 
-    cache = tmp_path_factory.mktemp("cache")
-    recorder = RecordingRuntime(network, 4, cache)
+    recorder = RecordingRuntime(network, 4, tmp_path_factory.mktemp("recorder"))
     torch.manual_seed(1)
     with torch.no_grad():
         for _ in range(9):
             recorder(torch.randn(1, 1, *ROI), 0)
     assert len(recorder.windows) == 4
+    return recorder
+
+
+@pytest.fixture(scope="module")
+def quantised(network, recorder, tmp_path_factory):
+    """The folder of a network that was calibrated for the liver."""
+    from uniseg_nets.runtimes.int8 import quantise, store_int8
+
+    cache = tmp_path_factory.mktemp("cache")
     store_int8(quantise(recorder), network, "liver", 0.99, cache)
     return cache
 
@@ -48,6 +56,21 @@ def test_a_calibrated_network_is_close_to_float32_and_not_equal(network, quantis
         expected, found = network(x, 0), fast(x, 0)
     assert not torch.allclose(found, expected, atol=1e-4)
     assert torch.corrcoef(torch.stack((found.flatten(), expected.flatten())))[0, 1] > 0.97
+
+
+def test_weights_keep_7_bits_or_8(network, recorder):
+    from uniseg_nets.runtimes.int8 import quantise
+
+    largest = {bits: _largest_weight(quantise(recorder, bits)["encoder"]) for bits in (7, 8)}
+    assert largest == {7: 64, 8: 127}
+    with pytest.raises(ValueError, match="weight_bits=9: expected 7 or 8"):
+        calibrate_int8(["scan.nii.gz"], "liver", weight_bits=9)
+
+
+def _largest_weight(model) -> int:
+    """The largest absolute value of a model's weights of one byte."""
+    constants = [node.data for node in model.get_ops() if node.get_type_name() == "Constant"]
+    return max(int(np.abs(data.astype(int)).max()) for data in constants if data.dtype == np.int8)
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from uniseg_nets.data import fold_cases
+from uniseg_nets.data.groups import group_of
 from uniseg_nets.phantom import write_phantoms
 from uniseg_nets.plan import PlanOptions, plan_dataset
 from uniseg_nets.plan.choose import choose_patch, choose_spacing, looks_like_hounsfield
 from uniseg_nets.plan.fingerprint import extract_fingerprint
+from uniseg_nets.plan.layouts import read_layout
 from uniseg_nets.plan.slot import check_slot, nearest_slot
 from uniseg_nets.tasks import load_task_table
 
@@ -145,6 +147,36 @@ def test_cases_with_more_channels_than_most_have_no_say_in_what_the_channels_are
     assert plan["task_entry"]["channels"] == ["CT"] and [case["name"] for case in plan["data"]] == ["p0", "p1"]
 
 
+def test_cases_of_several_tasks_are_no_data_set_to_plan(tmp_path):
+    folder = datalist(frames(tmp_path / "data"), p0_frame0={"task": "liver"}, p1_frame0={"task": "kidney"})
+    with pytest.raises(ValueError, match=r"datalist\.json has cases of the tasks kidney, liver, whose label values"):
+        plan_dataset(folder, tmp_path / "plan.json")
+
+
+def test_case_numbers_of_four_digits_are_no_channels(tmp_path, write_scan):
+    rng = np.random.default_rng(0)
+    for index in range(2):
+        image = rng.normal(0, 20, (40, 36, 20)).astype(np.float32)
+        for kind in ("CT", "PET"):
+            write_scan(f"data/{kind}/case_{index + 1:04d}.nii.gz", image, AFFINE)
+        write_scan(f"data/labels/case_{index + 1:04d}.nii.gz", (image > 10).astype(np.uint8), AFFINE)
+    plan = plan_dataset(tmp_path / "data", tmp_path / "plan.json")
+    assert plan["data"][0]["image"] == ["CT/case_0001.nii.gz", "PET/case_0001.nii.gz"]
+
+
+def test_an_image_listed_as_in_version_1_of_nnunet_is_found(tmp_path, write_scan):
+    for index in range(2):
+        write_scan(f"imagesTr/amos_{index:04d}_0000.nii.gz", np.zeros((4, 4, 4), np.float32))
+        write_scan(f"labelsTr/amos_{index:04d}.nii.gz", np.zeros((4, 4, 4), np.uint8))
+    listed = [
+        {"image": f"./imagesTr/amos_{index:04d}.nii.gz", "label": f"./labelsTr/amos_{index:04d}.nii.gz"}
+        for index in range(2)
+    ]
+    (tmp_path / "dataset.json").write_text(json.dumps({"modality": {"0": "CT"}, "training": listed}))
+    found = [case["image"] for case in read_layout(tmp_path).cases]
+    assert found == [[str(tmp_path / f"imagesTr/amos_{index:04d}_0000.nii.gz")] for index in range(2)]
+
+
 @pytest.mark.parametrize("how", ["folder", "dataset.json", "datalist"])
 def test_known_layouts_bring_their_own_names(tmp_path, table, how):
     task = table.one("whole_body_tumour")
@@ -193,6 +225,9 @@ def test_folds_never_part_a_patient(tmp_path):
     folds = folds_of(plan)
     assert all(folds[f"p{index}_frame0"] == folds[f"p{index}_frame1"] for index in range(4))
     assert len(set(folds.values())) == 3 and plan["data"][0]["group"] == "p0"
+    for validation in (False, True):
+        cases = fold_cases(plan["data"], tmp_path / "data", "heart", 0, validation)
+        assert all(group_of(case) == case["name"][:2] for case in cases)
 
 
 def test_more_folds_than_patients_are_lowered_and_said_so(patients, tmp_path, caplog):

@@ -16,6 +16,14 @@ def test_a_path_is_written_from_its_folder_with_forward_slashes(tmp_path):
     assert portable_path(tmp_path / "scans" / "a.nii", tmp_path / "plans") == "../scans/a.nii"
 
 
+def test_a_link_keeps_its_name_whose_ending_tells_the_format(tmp_path):
+    (tmp_path / "blobs").mkdir()
+    (tmp_path / "scans").mkdir()
+    (tmp_path / "blobs" / "3f2a").touch()
+    (tmp_path / "scans" / "a.nii.gz").symlink_to("../blobs/3f2a")
+    assert portable_path(tmp_path / "scans" / "a.nii.gz", tmp_path) == "scans/a.nii.gz"
+
+
 def test_a_path_on_another_drive_is_absolute(tmp_path, monkeypatch):
     def on_windows(path, start):
         raise ValueError("path is on mount 'D:', start on mount 'C:'")

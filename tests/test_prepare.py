@@ -176,6 +176,15 @@ def test_a_random_split_never_parts_a_patient(tmp_path):
     assert {case["group"] for case in load_datalist(path, "training")} < {f"p{index}" for index in range(5)}
 
 
+def test_usual_names_of_patients_are_recognised_and_others_that_are_alike_are_named(tmp_path, caplog):
+    names = [f"patient{index:03d}_frame{frame}" for index in range(5) for frame in (1, 12)]
+    path = prepare("nnunet", nnunet(tmp_path / "raw", names), tmp_path / "out", OWN, "schwannoma")
+    assert {case["group"] for case in load_datalist(path, "training")} < {f"patient{index:03d}" for index in range(5)}
+    assert not {name[:10] for name in sides_of(path)["training"]} & {name[:10] for name in sides_of(path)["validation"]}
+    prepare("nnunet", nnunet(tmp_path / "other", FRAMES), tmp_path / "out2", OWN, "schwannoma")
+    assert "some names are alike: p0_ED and p0_ES" in caplog.text and "`--group`" in caplog.text
+
+
 def test_a_random_split_without_patients_is_that_of_earlier_versions(tmp_path, table):
     path = prepare("lits", miniature(tmp_path / "raw", "lits"), tmp_path / "out", table, seed=3)
     drawn = np.random.default_rng(3).permutation([f"liver_{index}" for index in range(5)])
@@ -335,6 +344,14 @@ def test_label_values_of_an_nnunet_folder_become_the_task_s_own(tmp_path, values
         assert [int(nib.load(case["label"]).dataobj[place, 0, 0]) for place in range(3)] == own
 
 
+@pytest.mark.parametrize("labels", [{"rim": 1, "tumor": 2}, {"Rim": 1, "Core": 2}])
+def test_a_class_s_name_at_another_value_is_not_taken_for_another_class(tmp_path, labels):
+    root = labelled(tmp_path / "raw", {"background": 0, **labels})
+    with pytest.raises(ValueError, match=r"dataset\.json: .*[rR]im is 1, .*but tumours has core as 1, rim as 2"):
+        prepare("nnunet", root, tmp_path / "out", tumours(), "tumours")
+    assert not (tmp_path / "out").exists()
+
+
 def test_voxels_that_nnunet_ignores_are_no_class(tmp_path):
     root = labelled(tmp_path / "raw", {"background": 0, "core": 1, "rim": 2, "ignore": 3})
     with pytest.raises(ValueError, match=r"dataset\.json: label 3 is 'ignore', nnU-Net's name"):
@@ -370,6 +387,12 @@ def test_data_sets_of_the_decathlon_may_lie_side_by_side(tmp_path):
         miniature(tmp_path / "raw" / folder, source)
     path = prepare("msd04", tmp_path / "raw", tmp_path / "out")  # the table that has the task is found
     assert names_of(path) == [f"hippocampus_00{index}" for index in range(5)]
+
+
+def test_a_task_of_the_decathlon_is_not_taken_for_another(tmp_path, table):
+    miniature(tmp_path / "raw" / "Task06_Lung", "msd06")
+    with pytest.raises(FileNotFoundError, match=r"no case of msd09 in .*: expected its folder Task09_Spleen"):
+        prepare("msd09", tmp_path / "raw", tmp_path / "out", table)
 
 
 def test_a_task_that_the_table_lacks_is_named(tmp_path, table):

@@ -57,6 +57,16 @@ def test_cases_of_one_patient_count_once(tmp_path):
     assert "Fewer than 6 patients cannot reach p < 0.05, whatever the difference: ct organ" in as_markdown([only])
 
 
+def test_patients_that_one_evaluation_alone_knows_count_for_both(tmp_path):
+    """As evaluations of folds before version 0.9.7 did not."""
+    known = [row("a_ED", 0.5, patient="a"), row("a_ES", 0.7, patient="a"), row("b_ED", 0.6, patient="b")]
+    unknown = [{**each, "patient": each["case"], "dice": each["dice"] + 0.1} for each in known]
+    new, old = evaluation(tmp_path / "new", known), evaluation(tmp_path / "old", unknown)
+    for pair in ((new, old), (old, new)):
+        (one,) = compare(*pair)
+        assert (one.patients, one.cases) == (2, 3)
+
+
 def test_a_case_without_partner_is_left_out_with_a_warning(tmp_path, caplog):
     a = evaluation(tmp_path / "a", [row("one", 0.5), row("two", 0.6)])
     b = evaluation(tmp_path / "b", [row("two", 0.7), row("three", 0.1)])
@@ -140,6 +150,23 @@ def test_folds_are_trained_once_evaluated_and_pooled(tmp_path, monkeypatch):
         ("1", "case1"),
         ("2", "case2"),
     ]
+
+
+@pytest.mark.parametrize("change", ["folds", "overlays"])
+def test_folds_of_another_plan_are_not_taken_for_this_one_s(tmp_path, monkeypatch, change):
+    def run(words, check):
+        fold = words[words.index("--fold") + 1]
+        if "evaluate.json" in words[words.index("--config_file") + 1]:
+            evaluation(tmp_path / "cv" / f"fold{fold}" / "eval", [row(f"case{fold}", 0.5)])
+        return subprocess.CompletedProcess(words, 0)
+
+    monkeypatch.setattr(cross_validation.subprocess, "run", run)
+    cross_validate(plan_of(tmp_path), tmp_path, tmp_path / "cv", overlays=["small.json"])
+    monkeypatch.setattr(cross_validation.subprocess, "run", None)
+    overlays = ["small.json"] if change == "folds" else ["small.json", "from_scratch.json"]
+    plan = plan_of(tmp_path, 2 if change == "folds" else 3)
+    with pytest.raises(ValueError, match=r"cv has folds of another plan or of other overlays \(settings\.json\)"):
+        cross_validate(plan, tmp_path, tmp_path / "cv", overlays=overlays)
 
 
 def test_a_fold_or_config_that_is_not_there_is_refused_before_anything_is_trained(tmp_path, monkeypatch):

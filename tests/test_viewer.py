@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from tests.browser import opened
+from uniseg_nets.data import find_cases
 from uniseg_nets.io.names import REDUCED_ENDINGS
 from uniseg_nets.reports import viewer
 from uniseg_nets.reports.page import write_page
@@ -47,6 +48,11 @@ def test_a_reduced_scan_keeps_place_intensities_and_classes(folder):
     assert np.unique(values).tolist() == [0, 7, 9]
     assert np.argwhere(values == 7)[:, 0].min() > np.argwhere(values == 9)[:, 0].max()  # 7 is on the right
     assert np.asarray(scan.dataobj)[values > 0] == pytest.approx(100, abs=0.5)
+
+
+def test_a_report_s_reduced_scans_are_no_scans_of_a_later_run(folder):
+    (folder / "case.nii.gz").unlink()
+    assert [case["name"] for case in find_cases(folder)] == ["scan"]
 
 
 def test_a_large_scan_is_cropped_to_its_classes_and_its_finest_axes_become_coarser():

@@ -51,9 +51,18 @@ def test_jobs_get_the_cases_of_a_search_made_once(scans, tmp_path, uniseg):
     assert uniseg("workflow", jobs, scans, tmp_path / "out", f"--options={OPTIONS}", "--cases_per_job=2") == 0
     assert find_cases(jobs / "cases.json") == find_cases(scans)
     settings = (jobs / "config.yaml").read_text()
-    assert "\nparts: 3\n" in settings and f"\noptions: {json.dumps(OPTIONS)}\n" in settings
+    assert "\nparts: 3\n" in settings and '\noptions: "--task=liver --report=true"\n' in settings
     assert "#SBATCH --array=1-3\n" in (jobs / "array.sh").read_text()
     assert "config['parts']" in (jobs / "Snakefile").read_text()
+
+
+def test_paths_in_the_options_are_those_of_the_command(scans, tmp_path, uniseg, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("my own.pt", "liver"):
+        (tmp_path / name).touch()
+    assert uniseg("workflow", "jobs", scans, "out", "--options=-w 'my own.pt' --task liver --tasks_file=none.json") == 0
+    kept = json.loads((tmp_path / "jobs" / "config.yaml").read_text().split("\noptions: ")[1].splitlines()[0])
+    assert kept == f"'--weights={tmp_path}/my own.pt' --task=liver --tasks_file=none.json"
 
 
 def test_a_job_of_the_array_does_its_part(job, tmp_path):

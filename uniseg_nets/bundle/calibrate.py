@@ -26,6 +26,7 @@ def calibrate_int8(
     task: str | Sequence[str],
     bundle: str | PathLike[str] = "uniseg_upstream",
     windows: int = 32,
+    weight_bits: int = 7,
     cache_dir: str | PathLike[str] | None = None,
     **overrides: Any,
 ) -> float:
@@ -38,6 +39,7 @@ def calibrate_int8(
         task: the task, or several.
         bundle: as for :class:`~uniseg_nets.bundle.segmenter.Segmenter`.
         windows: number of windows on which the ranges of the activations are measured.
+        weight_bits: bits of the weights, 7 or 8, see :func:`~uniseg_nets.runtimes.int8.quantise`.
         cache_dir: folder of converted networks; by default the user's cache.
         overrides: as for :class:`~uniseg_nets.bundle.segmenter.Segmenter`, such as ``weights``.
 
@@ -46,10 +48,12 @@ def calibrate_int8(
 
     Raises:
         NotInstalledError: if OpenVINO or NNCF is not installed.
-        ValueError: there are no scans, or the compared label maps are empty.
+        ValueError: there are no scans, other bits are asked for, or the compared label maps are empty.
     """
     if not scans:
         raise ValueError("no scans to calibrate with: name at least one that shows what the task segments")
+    if weight_bits not in (7, 8):
+        raise ValueError(f"weight_bits={weight_bits}: expected 7 or 8")
     if missing := [name for name in ("openvino", "nncf") if find_spec(name) is None]:
         raise NotInstalledError(f"a calibration needs {' and '.join(missing)}: `pip install {' '.join(missing)}`")
     from uniseg_nets.runtimes.cached import user_cache
@@ -70,7 +74,7 @@ def calibrate_int8(
     models = []
     for recorder in recorders:
         logger.info("calibrating with %d windows", len(recorder.windows))
-        models.append(quantise(recorder))
+        models.append(quantise(recorder, weight_bits))
     fast = [Int8Runtime(recorder.network, model) for recorder, model in zip(recorders, models)]
     segmenter.network = nn.ModuleList(fast)
     agreement = mean_agreement([segmenter(scan) for scan in compared], expected)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from uniseg_nets.cli.values import at_least, existing, listed, weights_file
 
 __all__ = ["calibrate"]
@@ -34,7 +36,7 @@ def calibrate(
     from uniseg_nets.data import find_cases
     from uniseg_nets.runtimes.int8 import LEAST_AGREEMENT
 
-    options = {} if tasks_file is None else {"tasks_file": tasks_file}
+    options: dict[str, Any] = {} if tasks_file is None else {"tasks_file": tasks_file}
     if weights is not None:
         options["weights"] = weights_file(weights)
     cases = find_cases(source)[:scans]

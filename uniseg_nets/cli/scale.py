@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 from typing import Literal
 
 from uniseg_nets.cli.arguments import spelled_out
@@ -10,6 +11,8 @@ from uniseg_nets.cli.segment import segment
 from uniseg_nets.cli.values import existing
 
 __all__ = ["merge", "workflow"]
+
+_PATHS = ("weights", "tasks_file", "bundle", "plan")  # options of `uniseg segment` that may be paths
 
 
 def merge(output: str, *, pages: Literal["all", "flagged"] = "all") -> None:
@@ -30,6 +33,13 @@ def merge(output: str, *, pages: Literal["all", "flagged"] = "all") -> None:
     print(f"{record['processes']} processes, {record['cases']} cases, {failed} failed: {folder}/run.json")
 
 
+def _from_anywhere(word: str) -> str:
+    """An option of a command, with an existing path of it made absolute, since jobs run in another folder."""
+    name, _, value = word.removeprefix("--").partition("=")
+    path = Path(value).expanduser()
+    return f"--{name}={path.absolute()}" if name in _PATHS and path.exists() else word
+
+
 def workflow(folder: str, input: str, output: str, *, options: str = "", cases_per_job: int = 100) -> None:
     """Write a folder of scans as jobs for a scheduler: a Snakemake workflow, and a script for a Slurm array.
 
@@ -44,7 +54,8 @@ def workflow(folder: str, input: str, output: str, *, options: str = "", cases_p
         words = shlex.split(options)
     except ValueError as error:
         raise ValueError(f"options {options}: {error}") from error
-    spelled_out("segment", [input, output, *words], segment)
+    _, _, *words = spelled_out("segment", [input, output, *words], segment)
+    options = shlex.join(map(_from_anywhere, words))
     scans = existing(input)
     from uniseg_nets.workflow import write_workflow
 

@@ -46,6 +46,7 @@ def fold_cases(
             "image": [str(base / file) for file in image_files(case)],
             "label": str(base / case["label"]),
             "task": task,
+            **({"group": case["group"]} if "group" in case else {}),
         }
         for case in data
         if (case["fold"] == fold) == validation

@@ -6,6 +6,7 @@ case: neither keeps the cases of a patient together.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,8 +16,18 @@ import numpy as np
 
 from uniseg_nets.io.messages import in_lines, listing
 
-__all__ = ["draw_folds", "group_of", "guess_pattern", "hold_out", "patients_of", "refuse_divided", "shared_beginnings"]
+__all__ = [
+    "draw_folds",
+    "group_of",
+    "guess_pattern",
+    "hold_out",
+    "patients_of",
+    "recognised_pattern",
+    "refuse_divided",
+    "shared_beginnings",
+]
 
+logger = logging.getLogger(__name__)
 
 _USUAL = (r"sub-[0-9A-Za-z]+", r"(?i:patient)[-_]?[0-9]+")
 
@@ -75,6 +86,23 @@ def shared_beginnings(names: Sequence[str]) -> dict[str, list[str]]:
         if beginning:
             alike[beginning[1]].append(name)
     return {prefix: members for prefix, members in alike.items() if 1 < len(members) <= len(names) / 3}
+
+
+def recognised_pattern(names: Sequence[str]) -> str | None:
+    """The pattern of :func:`guess_pattern`, logged; without one, names that are alike are named in a warning."""
+    pattern = guess_pattern(names)
+    if pattern is not None:
+        logger.info("patients are recognised by %r in the case names; `--group` overrides this", pattern)
+        return pattern
+    alike = shared_beginnings(names)
+    if alike:
+        examples = [" and ".join(members[:2]) for members in alike.values()]
+        logger.warning(
+            "each case counts as a patient, but some names are alike: %s. If they are of one patient, give a pattern "
+            "with `--group`",
+            listing(examples),
+        )
+    return None
 
 
 def draw_folds(groups: Sequence[str], folds: int, seed: int) -> list[int]:

@@ -78,6 +78,7 @@ def write_dicom_seg(
         **EQUIPMENT,
         device_serial_number="0",
         content_label="SEGMENTATION",
+        specific_character_set="ISO_IR 192",
         content_description=mark or None,
         series_description=series_description(verdict, (names[value] for value in present)),
     )

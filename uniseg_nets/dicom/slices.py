@@ -38,7 +38,9 @@ def read_slices(series: Sequence[str | PathLike[str]], needed: Sequence[str] = I
 
 
 def missing_identifiers(folder: Path, modality: str, needed: Sequence[str] = IDENTIFIERS) -> str | None:
-    """A text on the identifiers that the first image of a folder lacks; ``None`` if it has them all.
+    """A text on what the first image of a folder lacks for references to it; ``None`` if it has all.
+
+    Those are the identifiers, and a file of its own: the frames of an enhanced object cannot be referred to here.
 
     Args:
         folder: folder of a series, or a disc with its DICOMDIR.
@@ -51,6 +53,10 @@ def missing_identifiers(folder: Path, modality: str, needed: Sequence[str] = IDE
     for file in dicom_files(folder):
         for frame in read_frames(file):
             if frame.get("Modality") == modality:
+                if frame.count > 1:
+                    return (
+                        f"{file} holds {frame.count} frames, to which no object can refer here, only to single slices"
+                    )
                 return _lacking(file, frame, needed)
     return None
 

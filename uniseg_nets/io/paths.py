@@ -9,8 +9,11 @@ __all__ = ["portable_path"]
 
 
 def portable_path(file: Path, folder: Path) -> str:
-    """A file's path as a record in ``folder`` names it; absolute where it lies on another drive."""
-    file, folder = file.resolve(), folder.resolve()
+    """A file's path as a record in ``folder`` names it; absolute where it lies on another drive.
+
+    A link keeps its own name: the file that it points to may have no ending that tells its format.
+    """
+    file, folder = file.parent.resolve() / file.name, folder.resolve()
     try:
         return Path(os.path.relpath(file, folder)).as_posix()
     except ValueError:  # Windows: there is no way from one drive to another

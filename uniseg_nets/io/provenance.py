@@ -18,7 +18,7 @@ from typing import Any
 import pydicom
 from pydicom.errors import InvalidDicomError
 
-from uniseg_nets.io.names import REPORT_ENDING, SEGMENTATION_ENDING, STRUCTURES_ENDING
+from uniseg_nets.io.names import REDUCED_ENDINGS, REPORT_ENDING, SEGMENTATION_ENDING, STRUCTURES_ENDING
 
 __all__ = [
     "MANUFACTURER",
@@ -50,7 +50,8 @@ _RESULTS = {
     REPORT_ENDING: "label_map",
     "_mask.png": "mask",
     "_overlay.png": "mask",
-    ".png": "classes",  # picture of a report
+    # Of a report's picture and reduced scan.
+    **dict.fromkeys((".png", *REDUCED_ENDINGS), "classes"),
 }
 
 

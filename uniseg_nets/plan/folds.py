@@ -14,10 +14,9 @@ from typing import Any
 from uniseg_nets.data.groups import (
     draw_folds,
     group_of,
-    guess_pattern,
     patients_of,
+    recognised_pattern,
     refuse_divided,
-    shared_beginnings,
 )
 from uniseg_nets.io.messages import listing
 from uniseg_nets.io.paths import portable_path
@@ -42,7 +41,7 @@ def by_patient(data: DataSet, pattern: str | None) -> DataSet:
     """
     cases = [dict(case) for case in data.cases]
     if pattern is None and not any("group" in case for case in cases):
-        pattern = _guessed([case["name"] for case in cases])
+        pattern = recognised_pattern([case["name"] for case in cases])
     if pattern is not None:
         for case, patient in zip(cases, patients_of([case["name"] for case in cases], pattern)):
             case["group"] = patient
@@ -55,23 +54,6 @@ def by_patient(data: DataSet, pattern: str | None) -> DataSet:
             f"the datalist in {data.root}",
         )
     return replace(data, cases=cases)
-
-
-def _guessed(names: Sequence[str]) -> str | None:
-    """A common pattern of patients that the names follow, or ``None``; logs it, or a warning if names are alike."""
-    pattern = guess_pattern(names)
-    if pattern is not None:
-        logger.info("patients are recognised by %r in the case names; `--group` overrides this", pattern)
-        return pattern
-    alike = shared_beginnings(names)
-    if alike:
-        examples = [" and ".join(members[:2]) for members in alike.values()]
-        logger.warning(
-            "each case counts as a patient, but some names are alike: %s. If they are of one patient, give a pattern "
-            "with `--group`",
-            listing(examples),
-        )
-    return None
 
 
 def planned_cases(data: DataSet, names: Collection[str], folds: int, seed: int) -> list[dict[str, Any]]:

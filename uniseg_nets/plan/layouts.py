@@ -87,6 +87,12 @@ def _from_json(path: Path) -> DataSet:
     if not listed:
         return _paired(path.parent, path.parent / "labelsTr", [path.parent / "imagesTr"], channels, labels)
     labelled = [case for case in listed if "label" in case]
+    tasks = sorted({str(case["task"]) for case in labelled if "task" in case})
+    if len(tasks) > 1:
+        raise ValueError(
+            f"{path} has cases of the tasks {', '.join(tasks)}, whose label values mean different classes: plan a data "
+            "set of one task, such as a datalist made by `uniseg prepare` in a folder of its own"
+        )
     groups = {str(case["group"]) for case in labelled if "group" in case}
     for case in labelled:  # a case whose name is its patient's needs no group in a datalist
         if str(case["name"]) in groups:
@@ -110,7 +116,7 @@ def _channel_files(listed: Path) -> list[str]:
     """The files of a listed image; for ``CASE.nii.gz`` perhaps ``CASE_0000.nii.gz`` and so on (nnU-Net version 1)."""
     if listed.exists():
         return [str(listed)]
-    name = scan_name(listed)[0]
+    name = scan_stem(listed)
     files = sorted(listed.parent.glob(f"{name}_[0-9][0-9][0-9][0-9].*")) if listed.parent.is_dir() else []
     return [str(path) for path in files] or [str(listed)]
 

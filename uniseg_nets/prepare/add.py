@@ -14,7 +14,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from uniseg_nets.data.groups import group_of, patients_of, refuse_divided
+from uniseg_nets.data.groups import group_of, patients_of, recognised_pattern, refuse_divided
 from uniseg_nets.io.files import read_json, write_json
 from uniseg_nets.io.messages import in_lines, listing
 from uniseg_nets.prepare.check import has_foreground, label_of_task
@@ -83,6 +83,8 @@ def prepare(
         _download(name, source, raw)
     if source.archive and (raw / source.archive).is_dir():
         raw = raw / source.archive  # the folder may have other data sets of the Decathlon
+    elif source.archive and not (raw / "labelsTr").is_dir():
+        raise FileNotFoundError(f"no case of {name} in {raw}: expected its folder {source.archive}, or its labelsTr")
     listed = source.find(raw) if isinstance(source, Converter) else find_labelled(raw, source)
     if not listed:
         raise FileNotFoundError(f"no case of {name} in {raw}: expected {source.expected}")
@@ -155,7 +157,12 @@ def _patients(
     known: Mapping[tuple[str, ...], str],
     output: Path,
 ) -> dict[str, str]:
-    """The patient of each case: from the pattern, else from the data set or an entry with the same images."""
+    """The patient of each case: from the pattern, else from the data set or an entry with the same images.
+
+    Where all of these are silent, usual names of patients are recognised.
+    """
+    if pattern is None and not known and all(case.patient is None for case in cases):
+        pattern = recognised_pattern(list(names))
     if pattern is not None:
         return dict(zip(names, patients_of(list(names), pattern)))
     patients = {}

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from uniseg_nets.data.dataset_json import labels_of, refuse_ignored
 from uniseg_nets.io.files import read_json
+from uniseg_nets.io.messages import listing
 from uniseg_nets.io.names import NIFTI_ENDINGS
 from uniseg_nets.prepare.sources import Source
 from uniseg_nets.tasks import Task
@@ -55,13 +56,22 @@ def nnunet_values(raw: Path, task: Task) -> dict[int, int]:
     values.
 
     Raises:
-        ValueError: if a label marks voxels to ignore, or has several values.
+        ValueError: if a label marks voxels to ignore, or has several values; or some names are those of the task, not
+            all, and have other values there.
     """
     path = raw / "dataset.json"
     labels = labels_of(read_json(path), path) or {}
     refuse_ignored(labels, path)
     if labels and set(labels.values()) <= set(task.classes):
         return {value: task.classes.index(name) + 1 for value, name in labels.items()}
+    own = {name.casefold(): value for value, name in zip(task.values, task.classes)}
+    elsewhere = [f"{name} is {value}" for value, name in labels.items() if own.get(name.casefold(), value) != value]
+    if elsewhere:
+        raise ValueError(
+            f"{path}: {listing(elsewhere)}, but {task.name} has "
+            f"{', '.join(f'{name} as {value}' for value, name in zip(task.values, task.classes))}: name the labels as "
+            "the task names its classes, then values may be in any order"
+        )
     if set(labels) == set(task.values):
         return {value: own for own, value in enumerate(task.values, start=1)}
     return {}

@@ -3,8 +3,8 @@
 The one rule: a quantised network computes only after its label maps were compared with those of float32. It lies
 beside the converted networks (:mod:`uniseg_nets.runtimes.cached`), one per network and task.
 
-The range of every activation is measured on the windows. Weights keep 7 bits, NNCF's guard against overflow, so that
-processors with and without VNNI instructions compute the same.
+The range of every activation is measured on the windows. Weights keep 7 bits by default, NNCF's guard against
+overflow, so that processors with and without VNNI instructions compute the same.
 """
 
 from __future__ import annotations
@@ -109,8 +109,13 @@ class RecordingRuntime(OpenVINORuntime):
         return [np.array(coarse.data), *(np.array(features[i].data) for i in FINE_SKIPS)]
 
 
-def quantise(recorded: RecordingRuntime) -> dict[str, Any]:
+def quantise(recorded: RecordingRuntime, weight_bits: int = 7) -> dict[str, Any]:
     """The models of a network in 8 bits, by the name of their part, from the windows that were recorded.
+
+    Args:
+        recorded: the runtime that kept the windows.
+        weight_bits: bits of the weights, 7 or 8. With 8 a processor without VNNI may add beyond 16 bits, which it
+            cuts off.
 
     Raises:
         ImportError: if NNCF is not installed.
@@ -122,7 +127,8 @@ def quantise(recorded: RecordingRuntime) -> dict[str, Any]:
         raise ValueError(f"windows of sizes {sorted(sizes)}: a calibration needs windows of one size")
     ((_, channels, *window),) = sizes
     logging.getLogger("nncf").setLevel(logging.ERROR)
-    guard = nncf.AdvancedQuantizationParameters(overflow_fix=nncf.OverflowFix.ENABLE)
+    fix = nncf.OverflowFix.ENABLE if weight_bits == 7 else nncf.OverflowFix.DISABLE
+    guard = nncf.AdvancedQuantizationParameters(overflow_fix=fix)
     models = {}
     for part, model in zip(PARTS, recorded.models(1, channels)):
         resize(model, TRACED, window)

@@ -16,7 +16,7 @@ import numpy as np
 from scipy import stats
 
 from uniseg_nets.io.files import write_csv
-from uniseg_nets.study.figures import METRICS, bootstrap_interval, figures_of, patient_means, read_rows
+from uniseg_nets.study.figures import METRICS, Figures, bootstrap_interval, figures_of, patient_means, read_rows
 
 __all__ = ["Comparison", "as_markdown", "compare", "holm"]
 
@@ -71,7 +71,7 @@ def compare(
         FileNotFoundError, ValueError: as for :func:`~uniseg_nets.study.figures.read_rows`; or if the metric is unknown,
             or the evaluations have no case in common.
     """
-    one, two = (figures_of(read_rows(evaluation), metric) for evaluation in (first, second))
+    one, two = _of_one_division(*(figures_of(read_rows(evaluation), metric) for evaluation in (first, second)))
     pairs = {key: sorted(one[key].keys() & two[key].keys()) for key in one if key in two}
     pairs = {key: cases for key, cases in pairs.items() if cases}
     if not pairs:
@@ -100,6 +100,20 @@ def compare(
         write_csv(folder / "comparison.csv", [asdict(row) for row in rows])
         _plot(rows, differences, metric, folder / "comparison.png")
     return rows
+
+
+def _of_one_division(one: Figures, two: Figures) -> tuple[Figures, Figures]:
+    """Both with the same patient of each case, also where one evaluation is older and does not know the patients."""
+    keys = [key for figures in (one, two) for own in figures.values() for key in own]
+    known = {case: patient for patient, case in keys if patient != case}
+    one, two = (
+        {
+            name: {(known.get(case, patient), case): value for (patient, case), value in own.items()}
+            for name, own in figures.items()
+        }
+        for figures in (one, two)
+    )
+    return one, two
 
 
 def holm(values: Sequence[float]) -> list[float]:

@@ -1,6 +1,7 @@
 """Cross-validation of a fine-tuning: trains each fold, evaluates it on its held-out cases, and pools the results.
 
-The one rule: a finished fold is not trained again, and a stopped one continues where it stopped.
+The one rule: a finished fold is not trained again, and a stopped one continues where it stopped. Both hold for one
+plan with its overlays, which the folder keeps: another one is refused.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from uniseg_nets.io.bundles import bundle_folder, config_file
-from uniseg_nets.io.files import read_json, write_csv
+from uniseg_nets.io.files import read_json, write_csv, write_json
 from uniseg_nets.study.figures import METRICS, bootstrap_interval, figures_of, patient_means, read_rows
 
 __all__ = ["cross_validate", "pooled_table"]
@@ -24,6 +25,7 @@ __all__ = ["cross_validate", "pooled_table"]
 logger = logging.getLogger(__name__)
 
 _BUNDLE = "uniseg_finetune"
+_SETTINGS = "settings.json"
 
 
 def cross_validate(
@@ -48,7 +50,8 @@ def cross_validate(
 
     Raises:
         FileNotFoundError: the plan, the data set or an overlay does not exist.
-        ValueError: the file is no plan, or the plan lacks a fold.
+        ValueError: the file is no plan, the plan lacks a fold, or the folder has folds of another plan or of other
+            overlays.
         RuntimeError: a training or an evaluation failed; its own message is in the output above.
     """
     plan, data, output = (Path(path).resolve() for path in (plan, data, output_dir))
@@ -64,6 +67,7 @@ def cross_validate(
         raise ValueError(f"no fold {', '.join(map(str, unknown))} in {plan}: it has {', '.join(map(str, known))}")
     root = bundle_folder(_BUNDLE)
     configs = [root / "configs" / "train.json", plan, *(config_file(name, root) for name in overlays)]
+    _claim(output, {"plan": read_json(plan), "overlays": [read_json(config) for config in configs[2:]]})
     for fold in chosen:
         folder = output / f"fold{fold}"
         common = {"dataset_dir": data, "ckpt_dir": folder / "models"}
@@ -74,6 +78,18 @@ def cross_validate(
         logger.info("fold %d of %d: evaluation", fold, len(known))
         _run(root, [*configs, root / "configs" / "evaluate.json"], fold, common | {"output_dir": folder / "eval"})
     return _pool(output, known)
+
+
+def _claim(output: Path, settings: dict[str, Any]) -> None:
+    """Keeps plan and overlays in the folder, and refuses others there."""
+    kept = output / _SETTINGS
+    if not kept.is_file():
+        write_json(kept, settings)
+    elif read_json(kept) != settings:
+        raise ValueError(
+            f"{output} has folds of another plan or of other overlays ({kept.name}), whose networks may have learnt "
+            "from cases that this plan holds out: choose another folder, or remove that one"
+        )
 
 
 def _has_fold(case: Any) -> bool:

@@ -272,6 +272,8 @@ def _channel_first(array: NDArray[np.float32], affine: Any) -> MetaTensor:
 
 def _refuse_gaps(files: Sequence[Path]) -> None:
     numbers = [scan_name(file)[1] for file in files]
+    if len({(file.parent, scan_name(file)[0]) for file in files}) > 1:
+        return  # files of several names or folders: their numbers count cases
     if len(files) > 1 and None not in numbers and numbers != list(range(len(files))):
         missing = sorted(set(range(max(n for n in numbers if n is not None) + 1)) - set(numbers))
         raise ValueError(
