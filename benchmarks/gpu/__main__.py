@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -25,13 +27,16 @@ def run_part(name: str, options: argparse.Namespace, records: Records) -> None:
     """Runs a part in a process of its own; what went wrong becomes its row."""
     given = json.dumps({"device": options.device, "small": options.small, "data": options.open, "out": options.out})
     command = [sys.executable, "-m", "benchmarks.gpu.parts", name, given, str(records.rows_file)]
+    part = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
     try:
-        ended = subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=options.minutes * 60)
+        _, messages = part.communicate(timeout=options.minutes * 60)
     except subprocess.TimeoutExpired:
+        os.killpg(part.pid, signal.SIGKILL)  # with the trainings that it started
+        part.communicate()
         records.add(name, "stopped", note=f"after {options.minutes:g} minutes")
         return
-    if ended.returncode:
-        records.add(name, "failed", note=(ended.stderr.strip().splitlines() or ["no message"])[-1])
+    if part.returncode:
+        records.add(name, "failed", note=(messages.strip().splitlines() or ["no message"])[-1])
     else:
         records.end(name)
 

@@ -72,6 +72,8 @@ def _train(setting: Setting, folder: Path, configs: list[str], overrides: dict[s
 def resume(setting: Setting) -> None:
     """Two epochs at once, and the second again from the checkpoint of the first: the largest difference of weights."""
     data, whole, again = setting.out / "phantoms", setting.out / "whole", setting.out / "again"
+    for folder in (whole, again):  # of a run that was stopped
+        shutil.rmtree(folder, ignore_errors=True)
     write_phantom_tasks(data, [load_task_table().one("spleen")], 2, validation=1)
     given = {"dataset_dir": data, "task": "['spleen']", "batches_per_task": 2, "num_workers": 0, "max_epochs": 2}
     given |= {"val_interval": 2, "fingerprint_cases": 0}

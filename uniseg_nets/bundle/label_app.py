@@ -28,13 +28,14 @@ from uniseg_nets.io.plain import plain_data
 from uniseg_nets.quality.fingerprint import carry_fingerprint
 from uniseg_nets.tasks import chosen
 from uniseg_nets.weights.checkpoints import read_state, save_weights
+from uniseg_nets.weights.licence import mark_terms, terms_of
 
 __all__ = ["RequestGuard", "make_label_app"]
 
 logger = logging.getLogger(__name__)
 
 _SAMPLE_APP = Path(sys.prefix) / "monailabel" / "sample-apps" / "monaibundle"
-# Weights, their hashes and licences: the copy gets its own.
+# Weights in models/, their hashes and licences: the copy gets its own. The files of centres are below, in a folder.
 _WEIGHTS = ("*.pt", "*.sha256", "*.license")
 # Keys that the server adds to each request of a batch inference.
 _IN_BATCH = ("_id", "_image_id")
@@ -172,18 +173,26 @@ def make_label_app(
         raise FileExistsError(f"{app} exists already: choose another folder, or delete it")
     refuse_links(bundle, _WEIGHTS)
     # The server reads only flat PyTorch files; of any other file it would load nothing, without an error.
-    state = read_state(weights)[0]
+    state, official = read_state(weights)
     shutil.copytree(sample_app, app, ignore=shutil.ignore_patterns("__pycache__"))
     (app / "main.py").rename(app / "bundle_app.py")
     (app / "main.py").write_text(_MAIN, encoding="utf-8")
     copy = app / "model" / bundle.name
-    shutil.copytree(bundle, copy, ignore=shutil.ignore_patterns("runs", "eval", *_WEIGHTS))
+    shutil.copytree(bundle, copy, ignore=_not_copied)
     save_weights(state, model_file(copy))
+    terms = terms_of(weights, official)
+    mark_terms(model_file(copy), terms)
     carry_fingerprint(weights, model_file(copy))
     laid = [read_json(bundle / "configs" / overlay) for overlay in overlays]
     for overlay in laid:
         overlay.pop("weights", None)  # the copy has its own
     for name in ("inference.json", "train.json"):
         config = merged_config(copy / "configs" / name, *laid)
-        write_json(copy / "configs" / name, config | {key: value for key, value in _SERVED.items() if key in config})
+        served = _SERVED if terms is None else {**_SERVED, "pretrained_license": terms}
+        write_json(copy / "configs" / name, config | {key: value for key, value in served.items() if key in config})
     return copy
+
+
+def _not_copied(folder: str, names: list[str]) -> set[str]:
+    own = _WEIGHTS if Path(folder).name == "models" else ()
+    return shutil.ignore_patterns("runs", "eval", *own)(folder, names)

@@ -2,7 +2,7 @@
 
 from uniseg_nets.data.cases import find_cases, rank_partition
 from uniseg_nets.data.claims import Claims
-from uniseg_nets.data.datalist import load_datalist
+from uniseg_nets.data.datalist import load_datalist, with_task
 from uniseg_nets.data.fault_tolerant import FaultTolerantDataset
 from uniseg_nets.data.folds import fold_cases
 from uniseg_nets.data.preprocessed import PreprocessedDataset
@@ -22,6 +22,7 @@ __all__ = [
     "load_datalist",
     "rank_partition",
     "shared_sampler",
+    "with_task",
 ]
 
 __getattr__ = renamed_names(

@@ -7,6 +7,7 @@ import argparse
 from uniseg_nets.federated.exchange import byte_count
 from uniseg_nets.federated.site import Site, load_site
 from uniseg_nets.weights.checkpoints import save_weights
+from uniseg_nets.weights.licence import mark_terms
 
 
 def main() -> None:
@@ -15,8 +16,10 @@ def main() -> None:
     parser.add_argument("site", help="a site's settings")
     parser.add_argument("output", help="the file for the server")
     arguments = parser.parse_args()
-    weights = Site(load_site(arguments.site)).initial()
+    site = Site(load_site(arguments.site))
+    weights = site.initial()
     save_weights(weights, arguments.output)
+    mark_terms(arguments.output, site.terms)
     print(f"{arguments.output}: {len(weights)} tensors, {byte_count(weights):,} bytes")
 
 

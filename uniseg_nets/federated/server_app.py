@@ -17,6 +17,7 @@ from flwr.serverapp.strategy import FedAvg
 
 from uniseg_nets.io.files import atomic_path
 from uniseg_nets.weights.checkpoints import read_state, save_weights
+from uniseg_nets.weights.licence import mark_terms, terms_of
 
 __all__ = ["RecordedFedAvg", "app"]
 
@@ -33,14 +34,20 @@ class RecordedFedAvg(FedAvg):
 
     Args:
         folder: the folder.
+        terms: licence terms of the weights, for the files beside them, see :mod:`uniseg_nets.weights.licence`.
         sizes: as for ``FedAvg``.
     """
 
-    def __init__(self, folder: Path, **sizes: Any) -> None:
+    def __init__(self, folder: Path, terms: str | None = None, **sizes: Any) -> None:
         super().__init__(**sizes)
+        self.terms = terms
         self.folder = folder
         self.rounds: list[dict[str, Any]] = []
         self.arrays = ArrayRecord()
+
+    def _save(self, arrays: ArrayRecord, name: str) -> None:
+        save_weights(arrays.to_torch_state_dict(), self.folder / name)
+        mark_terms(self.folder / name, self.terms)
 
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
@@ -63,7 +70,7 @@ class RecordedFedAvg(FedAvg):
         self.rounds[-1]["bytes_up"] = sum(one["arrays"].count_bytes() for one in answers)
         if arrays is not None:
             self.arrays = arrays
-            save_weights(arrays.to_torch_state_dict(), self.folder / "final.pt")
+            self._save(arrays, "final.pt")
         return arrays, metrics
 
     def configure_evaluate(
@@ -84,7 +91,7 @@ class RecordedFedAvg(FedAvg):
         now["mean_dice"] = None if metrics is None else float(metrics["val_mean_dice"])
         earlier = [one["mean_dice"] for one in self.rounds[:-1] if one["mean_dice"] is not None]
         if now["mean_dice"] is not None and now["mean_dice"] >= max(earlier, default=0.0):
-            save_weights(self.arrays.to_torch_state_dict(), self.folder / "best.pt")
+            self._save(self.arrays, "best.pt")
         with atomic_path(self.folder / "rounds.json") as temporary:
             temporary.write_text(json.dumps(self.rounds, indent=1), encoding="utf-8")
         logger.info(
@@ -102,7 +109,8 @@ def main(grid: Grid, context: Context) -> None:
     rounds, sites = int(config["rounds"]), int(config["min-sites"])
     folder = Path(str(config["output"])).absolute()
     weights, _ = read_state(str(config["initial"]))
-    strategy = RecordedFedAvg(folder, min_train_nodes=sites, min_evaluate_nodes=sites, min_available_nodes=sites)
+    terms = terms_of(str(config["initial"]))
+    strategy = RecordedFedAvg(folder, terms, min_train_nodes=sites, min_evaluate_nodes=sites, min_available_nodes=sites)
     strategy.start(
         grid,
         ArrayRecord(weights),

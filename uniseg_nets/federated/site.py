@@ -26,6 +26,7 @@ from uniseg_nets.io.messages import did_you_mean
 from uniseg_nets.ranks import unwrapped
 from uniseg_nets.weights.checkpoints import read_state, save_weights
 from uniseg_nets.weights.freezing import check_parts
+from uniseg_nets.weights.licence import mark_terms
 
 __all__ = ["Site", "SiteSettings", "load_site"]
 
@@ -90,12 +91,14 @@ class Site:
         settings: the site's settings.
 
     Attributes:
+        terms: licence terms of the weights that the site's bundle starts with; ``None`` if none are known.
         evaluated: case -> mean Dice over its classes, of the last evaluation.
     """
 
     def __init__(self, settings: SiteSettings) -> None:
         self.settings = settings
         self.evaluated: dict[str, float] = {}
+        self.terms: str | None = None
         self.travelling = Travelling(settings.travels, settings.private)
         folder = Path(settings.bundle)
         self._bundle = folder if (folder / "configs").is_dir() else bundle_folder(settings.bundle)
@@ -142,6 +145,10 @@ class Site:
         found = workflow.get_parsed_content("validate#evaluator").state.metrics
         return dict(client.get_weights().weights or {}), figures | {name: float(value) for name, value in found.items()}
 
+    def _save(self, state: Mapping[str, Tensor], name: str) -> None:
+        save_weights(state, self._models / name)
+        mark_terms(self._models / name, self.terms)
+
     def evaluate(self, weights: Mapping[str, Tensor]) -> dict[str, float]:
         """Evaluates the server's tensors with the site's private ones on the site's validation cases.
 
@@ -152,11 +159,11 @@ class Site:
         found = client.evaluate(ExchangeObject(weights=dict(weights))).metrics or {}
         figures = {name: float(value) for name, value in found.items()}
         state = _network(client.evaluator).state_dict()
-        save_weights(state, self._models / "model_final.pt")
+        self._save(state, "model_final.pt")
         record = self._models / "best.json"
         best = read_json(record) if record.is_file() else {}
         if figures.get("val_mean_dice", 0.0) >= best.get("val_mean_dice", 0.0):
-            save_weights(state, self._models / "model.pt")
+            self._save(state, "model.pt")
             write_json(record, figures)
         cases = _parser(client.eval_workflow).get_parsed_content("validate#cases")
         dice = (
@@ -202,6 +209,8 @@ class Site:
                 f"site {settings.name} has no validation cases: each site measures the Dice on its own, put some "
                 "into the section validation of its datalist"
             )
+        if "pretrained_license" in _parser(workflow):
+            self.terms = _parser(workflow).get_parsed_content("pretrained_license")
         client.initialize({ExtraItems.CLIENT_NAME: settings.name})
         for filters in ("pre_filters", "post_weight_filters"):
             setattr(client, filters, (self.travelling,))

@@ -19,7 +19,7 @@ from uniseg_nets.io.files import sha256_of
 from uniseg_nets.nets.prompt_unetr import PROMPTS
 from uniseg_nets.weights.checkpoints import read_state
 
-__all__ = ["CentreInferer", "centre_sha256", "read_centre"]
+__all__ = ["CentreInferer", "centre_sha256", "checked_centre", "read_centre"]
 
 _NAME = re.compile(r"[\w-]+")
 
@@ -31,6 +31,20 @@ def read_centre(folder: str | PathLike[str], centre: str) -> dict[str, Tensor]:
         ValueError: if the name is not a single word or there is no such centre; the message names the known ones.
     """
     return read_state(_centre_file(folder, centre))[0]
+
+
+def checked_centre(centre: Any) -> str:
+    """The name of a centre to train, as text.
+
+    Raises:
+        ValueError: if the name is not a single word, or is "none", which stands for no centre.
+    """
+    if not _NAME.fullmatch(str(centre)) or str(centre) == "none":
+        raise ValueError(
+            f"centre {str(centre)[:80]!r}: expected one word of letters, digits, _ and -, other than none, since it "
+            "becomes the name of a file"
+        )
+    return str(centre)
 
 
 def _centre_file(folder: str | PathLike[str], centre: str) -> Path:

@@ -12,6 +12,7 @@ from uniseg_nets.io.files import read_json
 from uniseg_nets.io.provenance import read_record
 from uniseg_nets.quality.verdict import REFUSED
 from uniseg_nets.reports.page import FAILED, by_verdict
+from uniseg_nets.transforms.derived import STILL_WRITTEN
 from uniseg_nets.transforms.result import OF_THE_VERDICT
 
 __all__ = ["reported_cases", "rows_of"]
@@ -35,12 +36,14 @@ def reported_cases(folder: Path) -> Iterator[dict[str, Any]]:
         if briefs.get(part.stem) is None:  # a part without a record
             briefs[part.stem] = {"name": part.stem, **_verdict_of(json.loads(part.read_text(encoding="utf-8")))}
     for name, reason in _failures(folder).items():
-        if briefs.get(name) is None:
-            briefs[name] = {"name": name, "task": "", "verdict": FAILED, "reasons": [reason]}
+        known = briefs.get(name)
+        if known is None or not reason.startswith(STILL_WRITTEN):  # an earlier label map is not this run's answer
+            task = "" if known is None else known.get("task", "")
+            briefs[name] = {"name": name, "task": task, "verdict": FAILED, "reasons": [reason]}
     missing: list[str] = []
     for case in by_verdict([brief for _, brief in sorted(briefs.items()) if brief is not None]):
         part = folder / "report" / f"{case['name']}.json"
-        if part.is_file():
+        if part.is_file() and case.get("verdict") != FAILED:
             content = json.loads(part.read_text(encoding="utf-8"))
             yield content | {"classes": [_renamed(row) for row in content["classes"]]}
         elif case.get("verdict") in (FAILED, REFUSED):

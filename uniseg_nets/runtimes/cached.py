@@ -11,6 +11,7 @@ import hashlib
 import json
 import logging
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -60,7 +61,11 @@ def cached_models(
         return convert()
     folder = cache_dir / network_digest(network, variant)
     if all((folder / f"{name}.xml").is_file() for name in names):
-        return stored_models(folder, names)
+        try:
+            return stored_models(folder, names)
+        except RuntimeError as error:  # such as a lost file of weights
+            logger.warning("the converted network in %s is damaged and is made again: %s", folder, error)
+            shutil.rmtree(folder, ignore_errors=True)
     models = convert()
     try:
         store_models(folder, dict(zip(names, models)))

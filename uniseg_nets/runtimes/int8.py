@@ -199,8 +199,8 @@ def read_int8(
     return dict(zip(PARTS, stored_models(folder, PARTS)))
 
 
-def _joined(task: str | Sequence[str]) -> str:
-    return task if isinstance(task, str) else ",".join(task)
+def _joined(task: str | int | Sequence[str]) -> str:
+    return str(task) if isinstance(task, (str, int)) else ",".join(map(str, task))
 
 
 def _folder(network: UniSegBackbone, task: str | Sequence[str], cache_dir: str | PathLike[str] | None) -> Path:

@@ -6,6 +6,7 @@ _HOMES = {
     "TrainedPart": "freezing",
     "fold_weights": "transfer",
     "initial_terms": "checkpoints",
+    "kinds_in": "esp_medsam",
     "load_base": "base",
     "load_finetuned": "transfer",
     "load_network": "checkpoints",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Container, Sequence
 from os import PathLike
 
-from torch import nn
+from torch import Tensor, nn
 
 from uniseg_nets.nets.prompt_unetr import PROMPTS
 from uniseg_nets.weights.checkpoints import read_state
-from uniseg_nets.weights.freezing import train_only
+from uniseg_nets.weights.freezing import belongs, train_only
 
 __all__ = ["load_base"]
 
@@ -32,8 +33,10 @@ def load_base(
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if a tensor is missing or has another shape, or, without ``strict``, if no tensor fits.
+        ValueError: if a tensor is missing or has another shape, or, without ``strict``, if no tensor fits; or if a
+            parameter that is not trained would keep a random value.
     """
+    fits: dict[str, Tensor] = {}
     if weights is not None:
         state, _ = read_state(weights)
         target = {name: tensor for name, tensor in network.state_dict().items() if name != PROMPTS}
@@ -51,4 +54,23 @@ def load_base(
             *(weights, len(fits), len(others), ", ".join(others[:3]) or "none"),
             *(len(unused), ", ".join(unused[:3]) or "none"),
         )
+    if trained:
+        _refuse_random(network, fits, trained, weights)
     return train_only(network, trained)
+
+
+def _refuse_random(
+    network: nn.Module, loaded: Container[str], trained: Sequence[str], weights: str | PathLike[str] | None
+) -> None:
+    """Raises ``ValueError`` if a parameter is neither loaded nor trained."""
+    random = [
+        name
+        for name, _ in network.named_parameters()
+        if not (name in loaded or name == PROMPTS or belongs(name, trained))
+    ]
+    if random:
+        raise ValueError(
+            f"{len(random)} parameters that are not trained, such as {', '.join(random[:3])}, are not in "
+            f"{weights or 'any file (no base weights are given)'} and would keep random values: set the sizes, such as "
+            "small.json, with which the weights were trained"
+        )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -23,7 +23,7 @@ from uniseg_nets.io.files import atomic_path, sha256_of
 from uniseg_nets.io.messages import listing, no_weights
 from uniseg_nets.nets import UniSeg
 from uniseg_nets.nets.unet import TOTAL_STRIDE
-from uniseg_nets.weights.licence import mark_terms, terms_of
+from uniseg_nets.weights.licence import mark_terms, strictest, terms_of
 from uniseg_nets.weights.safetensors_file import is_safetensors, load_safetensors, safetensors_library, save_safetensors
 
 __all__ = [
@@ -173,9 +173,13 @@ def load_network(network: UniSeg, weights: str | PathLike[str] | None, device: s
     return network.to(device)
 
 
-def initial_terms(weights: str | PathLike[str] | None) -> str | None:
-    """The terms for weights that are trained from a weights file, see :func:`terms_of`; ``None`` without a file."""
-    return None if weights is None else terms_of(weights, read_state(weights)[1])
+def initial_terms(weights: str | PathLike[str] | Sequence[str | PathLike[str] | None] | None) -> str | None:
+    """The terms for weights that are trained from a weights file, or from several; ``None`` without a file.
+
+    Of several the strictest, see :func:`~uniseg_nets.weights.licence.strictest`.
+    """
+    files = [weights] if weights is None or isinstance(weights, (str, PathLike)) else weights
+    return strictest(terms_of(file, read_state(file)[1]) for file in files if file is not None)
 
 
 def save_weights(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -18,6 +19,7 @@ from uniseg_nets.weights.checkpoints import read_state, state_faults
 __all__ = [
     "check_state",
     "copy_from_teacher",
+    "kinds_in",
     "load_mobile_sam",
     "load_sam_transformer",
     "load_teacher",
@@ -99,6 +101,14 @@ def modalities_in(path: str | PathLike[str] | None) -> list[str]:
         return list(MODALITIES)
     names = [name.split(".")[1] for name in read_state(path)[0] if name.startswith("controllers.")]
     return list(dict.fromkeys(names))
+
+
+def kinds_in(path: str | PathLike[str] | None) -> int:
+    """The largest number of kinds of images per modality in a weights file of ESP-MedSAM; 1 if there is no file."""
+    if path is None or not Path(path).is_file():
+        return 1
+    matches = [re.fullmatch(r"recogniser\.known\.\w+\.(\d+)\.mean", name) for name in read_state(path)[0]]
+    return 1 + max((int(match[1]) for match in matches if match), default=0)
 
 
 def start_from(

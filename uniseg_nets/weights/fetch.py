@@ -31,10 +31,16 @@ def fetch_weights(target: str | PathLike[str], file: str | PathLike[str] | None 
         The weights, and the SHA-256 of the target.
 
     Raises:
+        FileExistsError: if the target exists already.
         ConnectionError: if the download fails; the message says how to do it by hand.
         FileNotFoundError, ValueError: as for :func:`uniseg_nets.weights.checkpoints.read_weights`.
     """
     target = Path(target)
+    if target.exists():
+        raise FileExistsError(
+            f"{target} exists already, perhaps as the weights of a training: move it away, or name another file with "
+            "`--output`"
+        )
     with tempfile.TemporaryDirectory() as folder:
         if file is None:
             file = Path(folder) / "official.pth"
