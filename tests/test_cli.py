@@ -237,17 +237,22 @@ def test_fetch_weights_takes_a_file_and_records_its_hash(uniseg, small_weights, 
     assert (tmp_path / "models" / "model.pt.sha256").read_text().endswith("  model.pt\n")
 
 
-def test_a_failed_download_says_what_to_do_and_keeps_the_older_file(uniseg, tmp_path, monkeypatch, caplog):
+def test_weights_that_are_there_are_not_replaced_by_fetched_ones(uniseg, tmp_path, monkeypatch, caplog):
     target = tmp_path / "model.pt"
-    target.write_bytes(b"older")
+    target.write_bytes(b"of a training")
+    monkeypatch.setattr(fetch, "_download", pytest.fail)
+    assert uniseg("fetch-weights", "--output", target) == 1
+    assert "model.pt exists already" in caplog.text and target.read_bytes() == b"of a training"
 
+
+def test_a_failed_download_says_what_to_do_and_leaves_nothing(uniseg, tmp_path, monkeypatch, caplog):
     def offline(path):
         raise ConnectionError(f"the download failed (no route to host): behind a proxy or offline, {fetch._REMEDY}")
 
     monkeypatch.setattr(fetch, "_download", offline)
-    assert uniseg("fetch-weights", "--output", target) == 1
+    assert uniseg("fetch-weights", "--output", tmp_path / "model.pt") == 1
     assert "--file DOWNLOADED" in caplog.text and "1Ldgd5Ebc8VQrvGIpIgzUG2PTSDPUpEQJ" in caplog.text
-    assert target.read_bytes() == b"older" and sorted(p.name for p in tmp_path.iterdir()) == ["model.pt"]
+    assert not any(tmp_path.iterdir())
 
 
 def test_a_download_that_brings_no_file_is_a_failed_one(tmp_path, monkeypatch):
@@ -259,12 +264,10 @@ def test_a_download_that_brings_no_file_is_a_failed_one(tmp_path, monkeypatch):
     assert (tmp_path / "official.pth").read_text() in fetch._ADDRESS
 
 
-def test_a_download_that_is_no_checkpoint_keeps_the_older_file(uniseg, tmp_path, monkeypatch, caplog):
-    target = tmp_path / "model.pt"
-    target.write_bytes(b"older")
+def test_a_download_that_is_no_checkpoint_leaves_nothing(uniseg, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(fetch, "_download", lambda path: path.write_text("<html>quota exceeded</html>"))
-    assert uniseg("fetch-weights", "--output", target) == 1
-    assert "cannot be read as PyTorch weights" in caplog.text and target.read_bytes() == b"older"
+    assert uniseg("fetch-weights", "--output", tmp_path / "model.pt") == 1
+    assert "cannot be read as PyTorch weights" in caplog.text and not any(tmp_path.iterdir())
 
 
 def test_phantom_writes_patients_and_a_datalist(uniseg, tmp_path):

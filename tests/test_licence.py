@@ -17,7 +17,7 @@ from uniseg_nets.handlers import WeightFiles
 from uniseg_nets.io.bundles import bundle_folder
 from uniseg_nets.plan import PlanOptions, plan_dataset
 from uniseg_nets.weights import fetch
-from uniseg_nets.weights.checkpoints import convert, save_weights
+from uniseg_nets.weights.checkpoints import convert, initial_terms, save_weights
 from uniseg_nets.weights.licence import AUTHORS_TERMS, OPEN_2D_TERMS, OPEN_TERMS, mark_terms, terms_of, terms_text
 from uniseg_nets.weights.transfer import load_pretrained
 
@@ -131,6 +131,12 @@ def test_of_two_terms_the_stricter_bind(ours, packed):
     mark_terms(ours, OPEN_TERMS)
     _, files = packed(ours, tuned=lambda path: mark_terms(path, AUTHORS_TERMS))
     assert files["models/model.pt.license"] == terms_text(AUTHORS_TERMS) and OPEN_TERMS not in files
+
+
+def test_a_training_from_several_files_has_the_strictest_of_their_terms(ours, official):
+    mark_terms(ours, OPEN_2D_TERMS)
+    assert initial_terms(ours) == initial_terms([ours, None]) == OPEN_2D_TERMS
+    assert initial_terms([ours, official]) == AUTHORS_TERMS and initial_terms([None]) is None
 
 
 def test_terms_in_other_words_are_taken_for_the_authors(ours):

@@ -5,7 +5,9 @@ import json
 
 import pytest
 
+from uniseg_nets.io.files import write_json
 from uniseg_nets.phantom import write_phantoms
+from uniseg_nets.reports.collect import reported_cases
 from uniseg_nets.reports.merge import merge_runs
 
 NAMES = [f"c {number:03d}" for number in range(120)]
@@ -68,6 +70,14 @@ def test_of_a_case_that_was_done_again_the_last_line_counts(folder):
     record = merge_runs(out)
     assert record["seconds_per_case"] == {"a": 3.0, "b": 1.0} and not record["failed"]
     assert not (out / "failures.json").exists()
+
+
+def test_a_case_that_failed_now_is_not_shown_with_its_earlier_label_map(reported):
+    write_json(reported / "failures.json", {"c 003": "no scan", "c 004": "the label map is written, but no report: x"})
+    cases = {case["name"]: case for case in reported_cases(reported)}
+    failed, exported = cases["c 003"], cases["c 004"]
+    assert (failed["verdict"], failed["reasons"], failed["classes"]) == ("failed", ["no scan"], [])
+    assert exported["verdict"] == "ok" and exported["classes"]
 
 
 def test_half_a_line_of_a_killed_process_is_left_out(folder):

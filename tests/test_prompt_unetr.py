@@ -4,7 +4,7 @@ from monai.networks.nets import UNETR
 from torch.func import functional_call
 
 from uniseg_nets import PromptUNETR
-from uniseg_nets.inferers.centre import CentreInferer, read_centre
+from uniseg_nets.inferers.centre import CentreInferer, checked_centre, read_centre
 from uniseg_nets.weights.base import load_base
 from uniseg_nets.weights.checkpoints import save_weights
 from uniseg_nets.weights.freezing import TrainedPart, train_only
@@ -124,6 +124,19 @@ def test_a_base_of_other_sizes_is_refused_or_taken_in_part(shared, caplog):
     assert "2 new (out.conv.conv.weight" in caplog.text
     with pytest.raises(ValueError, match=r"no part \['neck'\]"):
         train_only(network, ["neck"])
+
+
+def test_a_part_that_is_frozen_is_in_the_base_or_refused(shared):
+    sizes = SIZES | {"feature_size": 2 * SIZES["feature_size"]}
+    with pytest.raises(ValueError, match=r"parameters that are not trained, such as .* would keep random values"):
+        load_base(PromptUNETR(1, 2, PATCH, 3, **sizes), shared, ("vit.prompts",), strict=False)
+
+
+@pytest.mark.parametrize("name", ["St. Mary", "none", "a/b", ""])
+def test_a_centre_s_name_that_could_not_be_read_again_is_refused(name):
+    with pytest.raises(ValueError, match="expected one word"):
+        checked_centre(name)
+    assert [checked_centre(good) for good in ("north", "utrecht-2", 2)] == ["north", "utrecht-2", "2"]
 
 
 def test_a_network_in_2d_takes_prompts_too():

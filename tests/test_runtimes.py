@@ -304,6 +304,15 @@ def test_a_cache_that_cannot_be_written_or_has_lost_a_file_leaves_the_models_in_
     assert len(models(network, tmp_path / "cache")) == 1
 
 
+def test_a_cached_network_without_its_weights_is_made_again(kept, tmp_path, caplog):
+    models, _ = kept
+    network = Switched()
+    models(network, tmp_path)
+    next(tmp_path.glob("*/network.bin")).unlink()
+    assert len(models(network, tmp_path)) == 1 and "is damaged and is made again" in caplog.text
+    assert next(tmp_path.glob("*/network.bin")).is_file()
+
+
 @pytest.mark.skipif(os.name == "nt", reason="on Windows every user has a home")
 def test_a_user_without_a_home_keeps_no_networks_and_is_told(monkeypatch, caplog):
     pytest.importorskip("openvino")

@@ -1,7 +1,9 @@
 """The guard before a MONAI Label app, without a server; `make test-label` has a real one."""
 
 import json
+import shutil
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -10,6 +12,7 @@ import torch
 from uniseg_nets.bundle.label_app import RequestGuard, make_label_app
 from uniseg_nets.tasks import load_task_table
 from uniseg_nets.weights.checkpoints import convert
+from uniseg_nets.weights.licence import OPEN_TERMS, mark_terms, terms_of
 
 
 class ClientError(Exception):
@@ -142,6 +145,19 @@ def test_the_server_gets_weights_of_any_layout_as_it_reads_them(sample, bundle, 
     with pytest.raises(ValueError, match=r"broken\.pt cannot be read"):
         make_label_app(tmp_path / "app", bundle, weights=tmp_path / "broken.pt", sample_app=sample)
     assert not (tmp_path / "app").exists()
+
+
+def test_terms_of_served_weights_and_files_of_centres_are_in_the_app(sample, bundle, small_weights, tmp_path):
+    weights = Path(shutil.copy(small_weights, tmp_path / "weights.pt"))
+    mark_terms(weights, OPEN_TERMS)
+    copy = make_label_app(tmp_path / "app", bundle, weights=weights, sample_app=sample)
+    assert terms_of(copy / "models" / "model.pt") == OPEN_TERMS
+    assert json.loads((copy / "configs" / "train.json").read_text())["pretrained_license"] == OPEN_TERMS
+    (copy / "models" / "centres").mkdir()
+    (copy / "models" / "centres" / "north.pt").touch()
+    (copy / "models" / "other.pt").touch()
+    copy = make_label_app(tmp_path / "second", copy, weights=weights, sample_app=sample)
+    assert sorted(path.name for path in (copy / "models").rglob("*.pt")) == ["model.pt", "north.pt"]
 
 
 def test_an_app_that_cannot_be_made_is_refused_with_the_reason(sample, bundle, small_weights, tmp_path):

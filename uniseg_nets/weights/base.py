@@ -6,7 +6,7 @@ import logging
 from collections.abc import Container, Sequence
 from os import PathLike
 
-from torch import Tensor, nn
+from torch import nn
 
 from uniseg_nets.nets.prompt_unetr import PROMPTS
 from uniseg_nets.weights.checkpoints import read_state
@@ -33,10 +33,9 @@ def load_base(
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if a tensor is missing or has another shape, or, without ``strict``, if no tensor fits; or if a
-            parameter that is not trained would keep a random value.
+        ValueError: if a tensor is missing or has another shape, or, without ``strict``, if no tensor fits; or if the
+            file lacks a parameter that is not trained, which would keep a random value.
     """
-    fits: dict[str, Tensor] = {}
     if weights is not None:
         state, _ = read_state(weights)
         target = {name: tensor for name, tensor in network.state_dict().items() if name != PROMPTS}
@@ -54,13 +53,15 @@ def load_base(
             *(weights, len(fits), len(others), ", ".join(others[:3]) or "none"),
             *(len(unused), ", ".join(unused[:3]) or "none"),
         )
-    if trained:
-        _refuse_random(network, fits, trained, weights)
+        if trained:
+            _refuse_random(network, fits, trained, weights)
+    elif trained:
+        logger.warning("no base weights: what is not trained keeps the values that it has, perhaps random ones")
     return train_only(network, trained)
 
 
 def _refuse_random(
-    network: nn.Module, loaded: Container[str], trained: Sequence[str], weights: str | PathLike[str] | None
+    network: nn.Module, loaded: Container[str], trained: Sequence[str], weights: str | PathLike[str]
 ) -> None:
     """Raises ``ValueError`` if a parameter is neither loaded nor trained."""
     random = [
@@ -71,6 +72,6 @@ def _refuse_random(
     if random:
         raise ValueError(
             f"{len(random)} parameters that are not trained, such as {', '.join(random[:3])}, are not in "
-            f"{weights or 'any file (no base weights are given)'} and would keep random values: set the sizes, such as "
+            f"{weights} and would keep random values: set the sizes, such as "
             "small.json, with which the weights were trained"
         )
