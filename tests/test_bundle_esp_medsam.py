@@ -160,7 +160,7 @@ def test_a_modality_more_leaves_the_others_bit_identical(copy, data, tmp_path):
         for section, entries in listed.items()
     }
     (tmp_path / "oct.json").write_text(json.dumps(new))
-    options = {"known_modalities": KNOWN[:5], "new_modality": "oct", "datalist": str(tmp_path / "oct.json")}
+    options = {"new_modality": "oct", "datalist": str(tmp_path / "oct.json")}
     network, before, changed = trained(copy, data, ["add_modality.json"], **TINY, **options)
     assert changed and all("oct" in name for name in changed)
     state = base.state_dict()

@@ -18,7 +18,7 @@ from uniseg_nets.io.bundles import bundle_folder
 from uniseg_nets.io.files import read_json, sha256_of
 from uniseg_nets.phantom import write_phantom_pictures
 from uniseg_nets.weights.checkpoints import read_state
-from uniseg_nets.weights.esp_medsam import modalities_in
+from uniseg_nets.weights.esp_medsam import kinds_in, modalities_in
 from uniseg_nets.weights.licence import OPEN_2D_TERMS, terms_of, terms_text
 from uniseg_nets.weights.shipped import OPEN_2D
 
@@ -78,6 +78,13 @@ def test_a_user_s_own_weights_come_first(uniseg, installed, image, tmp_path, cap
     (installed / "models" / "model.pt").write_text("no weights")
     assert uniseg("segment-2d", image, tmp_path / "out") == 1
     assert "model.pt cannot be read" in caplog.text
+
+
+def test_own_weights_that_tell_kinds_apart_are_read_with_their_number(uniseg, installed, weights, image, tmp_path):
+    assert (kinds_in(weights), kinds_in(None)) == (6, 1)
+    shutil.copy(weights, installed / "models" / "model.pt")
+    assert uniseg("segment-2d", image, tmp_path / "out", "--modality", "ultrasound", "--small") == 0
+    assert (tmp_path / "out" / "ultrasound_00000_mask.png").is_file()
 
 
 def test_flags_of_own_weights_are_not_answered_by_the_open_ones(uniseg, installed, image, tmp_path, caplog):
