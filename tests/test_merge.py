@@ -73,11 +73,15 @@ def test_of_a_case_that_was_done_again_the_last_line_counts(folder):
 
 
 def test_a_case_that_failed_now_is_not_shown_with_its_earlier_label_map(reported):
-    write_json(reported / "failures.json", {"c 003": "no scan", "c 004": "the label map is written, but no report: x"})
+    written = "the label map is written, but no report: x"
+    failures = {"c 000": "refused: a", "c 003": "no scan", "c 004": written, "c 005": "refused: b (--force ...)"}
+    write_json(reported / "failures.json", failures)
     cases = {case["name"]: case for case in reported_cases(reported)}
     failed, exported = cases["c 003"], cases["c 004"]
     assert (failed["verdict"], failed["reasons"], failed["classes"]) == ("failed", ["no scan"], [])
     assert exported["verdict"] == "ok" and exported["classes"]
+    assert cases["c 000"]["verdict"] == "refused" and cases["c 000"]["reasons"] == []  # as its record has them
+    assert (cases["c 005"]["verdict"], cases["c 005"]["classes"]) == ("refused", [])
 
 
 def test_half_a_line_of_a_killed_process_is_left_out(folder):

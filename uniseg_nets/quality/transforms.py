@@ -55,7 +55,7 @@ class CheckScand(MapTransform):
             if verdict.word == REFUSED and not self.force:
                 if self.saver is not None and self.saver.name_key in d:
                     self.saver.refuse(d, str(d[key].meta.get("filename_or_obj", "")), verdict.as_record())
-                message = f"refused: {' '.join(verdict.sentences)} (--force computes it all the same)"
+                message = f"{REFUSED}: {' '.join(verdict.sentences)} (--force computes it all the same)"
                 raise RefusedError(message, verdict.as_record())
             d |= {BEFORE: verdict.dumps(), PROPERTIES: properties}
         return d

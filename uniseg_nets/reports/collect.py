@@ -35,15 +35,20 @@ def reported_cases(folder: Path) -> Iterator[dict[str, Any]]:
     for part in (folder / "report").glob("*.json"):
         if briefs.get(part.stem) is None:  # a part without a record
             briefs[part.stem] = {"name": part.stem, **_verdict_of(json.loads(part.read_text(encoding="utf-8")))}
+    not_computed = set()  # an earlier label map of such a case is not this run's answer
     for name, reason in _failures(folder).items():
         known = briefs.get(name)
-        if known is None or not reason.startswith(STILL_WRITTEN):  # an earlier label map is not this run's answer
+        if known is not None and reason.startswith(STILL_WRITTEN):
+            continue
+        not_computed.add(name)
+        verdict = REFUSED if reason.startswith(f"{REFUSED}: ") else FAILED
+        if known is None or known.get("verdict") != verdict:
             task = "" if known is None else known.get("task", "")
-            briefs[name] = {"name": name, "task": task, "verdict": FAILED, "reasons": [reason]}
+            briefs[name] = {"name": name, "task": task, "verdict": verdict, "reasons": [reason]}
     missing: list[str] = []
     for case in by_verdict([brief for _, brief in sorted(briefs.items()) if brief is not None]):
         part = folder / "report" / f"{case['name']}.json"
-        if part.is_file() and case.get("verdict") != FAILED:
+        if part.is_file() and case["name"] not in not_computed:
             content = json.loads(part.read_text(encoding="utf-8"))
             yield content | {"classes": [_renamed(row) for row in content["classes"]]}
         elif case.get("verdict") in (FAILED, REFUSED):
