@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from uniseg_nets.data import FaultTolerantDataset, find_cases, load_datalist
+from uniseg_nets.data import FaultTolerantDataset, PreprocessedDataset, find_cases, load_datalist
 from uniseg_nets.phantom import write_phantom_tasks
 
 
@@ -222,14 +222,29 @@ def test_cases_are_sorted_as_people_count(tmp_path):
     assert names(find_cases(tmp_path)) == [f"case{i}" for i in range(12)]
 
 
-def test_cases_of_a_datalist_that_name_no_task_get_the_one_that_is_given(tmp_path):
+def test_a_task_selects_its_cases_and_is_given_to_those_that_name_none(tmp_path, caplog):
     path = tmp_path / "datalist.json"
-    path.write_text(json.dumps({"validation": [{"image": "a.nii.gz"}, {"image": "b.nii.gz", "task": "lung"}]}))
-    assert [case["task"] for case in load_datalist(path, "validation", task="liver")] == ["liver", "lung"]
-    assert [case["task"] for case in load_datalist(path, "validation", task=0)] == [0, "lung"]
+    entries = [{"image": "a.nii.gz"}, {"image": "b.nii.gz", "task": "lung"}, {"image": "c.nii.gz", "task": "liver"}]
+    path.write_text(json.dumps({"validation": entries, "testing": entries[1:2]}))
+
+    def loaded(**options):
+        return [(case["name"], case.get("task")) for case in load_datalist(path, "validation", **options)]
+
+    with caplog.at_level("INFO"):
+        assert loaded(task="liver") == [("a", "liver"), ("c", "liver")]
+    assert "task liver: 2 of 3 cases; the others are of lung" in caplog.text
+    assert loaded(task=0) == [("a", 0)]
+    assert loaded() == [("a", None), ("b", "lung"), ("c", "liver")]
+    with pytest.raises(ValueError, match=r"datalist.json: 'testing' has no case of the task 'liver': .* name lung"):
+        load_datalist(path, "testing", task="liver")
     with pytest.raises(ValueError, match=r'datalist.json: no task for a: add "task" to each case, or give --task'):
         load_datalist(path, "validation", task=["liver", "lung"])
-    assert "task" not in load_datalist(path, "validation")[0]
+
+
+def test_a_training_with_a_task_uses_the_cases_of_this_task_alone(tmp_path):
+    cases = [{"name": "a", "task": "liver"}, {"name": "b", "task": "lung"}, {"name": "c"}]
+    dataset = PreprocessedDataset(cases, [], cache_dir=tmp_path, task="liver")
+    assert [case["name"] for case in dataset.data] == ["a", "c"]
 
 
 def test_one_channel_is_written_as_a_string_and_several_as_a_list(tmp_path, table):

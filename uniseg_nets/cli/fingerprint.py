@@ -30,7 +30,7 @@ def fingerprint(
         section: section of the datalist with the cases of the training.
         held: section with cases that the training did not use, such as "validation"; the Dice is estimated from them.
         tasks_file: the task table of the weights; by default the one that has the task of the first case.
-        task: task of the cases that name none.
+        task: the task to use, also that of cases that name none; by default the task of each case.
         cases: maximum number of cases per task, drawn at random.
         label_values: values in the label files: "task" for 1, 2, ..., "global" for those of the task table.
         device: such as "cpu" or "cuda:1"; by default a GPU if there is one.

@@ -6,6 +6,7 @@ channels as a list. Both are read.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -16,6 +17,8 @@ from uniseg_nets.io.messages import listing
 from uniseg_nets.io.names import scan_name
 
 __all__ = ["first_section", "image_entry", "image_files", "load_datalist", "with_task"]
+
+logger = logging.getLogger(__name__)
 
 _PATHS = ("image", "label")
 # In the order in which sections are chosen for segmentation.
@@ -38,12 +41,13 @@ def load_datalist(
         section: such as ``training``, ``validation`` or ``testing``.
         base_dir: folder of relative paths; the JSON's folder by default.
         optional: give no cases if the section is missing.
-        task: task of cases that name none. A list is a menu without a choice and sets no task.
+        task: the task to load, see :func:`with_task`.
 
     Raises:
         FileNotFoundError: if there is no such datalist.
         ValueError: if the file is not JSON, the section is missing (unless ``optional``), an entry is not a case or
-            its name is a path, or, with a menu of tasks, a case has no task. The message names the file.
+            its name is a path; or if no case has the task, or, with a menu of tasks, a case has none. The message
+            names the file.
     """
     path = Path(path)
     base = Path(base_dir or path.parent).absolute()
@@ -59,7 +63,10 @@ def load_datalist(
         except ValueError as error:
             raise ValueError(f"datalist {path}: entry {number} of {section!r} {error}") from error
     if task is not None:
-        cases = with_task(cases, task)
+        try:
+            cases = with_task(cases, task)
+        except ValueError as error:
+            raise ValueError(f"datalist {path}: {section!r} has {error}") from error
         nameless = [str(case["name"]) for case in cases if "task" not in case]
         if nameless:
             raise ValueError(
@@ -92,9 +99,25 @@ def _case(entry: Any, base: Path) -> dict[str, Any]:
 
 
 def with_task(cases: Sequence[Mapping[str, Any]], task: str | int | Sequence[str] | None) -> list[dict[str, Any]]:
-    """The cases; ``task`` is set where a case names none. A list is a menu without a choice and sets no task."""
-    given = {} if task is None or isinstance(task, (list, tuple)) else {"task": task}
-    return [{**given, **case} for case in cases]
+    """The cases of a task: those that name it, and those that name none, which get it.
+
+    Args:
+        cases: the cases.
+        task: name or id of the task, as the cases have it. ``None`` or a list, which is a menu without a choice, keeps
+            all cases as they are.
+
+    Raises:
+        ValueError: if all cases name other tasks.
+    """
+    if task is None or isinstance(task, (list, tuple)):
+        return [dict(case) for case in cases]
+    chosen = [{"task": task, **case} for case in cases if str(case.get("task", task)) == str(task)]
+    if len(chosen) < len(cases):
+        others = sorted({str(case["task"]) for case in cases if "task" in case} - {str(task)})
+        if not chosen:
+            raise ValueError(f"no case of the task {task!r}: its cases name {listing(others)}")
+        logger.info("task %s: %d of %d cases; the others are of %s", task, len(chosen), len(cases), listing(others))
+    return chosen
 
 
 def image_files(case: Mapping[str, Any]) -> list[str]:

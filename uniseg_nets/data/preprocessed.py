@@ -49,11 +49,12 @@ class PreprocessedDataset(Dataset):
         preprocessing: deterministic transforms, such as :class:`~uniseg_nets.transforms.PreprocessCased`.
         augmentation: random transforms.
         cache_dir: folder of the cache.
-        task: task of cases that name none, such as cases from an annotation server. A list is a menu without a choice
-            and sets no task.
+        task: the task to use, also that of cases that name none, such as cases from an annotation server; see
+            :func:`~uniseg_nets.data.with_task`.
 
     Raises:
-        ValueError: from indexing, if a case cannot be preprocessed; the message names the case.
+        ValueError: if no case has the task; from indexing, if a case cannot be preprocessed. The message names the
+            case.
     """
 
     def __init__(
