@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from uniseg_nets.data import FaultTolerantDataset, PreprocessedDataset, find_cases, load_datalist
+from uniseg_nets.data import FaultTolerantDataset, find_cases, load_datalist
 from uniseg_nets.phantom import write_phantom_tasks
 
 
@@ -239,12 +239,6 @@ def test_a_task_selects_its_cases_and_is_given_to_those_that_name_none(tmp_path,
         load_datalist(path, "testing", task="liver")
     with pytest.raises(ValueError, match=r'datalist.json: no task for a: add "task" to each case, or give --task'):
         load_datalist(path, "validation", task=["liver", "lung"])
-
-
-def test_a_training_with_a_task_uses_the_cases_of_this_task_alone(tmp_path):
-    cases = [{"name": "a", "task": "liver"}, {"name": "b", "task": "lung"}, {"name": "c"}]
-    dataset = PreprocessedDataset(cases, [], cache_dir=tmp_path, task="liver")
-    assert [case["name"] for case in dataset.data] == ["a", "c"]
 
 
 def test_one_channel_is_written_as_a_string_and_several_as_a_list(tmp_path, table):

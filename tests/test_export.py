@@ -60,6 +60,7 @@ def test_sform_and_qform_and_their_codes_are_the_scan_s(table, prostate, tmp_pat
     shifted[:3, 3] += 5
     image.set_sform(prostate.affine, code="mni")
     image.set_qform(shifted, code="aligned")
+    image.header.set_intent("vector")
     nib.save(image, tmp_path / "a.nii.gz")
     label = nib.Nifti1Image(prostate.label, prostate.affine)
     nib.save(label, tmp_path / "l.nii.gz")
@@ -71,6 +72,7 @@ def test_sform_and_qform_and_their_codes_are_the_scan_s(table, prostate, tmp_pat
     np.testing.assert_allclose(saved.get_sform(), scan.get_sform())
     np.testing.assert_allclose(saved.get_qform(), scan.get_qform())
     assert saved.header.get_xyzt_units() == scan.header.get_xyzt_units()
+    assert saved.header.get_intent()[0] == "none"  # a label map holds no vectors
 
 
 def test_values_are_written_as_they_are_whatever_the_scan_s_slope(table, write_scan, tmp_path):

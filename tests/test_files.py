@@ -1,6 +1,6 @@
 import pytest
 
-from uniseg_nets.io.files import atomic_path, write_csv, write_json
+from uniseg_nets.io.files import atomic_path, read_csv, write_csv, write_json
 
 
 def test_an_error_while_writing_leaves_the_older_file_and_nothing_else(tmp_path):
@@ -29,3 +29,12 @@ def test_a_file_takes_its_place_when_it_is_whole(tmp_path):
 def test_a_table_has_four_digits(tmp_path):
     write_csv(tmp_path / "a.csv", [{"case": "a", "dice": 1 / 3, "voxels": 7, "hd95_mm": float("nan")}])
     assert (tmp_path / "a.csv").read_text().splitlines() == ["case,dice,voxels,hd95_mm", "a,0.3333,7,nan"]
+
+
+def test_a_table_that_a_spreadsheet_saved_is_read_and_a_torn_line_is_named(tmp_path):
+    path = tmp_path / "cases.csv"
+    path.write_bytes("\ufefftask,case\r\nliver,a\r\n".encode())
+    assert read_csv(path) == [{"task": "liver", "case": "a"}]
+    path.write_text("task,case\nliver,a\nliver\n")
+    with pytest.raises(ValueError, match=r"cases\.csv, line 3: it has another number of cells"):
+        read_csv(path)

@@ -72,6 +72,21 @@ def test_of_a_case_that_was_done_again_the_last_line_counts(folder):
     assert not (out / "failures.json").exists()
 
 
+def test_an_export_that_is_made_later_leaves_no_failure_and_the_seconds_of_the_prediction(folder):
+    first = process(0, case("a", 1, seconds=3.0, verdict={"verdict": "ok"}), case("b", 2, failed="the label map is"))
+    later = process(9, case("a", 7, exported=True), case("b", 8, exported=True))
+    record = merge_runs(folder(one=first, two=later))
+    assert not record["failed"] and record["seconds_per_case"] == {"a": 3.0} and "a" in record["verdicts"]
+
+
+def test_cases_that_failed_on_another_rank_are_in_the_report(reported):
+    write_json(reported / "failures.json", {"c 003": "no scan"})
+    write_json(reported / "failures_1.json", {"c 005": "no scan either"})
+    write_json(reported / "failures_of_mine.json", ["not a table of a run"])
+    cases = {case["name"]: case for case in reported_cases(reported)}
+    assert [cases[name]["verdict"] for name in ("c 003", "c 005", "c 006")] == ["failed", "failed", "ok"]
+
+
 def test_a_case_that_failed_now_is_not_shown_with_its_earlier_label_map(reported):
     written = "the label map is written, but no report: x"
     failures = {"c 000": "refused: a", "c 003": "no scan", "c 004": written, "c 005": "refused: b (--force ...)"}

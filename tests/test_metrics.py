@@ -70,6 +70,8 @@ def test_wrong_maps_are_refused():
         rows(cube((5, 5, 5)), np.zeros((20, 20, 19)))
     with pytest.raises(ValueError, match=r"holds values \[7\]"):
         rows(cube((5, 5, 5)), cube((5, 5, 5), value=7))
+    with pytest.raises(ValueError, match=r"label map holds values \[7\], the task's classes are"):
+        rows(cube((5, 5, 5), value=7), cube((5, 5, 5)))
 
 
 def test_the_summary_means_only_over_cases_that_have_the_class():

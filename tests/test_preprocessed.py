@@ -56,10 +56,11 @@ def test_cases_with_and_without_a_group_make_a_batch(cases, tmp_path):
     assert list_data_collate([kept[0], kept[1]])["name"] == ["0", "1"]
 
 
-def test_cases_that_name_no_task_are_given_one(cases, tmp_path):
-    submitted = [{"image": cases[0]["image"]}, cases[1]]
+def test_a_task_is_given_to_cases_that_name_none_and_leaves_out_those_of_others(cases, tmp_path):
+    submitted = [cases[1], {"image": cases[0]["image"]}, cases[2] | {"task": "spleen"}]
     given = PreprocessedDataset(submitted, [Read("image")], cache_dir=tmp_path / "cache", task="spleen")
-    assert [given[i]["task"] for i in range(2)] == ["spleen", "liver"]
+    assert [float(given[i]["image"].mean()) for i in range(len(given))] == [0, 2]
+    assert [given[i]["task"] for i in range(len(given))] == ["spleen", "spleen"]
 
 
 def test_random_transforms_run_every_time_and_do_not_change_what_is_kept(cases, tmp_path):

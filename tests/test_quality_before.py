@@ -91,3 +91,12 @@ def test_padding_around_a_scan_does_not_change_its_intensities(table):
     wider.meta[MetaKeys.ORIGINAL_AFFINE] = loaded.meta[MetaKeys.ORIGINAL_AFFINE]
     one, other = (scan_properties(each, table.one("liver")) for each in (loaded, wider))
     np.testing.assert_allclose(one.quantiles[0, 12:], other.quantiles[0, 12:], atol=25)
+
+
+@pytest.mark.parametrize("size", [(224, 224, 12), (448, 448, 40), (223, 224, 12)])
+def test_intensities_are_those_of_all_slices_whatever_the_size(open_tasks, size):
+    """With every n-th voxel, a stack whose depth divides n gave one slice alone."""
+    values = np.broadcast_to(np.arange(1.0, size[2] + 1), size)
+    quantiles = scan_properties(scan(values[None].copy()), open_tasks.one("left_ventricle")).quantiles[0]
+    assert quantiles[0] <= 2 and quantiles[-1] == size[2]
+    assert quantiles[12] == pytest.approx((size[2] + 2) / 2, abs=1)

@@ -13,6 +13,7 @@ from uniseg_nets.quality import CheckScand, FingerprintFile, Judge, Verdict
 from uniseg_nets.quality.before import LEVELS, ScanProperties
 from uniseg_nets.quality.cases import CaseMeasurer, Measured
 from uniseg_nets.quality.fingerprint import Fingerprint, carry_fingerprint, fingerprint_file, read_fingerprint
+from uniseg_nets.quality.reference import TaskReference
 from uniseg_nets.quality.rows import CaseRow, measured_cases
 from uniseg_nets.tasks import load_task_table
 from uniseg_nets.weights.checkpoints import convert, read_weights
@@ -97,6 +98,27 @@ def test_a_fingerprint_holds_no_number_of_a_single_case(fitted, rows):
     for made in rows[:24]:
         assert f"{made.measured.measures['left_atrium.volume_ml']:.5g}" not in text
     assert len(text) < 40_000
+
+
+def test_frames_of_one_patient_alone_give_no_estimate_and_no_error(rows, open_tasks, caplog):
+    one_patient = [CaseRow(made.task, "p1", made.worse, made.measured) for made in rows]
+    fitted = Fingerprint.fitted(one_patient, open_tasks)
+    assert fitted.estimate is None and "cases of two patients or more of a task" in caplog.text
+
+
+def test_an_organ_of_slices_stored_from_the_other_side_lies_where_it_lay_in_training(open_tasks):
+    """The left ventricle's axes are those of the file, which may begin at either side of the body."""
+    task, rng = open_tasks.one("left_ventricle"), np.random.default_rng(2)
+    made = [row(rng).measured for _ in range(12)]
+    measures = [{key.replace("left_atrium", task.name): value for key, value in one.measures.items()} for one in made]
+    reference = TaskReference.fitted(task, [one.properties for one in made], measures)
+    other_side = measures[0] | {f"{task.name}.at_x": 1 - measures[0][f"{task.name}.at_x"]}
+    assert reference.after(other_side, task) == reference.after(measures[0], task) == []
+    assert reference.signs(made[0].properties, other_side, task)["label"] < 3
+    elsewhere = measures[0] | {f"{task.name}.at_x": 0.05}
+    assert [reason.text.partition(",")[0] for reason in reference.after(elsewhere, task)] == [
+        "left_ventricle lies at 5% of the scan along its rows"
+    ]
 
 
 def test_a_fingerprint_comes_back_from_its_file(judge, fitted):

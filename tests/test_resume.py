@@ -216,6 +216,18 @@ def test_a_damaged_checkpoint_is_passed_over(tmp_path, caplog):
     assert "checkpoint_epoch=4.pt cannot be read" in caplog.text and "resuming after epoch 3" in caplog.text
 
 
+def test_what_is_saved_after_damaged_checkpoints_is_kept(tmp_path, caplog):
+    """They have higher numbers than the epochs of the training that starts anew, and are no reason to delete these."""
+    Training(tmp_path, 4, [0] * 4).run()
+    for damaged in tmp_path.glob("checkpoint_*"):
+        damaged.write_bytes(b"damaged")
+    Training(tmp_path, 4, [0] * 4, resume=True).run(stop=3)
+    caplog.set_level("INFO")
+    Training(tmp_path, 4, [0] * 4, resume=True).run()
+    assert "resuming after epoch 2" in caplog.text
+    assert names(tmp_path)[:2] == ["checkpoint_epoch=3.pt", "checkpoint_epoch=4.pt"]
+
+
 def test_without_a_checkpoint_resume_starts_from_the_beginning(tmp_path, caplog):
     Training(tmp_path, 1, [0], resume=True).run()
     assert "nothing to resume from" in caplog.text

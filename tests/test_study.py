@@ -54,7 +54,19 @@ def test_cases_of_one_patient_count_once(tmp_path):
     b = evaluation(tmp_path / "b", [row(f"p{i // 2}_{i}", 0.5 + i % 2, patient=f"p{i // 2}") for i in range(8)])
     (only,) = compare(a, b)
     assert (only.patients, only.cases, only.difference, only.low, only.high) == (4, 8, 0.5, 0.5, 0.5)
-    assert "Fewer than 6 patients cannot reach p < 0.05, whatever the difference: ct organ" in as_markdown([only])
+    assert "Fewer than 6 patients with a difference cannot reach p < 0.05: ct organ" in as_markdown([only])
+
+
+def test_patients_without_a_difference_do_not_count_for_a_test(tmp_path):
+    a = evaluation(tmp_path / "a", [row(f"p{i}", 0.5) for i in range(6)])
+    b = evaluation(tmp_path / "b", [row(f"p{i}", 0.5 + 0.1 * (i < 3)) for i in range(6)])
+    assert "Fewer than 6 patients with a difference" in as_markdown(compare(a, b))
+
+
+def test_one_patient_has_no_interval(tmp_path):
+    a, b = (evaluation(tmp_path / name, [row("only", dice)]) for name, dice in (("a", 0.5), ("b", 0.6)))
+    assert "| 0.500 | - | 0.500 |" in pooled_table(a)
+    assert "| +0.100 | - | 1 / 0 |" in as_markdown(compare(a, b))
 
 
 def test_patients_that_one_evaluation_alone_knows_count_for_both(tmp_path):
@@ -79,6 +91,7 @@ def test_files_of_a_comparison(two, tmp_path):
     compare(*two, output_dir=tmp_path / "out")
     rows = list(csv.DictReader((tmp_path / "out" / "comparison.csv").open()))
     assert [one["name"] for one in rows] == ["organ", "lesion"]
+    assert [one["p"] for one in rows] == ["0.001953", "1"] and rows[0]["p_holm"] == "0.003906"
     assert (tmp_path / "out" / "comparison.png").read_bytes()[:4] == b"\x89PNG"
 
 
@@ -110,6 +123,31 @@ def test_the_pooled_table_counts_what_was_missed(tmp_path):
     rows = [row("a", 0.9), row("b", 0.7), row("c", 0.0, status="missed", hd95=float("nan"))]
     table = pooled_table(evaluation(tmp_path / "e", rows), {("ct", "organ"): 0.98})
     assert "| ct | organ | 3 (3) | 0.533 |" in table and "| 5.0 | 1 | 0.980 |" in table
+
+
+def test_all_means_of_the_pooled_table_are_over_patients(tmp_path):
+    rows = [row(f"a{i}", 0.9, patient="a") for i in range(4)] + [row("b0", 0.1, patient="b", hd95=15.0)]
+    assert "| 2 (5) | 0.500 | 0.100 to 0.900 | 0.100 | 0.500 | 10.0 |" in pooled_table(evaluation(tmp_path / "e", rows))
+
+
+def test_folds_of_a_folder_that_does_not_say_of_which_plan_are_not_taken(tmp_path, monkeypatch):
+    monkeypatch.setattr(cross_validation.subprocess, "run", None)
+    (tmp_path / "cv" / "fold0" / "models").mkdir(parents=True)
+    with pytest.raises(ValueError, match=r"cv has folds and no settings\.json"):
+        cross_validate(plan_of(tmp_path), tmp_path, tmp_path / "cv")
+
+
+def test_folds_evaluated_by_two_versions_are_not_pooled(tmp_path, monkeypatch):
+    def run(words, check):
+        fold = words[words.index("--fold") + 1]
+        if "evaluate.json" in words[words.index("--config_file") + 1]:
+            own = row(f"case{fold}", 0.5)
+            evaluation(tmp_path / "cv" / f"fold{fold}" / "eval", [own | {"new": 1} if fold == "1" else own])
+        return subprocess.CompletedProcess(words, 0)
+
+    monkeypatch.setattr(cross_validation.subprocess, "run", run)
+    with pytest.raises(ValueError, match=r"fold1/eval/cases\.csv has other columns than the folds before it"):
+        cross_validate(plan_of(tmp_path), tmp_path, tmp_path / "cv")
 
 
 def plan_of(folder, folds=3):

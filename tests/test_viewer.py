@@ -11,9 +11,10 @@ from uniseg_nets.io.names import REDUCED_ENDINGS
 from uniseg_nets.reports import viewer
 from uniseg_nets.reports.page import write_page
 from uniseg_nets.reports.reduced import reduced
-from uniseg_nets.reports.run import report_case, write_report
+from uniseg_nets.reports.run import ReportCased, report_case, write_report
 from uniseg_nets.reports.views import Views
 from uniseg_nets.reports.windows import window_presets
+from uniseg_nets.transforms import SaveLabelMapd
 
 pytest.importorskip("ipyniivue", reason="the viewer: pip install ipyniivue")
 
@@ -89,6 +90,25 @@ def test_without_the_extra_there_are_pictures(folder, without_viewer):
     report_case("case", folder / "scan.nii.gz", folder, ["CT"])
     write_report(folder)
     assert 'type="range"' in (folder / "report.html").read_text()
+
+
+def test_a_report_made_before_the_viewer_was_installed_is_made_again(folder, table, monkeypatch):
+    saver = SaveLabelMapd("pred", folder, table, "kidney")
+    report = ReportCased(saver, [{"name": "case", "image": folder / "scan.nii.gz"}])
+    with monkeypatch.context() as without:
+        without.setattr("uniseg_nets.reports.viewer._niivue", lambda: None)
+        report.make(report.cases["case"], "made of this")
+        assert report.made_of("case") == "made of this"
+    assert report.made_of("case") is None
+    report.make(report.cases["case"], "made of this")
+    assert report.made_of("case") == "made of this"
+
+
+def test_infinite_voxels_are_shown_as_zero(folder):
+    image = np.full((4, 4, 4), 5.0)
+    image[0, 0, 0], image[1, 1, 1] = np.inf, -np.inf
+    views = Views.of(image, np.zeros(image.shape, np.uint8), np.eye(4), {})
+    assert sorted(np.unique(views.image)) == [0, 5]
 
 
 def test_many_cases_are_on_pages_of_50_and_an_index_tells_where(tmp_path):

@@ -119,6 +119,7 @@ class CaseEvaluator(SupervisedEvaluator):
         failures: case name -> reason, of the last run.
         seconds: case name -> seconds of prediction and export, of the last run.
         verdicts: case name -> what its record says of its verdict, of the last run.
+        exported: names of cases that were finished before and lacked exports, of the last run.
         done: name of the case that was exported or failed last.
 
     Raises:
@@ -153,17 +154,17 @@ class CaseEvaluator(SupervisedEvaluator):
         self.verdicts: dict[str, dict[str, Any]] = {}
         self._elsewhere = 0  # cases that other processes did
         self._exporting: Future[None] | None = None
-        exported = self._export_pending()
+        self.exported = self._export_pending()
         self._failed_before = len(self.failures)
         self._total = len(self.data_loader)
         if self._total:
             self._predict(global_epoch)
-        elif exported:
+        elif self.exported:
             self.fire_event(Events.COMPLETED)
         else:
             logger.info("no case is left to do")
         further = {} if self.review is None else self.review()
-        total = self._total + len(exported) + len(set(further) - set(self.failures) - set(self.seconds))
+        total = self._total + len(self.exported) + len(set(further) - set(self.failures) - set(self.seconds))
         self.failures = {**further, **self.failures}
         if self.failures:
             raise CasesFailedError(self.failures, total)

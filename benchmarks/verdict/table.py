@@ -71,7 +71,7 @@ def judged(row: dict[str, Any], judge: Judge, tasks: TaskTable) -> Judged:
         return Judged(*head, before, {}, level, None)
     measured = Measured.from_json(row)
     verdict = judge.after(before, json.dumps(properties.as_json()), {task.name: measured.measures}, task.name)
-    signs = judge.fingerprint.tasks[task.name].signs(properties, measured.measures)
+    signs = judge.fingerprint.tasks[task.name].signs(properties, measured.measures, task)
     return Judged(*head, verdict, signs, level, measured.seconds)
 
 
@@ -84,7 +84,7 @@ def own_judges(rows: Sequence[dict[str, Any]], judge: Judge, tasks: TaskTable) -
         if row["own"] == row["requested"] and row["fault"] in ("", DEGRADED):
             measured = Measured.from_json(row)
             assert measured.dice is not None
-            signs = fingerprint.tasks[row["own"]].signs(measured.properties, measured.measures)
+            signs = fingerprint.tasks[row["own"]].signs(measured.properties, measured.measures, tasks.one(row["own"]))
             known.append(KnownDice(row["own"], row["patient"], signs, measured.dice, worse=bool(row["fault"])))
     judges = {}
     for patient in {row["patient"] for row in rows}:

@@ -94,6 +94,7 @@ class ResumableCheckpoint:
         self.interval = interval
         self.keep = keep
         self.resume = resume
+        self._unreadable: set[Path] = set()
 
     def attach(self, engine: Engine) -> None:
         if self.interval:
@@ -108,10 +109,15 @@ class ResumableCheckpoint:
         state |= {"epoch": engine.state.epoch, "random": randoms}
         if self.validator is not None:
             state["best"] = (float(self.validator.state.best_metric), self.validator.state.best_metric_epoch)
-        with atomic_path(self.save_dir / f"checkpoint_epoch={engine.state.epoch}.pt") as temporary:
+        with atomic_path(self._file(engine.state.epoch)) as temporary:
             torch.save(state, temporary)
-        for old in _checkpoints(self.save_dir)[self.keep :]:
+        self._unreadable.discard(self._file(engine.state.epoch))
+        readable = [path for path in _checkpoints(self.save_dir) if path not in self._unreadable]
+        for old in readable[self.keep :]:
             old.unlink()
+
+    def _file(self, epoch: int) -> Path:
+        return self.save_dir / f"checkpoint_epoch={epoch}.pt"
 
     def _start(self, engine: Engine) -> None:
         if engine.state.epoch:  # a later run of the same trainer, as in federated training
@@ -124,6 +130,7 @@ class ResumableCheckpoint:
                 state = torch.load(path, map_location="cpu", weights_only=True)
             except Exception as error:  # a damaged file can raise any error
                 logger.warning("%s cannot be read (%s): trying the one before it", path, root_cause(error))
+                self._unreadable.add(path)  # not counted among those to keep
                 continue
             self._load(engine, state, path)
             return

@@ -14,6 +14,7 @@ from ignite.engine import Events
 
 from uniseg_nets.engines import CaseEvaluator, CaseEvents
 from uniseg_nets.io.files import read_json, write_json
+from uniseg_nets.io.names import RUN_TABLES
 from uniseg_nets.ranks import launched_rank
 from uniseg_nets.transforms.result import ResultSaver
 
@@ -28,13 +29,14 @@ class RunLog:
     """Appends a line to ``OUTPUT_DIR/log/TIME_HOST_PROCESS.jsonl`` after every case; each process has its own file.
 
     The first line is on the process: start, host, provenance, number of cases. Each further one is on a case: its
-    ``seconds`` and ``verdict``, or ``failed`` with the reason. What is written stays as it is, so that a run of any
+    ``seconds`` and ``verdict``, ``failed`` with the reason, or ``exported``: a case that was finished before got an
+    export that it lacked. What is written stays as it is, so that a run of any
     length writes each line once; a process that is killed while it writes leaves half a line, the last one.
 
     ``OUTPUT_DIR/run.json`` has the same of the whole run, when it begins and when it ends; failed cases are in
     ``failures.json`` as well, name -> reason, a file that exists only if a case failed. Under ``torchrun`` each process
-    writes its own, ``run_1.json`` and so on. A run whose processes know nothing of each other has neither until
-    :func:`~uniseg_nets.reports.merge.merge_runs` makes them.
+    writes its own, ``run_1.json`` and so on; those of ranks that a run does not have are removed. A run whose processes
+    know nothing of each other has neither until :func:`~uniseg_nets.reports.merge.merge_runs` makes them.
 
     Args:
         saver: writer of the results. The log uses its folder and its provenance.
@@ -46,7 +48,7 @@ class RunLog:
     """
 
     def __init__(self, saver: ResultSaver, total: int, part: bool = False) -> None:
-        refuse_others(saver.output_dir, ("run.json", "failures.json"))
+        refuse_others(saver.output_dir, RUN_TABLES)
         self.saver = saver
         self.total = total
         self.part = part
@@ -56,15 +58,25 @@ class RunLog:
         self._logged: set[str] = set()
 
     def attach(self, engine: CaseEvaluator) -> None:
+        engine.add_event_handler(Events.STARTED, self._remove_of_more_ranks)
         engine.add_event_handler(Events.STARTED, self._write_summary)
         engine.add_event_handler(CaseEvents.DONE, lambda: self._log(engine, engine.done))
         engine.add_event_handler(Events.COMPLETED, self._complete)
 
     def _complete(self, engine: CaseEvaluator) -> None:
-        for name in engine.failures:  # of exports that finished cases lacked
+        for name in engine.exported:  # finished before, so that no event told of them
             if name not in self._logged:
                 self._log(engine, name)
         self._write_summary(engine)
+
+    def _remove_of_more_ranks(self) -> None:
+        """Removes the tables of an earlier run's ranks that this run lacks: its failures are not this run's."""
+        rank, ranks = launched_rank()
+        for path in self.saver.output_dir.glob("run_*.json") if rank == 0 and not self.part else ():
+            number = path.stem.removeprefix("run_")
+            if number.isdecimal() and int(number) >= ranks and _is_record(path):
+                path.with_name(f"failures_{number}.json").unlink(missing_ok=True)
+                path.unlink()
 
     def _log(self, engine: CaseEvaluator, name: str) -> None:
         if not self._logged:
@@ -73,8 +85,10 @@ class RunLog:
         line: dict[str, Any] = {"case": name, "written": _text(datetime.now(UTC))}
         if name in engine.failures:
             line["failed"] = engine.failures[name]
-        else:
+        elif name in engine.seconds:
             line["seconds"] = engine.seconds[name]
+        else:
+            line["exported"] = True  # its label map is of an earlier run
         if name in engine.verdicts:
             line["verdict"] = engine.verdicts[name]
         self._append(line)

@@ -122,11 +122,20 @@ def json_rows(path: str | PathLike[str]) -> Iterator[Callable[[Mapping[str, Any]
 def read_csv(path: str | PathLike[str]) -> list[dict[str, str]]:
     """The rows of a table of :func:`write_csv`, all cells as text, names as they were given to it.
 
+    A spreadsheet may have saved it since, with a byte-order mark.
+
     Raises:
         FileNotFoundError: no such file.
+        ValueError: a row has more or fewer cells than the head.
     """
-    with Path(path).open(newline="", encoding="utf-8") as file:
-        return [{_text(key): _text(value) for key, value in row.items()} for row in csv.DictReader(file)]
+    with Path(path).open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
+        rows = []
+        for row in reader:
+            if None in row or None in row.values():
+                raise ValueError(f"{path}, line {reader.line_num}: it has another number of cells than the head")
+            rows.append({_text(key): _text(value) for key, value in row.items()})
+        return rows
 
 
 def _finite(content: Any) -> Any:

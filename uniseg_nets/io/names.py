@@ -17,9 +17,12 @@ __all__ = [
     "PICTURE_ENDINGS",
     "REDUCED_ENDINGS",
     "REPORT_ENDING",
+    "REPORT_PAGES",
+    "RUN_TABLES",
     "SCAN_ENDINGS",
     "SEGMENTATION_ENDING",
     "STRUCTURES_ENDING",
+    "is_name_of_table",
     "scan_name",
     "scan_stem",
     "without_ending",
@@ -41,6 +44,11 @@ STRUCTURES_ENDING = ".rtstruct.dcm"
 REPORT_ENDING = ".sr.dcm"
 # A scan and its label map as the report's viewer reads them.
 REDUCED_ENDINGS = (".scan.nii.gz", ".labels.nii.gz")
+# Files on all cases of a run, which lie among the results of cases. Under ``torchrun`` each rank has its own.
+RUN_TABLES = ("run.json", "failures.json")
+# Files of a report on all cases of a folder. They are deleted with a label map that they describe.
+REPORT_PAGES = ("statistics.csv", "statistics.json", "report.html")
+_TABLE = re.compile(r"(run|failures|statistics)(_\d+)?")
 _CHANNEL = re.compile(r"_(\d{4})$")
 
 
@@ -49,6 +57,11 @@ def scan_name(path: str | PathLike[str]) -> tuple[str, int | None]:
     name = scan_stem(path)
     channel = _CHANNEL.search(name)
     return (name[: channel.start()], int(channel[1])) if channel else (name, None)
+
+
+def is_name_of_table(stem: str) -> bool:
+    """Whether a file of this name, without its ending, is on a whole run: ``run``, ``failures_1``, ``statistics``."""
+    return _TABLE.fullmatch(stem) is not None
 
 
 def scan_stem(path: str | PathLike[str]) -> str:

@@ -154,8 +154,9 @@ def _often_below(values: NDArray[np.float64]) -> float:
 def _intensities(channel: torch.Tensor) -> NDArray[np.float64]:
     """Quantiles (level,) of a channel's voxels above its smallest value, which is often that of padding."""
     values = channel.flatten()
-    step = max(1, len(values) // _SAMPLED)
-    sampled = values[::step].double().numpy()
+    if len(values) > _SAMPLED:  # at random: a stride that the number of slices divides would stay in one slice
+        values = values[np.random.default_rng(0).integers(len(values), size=_SAMPLED)]
+    sampled = values.double().numpy()
     sampled = sampled[np.isfinite(sampled)]
     if not len(sampled):
         return np.zeros(len(LEVELS))

@@ -77,16 +77,21 @@ class DiceEstimate:
             held: whether they were held out of the training.
 
         Raises:
-            ValueError: there are fewer than 20 cases.
+            ValueError: there are fewer than 20 cases, or no task has cases of two patients.
         """
         whole = cls.without_error(cases, held)
         errors = []
         for patient in dict.fromkeys(case.patient for case in cases):
             own = [case for case in cases if case.patient == patient and case.task in whole.levels]
-            others = cls.without_error([case for case in cases if case.patient != patient], held, fewest=1)
+            rest = [case for case in cases if case.patient != patient]
+            if not any(case.task in whole.levels and not case.worse for case in rest):
+                continue
+            others = cls.without_error(rest, held, fewest=1)
             errors += [
                 abs(found - case.dice) for case in own if (found := others.of(case.task, case.signs)) is not None
             ]
+        if not errors:
+            raise ValueError("an estimate needs cases of two patients or more of a task")
         return replace(whole, error=round(float(np.quantile(errors, _COVERED)), 4))
 
     @classmethod

@@ -24,7 +24,7 @@ __all__ = ["Fingerprint", "carry_fingerprint", "fingerprint_file", "read_fingerp
 
 logger = logging.getLogger(__name__)
 
-_FORMAT = 3
+_FORMAT = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +69,7 @@ class Fingerprint:
         estimate = None
         for cases, are_held in ((list(held), True), (rows, False)):
             if cases and estimate is None:
-                estimate = _estimate(cases, references, are_held)
+                estimate = _estimate(cases, references, tasks, are_held)
         return cls(references, estimate)
 
     def as_json(self) -> dict[str, Any]:
@@ -141,12 +141,14 @@ def carry_fingerprint(source: str | PathLike[str], target: str | PathLike[str]) 
     return None if fingerprint is None else fingerprint.save(target)
 
 
-def _estimate(rows: Sequence[CaseRow], references: Mapping[str, TaskReference], held: bool) -> DiceEstimate | None:
+def _estimate(
+    rows: Sequence[CaseRow], references: Mapping[str, TaskReference], tasks: TaskTable, held: bool
+) -> DiceEstimate | None:
     known = [
         KnownDice(
             row.task,
             row.patient,
-            references[row.task].signs(row.measured.properties, row.measured.measures),
+            references[row.task].signs(row.measured.properties, row.measured.measures, tasks.one(row.task)),
             row.measured.dice,
             row.worse,
         )

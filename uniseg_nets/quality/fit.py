@@ -13,6 +13,7 @@ from ignite.engine import Engine, Events
 from torch import nn
 
 from uniseg_nets.data.datalist import load_datalist
+from uniseg_nets.io.errors import root_cause
 from uniseg_nets.quality.cases import CaseMeasurer
 from uniseg_nets.quality.fingerprint import Fingerprint
 from uniseg_nets.quality.rows import measured_cases
@@ -44,7 +45,7 @@ def fit_fingerprint(
         section: section of the datalist with the cases of the training.
         held: section with cases that the training did not use, from which the Dice is estimated.
         tasks_file: task table of the weights; by default the one that has the task of the first case.
-        task: task of the cases that name none.
+        task: the task to use, also that of cases that name none; by default the task of each case.
         cases: number of cases per task.
         label_values: values in the label files, as for :class:`~uniseg_nets.transforms.OwnLabelValuesd`.
         device: device of the network; by default a GPU if there is one.
@@ -130,8 +131,8 @@ class FingerprintFile:
             )
             fingerprint = Fingerprint.fitted(rows, self.tasks, held)
             logger.info("fingerprint written to %s", fingerprint.save(self.weights))
-        except (ValueError, OSError) as error:
-            logger.warning("no fingerprint: %s", error)
+        except Exception as error:  # the training is done: nothing that fails now may end it with an error
+            logger.warning("no fingerprint: %s", root_cause(error))
         finally:
             network.load_state_dict(last)
             network.train(training)

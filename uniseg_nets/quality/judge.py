@@ -110,7 +110,7 @@ class Judge:
                 continue
             reasons += reference.after(measured, one)
             if estimate is not None and properties:
-                signs = reference.signs(ScanProperties.from_json(json.loads(properties)), measured)
+                signs = reference.signs(ScanProperties.from_json(json.loads(properties)), measured, one)
                 estimates += [dice] if (dice := estimate.of(one.name, signs)) is not None else []
         verdict = before.with_reasons(reasons)
         if not estimates or estimate is None:

@@ -108,14 +108,15 @@ class TaskReference:
 
     def after(self, measures: Measures, task: Task) -> list[Reason]:
         """Reasons why the network's behaviour or the label map is unlike those of training."""
+        measures = self._from_the_usual_side(measures, task)
         reasons = [
             Reason("network", words.network(name, measures[name], self.numbers[name].low))
             for name in _NETWORK
             if name in self.numbers and not self.numbers[name].holds(measures[name])
         ]
-        return reasons + [reason for name in task.classes for reason in self._of_class(name, measures)]
+        return reasons + [reason for name in task.classes for reason in self._of_class(name, measures, task.axes)]
 
-    def _of_class(self, name: str, numbers: Mapping[str, float]) -> list[Reason]:
+    def _of_class(self, name: str, numbers: Mapping[str, float], axes: str) -> list[Reason]:
         """Reasons to check a class of the label map."""
         if numbers.get(f"{name}.volume_ml", 0) == 0:
             return [Reason("after", words.absent(name))] if self.absent.get(name, 0) <= _USUAL else []
@@ -123,22 +124,21 @@ class TaskReference:
         for ending in _LABEL:
             expected, value = self.numbers.get(f"{name}.{ending}"), numbers.get(f"{name}.{ending}", math.nan)
             if expected is not None and not expected.holds(value):
-                reasons.append(Reason("after", words.label(name, ending, value, expected.low, expected.high)))
+                reasons.append(Reason("after", words.label(name, ending, value, expected.low, expected.high, axes)))
         if numbers.get(f"{name}.truncated", 0) and self.truncated.get(name, 0) <= _USUAL:
             reasons.append(Reason("after", words.truncated(name)))
         return reasons
 
-    def signs(self, properties: ScanProperties, measures: Measures) -> dict[str, float]:
+    def signs(self, properties: ScanProperties, measures: Measures, task: Task) -> dict[str, float]:
         """The input of the Dice estimate: distances of a case from the training cases, in standard deviations.
 
         Returns:
-            ``scan``, ``intensities``, ``agreement``, ``certainty`` and ``label``; larger numbers are worse.
+            ``intensities``, ``agreement``, ``certainty`` and ``label``; larger numbers are worse.
         """
-        numbers = properties.measures() | measures
+        numbers = self._from_the_usual_side(measures, task)
         label = [name for name in self.numbers if "." in name and name in numbers]
         lost = [name for name, share in self.absent.items() if share <= _USUAL and not numbers.get(f"{name}.volume_ml")]
         return {
-            "scan": self._worst([name for name in self.numbers if name.startswith(tuple(_SCAN))], numbers),
             "intensities": max(
                 _bounded(channel.distances.distance(channel.distance(quantiles)))
                 for channel, quantiles in zip(self.channels, properties.quantiles)
@@ -146,6 +146,21 @@ class TaskReference:
             "agreement": self._worst(["agreement"], numbers),
             "certainty": self._worst(["certainty"], numbers),
             "label": _FARTHEST if lost else self._worst(label, numbers),
+        }
+
+    def _from_the_usual_side(self, measures: Measures, task: Task) -> Measures:
+        """The measures, with positions counted from the other side of the scan if they are usual from there alone.
+
+        For tasks whose axes are the file's: files store the same slices from either side, and are not turned.
+        """
+        if task.axes != "acquisition":
+            return measures
+        turned = {name: 1 - value for name, value in measures.items() if ".at_" in name and name in self.numbers}
+        usual = self.numbers
+        return measures | {
+            name: value
+            for name, value in turned.items()
+            if usual[name].holds(value) and not usual[name].holds(measures[name])
         }
 
     def _worst(self, names: Sequence[str], numbers: Mapping[str, float]) -> float:

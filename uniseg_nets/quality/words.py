@@ -18,8 +18,11 @@ __all__ = [
     "truncated",
 ]
 
-_PLACES = {"at_z": "along the body", "at_y": "from back to front", "at_x": "from left to right"}
-_AXES = {"width_z": "along the body", "width_y": "from back to front", "width_x": "from left to right"}
+# Directions of z, y, x, by the axes of a task.
+_DIRECTIONS = {
+    "anatomical": {"z": "along the body", "y": "from back to front", "x": "from left to right"},
+    "acquisition": {"z": "across the slices", "y": "along the columns of a slice", "x": "along its rows"},
+}
 
 
 def lengths(what: str, sizes: Sequence[float], ranges: Sequence[Range]) -> str:
@@ -64,15 +67,19 @@ def second_look(name: str, value: float) -> str:
     return f"The networks of the ensemble disagree: their answers agree by {value:.2f}."
 
 
-def label(name: str, ending: str, value: float, low: float, high: float) -> str:
-    """The sentence on an unusual measurement of a class; ``ending`` is its name without the class."""
+def label(name: str, ending: str, value: float, low: float, high: float, axes: str) -> str:
+    """The sentence on an unusual measurement of a class; ``ending`` is its name without the class.
+
+    ``axes`` are those of the task, ``anatomical`` or ``acquisition``.
+    """
     if ending == "volume_ml":
         return f"{name}: {value:.3g} ml were found, usually {low:.3g} to {high:.3g} ml."
     if ending == "largest_share":
         return f"{name} lies in pieces: the largest holds {value:.0%}, usually above {low:.0%}."
-    if ending in _PLACES:
-        return f"{name} lies at {value:.0%} of the scan {_PLACES[ending]}, usually at {low:.0%} to {high:.0%}."
-    return f"{name} is spread {value:.3g} mm {_AXES[ending]}, usually {low:.3g} to {high:.3g} mm."
+    direction = _DIRECTIONS[axes][ending[-1]]
+    if ending.startswith("at_"):
+        return f"{name} lies at {value:.0%} of the scan {direction}, usually at {low:.0%} to {high:.0%}."
+    return f"{name} is spread {value:.3g} mm {direction}, usually {low:.3g} to {high:.3g} mm."
 
 
 def absent(name: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from uniseg_nets.io.files import read_json
+from uniseg_nets.io.names import is_name_of_table
 from uniseg_nets.io.provenance import read_record
 from uniseg_nets.quality.verdict import REFUSED
 from uniseg_nets.reports.page import FAILED, by_verdict
@@ -21,8 +22,6 @@ logger = logging.getLogger(__name__)
 
 # What the table says of a class.
 _FIGURES = ("class", "value", "status", "voxels", "volume_ml", "mean", "std")
-# Files on all cases, which lie among the records of cases.
-_ON_THE_RUN = ("run.json", "failures.json", "statistics.json")
 
 
 def reported_cases(folder: Path) -> Iterator[dict[str, Any]]:
@@ -31,7 +30,7 @@ def reported_cases(folder: Path) -> Iterator[dict[str, Any]]:
     Of all cases only name, task and verdict are kept in memory; pictures are read one case after the other. Cases that
     were segmented and have no part are counted in the log.
     """
-    briefs = {path.stem: _brief(path) for path in folder.glob("*.json") if path.name not in _ON_THE_RUN}
+    briefs = {path.stem: _brief(path) for path in folder.glob("*.json") if not is_name_of_table(path.stem)}
     for part in (folder / "report").glob("*.json"):
         if briefs.get(part.stem) is None:  # a part without a record
             briefs[part.stem] = {"name": part.stem, **_verdict_of(json.loads(part.read_text(encoding="utf-8")))}
@@ -83,9 +82,9 @@ def _brief(path: Path) -> dict[str, Any] | None:
 
 
 def _failures(folder: Path) -> dict[str, str]:
-    """Case -> reason, of the run that wrote ``failures.json``."""
-    path = folder / "failures.json"
-    return dict(read_json(path)) if path.is_file() else {}
+    """Case -> reason, from ``failures.json`` and, under ``torchrun``, those of the other ranks."""
+    files = [path for path in sorted(folder.glob("failures*.json")) if is_name_of_table(path.stem)]
+    return {name: reason for path in files for name, reason in read_json(path).items()}
 
 
 def _verdict_of(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,9 +11,9 @@ from typing import Any
 
 from uniseg_nets.handlers.run_log import LOG_FOLDER, refuse_others, write_failures
 from uniseg_nets.io.files import write_json
+from uniseg_nets.io.names import REPORT_PAGES, RUN_TABLES
 from uniseg_nets.quality.verdict import WORDS
 from uniseg_nets.reports.run import write_report
-from uniseg_nets.transforms.export import REPORT_PAGES
 
 __all__ = ["merge_runs", "read_log"]
 
@@ -41,7 +41,7 @@ def merge_runs(folder: str | PathLike[str], verdicts: Container[str] = WORDS) ->
     logs = sorted((folder / LOG_FOLDER).glob("*.jsonl"))
     if not logs:
         raise FileNotFoundError(f"no log {folder / LOG_FOLDER}/*.jsonl: expected the output folder of `uniseg segment`")
-    refuse_others(folder, ("run.json", "failures.json", *REPORT_PAGES))
+    refuse_others(folder, (*RUN_TABLES, *REPORT_PAGES))
     processes: list[dict[str, Any]] = []
     cases: dict[str, dict[str, Any]] = {}
     for log in logs:
@@ -49,7 +49,7 @@ def merge_runs(folder: str | PathLike[str], verdicts: Container[str] = WORDS) ->
             if "case" not in line:
                 processes.append(line)
             elif line["case"] not in cases or cases[line["case"]]["written"] <= line["written"]:
-                cases[line["case"]] = line
+                cases[line["case"]] = _since(cases.get(line["case"], {}), line)
     if not cases:
         raise FileNotFoundError(f"no case is done in {folder / LOG_FOLDER}: run `uniseg segment` again")
     record = _summary(processes, cases)
@@ -57,6 +57,12 @@ def merge_runs(folder: str | PathLike[str], verdicts: Container[str] = WORDS) ->
     write_failures(folder / "failures.json", record["failed"])
     write_report(folder, verdicts)
     return record
+
+
+def _since(earlier: dict[str, Any], line: dict[str, Any]) -> dict[str, Any]:
+    """A case's line; one on an export alone leaves the seconds and the verdict of the prediction."""
+    kept = ("seconds", "verdict") if "exported" in line else ()
+    return {key: earlier[key] for key in kept if key in earlier} | line
 
 
 def read_log(path: Path) -> Iterator[dict[str, Any]]:

@@ -70,13 +70,17 @@ def case_rows(
         tolerance_mm: tolerance of the normalised surface Dice (NSD) in mm.
 
     Raises:
-        ValueError: if the shapes differ, or a value in the reference belongs to no class.
+        ValueError: if the shapes differ, a value in the reference belongs to no class, or no value in the prediction
+            belongs to one though it is not empty.
     """
     if prediction.shape != reference.shape:
         raise ValueError(f"label map has size {prediction.shape}, its reference {reference.shape}")
     unknown = sorted(set(np.unique(reference).tolist()) - set(classes) - {0})
     if unknown:
         raise ValueError(f"reference holds values {unknown}, the task's classes are {dict(classes)}")
+    predicted = set(np.unique(prediction).tolist()) - {0}
+    if predicted and not predicted & set(classes):
+        raise ValueError(f"label map holds values {sorted(predicted)}, the task's classes are {dict(classes)}")
     millilitres = voxel_millilitres(spacing)
     rows = []
     for value, name in classes.items():

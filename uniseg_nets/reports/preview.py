@@ -84,4 +84,4 @@ def save_preview(rows: Sequence[PreviewRow], path: str | PathLike[str]) -> None:
 def _ras(file: str | Sequence[str], modalities: Sequence[str] = ()) -> tuple[NDArray[Any], list[float]]:
     """The last channel of a scan, (x, y, z) towards right, anterior, superior; and its spacing (x, y, z) in mm."""
     image: MetaTensor = LoadCase(modalities)(file)
-    return towards_ras(np.nan_to_num(image.as_tensor()[-1].numpy()), image.affine.numpy())
+    return towards_ras(np.nan_to_num(image.as_tensor()[-1].numpy(), posinf=0, neginf=0), image.affine.numpy())

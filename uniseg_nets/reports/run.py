@@ -14,7 +14,7 @@ from ignite.engine import Events
 from uniseg_nets.engines import CaseEvaluator
 from uniseg_nets.handlers.run_log import refuse_others
 from uniseg_nets.io.files import csv_rows, json_rows, write_json
-from uniseg_nets.io.names import REDUCED_ENDINGS
+from uniseg_nets.io.names import REDUCED_ENDINGS, REPORT_PAGES
 from uniseg_nets.io.provenance import read_record
 from uniseg_nets.quality.verdict import OK, WORDS
 from uniseg_nets.reports.collect import reported_cases, rows_of
@@ -25,7 +25,7 @@ from uniseg_nets.reports.viewer import has_viewer
 from uniseg_nets.reports.views import Views, write_preview
 from uniseg_nets.reports.windows import window_presets
 from uniseg_nets.transforms.derived import CaseExport
-from uniseg_nets.transforms.export import REPORT_PAGES, SaveLabelMapd, read_label_map
+from uniseg_nets.transforms.export import SaveLabelMapd, read_label_map
 from uniseg_nets.transforms.grid import on_grid_of
 from uniseg_nets.transforms.load import LoadCase
 from uniseg_nets.transforms.result import OF_THE_VERDICT
@@ -46,12 +46,15 @@ class ReportCased(CaseExport):
     what = "report"
 
     def made_of(self, name: str) -> str | None:
-        record = self.saver.output_dir / "report" / f"{name}.json"
-        return (read_record(record) or {}).get("made_of") if record.with_name(f"{name}.png").is_file() else None
+        path = self.saver.output_dir / "report" / f"{name}.json"
+        record = read_record(path) or {}
+        if not path.with_name(f"{name}.png").is_file() or (has_viewer() and "windows" not in record):
+            return None  # without the files of the viewer, which was installed since
+        return record.get("made_of")
 
     def make(self, case: Mapping[str, Any], fingerprint: str) -> None:
         # The task's channels select the segmented series of a DICOM folder.
-        task = self.saver.tasks.select(case["task"] if self.saver.task is None else self.saver.task)[0]
+        task = self.saver.tasks.select(self.task)[0]
         report_case(case["name"], case["image"], self.saver.output_dir, task.channels, fingerprint)
 
 

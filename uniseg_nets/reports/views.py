@@ -60,7 +60,7 @@ class Views:
             affine: (4, 4), voxel (x, y, z) -> RAS+ mm.
             names: value -> class.
         """
-        turned, spacing = towards_ras(np.nan_to_num(image), affine)
+        turned, spacing = towards_ras(np.nan_to_num(image, posinf=0, neginf=0), affine)
         return cls(turned, towards_ras(label, affine)[0], spacing, names)
 
     @cached_property

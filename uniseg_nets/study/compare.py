@@ -33,7 +33,8 @@ class Comparison:
         first, second: mean over patients.
         difference: second minus first; ``low`` and ``high`` are its 95 % interval.
         better, worse: number of patients for whom the second is better or worse.
-        p: p value of Wilcoxon's test; ``p_holm`` is adjusted over all classes.
+        p: p value of Wilcoxon's test, which leaves patients without a difference out; ``p_holm`` is adjusted over all
+            classes.
     """
 
     task: str
@@ -97,19 +98,28 @@ def compare(
     if output_dir is not None:
         folder = Path(output_dir)
         folder.mkdir(parents=True, exist_ok=True)
-        write_csv(folder / "comparison.csv", [asdict(row) for row in rows])
+        small = ("p", "p_holm")  # as text: a table's numbers have four digits after the point
+        write_csv(
+            folder / "comparison.csv",
+            [asdict(row) | {key: f"{getattr(row, key):.4g}" for key in small} for row in rows],
+        )
         _plot(rows, differences, metric, folder / "comparison.png")
     return rows
 
 
 def _of_one_division(one: Figures, two: Figures) -> tuple[Figures, Figures]:
     """Both with the same patient of each case, also where one evaluation is older and does not know the patients."""
-    keys = [key for figures in (one, two) for own in figures.values() for key in own]
-    known = {case: patient for patient, case in keys if patient != case}
+    known = {
+        (task, case): patient
+        for figures in (one, two)
+        for (task, _), own in figures.items()
+        for patient, case in own
+        if patient != case
+    }
     one, two = (
         {
-            name: {(known.get(case, patient), case): value for (patient, case), value in own.items()}
-            for name, own in figures.items()
+            (task, name): {(known.get((task, case), patient), case): value for (patient, case), value in own.items()}
+            for (task, name), own in figures.items()
         }
         for figures in (one, two)
     )
@@ -127,7 +137,7 @@ def holm(values: Sequence[float]) -> list[float]:
 
 
 def as_markdown(rows: Sequence[Comparison], names: tuple[str, str] = ("A", "B")) -> str:
-    """The comparison as a Markdown table, with a note on classes that have too few patients for a test.
+    """The comparison as a Markdown table, with a note on classes with too few differences for a test.
 
     Args:
         rows: one per class.
@@ -141,13 +151,17 @@ def as_markdown(rows: Sequence[Comparison], names: tuple[str, str] = ("A", "B"))
     for row in rows:
         lines.append(
             f"| {row.task} | {row.name} | {row.patients} ({row.cases}) | {row.first:.3f} | {row.second:.3f} | "
-            f"{row.difference:+.3f} | {row.low:+.3f} to {row.high:+.3f} | {row.better} / {row.worse} | "
+            f"{row.difference:+.3f} | {_interval(row)} | {row.better} / {row.worse} | "
             f"{row.p:.3g} | {row.p_holm:.3g} |"
         )
-    few = [f"{row.task} {row.name}" for row in rows if row.patients < 6]
+    few = [f"{row.task} {row.name}" for row in rows if row.better + row.worse < 6]
     if few:
-        lines.append(f"\nFewer than 6 patients cannot reach p < 0.05, whatever the difference: {', '.join(few)}.")
+        lines.append(f"\nFewer than 6 patients with a difference cannot reach p < 0.05: {', '.join(few)}.")
     return "\n".join(lines)
+
+
+def _interval(row: Comparison) -> str:
+    return f"{row.low:+.3f} to {row.high:+.3f}" if row.patients > 1 else "-"
 
 
 def _plot(rows: Sequence[Comparison], differences: Sequence[np.ndarray], metric: str, path: Path) -> None:

@@ -9,12 +9,10 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from uniseg_nets.io.bundles import bundle_folder, config_file
 from uniseg_nets.io.files import read_json, write_csv, write_json
@@ -83,6 +81,11 @@ def cross_validate(
 def _claim(output: Path, settings: dict[str, Any]) -> None:
     """Keeps plan and overlays in the folder, and refuses others there."""
     kept = output / _SETTINGS
+    if not kept.is_file() and any(output.glob("fold*")):
+        raise ValueError(
+            f"{output} has folds and no {_SETTINGS}, which says what plan they are of: choose another folder, or move "
+            "these folds away"
+        )
     if not kept.is_file():
         write_json(kept, settings)
     elif read_json(kept) != settings:
@@ -110,9 +113,16 @@ def _pool(output: Path, folds: Sequence[int]) -> Path:
     done = [fold for fold in folds if (output / f"fold{fold}" / "eval" / "cases.csv").is_file()]
     if len(done) < len(folds):
         logger.warning("%d of %d folds are evaluated: the table has only these", len(done), len(folds))
-    rows: list[dict[str, Any]] = [
-        {"fold": fold, **row} for fold in done for row in read_rows(output / f"fold{fold}" / "eval")
-    ]
+    rows: list[dict[str, Any]] = []
+    for fold in done:
+        evaluation = output / f"fold{fold}" / "eval"
+        own = read_rows(evaluation)
+        if rows and own and rows[0].keys() - {"fold"} != own[0].keys():
+            raise ValueError(
+                f"{evaluation / 'cases.csv'} has other columns than the folds before it, so that one of them is of "
+                "another version: move the eval folders away, and run the same command to evaluate again"
+            )
+        rows += [{"fold": fold, **row} for row in own]
     write_csv(output / "cases.csv", rows)
     return output / "cases.csv"
 
@@ -120,7 +130,7 @@ def _pool(output: Path, folds: Sequence[int]) -> Path:
 def pooled_table(cases: str | PathLike[str], ceilings: Mapping[tuple[str, str], float] | None = None) -> str:
     """Markdown table of an evaluation: means over patients with 95 % bootstrap intervals, and the number of misses.
 
-    A missed class counts with a Dice and an NSD of 0; HD95 is the mean over the cases that have one.
+    A missed class counts with a Dice and an NSD of 0; HD95 is the mean over the patients who have one.
 
     Args:
         cases: the evaluation's ``cases.csv``, or its folder.
@@ -135,9 +145,10 @@ def pooled_table(cases: str | PathLike[str], ceilings: Mapping[tuple[str, str], 
     for (task, name), dice in figures["dice"].items():
         means = patient_means(dice)
         low, high = bootstrap_interval(means)
-        nsd, hd95 = (_mean(figures[metric].get((task, name), {}).values()) for metric in ("nsd", "hd95_mm"))
+        nsd, hd95 = (_mean(figures[metric].get((task, name), {})) for metric in ("nsd", "hd95_mm"))
         missed = sum(state in ((task, name, "missed"), (task, name, "false_negative")) for state in states)
-        cells = [task, name, f"{len(means)} ({len(dice)})", f"{means.mean():.3f}", f"{low:.3f} to {high:.3f}"]
+        interval = f"{low:.3f} to {high:.3f}" if len(means) > 1 else "-"
+        cells = [task, name, f"{len(means)} ({len(dice)})", f"{means.mean():.3f}", interval]
         cells += [f"{min(dice.values()):.3f}", f"{nsd:.3f}", f"{hd95:.1f}", str(missed)]
         cells += [] if ceilings is None else [f"{ceilings.get((task, name), float('nan')):.3f}"]
         lines.append(_row(cells))
@@ -148,5 +159,5 @@ def _row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _mean(values: Collection[float]) -> float:
-    return float(np.mean([*values])) if values else float("nan")
+def _mean(figures: Mapping[tuple[str, str], float]) -> float:
+    return float(patient_means(figures).mean()) if figures else float("nan")

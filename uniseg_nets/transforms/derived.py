@@ -24,17 +24,20 @@ class CaseExport(Transform):
     """An export of each saved label map. Subclasses make it (:meth:`make`) and identify it (:meth:`made_of`).
 
     Args:
-        saver: writer of the label maps.
+        saver: writer of the label maps, of one task or of several in one map.
         cases: cases of the run, each with ``name`` and ``image``.
 
     Raises:
-        ValueError: from a call, if the export cannot be made; the label map stays.
+        ValueError: if the saver has no task of its own; from a call, if the export cannot be made; the label map stays.
     """
 
     what = "export"
 
     def __init__(self, saver: SaveLabelMapd, cases: list[dict[str, Any]]) -> None:
+        if saver.task is None:  # results would lie in a folder per task, where exports do not look
+            raise ValueError("exports need a saver of one task")
         self.saver = saver
+        self.task = saver.task
         self.cases = {case["name"]: case for case in cases}
 
     def pending(self) -> list[dict[str, Any]]:

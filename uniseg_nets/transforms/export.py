@@ -21,7 +21,14 @@ from monai.utils.enums import MetaKeys
 from torch import Tensor
 
 from uniseg_nets.io.messages import NOT_FINITE
-from uniseg_nets.io.names import NIFTI_ENDINGS, REDUCED_ENDINGS, REPORT_ENDING, SEGMENTATION_ENDING, STRUCTURES_ENDING
+from uniseg_nets.io.names import (
+    NIFTI_ENDINGS,
+    REDUCED_ENDINGS,
+    REPORT_ENDING,
+    REPORT_PAGES,
+    SEGMENTATION_ENDING,
+    STRUCTURES_ENDING,
+)
 from uniseg_nets.io.provenance import dicom_mark, nrrd_mark, read_record
 from uniseg_nets.renamed import renamed_arguments
 from uniseg_nets.tasks import Task, TaskTable
@@ -32,15 +39,12 @@ from uniseg_nets.transforms.preprocess import grid_of
 from uniseg_nets.transforms.resample import argmax_values, resample_argmax
 from uniseg_nets.transforms.result import ResultSaver
 
-__all__ = ["REPORT_PAGES", "LabelMapd", "SaveLabelMapd", "nifti_label_map", "read_label_map"]
+__all__ = ["LabelMapd", "SaveLabelMapd", "nifti_label_map", "read_label_map"]
 
 logger = logging.getLogger(__name__)
 
-# Files of a report on all cases of a folder. They are deleted with a label map that they describe.
-REPORT_PAGES = ("statistics.csv", "statistics.json", "report.html")
-
 # Header fields of free text. Like extensions, they may contain patient data.
-_TEXTS = {"aux_file", "data_type", "db_name", "intent_name"}
+_TEXTS = {"aux_file", "data_type", "db_name"}
 
 
 class LabelMapd(MapTransform):
@@ -222,6 +226,7 @@ def nifti_label_map(label: np.ndarray, affine: np.ndarray, source: Path) -> nib.
     header.set_data_dtype(np.uint8)
     header.set_slope_inter(1, 0)
     header["cal_min"] = header["cal_max"] = 0
+    header.set_intent("none")  # a scan may be one of vectors or of colours
     for field in _TEXTS & set(header.keys()):
         header[field] = b""
     header["descrip"] = b"label map"

@@ -9,7 +9,6 @@ import hashlib
 import json
 import logging
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from monai.transforms import MapTransform, SaveImaged
 
 from uniseg_nets.io.files import atomic_path, sha256_of, sha256_of_weights, write_json
 from uniseg_nets.io.messages import in_lines, listing
+from uniseg_nets.io.names import is_name_of_table
 from uniseg_nets.io.provenance import read_record, scan_identity
 from uniseg_nets.renamed import renamed_arguments
 from uniseg_nets.version import __version__
@@ -37,8 +37,6 @@ logger = logging.getLogger(__name__)
 # Keys of a record that describe the result itself. All other keys are its provenance, which is compared as a whole.
 OF_THE_VERDICT = ("verdict", "reasons", "estimated_dice", "estimate_error")
 _OF_THE_RESULT = ("image", "label_map", "mask", "modality", "confidence", "sha256", "written", *OF_THE_VERDICT)
-# Names of the tables of a run, of which each process may have its own.
-_TABLES = re.compile(r"(run|failures|statistics)(_\d+)?")
 
 
 @dataclass(frozen=True)
@@ -229,7 +227,7 @@ class ResultSaver(SaveImaged):
         return _Existing(in_the_way=f"{target}, which was changed since it was written" if edited else None)
 
     def _refuse_names_of_tables(self, cases: Sequence[Mapping[str, Any]]) -> None:
-        taken = [str(case[self.name_key]) for case in cases if _TABLES.fullmatch(str(case[self.name_key]))]
+        taken = [name for case in cases if is_name_of_table(name := str(case[self.name_key]))]
         if taken:
             raise ValueError(
                 f"{listing(taken)}: the run writes its own tables under these names (run, failures, statistics): give "
@@ -237,11 +235,11 @@ class ResultSaver(SaveImaged):
             )
 
     def _refuse_twins(self, cases: Sequence[Mapping[str, Any]]) -> None:
-        seen: dict[Path, Mapping[str, Any]] = {}
+        seen: dict[str, Mapping[str, Any]] = {}
         for case in cases:
-            other = seen.setdefault(self.targets(case)[0], case)
+            other = seen.setdefault(str(case[self.name_key]), case)
             if other is not case:
                 raise ValueError(
-                    f"{other['image']} and {case['image']} would both have the result {self.targets(case)[0]}: give "
-                    f"them different names (two cases are called {case[self.name_key]!r})"
+                    f"two cases are called {case[self.name_key]!r}, {other['image']} and {case['image']}: give them "
+                    'different names, in a datalist by "name"; results are called after them'
                 )
