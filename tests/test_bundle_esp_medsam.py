@@ -15,7 +15,7 @@ from PIL import Image
 from tests.esp_release import release_state
 from tests.running import OPENVINO, run, run_on_two_ranks
 from uniseg_nets.demo.images_2d import run_demo
-from uniseg_nets.image2d import with_picture_runtime
+from uniseg_nets.image2d import MaskInferer, with_picture_runtime
 from uniseg_nets.image2d.load import read_picture
 from uniseg_nets.io.bundles import bundle_folder
 from uniseg_nets.io.errors import root_cause
@@ -90,6 +90,16 @@ def test_a_teacher_is_distilled_in_two_stages(copy, data):
     assert all(torch.equal(tensor, state[name]) for name, tensor in before.items() if name.startswith(shared))
     best = torch.load(copy / "models" / "model.pt", weights_only=True)
     assert set(best) == set(student.state_dict())
+
+
+def test_a_teacher_and_a_student_are_evaluated_after_the_configs_of_their_training(copy, data):
+    trained(copy, data, ["train_teacher.json"], image_size=64, teacher_def=TEACHER)
+    own = {"image_size": 64, "teacher_def": TEACHER, "num_workers": 0}
+    run("run", copy, ["train.json", "train_teacher.json", "evaluate.json"], dataset_dir=data, **own)
+    assert len(list(csv.DictReader((copy / "eval" / "cases.csv").open()))) == len(KNOWN)
+    overlays = ["distill.json", "distill_stage2.json", "evaluate.json"]
+    student = workflow(copy, data, overlays, **TINY, teacher_def=TEACHER)
+    assert isinstance(student.parser.get_parsed_content("validate#inferer"), MaskInferer)
 
 
 def targets(training, image):

@@ -142,7 +142,7 @@ def test_what_is_not_there_or_no_scan_is_refused(tmp_path):
     touch(tmp_path, "report.pdf")
     with pytest.raises(FileNotFoundError, match="no file or folder"):
         find_cases(tmp_path / "none")
-    with pytest.raises(ValueError, match=r"report\.pdf is of an unknown kind"):
+    with pytest.raises(ValueError, match=r"report\.pdf is no scan"):
         find_cases(tmp_path / "report.pdf")
 
 

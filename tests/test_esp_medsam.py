@@ -4,7 +4,8 @@ from torch import nn
 
 from uniseg_nets.nets.esp_medsam import ESPMedSAM, SAMEncoder
 from uniseg_nets.nets.esp_medsam.tiny_vit import TinyViT
-from uniseg_nets.weights.esp_medsam import copy_from_teacher, load_mobile_sam, load_sam_transformer
+from uniseg_nets.weights.checkpoints import save_weights
+from uniseg_nets.weights.esp_medsam import copy_from_teacher, kinds_in, load_mobile_sam, load_sam_transformer
 from uniseg_nets.weights.freezing import train_only
 
 SMALL = {"channels": [8, 16, 20, 40], "heads": [1, 2, 2, 4], "embedding": 32, "decoder_mlp": 64, "decoder_heads": 4}
@@ -92,6 +93,20 @@ def test_a_new_modality_changes_no_other(network):
     assert torch.equal(before.mask, after.mask) and torch.equal(before.embedding, after.embedding)
     with pytest.raises(ValueError, match="there already"):
         network.add_modality("fundus")
+
+
+@pytest.mark.parametrize("name", ["a.b", "type", "keys", ""])
+def test_a_modality_whose_name_tensors_cannot_have_is_refused(network, name):
+    with pytest.raises(ValueError, match="expected a name of letters, digits"):
+        network.add_modality(name)
+
+
+def test_kinds_are_counted_whatever_the_names_of_the_modalities(tmp_path):
+    state = {
+        f"recogniser.known.{name}.{kind}.mean": torch.zeros(1) for name in ("x-ray", "CT scan") for kind in range(3)
+    }
+    save_weights(state, tmp_path / "model.pt")
+    assert kinds_in(tmp_path / "model.pt") == 3
 
 
 def test_the_prompt_reaches_the_mask_and_its_loss_stays_from_the_patches(network):

@@ -217,6 +217,12 @@ def test_wrong_settings_of_a_site_are_refused(content, message, tmp_path):
         load_site(tmp_path / "site.json")
 
 
+def test_a_value_that_the_federation_sets_itself_is_refused(data, tmp_path):
+    north = site(tmp_path / "north", data, values=values_of("uniseg_upstream", data) | {"max_epochs": 3})
+    with pytest.raises(ValueError, match="the federation itself sets max_epochs"):
+        north.initial()
+
+
 def test_every_choice_finds_its_tensors_in_a_network():
     from uniseg_nets import PromptUNETR, UniSeg
 

@@ -101,4 +101,4 @@ def test_the_number_of_missed_cases_stands_beside_the_mean_of_hd95(write_scan, t
     ]
     (row,) = Report(cases, tmp_path / "maps", tmp_path / "out", table, worst=0).write()
     assert (row["hd95_mm"], row["false_negative"], row["dice"]) == (0, 1, 0.5)
-    assert "HD95 0.0 mm (of 1 cases; 1 false negative and 0 false positive have none), 2 cases" in caplog.text
+    assert "2 cases: Dice 0.500, NSD 0.500, HD95 0.0 mm over 1 cases, 1 false negative, 0 false positive" in caplog.text

@@ -93,7 +93,7 @@ def test_flags_of_own_weights_are_not_answered_by_the_open_ones(uniseg, installe
         assert "no weights at" in caplog.text
         caplog.clear()
     assert uniseg("segment-2d", image, tmp_path / "out", "--weights", "open", "--release") == 1
-    assert "--release is for the authors' weights, not for open" in caplog.text
+    assert "--release is for other weights, not for open" in caplog.text
 
 
 def test_a_modality_that_the_open_weights_do_not_know_is_refused_at_once(uniseg, installed, image, tmp_path, caplog):

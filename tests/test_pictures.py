@@ -151,6 +151,22 @@ def test_masks_of_any_depth_say_what_they_hold(tmp_path, kind, top):
         assert np.array_equal(found[0], truth > 0), name
 
 
+@pytest.mark.parametrize("numbers", [(1, 2, 3), (128, 255), range(1, 13)])
+def test_a_mask_with_numbers_of_objects_or_classes_is_refused(tmp_path, numbers):
+    """Half of the highest number would lose the objects below it."""
+    objects = np.zeros((40, 80), dtype=np.uint8)
+    for place, number in enumerate(numbers):
+        objects[10:20, 6 * place : 6 * place + 5] = number
+    with pytest.raises(ValueError, match=r"objects\.png has areas of \d+.* beside 0 and .*: a mask has one value"):
+        read_mask(written(tmp_path / "objects.png", objects))
+
+
+def test_an_edge_of_values_between_is_no_object(tmp_path):
+    soft = np.zeros((40, 40), dtype=np.uint8)
+    soft[10:30, 10:30], soft[12:28, 12:28] = 128, 255  # an edge of two pixels
+    assert read_mask(written(tmp_path / "soft.png", soft)).sum() == 20 * 20
+
+
 def test_a_mask_that_is_not_of_its_image_s_size_is_refused(tmp_path, colours):
     image = written(tmp_path / "image.png", colours)
     load = Compose([LoadPictured("image"), LoadMaskd("label", allow_missing_keys=True)])
@@ -175,6 +191,10 @@ def test_folders_and_datalists(tmp_path, colours):
     (tmp_path / "list.json").write_text(json.dumps(listed))
     cases = find_pictures(tmp_path / "list.json")
     assert [(case["name"], case["modality"]) for case in cases] == [("a", "auto"), ("b", "xray")]
+    assert [case["name"] for case in find_pictures(tmp_path / "list.json")] == ["a", "b"]
+    (tmp_path / "in" / ".ipynb_checkpoints").mkdir()
+    written(tmp_path / "in" / ".ipynb_checkpoints" / "b-checkpoint.png", colours)
+    assert [case["name"] for case in find_pictures(tmp_path / "in")] == ["a", "b"]
     written(tmp_path / "in" / "a.png", colours)
     with pytest.raises(ValueError, match="'a' belongs to several images"):
         find_pictures(tmp_path / "in")
@@ -185,6 +205,20 @@ def test_folders_and_datalists(tmp_path, colours):
     with pytest.raises(FileNotFoundError, match="no image in"):
         (tmp_path / "empty").mkdir()
         find_pictures(tmp_path / "empty")
+
+
+def test_the_datalist_of_a_folder_is_read_and_its_masks_are_no_images(tmp_path):
+    path = write_phantom_pictures(tmp_path, 1, 1)
+    assert find_pictures(tmp_path) == find_pictures(path)
+
+
+def test_names_that_are_numbers_and_images_in_a_list_are_read(tmp_path):
+    path = tmp_path / "list.json"
+    path.write_text(json.dumps({"testing": [{"name": 7, "image": ["a.png"]}]}))
+    assert find_pictures(path) == [{"modality": "auto", "name": "7", "image": str(tmp_path / "a.png")}]
+    path.write_text(json.dumps({"testing": [{"image": ["a.png", "b.png"]}]}))
+    with pytest.raises(ValueError, match="case a has 2 images, expected one"):
+        find_pictures(path)
 
 
 def test_a_datalist_s_modalities_are_checked(tmp_path):

@@ -116,5 +116,5 @@ def test_a_segmentation_is_no_scan_whoever_made_it(saver, case, tmp_path, caplog
     write_seg_nrrd(label_map(), np.eye(4), LABELS, tmp_path / "drawn.seg.nrrd")
     assert [found["name"] for found in find_cases(tmp_path)] == ["case1"]
     assert "skipped 1 files that are no scans: drawn.seg.nrrd" in caplog.text
-    with pytest.raises(ValueError, match=r"drawn.seg.nrrd is of an unknown kind"):
+    with pytest.raises(ValueError, match=r"drawn.seg.nrrd is no scan"):
         find_cases(tmp_path / "drawn.seg.nrrd")

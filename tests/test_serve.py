@@ -112,6 +112,38 @@ def test_no_method_lets_code_through(method, bad):
     assert not app.requests
 
 
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"run_id": "--seed=$__import__('os').system('true')", "force_multi_gpu": True, "gpus": "0"},
+        {"run_id": "code", "tracking": "uploads/evil.json"},
+        {"tracking": ["uploads/evil.json", "None"]},
+        {"tracking": "--config_file=x"},
+        {"gpus": "0 --seed=1"},
+        {"model_filename": "../../other/model.pt"},
+        {"model_filename": ["model.pt", r"..\x.pt"]},
+    ],
+)
+def test_a_training_takes_no_setting_that_the_server_would_read_as_a_config_or_an_option(bad):
+    app = Guarded()
+    with pytest.raises(ClientError, match="400: refused"):
+        app.train({"model": "m", "max_epochs": 2, **bad})
+    assert not app.requests
+
+
+def test_a_training_with_the_settings_that_the_server_offers_is_passed_on():
+    app = Guarded()
+    offered = {
+        "model": "m",
+        "max_epochs": 2,
+        "gpus": "all",
+        "tracking": ["None", "mlflow"],
+        "model_filename": "model.pt",
+    }
+    app.train(offered | {"run_id": "", "tracking_uri": "http://elsewhere"})
+    assert app.requests == [offered]
+
+
 @pytest.fixture
 def sample(tmp_path):
     """Where MONAI Label keeps its own app."""

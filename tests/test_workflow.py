@@ -65,6 +65,16 @@ def test_paths_in_the_options_are_those_of_the_command(scans, tmp_path, uniseg, 
     assert kept == f"'--weights={tmp_path}/my own.pt' --task=liver --tasks_file=none.json"
 
 
+def test_several_weights_are_made_absolute_and_names_of_shipped_ones_are_no_paths(scans, tmp_path, uniseg, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.pt", "b.pt", "open", "demo"):
+        (tmp_path / name).touch()
+    assert uniseg("workflow", "jobs", scans, "out", "--options=--task liver --weights a.pt,b.pt") == 0
+    assert f"--weights={tmp_path}/a.pt,{tmp_path}/b.pt" in (tmp_path / "jobs" / "config.yaml").read_text()
+    assert uniseg("workflow", "more", scans, "out", "--options=--weights demo --tasks_file open --task sarcoma") == 0
+    assert '"--weights=demo --tasks_file=open --task=sarcoma"' in (tmp_path / "more" / "config.yaml").read_text()
+
+
 def test_a_job_of_the_array_does_its_part(job, tmp_path):
     status, ran = job(0)
     out = tmp_path / "out with spaces"
@@ -97,6 +107,7 @@ def test_files_that_are_there_are_not_overwritten(scans, tmp_path):
     [
         (["--cases_per_job=0"], "a job of 0 cases: expected at least 1"),
         (["--options=--taks liver"], "taks"),
+        (["--options=--task liver --shared"], "--options has --shared, which each job gets by itself"),
         (["--options='--task"], "options '--task: No closing quotation"),
     ],
 )

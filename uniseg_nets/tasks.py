@@ -288,10 +288,14 @@ class TaskTable:
         members = tuple(member for word in words for member in self._named(word))
         _refuse_twins("task", [member.name for member in members])
         if len({(one.channels, one.spacing, one.axes, one.scaling, one.mask) for one in members}) > 1:
-            ways = "; ".join(f"{one.name} {'+'.join(one.channels)} {one.spacing} mm {one.axes}" for one in members)
+            ways = "; ".join(
+                f"{one.name} reads {' and '.join(one.channels)} at {' x '.join(f'{mm:g}' for mm in one.spacing)} mm, "
+                f"{one.axes} axes"
+                for one in members
+            )
             raise ValueError(
-                f"{task!r} needs one spacing, order of axes and scaling, and the same channels, for all its tasks, got "
-                f"{ways}: run them one by one, each into its own folder"
+                "these tasks cannot share a run, which has one spacing, order of axes and scaling, and one choice of "
+                f"channels: {ways}. Run them one by one, each into its own folder"
             )
         return members
 
@@ -306,14 +310,16 @@ class TaskTable:
         if isinstance(word, str) and word.removeprefix("-").isdecimal():
             if word.isdecimal() and int(word) < len(self):
                 return (self.tasks[int(word)],)
-            raise ValueError(f"task id {word} does not exist: ids run from 0 to {len(self) - 1} ({self._listing()})")
+            raise ValueError(f"task id {word} does not exist: ids run from 0 to {len(self) - 1} ({self.listing()})")
         if isinstance(word, str) and word in self.groups:
             return self.groups[word]
         near = did_you_mean(str(word), self.choices)
         elsewhere = [name for name, entries in _TABLES.items() if any(entry["name"] == word for entry in entries)]
         if elsewhere:
-            near = f"it is a task of the table {elsewhere[0]!r}, whose weights need a run of their own; here "
-        raise ValueError(f"unknown task {str(word)[:80]!r}: {near}choose one of {self._listing()}")
+            near = (
+                f"it is a task of the table {elsewhere[0]!r} (--tasks_file {elsewhere[0]}, with weights for it); here "
+            )
+        raise ValueError(f"unknown task {str(word)[:80]!r}: {near}choose one of {self.listing()}")
 
     def word(self, task: str | int | Sequence[str]) -> str:
         """The name of a selection: a task's, a merged one such as ``all_ct``, or ``liver+spleen``."""
@@ -348,11 +354,18 @@ class TaskTable:
         """
         selected = self.select(task)
         if len(selected) != 1:
-            raise ValueError(f"{task!r} means {len(selected)} tasks where one is needed: {self._listing()}")
+            raise ValueError(f"{task!r} means {len(selected)} tasks where one is needed: {self.listing()}")
         return selected[0]
 
-    def _listing(self) -> str:
-        return ", ".join(self.choices)
+    def listing(self) -> str:
+        """The choices in words; those of a shipped table with the other shipped tables' tasks."""
+        own = ", ".join(self.choices)
+        shipped = {name: [entry["name"] for entry in entries] for name, entries in _TABLES.items()}
+        names = [task.name for task in self.tasks]
+        if names not in shipped.values():
+            return own
+        others = [f"of the table {name!r}: {', '.join(tasks)}" for name, tasks in shipped.items() if tasks != names]
+        return "; ".join([own, *others])
 
 
 def load_task_table(path: str | PathLike[str] | None = None) -> TaskTable:
@@ -375,7 +388,7 @@ def load_task_table(path: str | PathLike[str] | None = None) -> TaskTable:
         raise FileNotFoundError(f"no task table {path}: expected a JSON file, or one of {', '.join(_TABLES)}")
     path = Path(path)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
         if not isinstance(content, dict) or not isinstance(content.get("tasks"), list):
             raise ValueError('expected an object {"extends": "uniseg", "tasks": [...]}')
         base = content.get("extends")
@@ -431,14 +444,18 @@ def _read_entry(entry: Mapping[str, Any], index: int, first_value: int) -> Task:
     spacing, classes = tuple(float(mm) for mm in _field(entry, "spacing")), tuple(_field(entry, "classes"))
     unknown = set(entry) - {"name", "channels", "spacing", "classes", *_OPTIONAL}
     if unknown:
-        raise ValueError(f"task {name!r} has unknown fields {sorted(unknown)}")
+        fields = ("name", "channels", "spacing", "classes", *_OPTIONAL)
+        near = did_you_mean(sorted(unknown)[0], fields)
+        raise ValueError(f"task {name!r} has unknown fields {sorted(unknown)}: {near}fields are {', '.join(fields)}")
     if not channels or not classes:
         raise ValueError(f"task {name!r} needs at least one channel and one class")
     if len(spacing) != 3 or min(spacing) <= 0:
         raise ValueError(f"task {name!r} has spacing {spacing}: expected three positive numbers, (z, y, x) in mm")
     values = tuple(entry.get("values") or range(first_value, first_value + len(classes)))
-    if len(values) != len(classes) or not all(isinstance(value, int) and 0 < value < 256 for value in values):
-        raise ValueError(f"task {name!r} has values {values}: expected {len(classes)} whole numbers from 1 to 255")
+    if len(values) != len(classes):
+        raise ValueError(f"task {name!r} has {len(classes)} classes and {len(values)} values: give one per class")
+    if not all(isinstance(value, int) and 0 < value < 256 for value in values):
+        raise ValueError(f"task {name!r} has values {values}: expected whole numbers from 1 to 255")
     axes, mask = entry.get("axes", AXES[0]), entry.get("mask", MASKS[0])
     if axes not in AXES or mask not in MASKS:
         raise ValueError(

@@ -69,7 +69,7 @@ def write_hub_folder(
     if target.exists():
         raise FileExistsError(f"{target} exists: delete it, or choose another OUTPUT")
     files, metadata = bundle_files(bundle), read_json(bundle / _METADATA)
-    weights = [path for path in files if path.suffix == ".pt"]
+    weights = [path for path in files if path.suffix in (".pt", ".safetensors")]
     terms: dict[str, Any] = {"license": licence} if licence else _licence(bundle, weights, metadata)
     card = ModelCardData(**terms, library_name="monai", pipeline_tag="image-segmentation", tags=_tags(metadata))
     text = _LINK.sub(lambda link: _moved(link, bundle), (bundle / _CARD).read_text(encoding="utf-8"))

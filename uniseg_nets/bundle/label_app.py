@@ -20,6 +20,7 @@ import torch
 
 from uniseg_nets.bundle.pack import refuse_links
 from uniseg_nets.bundle.run import merged_config
+from uniseg_nets.bundle.train_request import checked_train_request
 from uniseg_nets.io.bundles import model_file
 from uniseg_nets.io.errors import root_cause, root_error
 from uniseg_nets.io.files import read_json, write_json
@@ -119,7 +120,7 @@ class RequestGuard:
 
     @_answered
     def train(self, request: Any) -> Any:
-        return super().train(plain_data(request))  # type: ignore[misc]
+        return super().train(checked_train_request(request))  # type: ignore[misc]
 
     @_answered
     def next_sample(self, request: Any) -> Any:
@@ -172,6 +173,7 @@ def make_label_app(
     if app.exists():
         raise FileExistsError(f"{app} exists already: choose another folder, or delete it")
     refuse_links(bundle, _WEIGHTS)
+    laid = [read_json(bundle / "configs" / overlay) for overlay in overlays]
     # The server reads only flat PyTorch files; of any other file it would load nothing, without an error.
     state, official = read_state(weights)
     shutil.copytree(sample_app, app, ignore=shutil.ignore_patterns("__pycache__"))
@@ -183,7 +185,6 @@ def make_label_app(
     terms = terms_of(weights, official)
     mark_terms(model_file(copy), terms)
     carry_fingerprint(weights, model_file(copy))
-    laid = [read_json(bundle / "configs" / overlay) for overlay in overlays]
     for overlay in laid:
         overlay.pop("weights", None)  # the copy has its own
     for name in ("inference.json", "train.json"):

@@ -105,7 +105,7 @@ def refuse_open_task(config: Mapping[str, Any], how: str) -> None:
     task = config.get("task", "")
     if task is None or isinstance(task, Mapping):
         table = known_table(config)
-        choices = f" (one of {', '.join(table.choices)})" if table else ""
+        choices = f" (one of {table.listing()})" if table else ""
         raise ValueError(f"say with {how} what to segment{choices}")
 
 

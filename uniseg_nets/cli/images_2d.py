@@ -37,9 +37,9 @@ def segment_2d(
         output: a folder.
         modality: modality of the images, such as "fundus"; "auto" recognises it and refuses uncertain images.
         weights: a file of this package, or the name "open" or "demo"; by default models/model.pt of the bundle, or the
-            open weights if there is none; with ``release`` models/release.pt.
+            open weights if there is none; with --release models/release.pt.
         small: the weights are of the small configuration (256 x 256).
-        release: the weights are the authors', as ``convert-2d`` writes them.
+        release: the weights are the authors', as `uniseg convert-2d` writes them.
         runtime: "auto" is OpenVINO on a CPU if it is installed, else PyTorch.
         device: such as "cpu" or "cuda:1"; by default a GPU if there is one.
     """
@@ -71,8 +71,9 @@ def _weights(weights: str | None, small: bool, release: bool) -> tuple[Path, lis
         weights = OPEN_2D.name
     for shipped in SHIPPED_2D:
         if weights == shipped.name:
-            if release:
-                raise ValueError(f"--release is for the authors' weights, not for {weights}: leave it out")
+            for flag, given in (("release", release), ("small", small)):
+                if given:
+                    raise ValueError(f"--{flag} is for other weights, not for {weights}: leave it out")
             if shipped is DEMO_2D:
                 logger.warning("demo weights, trained on synthetic images: on a real image the result means nothing")
             return model_file(root, shipped.file), list(shipped.configs)

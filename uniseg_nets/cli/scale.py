@@ -9,10 +9,13 @@ from typing import Literal
 from uniseg_nets.cli.arguments import spelled_out
 from uniseg_nets.cli.segment import segment
 from uniseg_nets.cli.values import existing
+from uniseg_nets.weights.shipped import SHIPPED
 
 __all__ = ["merge", "workflow"]
 
 _PATHS = ("weights", "tasks_file", "bundle", "plan")  # options of `uniseg segment` that may be paths
+_NAMES = ("uniseg", *(name for one in SHIPPED for name in (one.name, one.table)))  # of shipped weights and task tables
+_OF_THE_JOBS = ("shared", "part")
 
 
 def merge(output: str, *, pages: Literal["all", "flagged"] = "all") -> None:
@@ -34,10 +37,18 @@ def merge(output: str, *, pages: Literal["all", "flagged"] = "all") -> None:
 
 
 def _from_anywhere(word: str) -> str:
-    """An option of a command, with an existing path of it made absolute, since jobs run in another folder."""
+    """An option of a command, with its existing paths made absolute, since jobs run in another folder."""
     name, _, value = word.removeprefix("--").partition("=")
-    path = Path(value).expanduser()
-    return f"--{name}={path.absolute()}" if name in _PATHS and path.exists() else word
+    if name in _OF_THE_JOBS:
+        raise ValueError(f"--options has --{name}, which each job gets by itself: leave it out")
+    if name not in _PATHS:
+        return word
+    return f"--{name}={','.join(map(_absolute, value.split(',')))}"
+
+
+def _absolute(file: str) -> str:
+    path = Path(file).expanduser()
+    return str(path.absolute()) if path.exists() and file not in _NAMES else file
 
 
 def workflow(folder: str, input: str, output: str, *, options: str = "", cases_per_job: int = 100) -> None:

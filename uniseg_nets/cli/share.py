@@ -6,6 +6,7 @@ from shlex import quote
 
 from uniseg_nets.cli.values import existing_file, listed, new_folder
 from uniseg_nets.io.bundles import model_file
+from uniseg_nets.io.files import read_json
 from uniseg_nets.weights.shipped import DEMO, SHIPPED
 
 __all__ = ["hub_folder", "label_app", "merge_config", "pack", "zip_bundle"]
@@ -98,7 +99,13 @@ def label_app(app: str, *, bundle: str = "uniseg_upstream", weights: str | None 
 
     with opened_bundle(bundle) as root:
         from uniseg_nets.bundle.label_app import make_label_app
+        from uniseg_nets.bundle.overrides import refuse_without_tasks
 
+        refuse_without_tasks(read_json(root / "configs" / "inference.json"), bundle)
+        if bundle != "uniseg_upstream" and (demo or weights in {one.name for one in SHIPPED}):
+            raise ValueError(
+                f"{DEMO.name if demo else weights} are weights of uniseg_upstream, not of {bundle}: name a file"
+            )
         shipped = {one.name: one for one in SHIPPED}.get(DEMO.name if demo else str(weights))
         if shipped is None:
             copy = make_label_app(app, root, weights=weights)

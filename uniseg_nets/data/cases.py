@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from uniseg_nets.data.datalist import first_section, image_files, load_datalist
-from uniseg_nets.io.names import SCAN_ENDINGS, SEGMENTATION_ENDING, scan_name
+from uniseg_nets.io.names import DICOM_ENDINGS, SCAN_ENDINGS, SEGMENTATION_ENDING, scan_name
 from uniseg_nets.io.provenance import is_result
 from uniseg_nets.io.series import is_dicom_folder
 from uniseg_nets.parts import part_of
@@ -95,7 +95,10 @@ def _from_datalist(path: Path) -> list[dict[str, Any]]:
 
 def _single_file(file: Path) -> dict[str, Any]:
     if not _is_scan(file):
-        raise ValueError(f"{file} is of an unknown kind: scans are {', '.join(SCAN_ENDINGS)} or a DICOM folder")
+        one = ": of a DICOM series, give the folder" if file.suffix.lower() in DICOM_ENDINGS else ""
+        raise ValueError(
+            f"{file} is no scan{one}: scans are {', '.join(SCAN_ENDINGS)} or a DICOM folder; a datalist is .json"
+        )
     name, channel = scan_name(file)
     channels: dict[int | None, str] = {channel: str(file)}
     if channel is not None:  # one channel of several; the others are in the same folder

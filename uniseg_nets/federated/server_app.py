@@ -108,6 +108,8 @@ def main(grid: Grid, context: Context) -> None:
     config = context.run_config
     rounds, sites = int(config["rounds"]), int(config["min-sites"])
     folder = Path(str(config["output"])).absolute()
+    if (folder / "rounds.json").exists():
+        raise ValueError(f"{folder} has the rounds and weights of an earlier federation: name another folder by output")
     weights, _ = read_state(str(config["initial"]))
     terms = terms_of(str(config["initial"]))
     strategy = RecordedFedAvg(folder, terms, min_train_nodes=sites, min_evaluate_nodes=sites, min_available_nodes=sites)

@@ -130,6 +130,12 @@ class Site:
         Raises:
             ValueError: the site has no validation cases.
         """
+        if number == 1 and self._private.is_file():
+            logger.warning(
+                "%s is the private part of an earlier federation, and this one starts from it: for a new experiment "
+                "name another folder in site.json",
+                self._private,
+            )
         client = self._client(number, rounds, train=True)
         workflow = _parser(client.train_workflow)
         workflow.get_parsed_content("lr_scheduler").load_state_dict(
@@ -193,6 +199,9 @@ class Site:
             "checkpoint_interval": 0,
             "fingerprint_cases": 0,
         }
+        taken = sorted(own.keys() & values.keys() - {"fingerprint_cases", "checkpoint_interval"})
+        if taken:
+            raise ValueError(f"site.json: the federation itself sets {', '.join(taken)}: leave them out of values")
         files = [str(config_file(name, self._bundle)) for name in settings.configs]
         workflow = ConfigWorkflow(files, meta_file=None, logging_file=False, workflow_type="train", **values | own)
         client = MonaiAlgo(

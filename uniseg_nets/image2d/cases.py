@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from uniseg_nets.data.cases import unique
-from uniseg_nets.data.datalist import first_section, load_datalist
+from uniseg_nets.data.datalist import first_section, image_files, load_datalist
 from uniseg_nets.io.names import PICTURE_ENDINGS, without_ending
 from uniseg_nets.io.provenance import is_result
 
@@ -21,7 +21,8 @@ def find_pictures(
     """Finds the images at ``source``, each ``{"name", "image", "modality"}``, sorted by name.
 
     Args:
-        source: an image, a folder that is searched with its sub-folders, or a MONAI datalist.
+        source: an image, a MONAI datalist, or a folder: that of a ``datalist.json``, else it is searched with its
+            sub-folders, except for hidden ones.
         modality: modality of the images, if a datalist does not name it. With ``auto`` the network recognises it.
         output_dir: folder for the results, which is not searched. Results of earlier runs are skipped everywhere.
 
@@ -33,6 +34,8 @@ def find_pictures(
     if not source.exists():
         raise FileNotFoundError(f"no file or folder {source}")
     cases: list[dict[str, Any]]
+    if (source / "datalist.json").is_file():
+        source = source / "datalist.json"
     if source.suffix.lower() == ".json":
         cases = _listed(source, first_section(source), None)
     else:
@@ -77,8 +80,13 @@ def _listed(
     path: str | PathLike[str], section: str, base_dir: str | PathLike[str] | None, optional: bool = False
 ) -> list[dict[str, Any]]:
     """The entries of a datalist. Images without a name get that of their file."""
-    cases = load_datalist(path, section, base_dir, optional)
-    return [case | {"name": without_ending(case["name"], PICTURE_ENDINGS)} for case in cases]
+    cases = []
+    for case in load_datalist(path, section, base_dir, optional):
+        name, files = without_ending(str(case["name"]), PICTURE_ENDINGS), image_files(case)
+        if len(files) != 1:
+            raise ValueError(f"datalist {path}: case {name} has {len(files)} images, expected one")
+        cases.append(case | {"name": name, "image": files[0]})
+    return cases
 
 
 def _files(source: Path, output_dir: str | PathLike[str] | None) -> list[Path]:
@@ -90,11 +98,15 @@ def _files(source: Path, output_dir: str | PathLike[str] | None) -> list[Path]:
     if results == source.resolve():
         raise ValueError(f"the results would lie among the images in {source}: choose another output folder")
     files = [path for path in source.rglob("*") if _is_picture(path) and results not in path.resolve().parents]
-    files = [path for path in files if not is_result(path)]
+    files = [path for path in files if not is_result(path) and not _is_hidden(path.relative_to(source))]
     if not files:
         raise FileNotFoundError(f"no image in {source}: expected {', '.join(PICTURE_ENDINGS)}")
     return files
 
 
 def _is_picture(path: Path) -> bool:
-    return path.is_file() and not path.name.startswith(".") and path.suffix.lower() in PICTURE_ENDINGS
+    return path.is_file() and path.suffix.lower() in PICTURE_ENDINGS
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)

@@ -20,6 +20,7 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
+from scipy.ndimage import maximum_filter, minimum_filter
 
 from uniseg_nets.io.series.files import is_dicom
 
@@ -52,17 +53,26 @@ def read_picture(path: str | PathLike[str]) -> NDArray[np.float32]:
 
 
 def read_mask(path: str | PathLike[str]) -> NDArray[np.uint8]:
-    """Reads the file of a mask -> (1, H, W), uint8, 1 above half of its maximum (lossy files have values between).
+    """Reads the file of a mask of one structure -> (1, H, W), uint8, 1 above half of its maximum.
 
-    The stored values are used without a window, which would lose a mask that is foreground everywhere.
+    Edges of lossy or resized files have values between the two. Areas of such values are objects or classes with
+    numbers of their own, which are refused. The stored values are used without a window, which would lose a mask that
+    is foreground everywhere.
 
     Raises:
-        FileNotFoundError, ValueError: as for :func:`read_picture`.
+        FileNotFoundError, ValueError: as for :func:`read_picture`; or if the mask has areas of more than two values.
     """
     values, _ = _read(Path(path))
     grey = values if values.ndim == 2 else values.max(axis=-1)
-    half = (min(grey.min(), 0) + grey.max()) / 2
-    return (grey > half).astype(np.uint8)[None]
+    low, high = min(grey.min(), 0), grey.max()
+    between = (grey > low + 0.1 * (high - low)) & (grey < low + 0.9 * (high - low))
+    areas = between & (minimum_filter(grey, 3) == maximum_filter(grey, 3))
+    if areas.any():
+        raise ValueError(
+            f"{path} has areas of {', '.join(f'{value:g}' for value in np.unique(grey[areas])[:5])} beside 0 and "
+            f"{high:g}: a mask has one value for the structure; give all objects the same, or a file per class"
+        )
+    return (grey > (low + high) / 2).astype(np.uint8)[None]
 
 
 def check_sizes(

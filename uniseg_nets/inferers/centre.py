@@ -89,14 +89,19 @@ class CentreInferer(SlidingWindowInferer):
             scores = super().__call__(inputs, network)
         else:
             own = dict(network.named_parameters())
-            wrong = [
-                name
-                for name, tensor in self.state.items()
-                if name not in own or (tensor.shape != own[name].shape and name != PROMPTS)
-            ]
+            wrong = [name for name, tensor in self.state.items() if not _fits(name, tensor, own.get(name))]
             if wrong:
                 raise ValueError(f"the centre's tensors {wrong[:3]} do not fit the network: made for another base?")
             state = {name: tensor.to(inputs.device) for name, tensor in self.state.items()}
             scores = super().__call__(inputs, lambda window: functional_call(network, state, (window,)))
         assert isinstance(scores, Tensor)
         return torch.softmax(scores.float(), dim=1)
+
+
+def _fits(name: str, tensor: Tensor, own: Tensor | None) -> bool:
+    """Whether a centre's tensor can replace the network's own; the number of prompts may differ."""
+    if own is None:
+        return False
+    if name == PROMPTS:
+        return tensor.ndim == own.ndim and (tensor.shape[0], tensor.shape[-1]) == (own.shape[0], own.shape[-1])
+    return tensor.shape == own.shape

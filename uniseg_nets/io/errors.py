@@ -38,7 +38,8 @@ class CasesFailedError(ValueError):
     def __init__(self, failures: Mapping[str, str], total: int) -> None:
         self.failures = dict(failures)
         listing = "\n".join(f"  {name}: {reason}" for name, reason in self.failures.items())
-        super().__init__(f"{len(self.failures)} of {total} cases failed, the others are done:\n{listing}")
+        rest = ", the others are done" if len(self.failures) < total else ""
+        super().__init__(f"{len(self.failures)} of {total} cases failed{rest}:\n{listing}")
 
 
 def root_error(error: BaseException) -> BaseException:

@@ -25,6 +25,7 @@ from uniseg_nets.plan.folds import by_patient, planned_cases
 from uniseg_nets.plan.layouts import DataSet, read_layout
 from uniseg_nets.plan.scaling import CT_SCALINGS, choose_mask, choose_scaling
 from uniseg_nets.plan.slot import NEAREST, NO_SLOT, check_slot, nearest_slot
+from uniseg_nets.quality.before import FAT
 from uniseg_nets.tasks import AXES
 from uniseg_nets.transforms.grid import Grid
 
@@ -163,6 +164,12 @@ def _channel_names(fingerprints: Sequence[CaseFingerprint], named: Sequence[str]
             logger.warning(
                 "channel %d is named %r but looks like Hounsfield units: is it `CT`? (--channels)", index, name
             )
+        if members and name == "CT" and np.mean([m[0] > FAT for m in members]) > 0.5:
+            logger.warning(
+                "channel %d is named CT, but most cases have no value below %g, as fat has in Hounsfield units: is it "
+                "another modality? (--channels)",
+                *(index, FAT),
+            )
     return names
 
 
@@ -177,6 +184,7 @@ def _case_faults(
     fingerprints: Sequence[CaseFingerprint], channels: Sequence[str], labels: Mapping[int, str]
 ) -> dict[str, str]:
     faults = {}
+    in_use = sorted({value for case in fingerprints for value in case.voxels})
     for case in fingerprints:
         unknown = sorted(set(case.voxels) - set(labels))
         if len(case.intensities) != len(channels):
@@ -186,7 +194,7 @@ def _case_faults(
         elif unknown:
             faults[case.name] = (
                 f"has label values {unknown}, the data set names {dict(labels)}: correct the label map, or name every "
-                f'value, as in `--labels "{",".join(f"{value}=name" for value in sorted({*labels, *unknown}))}"`'
+                f'value, as in `--labels "{",".join(f"{value}=name" for value in in_use)}"`'
             )
     return faults
 
@@ -327,11 +335,10 @@ def _rounded(values: np.ndarray, digits: int = 3) -> list[float]:
 
 
 def _report_faults(faults: Mapping[str, str], total: int) -> str:
-    return (
-        f"{len(faults)} of {total} cases have a fault, no plan written:\n"
-        f"{in_lines([f'{name}: {fault}' for name, fault in faults.items()])}\n"
-        "correct them, or plan without them by `--leave_out_faulty`"
-    )
+    alike = len(faults) == total > 1 and len(set(faults.values())) == 1
+    lines = [f"all: {next(iter(faults.values()))}"] if alike else [f"{name}: {what}" for name, what in faults.items()]
+    without = ", or plan without them by `--leave_out_faulty`" if len(faults) < total else ""
+    return f"{len(faults)} of {total} cases have a fault, no plan written:\n{in_lines(lines)}\ncorrect them{without}"
 
 
 def _pretty(plan: Mapping[str, Any]) -> str:

@@ -20,7 +20,7 @@ from uniseg_nets.quality.verdict import Reason
 from uniseg_nets.tasks import Task
 from uniseg_nets.transforms.grid import Grid
 
-__all__ = ["LEVELS", "ScanProperties", "geometry_faults", "known_faults", "scan_properties"]
+__all__ = ["FAT", "LEVELS", "ScanProperties", "geometry_faults", "known_faults", "scan_properties"]
 
 # Levels of the intensity quantiles: shares of voxels.
 LEVELS = tuple(float(level) for level in np.linspace(0.01, 0.99, 25))
@@ -28,7 +28,7 @@ LEVELS = tuple(float(level) for level in np.linspace(0.01, 0.99, 25))
 _SMALLEST_EDGE, _LARGEST_EDGE = 0.02, 60.0
 _SAMPLED = 50_000  # voxels per channel
 # Fat is below this in Hounsfield units, so that every CT of a body has such voxels.
-_FAT = -20.0
+FAT = -20.0
 # No MR or PET has one voxel in twenty below this: resampling makes only some voxels negative, z-scores lie within a few
 # units of 0.
 _NEGATIVE, _NEGATIVE_SHARE = -50.0, 0.05
@@ -121,7 +121,7 @@ def _swapped(properties: ScanProperties, task: Task) -> list[Reason]:
     if sorted(kinds) != ["CT", "PET"] or len(properties.quantiles) != 2:
         return []
     ct, pet = properties.quantiles[kinds.index("CT")], properties.quantiles[kinds.index("PET")]
-    if ct[0] < _FAT or _often_below(pet) > _NEGATIVE:
+    if ct[0] < FAT or _often_below(pet) > _NEGATIVE:
         return []
     order = ", then ".join(task.channels)
     return [Reason("before", f"The channels seem to be swapped: the PET holds Hounsfield units. Give {order}.")]
@@ -131,7 +131,7 @@ def _unlike(values: NDArray[np.float64], modality: str) -> list[Reason]:
     """Reasons why the quantiles (level,) of a channel cannot be those of its modality."""
     kind = modality.upper()
     if kind == "CT":
-        if values[0] > _FAT:
+        if values[0] > FAT:
             text = (
                 f"The CT holds no values below {values[0]:.4g}: Hounsfield units are -1000 in air and -100 in fat. It "
                 "is no CT, or its scale was lost."

@@ -58,14 +58,14 @@ def fit_fingerprint(
         ValueError: the section or a task is unknown, the weights are for another number of tasks, or no task has
             enough cases.
     """
+    if task is not None:
+        load_task_table(tasks_file or table_of(task)).one(task)
     entries = load_datalist(datalist, section, task=task)
     held_out = [] if held is None else load_datalist(datalist, held, task=task)
     for name, option, found in ((section, "--section", entries), (held, "--held", held_out)):
         if name is not None and not found:
             raise ValueError(f"section {name!r} of {datalist} has no cases: name one that has ({option})")
     table = load_task_table(tasks_file or table_of(entries[0].get("task", task)))
-    if task is not None:
-        table.one(task)
     for entry in [*entries, *held_out]:
         table.one(entry.get("task", ""))
     chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")

@@ -67,8 +67,8 @@ class Report(CaseReport):
         self._picture(rows)
         for row in summary:
             logger.info(
-                "%(task)s %(class)s: Dice %(dice).3f, NSD %(nsd).3f, HD95 %(hd95_mm).1f mm (of %(present)d cases; "
-                "%(false_negative)d false negative and %(false_positive)d false positive have none), %(cases)d cases",
+                "%(task)s %(class)s, %(cases)d cases: Dice %(dice).3f, NSD %(nsd).3f, HD95 %(hd95_mm).1f mm over "
+                "%(present)d cases, %(false_negative)d false negative, %(false_positive)d false positive",
                 row,
             )
         return summary

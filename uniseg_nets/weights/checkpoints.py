@@ -163,8 +163,8 @@ def load_network(network: UniSeg, weights: str | PathLike[str] | None, device: s
     if (loaded.sizes["num_tasks"], loaded.sizes["out_channels"]) != (network.num_tasks, network.out_channels):
         raise ValueError(
             f"{loaded.path} was trained on {loaded.sizes['num_tasks']} tasks with {loaded.sizes['out_channels']} "
-            f"outputs, the task table has {network.num_tasks} tasks with {network.out_channels}: name the table of "
-            "that training with `tasks_file`"
+            f"outputs, the task table has {network.num_tasks} tasks with {network.out_channels}: leave --weights "
+            "away for the weights of this task, or name the table of that training with --tasks_file"
         )
     if _shapes(network.state_dict()) != _shapes(loaded.state):
         logger.warning("%s has other sizes than network_def; using the file's: %s", loaded.path, loaded.sizes)

@@ -107,7 +107,7 @@ def kinds_in(path: str | PathLike[str] | None) -> int:
     """The largest number of kinds of images per modality in a weights file of ESP-MedSAM; 1 if there is no file."""
     if path is None or not Path(path).is_file():
         return 1
-    matches = [re.fullmatch(r"recogniser\.known\.\w+\.(\d+)\.mean", name) for name in read_state(path)[0]]
+    matches = [re.fullmatch(r"recogniser\.known\.[^.]+\.(\d+)\.mean", name) for name in read_state(path)[0]]
     return 1 + max((int(match[1]) for match in matches if match), default=0)
 
 

@@ -9,6 +9,7 @@ arXiv 2407.14153. Shapes: B batch, S side of the image.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self, cast
@@ -25,6 +26,9 @@ from uniseg_nets.nets.esp_medsam.release_decoder import ReleaseDecoder
 from uniseg_nets.nets.esp_medsam.tiny_vit import TinyViT
 
 __all__ = ["LAYOUTS", "ESPMedSAM", "ESPMedSAMSizes"]
+
+# Names of modalities are parts of the names of tensors.
+_NAME = re.compile(r"[\w -]+")
 
 LAYOUTS = ("paper", "release")
 
@@ -134,8 +138,14 @@ class ESPMedSAM(nn.Module):
         """Adds a controller and a decoding channel for one more modality. Nothing else changes.
 
         Raises:
-            ValueError: if the network has the modality already, or the layout has no channel for it.
+            ValueError: if tensors cannot have the name, the network has the modality already, or the layout has no
+                channel for it.
         """
+        if not _NAME.fullmatch(modality) or hasattr(nn.ModuleDict(), modality):
+            raise ValueError(
+                f"modality {modality[:80]!r}: expected a name of letters, digits, _, - and spaces, other than those that "
+                "PyTorch uses itself"
+            )
         if modality in self.controllers:
             raise ValueError(f"modality {modality!r} is there already: {', '.join(self.modalities)}")
         self.decoder.add(modality)

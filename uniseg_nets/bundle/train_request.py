@@ -1,0 +1,61 @@
+"""The settings that a client of a MONAI Label server may give a training.
+
+The server puts some of them on a command line, takes others for paths of files that it reads as configs, and gives the
+rest to the bundle's config. So each setting that could be more than a value is checked here.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+from pathlib import PurePosixPath, PureWindowsPath
+from typing import Any
+
+from uniseg_nets.io.plain import plain_data
+
+__all__ = ["checked_train_request"]
+
+logger = logging.getLogger(__name__)
+
+_TRACKING = ("", "none", "mlflow")
+_GPUS = re.compile(r"all|\d+(,\d+)*")
+
+
+def checked_train_request(request: Mapping[str, Any]) -> dict[str, Any]:
+    """A request for a training, without what the server alone decides.
+
+    Args:
+        request: setting -> value, as the client sent it. Clients send back all settings that the server offers, also
+            those that nobody changed.
+
+    Returns:
+        The request without ``tracking_uri``, which the server's own settings give, and without an empty ``run_id``.
+
+    Raises:
+        ValueError: a value could be evaluated (:func:`~uniseg_nets.io.plain.plain_data`), or ``run_id``, ``tracking``,
+            ``gpus`` or ``model_filename`` is not one of the values that the server offers.
+    """
+    settings = dict(plain_data(dict(request)))
+    if settings.pop("tracking_uri", None):
+        logger.info("tracking_uri of the request is not used: the server's MONAI_LABEL_TRACKING_URI is")
+    _refuse_unless(settings.pop("run_id", None) in (None, "", "run"), "run_id", "'run'")
+    tracking = settings.get("tracking")
+    for name in tracking if isinstance(tracking, list) else [tracking or ""]:
+        _refuse_unless(isinstance(name, str) and name.lower() in _TRACKING, "tracking", "'mlflow' or 'None'")
+    gpus = settings.get("gpus", "all")
+    _refuse_unless(isinstance(gpus, str) and _GPUS.fullmatch(gpus) is not None, "gpus", "'all' or numbers, as '0,1'")
+    files = settings.get("model_filename", [])
+    for name in files if isinstance(files, list) else [files]:
+        _refuse_unless(isinstance(name, str) and _is_name(name), "model_filename", "a file of the bundle's models")
+    return settings
+
+
+def _refuse_unless(fine: bool, setting: str, expected: str) -> None:
+    if not fine:
+        raise ValueError(f"refused: {setting} of the request is not {expected}")
+
+
+def _is_name(name: str) -> bool:
+    """Whether a file's name has no folder, on any system."""
+    return name not in ("", "..") and PurePosixPath(name).name == name and PureWindowsPath(name).name == name
