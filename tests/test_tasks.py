@@ -44,7 +44,7 @@ def test_of_a_menu_of_which_nothing_was_chosen_the_first_entry_counts(table):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["liver", "prostate"], "choice of channels: liver reads CT at 3 x 1.5 x 1.5 mm.*; prostate reads T2 .*Run them one by one"),
+        (["liver", "prostate"], "choice of channels: liver reads CT at 3 x 1.5 x 1.5 mm.*prostate reads T2 .*Run them"),
         (["liver", "splen"], "did you mean 'spleen'"),
         (["liver", "liver"], "task liver occurs more than once"),
         ("liver,all_ct", "task liver occurs more than once"),

@@ -143,8 +143,8 @@ class ESPMedSAM(nn.Module):
         """
         if not _NAME.fullmatch(modality) or hasattr(nn.ModuleDict(), modality):
             raise ValueError(
-                f"modality {modality[:80]!r}: expected a name of letters, digits, _, - and spaces, other than those that "
-                "PyTorch uses itself"
+                f"modality {modality[:80]!r}: expected a name of letters, digits, _, - and spaces, none that PyTorch "
+                "uses itself"
             )
         if modality in self.controllers:
             raise ValueError(f"modality {modality!r} is there already: {', '.join(self.modalities)}")
