@@ -7,7 +7,7 @@ from uniseg_nets import PromptUNETR
 from uniseg_nets.inferers.centre import CentreInferer, checked_centre, read_centre
 from uniseg_nets.weights.base import load_base
 from uniseg_nets.weights.checkpoints import save_weights
-from uniseg_nets.weights.freezing import TrainedPart, train_only
+from uniseg_nets.weights.freezing import BASE, TrainedPart, train_only
 
 SIZES = {"feature_size": 4, "hidden_size": 48, "mlp_dim": 96, "num_heads": 4}
 PATCH = (32, 32, 32)
@@ -82,7 +82,7 @@ def test_what_is_frozen_stays_bit_for_bit(base, shared):
         name for name, tensor in network.state_dict().items() if not torch.equal(tensor, before.get(name, tensor))
     }
     assert changed == {"out.conv.conv.weight", "out.conv.conv.bias"}
-    assert set(TrainedPart(network).state_dict()) == changed | {"vit.prompts"}
+    assert set(TrainedPart(network).state_dict()) == changed | {"vit.prompts", "base.sha256"}
 
 
 def test_two_centres_and_the_shared_network_do_not_disturb_each_other(base, shared, image, tmp_path):
@@ -113,6 +113,25 @@ def test_a_centre_of_another_base_is_refused(tmp_path, shared, image):
     network = load_base(PromptUNETR(1, 2, PATCH, **SIZES), shared)
     with pytest.raises(ValueError, match=r"tensors \['out.conv.conv.weight'\] do not fit"):
         CentreInferer("far", tmp_path, roi_size=PATCH)(image, network)
+
+
+def test_a_centre_is_used_with_the_base_of_its_training_alone(shared, image, tmp_path):
+    """Another network of the same sizes takes the prompts without any error, and they mean nothing to it."""
+    save_weights(TrainedPart(tuned(shared)).state_dict(), tmp_path / "north.pt")
+    other = load_base(PromptUNETR(1, 2, PATCH, **SIZES), shared)
+    CentreInferer("north", tmp_path, roi_size=PATCH)(image, other)
+    with torch.no_grad():
+        other.out.conv.conv.bias += 0.1
+    inferer = CentreInferer("north", tmp_path, roi_size=PATCH)
+    for _ in range(2):  # also of the second case
+        with pytest.raises(ValueError, match="made for another shared network"):
+            inferer(image, other)
+
+
+def test_prompts_of_another_hidden_size_are_refused(shared, image, tmp_path):
+    save_weights({"vit.prompts": torch.zeros(12, 2, 24)}, tmp_path / "north.pt")
+    with pytest.raises(ValueError, match=r"tensors \['vit.prompts'\] do not fit"):
+        CentreInferer("north", tmp_path, roi_size=PATCH)(image, load_base(PromptUNETR(1, 2, PATCH, **SIZES), shared))
 
 
 def test_a_base_of_other_sizes_is_refused_or_taken_in_part(shared, caplog):
@@ -150,5 +169,6 @@ def test_prompts_are_exported_with_the_network(shared, image):
     with torch.no_grad():
         assert torch.allclose(scripted(image), network(image), atol=1e-5)
         state = TrainedPart(network).state_dict()
+        del state[BASE]
         plain = load_base(PromptUNETR(1, 2, PATCH, **SIZES), shared).eval()
         assert torch.equal(functional_call(plain, state, (image,)), network(image))

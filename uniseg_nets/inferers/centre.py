@@ -18,6 +18,7 @@ from torch.func import functional_call
 from uniseg_nets.io.files import sha256_of
 from uniseg_nets.nets.prompt_unetr import PROMPTS
 from uniseg_nets.weights.checkpoints import read_state
+from uniseg_nets.weights.freezing import BASE, base_digest
 
 __all__ = ["CentreInferer", "centre_sha256", "checked_centre", "read_centre"]
 
@@ -75,12 +76,14 @@ class CentreInferer(SlidingWindowInferer):
         sliding: arguments of :class:`monai.inferers.SlidingWindowInferer`.
 
     Raises:
-        ValueError: if there is no such centre, or its file does not fit the network.
+        ValueError: if there is no such centre; from a call, if its file does not fit the network, or was made for
+            another one. Files of versions before 0.9.8 do not say for which.
     """
 
     def __init__(self, centre: str | None = None, centres_dir: str | PathLike[str] = "", **sliding: Any) -> None:
         super().__init__(**sliding)
         self.state = None if centre in (None, "none") else read_centre(centres_dir, str(centre))
+        self._base = None if self.state is None else self.state.pop(BASE, None)
 
     def __call__(  # type: ignore[override]
         self, inputs: Tensor, network: nn.Module, *args: Any, **kwargs: Any
@@ -92,16 +95,27 @@ class CentreInferer(SlidingWindowInferer):
             wrong = [name for name, tensor in self.state.items() if not _fits(name, tensor, own.get(name))]
             if wrong:
                 raise ValueError(f"the centre's tensors {wrong[:3]} do not fit the network: made for another base?")
+            self._check_base(network)
             state = {name: tensor.to(inputs.device) for name, tensor in self.state.items()}
             scores = super().__call__(inputs, lambda window: functional_call(network, state, (window,)))
         assert isinstance(scores, Tensor)
         return torch.softmax(scores.float(), dim=1)
 
+    def _check_base(self, network: nn.Module) -> None:
+        """Compares the network with that of the centre's training, until it was found to be the same."""
+        if self._base is None:
+            return
+        digest = base_digest(network, {*(self.state or {}), PROMPTS})
+        if digest is None or not torch.equal(self._base.cpu(), digest):
+            raise ValueError(
+                "the centre's file was made for another shared network, on which its tensors mean nothing: take the "
+                "weights that it was trained with, or train the centre again"
+            )
+        self._base = None
+
 
 def _fits(name: str, tensor: Tensor, own: Tensor | None) -> bool:
-    """Whether a centre's tensor can replace the network's own; the number of prompts may differ."""
+    """Whether a centre's tensor can replace the network's own; the number of prompts and of their sets may differ."""
     if own is None:
         return False
-    if name == PROMPTS:
-        return tensor.ndim == own.ndim and (tensor.shape[0], tensor.shape[-1]) == (own.shape[0], own.shape[-1])
-    return tensor.shape == own.shape
+    return tensor.shape == own.shape or (name == PROMPTS and tensor.shape[-1] == own.shape[-1])

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
+import torch
 from torch import Tensor, nn
 
-__all__ = ["TrainedPart", "belongs", "check_parts", "train_only", "trainable"]
+from uniseg_nets.nets.prompt_unetr import PROMPTS
+
+__all__ = ["BASE", "TrainedPart", "base_digest", "belongs", "check_parts", "train_only", "trainable"]
 
 logger = logging.getLogger(__name__)
 
@@ -69,13 +73,37 @@ def trainable(network: nn.Module) -> list[nn.Parameter]:
     return [parameter for parameter in network.parameters() if parameter.requires_grad]
 
 
+# In a centre's file, beside its tensors.
+BASE = "base.sha256"
+
+
+def base_digest(network: nn.Module, without: Container[str]) -> Tensor | None:
+    """The SHA-256 (32,) of the tensors that a centre shares with others, as uint8; ``None`` if there are none.
+
+    Args:
+        network: the network with its base.
+        without: names of the centre's own tensors.
+    """
+    shared = {name: tensor for name, tensor in sorted(network.state_dict().items()) if name not in without}
+    digest = hashlib.sha256()
+    for name, tensor in shared.items():
+        digest.update(name.encode())
+        digest.update(tensor.detach().float().cpu().contiguous().numpy().tobytes())
+    return torch.tensor(list(digest.digest()), dtype=torch.uint8) if shared else None
+
+
 class TrainedPart:
-    """The trained parameters of a network as an object with ``state_dict``, to save as a centre's file."""
+    """The trained parameters of a network as an object with ``state_dict``, to save as a centre's file.
+
+    With them goes the digest of the base, ``base.sha256``: on another base they would mean nothing.
+    """
 
     def __init__(self, network: nn.Module):
         self.network = network
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Name -> trained parameter, without empty ones."""
+        """Name -> trained parameter, without empty ones; and the digest of the base, if a part is frozen."""
         network = getattr(self.network, "module", self.network)  # without the data-parallel wrapper
-        return {name: p.detach() for name, p in network.named_parameters() if p.requires_grad and p.numel()}
+        trained = {name: p.detach() for name, p in network.named_parameters() if p.requires_grad and p.numel()}
+        digest = base_digest(network, {*trained, PROMPTS})
+        return trained if digest is None else trained | {BASE: digest}
