@@ -84,12 +84,12 @@ def few_masks(sections: dict[str, list[dict[str, str]]], seed: int) -> dict[str,
 def _distilled(trainings: _Trainings, teacher: str) -> None:
     distil = {"teacher_weights": teacher}
     first, second = ([*STUDENT, "distill.json", f"distill_stage{n}.json", "small_teacher.json"] for n in (1, 2))
-    both, then_masks = DISTILLED
-    if trainings.wanted(both):
+    distilled, then_masks = DISTILLED
+    if trainings.wanted(distilled):
         trainings.train("stage 1", first, _STAGE, "all", **distil)
     before = {"base_weights": trainings.weights("stage 1")}
-    trainings.evaluated(both, second, _STAGE, "all", **before, **distil)
-    before = {"base_weights": trainings.weights(both)}
+    trainings.evaluated(distilled, second, _STAGE, "all", **before, **distil)
+    before = {"base_weights": trainings.weights(distilled)}
     trainings.evaluated(then_masks, STUDENT, _FEW, trainings.few, **before)
 
 
