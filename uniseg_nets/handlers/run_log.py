@@ -29,8 +29,8 @@ class RunLog:
     """Appends a line to ``OUTPUT_DIR/log/TIME_HOST_PROCESS.jsonl`` after every case; each process has its own file.
 
     The first line is on the process: start, host, provenance, number of cases. Each further one is on a case: its
-    ``seconds`` and ``verdict``; ``failed`` with the reason; or ``exported``, for a case that was finished before and got
-    an export that it lacked. What is written stays as it is, so that a run of any length writes each line once; a
+    ``seconds`` and ``verdict``; ``failed`` with the reason; or ``exported``, for a case that was finished before and
+    got an export that it lacked. What is written stays as it is, so that a run of any length writes each line once; a
     process that is killed while it writes leaves half a line, the last one.
 
     ``OUTPUT_DIR/run.json`` has the same of the whole run, when it begins and when it ends; failed cases are in
