@@ -57,7 +57,7 @@ def test_several_tasks_of_one_modality_are_all_segmented(uniseg, table, small_we
 def test_tasks_that_cannot_share_a_pass_are_refused(uniseg, scan, small_weights, tmp_path, caplog):
     options = ("--task", "liver,prostate", "--weights", small_weights)
     assert uniseg("segment", scan, tmp_path / "out", *options) == 1
-    assert "run them one by one" in caplog.text and not (tmp_path / "out").exists()
+    assert "Run them one by one" in caplog.text and not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("codes", ["LPS", "PIR"])

@@ -212,8 +212,9 @@ def test_two_cases_with_one_result_are_refused_and_both_named(saver, scan, table
     first, second = case_of(scan("p1/ct.nii"), name="ct"), case_of(scan("p2/ct.nii"), name="ct")
     with pytest.raises(ValueError, match=r"p1/ct.nii.*p2/ct.nii.*different names"):
         run(saver(), first, second)
-    each = SaveLabelMapd("pred", tmp_path / "out", table)  # each case's task has a folder of its own
-    assert run(each, first | {"task": "spleen"}, second | {"task": "liver"}) == ["ct", "ct"]
+    each = SaveLabelMapd("pred", tmp_path / "out", table)  # each task has a folder, but a run knows its cases by name
+    with pytest.raises(ValueError, match="two cases are called 'ct'"):
+        run(each, first | {"task": "spleen"}, second | {"task": "liver"})
 
 
 def test_the_record_names_the_scan_the_whole_task_and_the_time(saver, scan):
