@@ -156,6 +156,25 @@ def test_a_run_s_record_counts_what_was_finished_before_it_and_names_what_failed
     assert json.loads((tmp_path / "out" / "failures.json").read_text()) == {"bad": "broken file"}
 
 
+def test_tables_of_ranks_that_a_run_lacks_are_removed_and_files_of_others_stay(saver, case, tmp_path):
+    save(saver, case)
+    out = tmp_path / "out"
+    for name in ("run.json", "run_1.json"):
+        (out / name).write_text('{"provenance": {}}')
+    for name, content in (("failures_1.json", '{"b": "no scan"}'), ("run_2.json", "[]"), ("run_of_mine.json", "{}")):
+        (out / name).write_text(content)
+    run(saver, [with_pending([], case)], [RunLog(saver, 1)])
+    assert not (out / "run_1.json").exists() and not (out / "failures_1.json").exists()
+    assert (out / "run_2.json").exists() and (out / "run_of_mine.json").exists()
+
+
+def test_an_export_that_is_made_later_is_in_the_log(saver, case, tmp_path):
+    save(saver, case)
+    run(saver, [with_pending([], case)], [RunLog(saver, 1)])
+    lines = [json.loads(line) for path in (tmp_path / "out" / "log").iterdir() for line in path.open()]
+    assert [(line["case"], line["exported"]) for line in lines if "case" in line] == [("case1", True)]
+
+
 @pytest.fixture
 def study(tmp_path):
     """A CT series of 8 slices."""

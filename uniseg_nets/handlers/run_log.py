@@ -58,7 +58,6 @@ class RunLog:
         self._logged: set[str] = set()
 
     def attach(self, engine: CaseEvaluator) -> None:
-        engine.add_event_handler(Events.STARTED, self._remove_of_more_ranks)
         engine.add_event_handler(Events.STARTED, self._write_summary)
         engine.add_event_handler(CaseEvents.DONE, lambda: self._log(engine, engine.done))
         engine.add_event_handler(Events.COMPLETED, self._complete)
@@ -72,7 +71,7 @@ class RunLog:
     def _remove_of_more_ranks(self) -> None:
         """Removes the tables of an earlier run's ranks that this run lacks: its failures are not this run's."""
         rank, ranks = launched_rank()
-        for path in self.saver.output_dir.glob("run_*.json") if rank == 0 and not self.part else ():
+        for path in () if rank else self.saver.output_dir.glob("run_*.json"):
             number = path.stem.removeprefix("run_")
             if number.isdecimal() and int(number) >= ranks and _is_record(path):
                 path.with_name(f"failures_{number}.json").unlink(missing_ok=True)
@@ -105,6 +104,7 @@ class RunLog:
     def _write_summary(self, engine: CaseEvaluator) -> None:
         if self.part:
             return
+        self._remove_of_more_ranks()
         now = datetime.now(UTC)
         record = {
             "started": _text(self.started),
