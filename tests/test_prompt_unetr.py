@@ -4,10 +4,10 @@ from monai.networks.nets import UNETR
 from torch.func import functional_call
 
 from uniseg_nets import PromptUNETR
-from uniseg_nets.inferers.centre import CentreInferer, checked_centre, read_centre
+from uniseg_nets.inferers.centre import CentreInferer, checked_centre, mark_base, read_centre
 from uniseg_nets.weights.base import load_base
 from uniseg_nets.weights.checkpoints import save_weights
-from uniseg_nets.weights.freezing import BASE, TrainedPart, train_only
+from uniseg_nets.weights.freezing import TrainedPart, train_only
 
 SIZES = {"feature_size": 4, "hidden_size": 48, "mlp_dim": 96, "num_heads": 4}
 PATCH = (32, 32, 32)
@@ -82,7 +82,7 @@ def test_what_is_frozen_stays_bit_for_bit(base, shared):
         name for name, tensor in network.state_dict().items() if not torch.equal(tensor, before.get(name, tensor))
     }
     assert changed == {"out.conv.conv.weight", "out.conv.conv.bias"}
-    assert set(TrainedPart(network).state_dict()) == changed | {"vit.prompts", "base.sha256"}
+    assert set(TrainedPart(network).state_dict()) == changed | {"vit.prompts"}
 
 
 def test_two_centres_and_the_shared_network_do_not_disturb_each_other(base, shared, image, tmp_path):
@@ -117,7 +117,9 @@ def test_a_centre_of_another_base_is_refused(tmp_path, shared, image):
 
 def test_a_centre_is_used_with_the_base_of_its_training_alone(shared, image, tmp_path):
     """Another network of the same sizes takes the prompts without any error, and they mean nothing to it."""
-    save_weights(TrainedPart(tuned(shared)).state_dict(), tmp_path / "north.pt")
+    part = TrainedPart(tuned(shared))
+    save_weights(part.state_dict(), tmp_path / "north.pt")
+    mark_base(tmp_path / "north.pt", part.base())
     other = load_base(PromptUNETR(1, 2, PATCH, **SIZES), shared)
     CentreInferer("north", tmp_path, roi_size=PATCH)(image, other)
     with torch.no_grad():
@@ -169,6 +171,5 @@ def test_prompts_are_exported_with_the_network(shared, image):
     with torch.no_grad():
         assert torch.allclose(scripted(image), network(image), atol=1e-5)
         state = TrainedPart(network).state_dict()
-        del state[BASE]
         plain = load_base(PromptUNETR(1, 2, PATCH, **SIZES), shared).eval()
         assert torch.equal(functional_call(plain, state, (image,)), network(image))

@@ -6,12 +6,11 @@ import hashlib
 import logging
 from collections.abc import Container, Sequence
 
-import torch
 from torch import Tensor, nn
 
 from uniseg_nets.nets.prompt_unetr import PROMPTS
 
-__all__ = ["BASE", "TrainedPart", "base_digest", "belongs", "check_parts", "train_only", "trainable"]
+__all__ = ["TrainedPart", "base_digest", "belongs", "check_parts", "train_only", "trainable"]
 
 logger = logging.getLogger(__name__)
 
@@ -73,12 +72,8 @@ def trainable(network: nn.Module) -> list[nn.Parameter]:
     return [parameter for parameter in network.parameters() if parameter.requires_grad]
 
 
-# In a centre's file, beside its tensors.
-BASE = "base.sha256"
-
-
-def base_digest(network: nn.Module, without: Container[str]) -> Tensor | None:
-    """The SHA-256 (32,) of the tensors that a centre shares with others, as uint8; ``None`` if there are none.
+def base_digest(network: nn.Module, without: Container[str]) -> str | None:
+    """The SHA-256 of the tensors that a centre shares with others; ``None`` if there are none.
 
     Args:
         network: the network with its base.
@@ -89,21 +84,20 @@ def base_digest(network: nn.Module, without: Container[str]) -> Tensor | None:
     for name, tensor in shared.items():
         digest.update(name.encode())
         digest.update(tensor.detach().float().cpu().contiguous().numpy().tobytes())
-    return torch.tensor(list(digest.digest()), dtype=torch.uint8) if shared else None
+    return digest.hexdigest() if shared else None
 
 
 class TrainedPart:
-    """The trained parameters of a network as an object with ``state_dict``, to save as a centre's file.
-
-    With them goes the digest of the base, ``base.sha256``: on another base they would mean nothing.
-    """
+    """The trained parameters of a network as an object with ``state_dict``, to save as a centre's file."""
 
     def __init__(self, network: nn.Module):
         self.network = network
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Name -> trained parameter, without empty ones; and the digest of the base, if a part is frozen."""
+        """Name -> trained parameter, without empty ones."""
         network = getattr(self.network, "module", self.network)  # without the data-parallel wrapper
-        trained = {name: p.detach() for name, p in network.named_parameters() if p.requires_grad and p.numel()}
-        digest = base_digest(network, {*trained, PROMPTS})
-        return trained if digest is None else trained | {BASE: digest}
+        return {name: p.detach() for name, p in network.named_parameters() if p.requires_grad and p.numel()}
+
+    def base(self) -> str | None:
+        """The digest of the frozen part, without which the trained one means nothing; ``None`` if nothing is frozen."""
+        return base_digest(getattr(self.network, "module", self.network), {*self.state_dict(), PROMPTS})
