@@ -30,13 +30,14 @@ def checked_train_request(request: Mapping[str, Any]) -> dict[str, Any]:
             those that nobody changed.
 
     Returns:
-        The request without ``tracking_uri``, which the server's own settings give, and without an empty ``run_id``.
+        The request without ``tracking_uri``, which the server's own settings give, and without ``run_id``, of which
+        only the server's default is allowed.
 
     Raises:
         ValueError: a value could be evaluated (:func:`~uniseg_nets.io.plain.plain_data`), or ``run_id``, ``tracking``,
             ``gpus`` or ``model_filename`` is not one of the values that the server offers.
     """
-    settings = dict(plain_data(dict(request)))
+    settings: dict[str, Any] = plain_data(dict(request))
     if settings.pop("tracking_uri", None):
         logger.info("tracking_uri of the request is not used: the server's MONAI_LABEL_TRACKING_URI is")
     _refuse_unless(settings.pop("run_id", None) in (None, "", "run"), "run_id", "'run'")

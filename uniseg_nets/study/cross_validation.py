@@ -81,18 +81,19 @@ def cross_validate(
 def _claim(output: Path, settings: dict[str, Any]) -> None:
     """Keeps plan and overlays in the folder, and refuses others there."""
     kept = output / _SETTINGS
-    if not kept.is_file() and any(output.glob("fold*")):
+    if kept.is_file():
+        if read_json(kept) != settings:
+            raise ValueError(
+                f"{output} has folds of another plan or of other overlays ({kept.name}), whose networks may have "
+                "learnt from cases that this plan holds out: choose another folder, or remove that one"
+            )
+        return
+    if any(output.glob("fold*")):
         raise ValueError(
             f"{output} has folds and no {_SETTINGS}, which says what plan they are of: choose another folder, or move "
             "these folds away"
         )
-    if not kept.is_file():
-        write_json(kept, settings)
-    elif read_json(kept) != settings:
-        raise ValueError(
-            f"{output} has folds of another plan or of other overlays ({kept.name}), whose networks may have learnt "
-            "from cases that this plan holds out: choose another folder, or remove that one"
-        )
+    write_json(kept, settings)
 
 
 def _has_fold(case: Any) -> bool:
