@@ -10,10 +10,9 @@ from typing import Any
 from ignite.engine import Engine, Events
 from monai.engines import Evaluator
 
-from uniseg_nets.inferers.centre import mark_base
 from uniseg_nets.ranks import is_first_rank, unwrapped
 from uniseg_nets.weights.checkpoints import save_weights
-from uniseg_nets.weights.freezing import TrainedPart
+from uniseg_nets.weights.freezing import TrainedPart, mark_base
 from uniseg_nets.weights.licence import mark_terms
 
 __all__ = ["WeightFiles"]
@@ -69,5 +68,5 @@ class WeightFiles:
             save_weights(unwrapped(self.weights).state_dict(), path)
             mark_terms(path, self.pretrained_license)
             if isinstance(self.weights, TrainedPart):
-                mark_base(path, self.weights.base())
+                mark_base(path, self.weights.base)
             logger.info("weights written to %s", path)

@@ -15,12 +15,12 @@ from monai.inferers import SlidingWindowInferer
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from uniseg_nets.io.files import atomic_path, sha256_of
+from uniseg_nets.io.files import sha256_of
 from uniseg_nets.nets.prompt_unetr import PROMPTS
 from uniseg_nets.weights.checkpoints import read_state
-from uniseg_nets.weights.freezing import base_digest
+from uniseg_nets.weights.freezing import base_digest, base_of
 
-__all__ = ["CentreInferer", "centre_sha256", "checked_centre", "mark_base", "read_centre"]
+__all__ = ["CentreInferer", "centre_sha256", "checked_centre", "read_centre"]
 
 _NAME = re.compile(r"[\w-]+")
 
@@ -65,25 +65,6 @@ def centre_sha256(centre: str | None, folder: str | PathLike[str]) -> str | None
     return None if centre in (None, "none") else sha256_of(_centre_file(folder, str(centre)))
 
 
-def mark_base(file: str | PathLike[str], digest: str | None) -> None:
-    """Writes beside a centre's file, as ``CENTRE.pt.base``, for which shared network it was made."""
-    mark = _mark(Path(file))
-    if digest is None:
-        mark.unlink(missing_ok=True)
-        return
-    with atomic_path(mark) as temporary:
-        temporary.write_text(f"{digest}\n", encoding="utf-8")
-
-
-def _base_of(file: Path) -> str | None:
-    mark = _mark(file)
-    return mark.read_text(encoding="utf-8").strip() if mark.is_file() else None
-
-
-def _mark(file: Path) -> Path:
-    return file.with_name(f"{file.name}.base")
-
-
 class CentreInferer(SlidingWindowInferer):
     """MONAI's sliding window, with a centre's tensors in place of those of the shared network.
 
@@ -102,7 +83,7 @@ class CentreInferer(SlidingWindowInferer):
     def __init__(self, centre: str | None = None, centres_dir: str | PathLike[str] = "", **sliding: Any) -> None:
         super().__init__(**sliding)
         self.state = None if centre in (None, "none") else read_centre(centres_dir, str(centre))
-        self._base = None if self.state is None else _base_of(_centre_file(centres_dir, str(centre)))
+        self._base = None if self.state is None else base_of(_centre_file(centres_dir, str(centre)))
 
     def __call__(  # type: ignore[override]
         self, inputs: Tensor, network: nn.Module, *args: Any, **kwargs: Any

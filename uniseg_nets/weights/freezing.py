@@ -1,16 +1,19 @@
-"""Freezing: the trained part of a network, for the optimiser and as a file."""
+"""Freezing: the trained part of a network, for the optimiser and as a file, and the frozen base that it belongs to."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
 from collections.abc import Container, Sequence
+from functools import cached_property
+from os import PathLike
 
 from torch import Tensor, nn
 
 from uniseg_nets.nets.prompt_unetr import PROMPTS
+from uniseg_nets.weights.beside import read_beside, write_beside
 
-__all__ = ["TrainedPart", "base_digest", "belongs", "check_parts", "train_only", "trainable"]
+__all__ = ["TrainedPart", "base_digest", "base_of", "belongs", "check_parts", "mark_base", "train_only", "trainable"]
 
 logger = logging.getLogger(__name__)
 
@@ -87,6 +90,17 @@ def base_digest(network: nn.Module, without: Container[str]) -> str | None:
     return digest.hexdigest() if shared else None
 
 
+def base_of(file: str | PathLike[str]) -> str | None:
+    """The digest of the base that a centre's file was made for; ``None`` if nothing beside the file says it."""
+    text = read_beside(file, "base")
+    return None if text is None else text.strip()
+
+
+def mark_base(file: str | PathLike[str], digest: str | None) -> None:
+    """Writes beside a centre's file, as ``CENTRE.pt.base``, for which shared network it was made."""
+    write_beside(file, "base", None if digest is None else f"{digest}\n")
+
+
 class TrainedPart:
     """The trained parameters of a network as an object with ``state_dict``, to save as a centre's file."""
 
@@ -98,6 +112,10 @@ class TrainedPart:
         network = getattr(self.network, "module", self.network)  # without the data-parallel wrapper
         return {name: p.detach() for name, p in network.named_parameters() if p.requires_grad and p.numel()}
 
+    @cached_property
     def base(self) -> str | None:
-        """The digest of the frozen part, without which the trained one means nothing; ``None`` if nothing is frozen."""
+        """The digest of the frozen part, without which the trained one means nothing; ``None`` if nothing is frozen.
+
+        It is computed once, as a training does not change it.
+        """
         return base_digest(getattr(self.network, "module", self.network), {*self.state_dict(), PROMPTS})

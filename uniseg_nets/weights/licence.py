@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from os import PathLike
-from pathlib import Path
 
 from uniseg_nets.io.bundles import bundle_folder
-from uniseg_nets.io.files import atomic_path
+from uniseg_nets.weights.beside import read_beside, write_beside
 
 __all__ = [
     "AUTHORS_TERMS",
@@ -51,9 +50,8 @@ def terms_of(weights: str | PathLike[str], official: bool = False) -> str | None
         weights: the file.
         official: whether it has the layout of the authors' release, and thus counts as theirs.
     """
-    mark = _sidecar(weights)
-    if mark.is_file():
-        text = mark.read_text(encoding="utf-8")
+    text = read_beside(weights, "license")
+    if text is not None:
         return next((terms for terms in SUMMARIES if terms_text(terms) == text), AUTHORS_TERMS)
     return AUTHORS_TERMS if official else None
 
@@ -66,13 +64,4 @@ def strictest(terms: Iterable[str | None]) -> str | None:
 
 def mark_terms(weights: str | PathLike[str], terms: str | None) -> None:
     """Writes the terms beside a new weights file, or deletes the terms of the file that it replaced."""
-    if terms is None:
-        _sidecar(weights).unlink(missing_ok=True)
-        return
-    with atomic_path(_sidecar(weights)) as temporary:
-        temporary.write_text(terms_text(terms), encoding="utf-8")
-
-
-def _sidecar(weights: str | PathLike[str]) -> Path:
-    path = Path(weights)
-    return path.with_name(path.name + ".license")
+    write_beside(weights, "license", None if terms is None else terms_text(terms))
