@@ -164,9 +164,9 @@ def test_an_annotation_server_trains_its_weights_again_and_again(bundle, data, t
     cases = load_datalist(data / "datalist.json", "training", data)
     options = SHORT | SMALL_NETWORK | {"label_values": "task", "device": "cpu", "train#handlers": [loader, *handlers]}
     options |= {"train#trainer#max_epochs": 1, "train#dataset#data": cases[:1], "validate#dataset#data": []}
-    for _ in range(2):  # as the server calls it; the loader is the server's
+    for _ in range(2):  # as the server calls it, without a datalist; the loader is the server's
         before = model.read_bytes()
-        training(root, data, **options).run()
+        training(root, tmp_path / "none", **options).run()
         assert model.read_bytes() != before
 
 

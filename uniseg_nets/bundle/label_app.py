@@ -50,6 +50,8 @@ _SERVED = {
     "resume": True,
     "fingerprint_cases": 0,
 }
+# Sections of a training whose data sets get their cases from the server: it has no datalist.
+_WITHOUT_DATALIST = {"train", "validate"}
 _MAIN = '''"""The app that the server starts; its parts are MONAI Label's (bundle_app.py) and uniseg_nets'."""
 
 import bundle_app
@@ -190,6 +192,8 @@ def make_label_app(
     for name in ("inference.json", "train.json"):
         config = merged_config(copy / "configs" / name, *laid)
         served = _SERVED if terms is None else {**_SERVED, "pretrained_license": terms}
+        for section in _WITHOUT_DATALIST & config.keys():
+            config[section]["cases"] = []
         write_json(copy / "configs" / name, config | {key: value for key, value in served.items() if key in config})
     return copy
 
