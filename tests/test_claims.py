@@ -1,7 +1,9 @@
 """Several processes on one folder: who gets a case, and what becomes of those that a dead process held."""
 
+import errno
 import os
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -105,6 +107,35 @@ def test_a_claim_whose_process_died_while_it_wrote_it_is_free_after_the_expiry(s
             assert two._claim({"name": "a"}) is None
             os.utime(claim, (0, 0))
             assert two.next() == ({"name": "a"}, True)
+
+
+def test_claims_without_a_name_do_not_hold_up_the_others_for_ever(saver):
+    """A disk that was full twice: the claim is empty, and so is the one that took it over."""
+    with sharing(saver, "a") as one:
+        one.next()
+        (claim,) = one._folder.glob("*.claim")
+        for file in (claim, claim.with_name(f"{claim.stem}.after-1")):
+            file.write_text("")
+            os.utime(file, (0, 0))
+        with sharing(saver, "a") as two:
+            assert two.next() == ({"name": "a"}, True)
+
+
+def test_a_claim_that_cannot_be_written_leaves_no_file(saver, monkeypatch):
+    opened = Path.open
+
+    def full(path, mode="r", **options):
+        file = opened(path, mode, **options)
+        if mode == "x":
+            file.close()
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return file
+
+    with sharing(saver, "a") as one:
+        monkeypatch.setattr(Path, "open", full)
+        with pytest.raises(OSError, match="No space left"):
+            one.next()
+        assert not list(one._folder.glob("*.claim"))
 
 
 def test_a_process_that_stood_still_learns_that_its_cases_are_taken_over(saver):

@@ -1,3 +1,4 @@
+import contextlib
 import threading
 import time
 
@@ -109,6 +110,45 @@ def test_a_run_without_faults_ends_quietly(caplog):
     assert "left" in first and "left" not in last
 
 
+def test_a_run_s_handlers_see_what_its_review_finds():
+    seen = {}
+    run = evaluator(["a", "b"], read)
+    run.review = lambda: {"b": "check", "earlier": "check"}
+    run.add_event_handler(Events.COMPLETED, lambda: seen.update(run.failures))
+    with pytest.raises(CasesFailedError, match="2 of 3 cases failed"):
+        run.run()
+    assert seen == {"b": "check", "earlier": "check"} and set(run.seconds) == {"a", "b"}
+
+
+def test_claims_are_given_up_after_the_last_export():
+    events = []
+
+    class Shared(contextlib.nullcontext):
+        check = staticmethod(lambda: None)
+        release = staticmethod(lambda name, failed: events.append(f"{name} released"))
+        __exit__ = staticmethod(lambda *_: events.append("given up"))
+
+    class Network(nn.Identity):
+        calls = 0
+
+        def forward(self, x):
+            self.calls += 1
+            if self.calls == 2:
+                raise KeyboardInterrupt
+            return x
+
+    def export(case):
+        time.sleep(0.2)
+        events.append(f"{case['name']} exported")
+        return case
+
+    run = evaluator(["a", "b"], read, export, Network())
+    run.claims = Shared()
+    with pytest.raises(KeyboardInterrupt):
+        run.run()
+    assert events == ["a exported", "a released", "given up"]
+
+
 def test_a_case_s_seconds_are_those_of_its_prediction_and_export():
     def export(case):
         time.sleep(0.3 if case["name"] == "slow" else 0)
@@ -121,8 +161,10 @@ def test_a_case_s_seconds_are_those_of_its_prediction_and_export():
 
 def test_nothing_left_to_do_is_no_error(caplog):
     caplog.set_level("INFO")
-    evaluator([], read).run()
-    assert "no case is left" in caplog.text
+    run, completed = evaluator([], read), []
+    run.add_event_handler(Events.COMPLETED, lambda: completed.append(True))  # the log, which may name older failures
+    run.run()
+    assert "no case is left" in caplog.text and completed
 
 
 def test_the_batch_s_tasks_reach_network_and_loss_as_ids(table):

@@ -105,6 +105,25 @@ def test_a_report_that_cannot_be_made_is_a_failure_of_the_run_and_keeps_no_other
     assert saver.targets(case)[0].is_file()
 
 
+def test_the_times_of_a_log_are_those_of_the_file_server(saver, case, tmp_path, monkeypatch):
+    save(saver, case)
+    touch = os.utime
+    monkeypatch.setattr("uniseg_nets.io.files.os.utime", lambda path: touch(path, (86400, 86400)))
+    run(saver, [with_pending([], case)], [RunLog(saver, 1)])
+    (log,) = (tmp_path / "out" / "log").glob("*.jsonl")
+    first, line = map(json.loads, log.read_text().splitlines())
+    assert line["written"] == "1970-01-02T00:00:00+00:00" < first["started"]
+
+
+def test_a_run_with_nothing_left_to_do_keeps_no_failure_of_an_earlier_one(saver, case, tmp_path):
+    save(saver, case)
+    with pytest.raises(CasesFailedError):
+        run(saver, [with_pending(None, case)], [RunLog(saver, 2)])
+    assert (tmp_path / "out" / "failures.json").is_file()
+    run(saver, [], [RunLog(saver, 1)])
+    assert not (tmp_path / "out" / "failures.json").exists()
+
+
 def with_pending(made, case):
     def export(data):
         made.append(data["name"])

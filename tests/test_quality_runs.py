@@ -12,6 +12,7 @@ from uniseg_nets import Segmenter
 from uniseg_nets.bundle.run import run_bundle
 from uniseg_nets.engines import CasesFailedError
 from uniseg_nets.phantom import write_phantoms
+from uniseg_nets.reports.merge import merge_runs
 from uniseg_nets.reports.page import by_verdict
 from uniseg_nets.transforms.result import OF_THE_VERDICT
 
@@ -102,7 +103,12 @@ def test_a_strict_run_fails_for_a_case_to_check_and_so_does_the_next_one_that_fi
         with pytest.raises(CasesFailedError, match=r"check: .*as a CT does"):
             run(only, tmp_path / "out", strict=True)
         assert (tmp_path / "out" / f"{ct}.nii.gz").is_file()
+        failures = json.loads((tmp_path / "out" / "failures.json").read_text())
+        assert "as a CT does" in failures[ct]
+        merged = merge_runs(tmp_path / "out")
+        assert merged["failed"] == failures and ct in merged["seconds_per_case"] and ct in merged["verdicts"]
     run(only, tmp_path / "out")  # finished, and not strict
+    assert not (tmp_path / "out" / "failures.json").exists()
 
 
 def test_from_python_a_label_map_has_its_verdict(demo_weights, scans):

@@ -120,6 +120,7 @@ class CaseEvaluator(SupervisedEvaluator):
         seconds: case name -> seconds of prediction and export, of the last run.
         verdicts: case name -> what its record says of its verdict, of the last run.
         exported: names of cases that were finished before and lacked exports, of the last run.
+        reviewed: names of cases that failed by the review alone, of the last run or of earlier ones.
         done: name of the case that was exported or failed last.
 
     Raises:
@@ -152,6 +153,7 @@ class CaseEvaluator(SupervisedEvaluator):
         self.failures: dict[str, str] = {}
         self.seconds: dict[str, float] = {}
         self.verdicts: dict[str, dict[str, Any]] = {}
+        self.reviewed: list[str] = []
         self._elsewhere = 0  # cases that other processes did
         self._exporting: Future[None] | None = None
         self.exported = self._export_pending()
@@ -159,19 +161,18 @@ class CaseEvaluator(SupervisedEvaluator):
         self._total = len(self.data_loader)
         if self._total:
             self._predict(global_epoch)
-        elif self.exported:
-            self.fire_event(Events.COMPLETED)
         else:
             logger.info("no case is left to do")
-        further = {} if self.review is None else self.review()
-        total = self._total + len(self.exported) + len(set(further) - set(self.failures) - set(self.seconds))
-        self.failures = {**further, **self.failures}
+            self._add_reviewed()
+            self.fire_event(Events.COMPLETED)
         if self.failures:
+            total = self._total + len(self.exported) + len(set(self.reviewed) - set(self.seconds))
             raise CasesFailedError(self.failures, total)
 
     def _predict(self, global_epoch: int) -> None:
         self._begun = time.perf_counter()
-        with ThreadPoolExecutor(1, "export") as self._exporter, self.claims or nullcontext():
+        # Claims are given up last, when the running export has ended.
+        with self.claims or nullcontext(), ThreadPoolExecutor(1, "export") as self._exporter:
             super().run(global_epoch)
         if self._seen < self._total:  # a loader whose thread dies ends without an error
             raise RuntimeError(f"{self._total - self._seen} of {self._total} cases were never read: run again for them")
@@ -192,13 +193,16 @@ class CaseEvaluator(SupervisedEvaluator):
 
     @property
     def _seen(self) -> int:
-        return len(self.failures) - self._failed_before + len(self.seconds) + self._elsewhere
+        failed = len(self.failures) - len(self.reviewed) - self._failed_before
+        return failed + len(self.seconds) + self._elsewhere
 
     def _register_postprocessing(self, posttrans: Callable[[Any], Any]) -> None:
         self._postprocessing = posttrans  # not registered as MONAI's handler, which would wait for it
 
     def _register_handlers(self, handlers: Sequence[Any]) -> None:
-        self.add_event_handler(Events.EPOCH_COMPLETED, self._end_export)  # before the handlers that read the results
+        # Before the handlers that read the results and the failures.
+        self.add_event_handler(Events.EPOCH_COMPLETED, self._end_export)
+        self.add_event_handler(Events.EPOCH_COMPLETED, self._add_reviewed)
         super()._register_handlers(handlers)
 
     def _iteration(self, engine: SupervisedEvaluator, batchdata: dict[str, Any]) -> dict[str, Any]:
@@ -248,6 +252,12 @@ class CaseEvaluator(SupervisedEvaluator):
         """Waits for the export that is running, if any."""
         if self._exporting is not None:
             self._exporting.result()
+
+    def _add_reviewed(self) -> None:
+        """Counts what the review finds as failed, and keeps the names."""
+        further = {} if self.review is None else self.review()
+        self.reviewed = [name for name in further if name not in self.failures]
+        self.failures = {**further, **self.failures}
 
     def _failed(self, name: str, error: Exception) -> None:
         self.failures[name] = root_cause(error)

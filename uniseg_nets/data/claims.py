@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from uniseg_nets.io.errors import ClaimLostError
+from uniseg_nets.io.files import time_of
 
 if TYPE_CHECKING:
     from uniseg_nets.transforms.result import ResultSaver
@@ -119,7 +120,8 @@ class Claims:
                 return None
             self._alive(holder).unlink(missing_ok=True)
             # A claim on what a dead process held has the name of that process: there is one such file, and one winner.
-            files.append(self._folder / f"{key}.after-{holder}")
+            # A process that died before it wrote its name, or found the disk full, has none.
+            files.append(self._folder / f"{key}.after-{holder or len(files)}")
         if self.saver.is_finished(case) or self._failed_meanwhile(key):
             _delete(files)
             return False
@@ -132,6 +134,9 @@ class Claims:
                 file.write(self._own)
         except FileExistsError:
             return False
+        except OSError:  # a claim without a name would hold up the others
+            path.unlink(missing_ok=True)
+            raise
         return True
 
     def _alive(self, process: str) -> Path:
@@ -142,20 +147,20 @@ class Claims:
 
     def _failed_meanwhile(self, key: str) -> bool:
         try:
-            return _time_of(self._failed(key)) >= self._since
+            return time_of(self._failed(key)) >= self._since
         except FileNotFoundError:
             return False
 
     def _is_alive(self, heartbeat: Path) -> bool:
         try:
-            return self._now() - _time_of(heartbeat) < self.expiry
+            return self._now() - time_of(heartbeat) < self.expiry
         except FileNotFoundError:
             return False
 
     def _now(self) -> float:
         """The time of the own heartbeat, by the file server's clock."""
         try:
-            return _time_of(self._heartbeat)
+            return time_of(self._heartbeat)
         except FileNotFoundError as error:
             raise ClaimLostError(
                 f"this process stood still for more than {self.expiry:g} s, and others took over its cases: run the "
@@ -171,9 +176,3 @@ class Claims:
 def _delete(files: Sequence[Path]) -> None:
     for file in files:
         file.unlink(missing_ok=True)
-
-
-def _time_of(path: Path) -> float:
-    """When a file was changed. It is opened for that: a client of NFS then asks the server instead of its cache."""
-    with path.open("rb") as file:
-        return os.fstat(file.fileno()).st_mtime

@@ -13,7 +13,7 @@ from typing import Any
 from ignite.engine import Events
 
 from uniseg_nets.engines import CaseEvaluator, CaseEvents
-from uniseg_nets.io.files import read_json, write_json
+from uniseg_nets.io.files import read_json, server_time, write_json
 from uniseg_nets.io.names import RUN_TABLES
 from uniseg_nets.ranks import launched_rank
 from uniseg_nets.transforms.result import ResultSaver
@@ -30,8 +30,10 @@ class RunLog:
 
     The first line is on the process: start, host, provenance, number of cases. Each further one is on a case: its
     ``seconds`` and ``verdict``; ``failed`` with the reason; or ``exported``, for a case that was finished before and
-    got an export that it lacked. What is written stays as it is, so that a run of any length writes each line once; a
-    process that is killed while it writes leaves half a line, the last one.
+    got an export that it lacked. A case that fails by the review at the end gets a second line, with ``failed``. The
+    times of these lines are those of the file server, as clocks of machines may differ. What is written stays as it
+    is, so that a run of any length writes each line once; a process that is killed while it writes leaves half a line,
+    the last one.
 
     ``OUTPUT_DIR/run.json`` has the same of the whole run, when it begins and when it ends; failed cases are in
     ``failures.json`` as well, name -> reason, a file that exists only if a case failed. Under ``torchrun`` each process
@@ -66,6 +68,8 @@ class RunLog:
         for name in engine.exported:  # finished before, so that no event told of them
             if name not in self._logged:
                 self._log(engine, name)
+        for name in engine.reviewed:
+            self._log(engine, name)
         self._write_summary(engine)
 
     def _remove_of_more_ranks(self) -> None:
@@ -81,12 +85,12 @@ class RunLog:
         if not self._logged:
             self._append({"started": _text(self.started), "host": socket.gethostname(), **self._about(engine)})
         self._logged.add(name)
-        line: dict[str, Any] = {"case": name, "written": _text(datetime.now(UTC))}
+        line: dict[str, Any] = {"case": name, "written": _text(datetime.fromtimestamp(server_time(self._file), UTC))}
         if name in engine.failures:
             line["failed"] = engine.failures[name]
-        elif name in engine.seconds:
+        if name in engine.seconds:
             line["seconds"] = engine.seconds[name]
-        else:
+        elif name not in engine.failures or name in engine.reviewed:
             line["exported"] = True  # its label map is of an earlier run
         if name in engine.verdicts:
             line["verdict"] = engine.verdicts[name]

@@ -22,8 +22,10 @@ __all__ = [
     "json_rows",
     "read_csv",
     "read_json",
+    "server_time",
     "sha256_of",
     "sha256_of_weights",
+    "time_of",
     "write_csv",
     "write_json",
 ]
@@ -45,6 +47,18 @@ def atomic_path(path: str | PathLike[str]) -> Iterator[Path]:
         temporary = Path(folder) / path.name
         yield temporary
         temporary.replace(path)
+
+
+def server_time(path: Path) -> float:
+    """The time now by the clock of the file's server, in seconds since 1970: the file is touched and looked at."""
+    os.utime(path)
+    return time_of(path)
+
+
+def time_of(path: Path) -> float:
+    """When a file was changed. It is opened for that: a client of NFS then asks the server instead of its cache."""
+    with path.open("rb") as file:
+        return os.fstat(file.fileno()).st_mtime
 
 
 def read_json(path: Path) -> dict[str, Any]:
