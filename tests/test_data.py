@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from uniseg_nets.data import FaultTolerantDataset, find_cases, load_datalist
+from uniseg_nets.data import FaultTolerantDataset, find_cases, load_datalist, with_task
 from uniseg_nets.phantom import write_phantom_tasks
 
 
@@ -237,8 +237,21 @@ def test_a_task_selects_its_cases_and_is_given_to_those_that_name_none(tmp_path,
     assert loaded() == [("a", None), ("b", "lung"), ("c", "liver")]
     with pytest.raises(ValueError, match=r"datalist.json: 'testing' has no case of the task 'liver': .* name lung"):
         load_datalist(path, "testing", task="liver")
+    menu = ["liver", "lung"]  # no choice
     with pytest.raises(ValueError, match=r'datalist.json: no task for a: add "task" to each case, or give --task'):
-        load_datalist(path, "validation", task=["liver", "lung"])
+        load_datalist(path, "validation", task=menu, menu=menu)
+
+
+@pytest.mark.parametrize("several", [("liver", "colon"), ["colon", "liver"]])
+def test_several_tasks_select_their_cases_and_a_menu_selects_none(several):
+    cases = [{"name": name, "task": name} for name in ("liver", "lung", "colon")]
+    menu = ["liver", "lung", "colon"]
+    assert [case["name"] for case in with_task(cases, several, menu)] == ["liver", "colon"]
+    assert with_task(cases, menu, menu) == with_task(cases, None, menu) == cases
+    with pytest.raises(ValueError, match="no case of the task 'spleen, kidney': its cases name colon, liver, lung"):
+        with_task(cases, ("spleen", "kidney"), menu)
+    with pytest.raises(ValueError, match='no task for a: add "task" to each case, or choose one task'):
+        with_task([*cases, {"name": "a"}], several, menu)
 
 
 def test_one_channel_is_written_as_a_string_and_several_as_a_list(tmp_path, table):

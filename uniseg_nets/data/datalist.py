@@ -31,6 +31,7 @@ def load_datalist(
     base_dir: str | PathLike[str] | None = None,
     optional: bool = False,
     task: str | int | Sequence[str] | None = None,
+    menu: Sequence[str] | str | None = None,
 ) -> list[dict[str, Any]]:
     """Loads the cases of one section, with absolute paths. Each gets a ``name``, by default that of its first scan.
 
@@ -41,7 +42,7 @@ def load_datalist(
         section: such as ``training``, ``validation`` or ``testing``.
         base_dir: folder of relative paths; the JSON's folder by default.
         optional: give no cases if the section is missing.
-        task: the task to load, see :func:`with_task`.
+        task, menu: the tasks to load, see :func:`with_task`.
 
     Raises:
         FileNotFoundError: if there is no such datalist.
@@ -64,7 +65,7 @@ def load_datalist(
             raise ValueError(f"datalist {path}: entry {number} of {section!r} {error}") from error
     if task is not None:
         try:
-            cases = with_task(cases, task)
+            cases = with_task(cases, task, menu)
         except ValueError as error:
             raise ValueError(f"datalist {path}: {section!r} has {error}") from error
         nameless = [str(case["name"]) for case in cases if "task" not in case]
@@ -98,26 +99,35 @@ def _case(entry: Any, base: Path) -> dict[str, Any]:
     return case
 
 
-def with_task(cases: Sequence[Mapping[str, Any]], task: str | int | Sequence[str] | None) -> list[dict[str, Any]]:
-    """The cases of a task: those that name it, and those that name none, which get it.
+def with_task(
+    cases: Sequence[Mapping[str, Any]], task: str | int | Sequence[str] | None, menu: Sequence[str] | str | None = None
+) -> list[dict[str, Any]]:
+    """The cases of one task or several.
 
     Args:
         cases: the cases.
-        task: name or id of the task, as the cases have it. ``None`` or a list, which is a menu without a choice, keeps
-            all cases as they are.
+        task: name or id of the task, as the cases have it; cases that name none get it. Or several, each case then
+            names its own. ``None`` keeps all cases as they are.
+        menu: the tasks that a config offers. A ``task`` equal to this list is no choice and keeps all cases too.
 
     Raises:
-        ValueError: if all cases name other tasks.
+        ValueError: if no case names the task or the tasks, or if several are chosen and a case names none.
     """
-    if task is None or isinstance(task, (list, tuple)):
+    one = isinstance(task, (str, int))
+    names = [str(name) for name in ([task] if isinstance(task, (str, int)) else task or ())]
+    if task is None or (not one and names == list(menu or ())):
         return [dict(case) for case in cases]
-    chosen = [{"task": task, **case} for case in cases if str(case.get("task", task)) == str(task)]
-    if len(chosen) < len(cases):
-        others = sorted({str(case["task"]) for case in cases if "task" in case} - {str(task)})
-        if not chosen:
-            raise ValueError(f"no case of the task {task!r}: its cases name {listing(others)}")
-        logger.info("task %s: %d of %d cases; the others are of %s", task, len(chosen), len(cases), listing(others))
-    return chosen
+    nameless = [str(case.get("name", case.get("image"))) for case in cases if "task" not in case]
+    if nameless and not one:
+        raise ValueError(f'no task for {listing(nameless)}: add "task" to each case, or choose one task')
+    own = {"task": task} if one else {}
+    selected = [{**own, **case} for case in cases if str(case.get("task", task)) in names]
+    if len(selected) < len(cases):
+        wanted, others = ", ".join(names), sorted({str(case["task"]) for case in cases if "task" in case} - set(names))
+        if not selected:
+            raise ValueError(f"no case of the task {wanted!r}: its cases name {listing(others)}")
+        logger.info("task %s: %d of %d cases; the others are of %s", wanted, len(selected), len(cases), listing(others))
+    return selected
 
 
 def image_files(case: Mapping[str, Any]) -> list[str]:

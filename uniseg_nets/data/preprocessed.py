@@ -49,7 +49,7 @@ class PreprocessedDataset(Dataset):
         preprocessing: deterministic transforms, such as :class:`~uniseg_nets.transforms.PreprocessCased`.
         augmentation: random transforms.
         cache_dir: folder of the cache.
-        task: the task to use, also that of cases that name none, such as cases from an annotation server; see
+        task, menu: the tasks to use, also that of cases that name none, such as cases from an annotation server; see
             :func:`~uniseg_nets.data.with_task`.
 
     Raises:
@@ -64,9 +64,10 @@ class PreprocessedDataset(Dataset):
         augmentation: Sequence[Transform] = (),
         cache_dir: str | PathLike[str] = "cache",
         task: str | int | Sequence[str] | None = None,
+        menu: Sequence[str] | str | None = None,
     ) -> None:
         data = [{key: value for key, value in case.items() if key not in _NOT_FOR_BATCHES} for case in data]
-        super().__init__(with_task(data, task), Compose(list(augmentation)))
+        super().__init__(with_task(data, task, menu), Compose(list(augmentation)))
         self.preprocessing = Compose(list(preprocessing))
         self.cache_dir = Path(cache_dir).absolute()
         described = [(type(transform).__name__, vars(transform)) for transform in preprocessing]
