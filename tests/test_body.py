@@ -37,6 +37,26 @@ def test_where_no_body_shows_the_box_is_everything():
     assert body_box(torch.zeros(8, 12, 16), WINDOW) == (slice(0, 8), slice(0, 12), slice(0, 16))
 
 
+def test_windows_see_the_air_around_a_small_body(table):
+    """Padding instead would be tissue where zero is the mean of organs, as in the scaling of a plan."""
+    volume = patient((64, 160, 160))
+    assert body_box(volume, WINDOW, (32, 128, 150))[1:] == (slice(16, 144), slice(5, 155))
+    assert body_box(volume, WINDOW, (32, 192, 64))[1] == slice(0, 160)
+    padded = []
+
+    class Looks(BrightNetwork):
+        def encode(self, x):
+            padded.append((x == 0).sum().item())
+            return super().encode(x)
+
+    scaling = [{"scheme": "percentiles", "low": -900, "high": 900, "mean": 40, "std": 60}]
+    task = {"name": "organ", "channels": ["CT"], "spacing": [1, 1, 1], "classes": ["organ"], "scaling": scaling}
+    hounsfield = volume * 650 - 325
+    inferer = UniSegInferer(TaskTable([task]), "organ", (32, 128, 150), body_only=True)
+    inferer((hounsfield[None, None] - 40) / 60, Looks())
+    assert padded and not any(padded)
+
+
 def test_body_only_computes_less_and_gives_background_outside(table):
     volume = patient()[None, None]
     everything, inside = BrightNetwork(), BrightNetwork()

@@ -3,6 +3,7 @@ import torch
 from torch import nn
 
 from uniseg_nets.nets.esp_medsam import ESPMedSAM, SAMEncoder
+from uniseg_nets.nets.esp_medsam.parts import FourierPositions
 from uniseg_nets.nets.esp_medsam.tiny_vit import TinyViT
 from uniseg_nets.weights.checkpoints import save_weights
 from uniseg_nets.weights.esp_medsam import copy_from_teacher, kinds_in, load_mobile_sam, load_sam_transformer
@@ -224,3 +225,10 @@ def test_a_sam_encoder_is_a_teacher_of_the_same_shape(tmp_path):
         copy_from_teacher(ESPMedSAM(["ultrasound"], SMALL), teacher)
     with pytest.raises(FileNotFoundError, match="download a SAM model"):
         SAMEncoder(tmp_path / "nowhere")
+
+
+def test_positions_are_the_same_in_bfloat16():
+    positions = FourierPositions(64)
+    expected = positions(16, 16)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(positions(16, 16), expected)

@@ -4,8 +4,10 @@ import sys
 
 import pytest
 import torch
+from torch import nn
 
 from uniseg_nets import UniSeg
+from uniseg_nets.engines import AutocastInferer
 from uniseg_nets.inferers import UniSegInferer
 from uniseg_nets.nets.unet import TOTAL_STRIDE, ConvBlock
 
@@ -159,6 +161,18 @@ for size, stride in (((2, 4, 4), (1, 1, 1)), ((2, 2, 2), (1, 1, 1)), ((4, 4, 4),
         largest = largest_gradient(network, call, size)
         assert largest < 1e3, (size, stride, network, largest)
 """
+
+
+@pytest.mark.parametrize("options", [{"padding": 1}, {"bias": None, "stride": (1, 1, 1), "groups": 2}, {"stride": 2}])
+def test_small_convolutions_of_any_call_stay_in_float32(options):
+    class Network(nn.Module):
+        def forward(self, x):
+            weight = torch.ones(4, 4 // options.get("groups", 1), 3, 3, 3)
+            return nn.functional.conv3d(x, weight=weight, **options)
+
+    small = AutocastInferer(True)(torch.rand(1, 4, 3, 3, 3), Network())
+    large = AutocastInferer(True)(torch.rand(1, 4, 24, 24, 24), Network())
+    assert (small.dtype, large.dtype) == (torch.float32, torch.bfloat16)
 
 
 def test_bfloat16_gradients_read_no_memory_that_nobody_wrote():

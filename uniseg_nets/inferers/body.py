@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy import ndimage
 from torch import Tensor
@@ -16,7 +18,7 @@ _THRESHOLD = -195.0
 _STEP = 4
 
 
-def body_box(channel: Tensor, scaling: Scaling) -> tuple[slice, slice, slice]:
+def body_box(channel: Tensor, scaling: Scaling, least: Sequence[int] = (1, 1, 1)) -> tuple[slice, slice, slice]:
     """The box around the largest connected body in a preprocessed CT channel.
 
     A binary opening first removes thin structures, such as the table's surface.
@@ -24,6 +26,8 @@ def body_box(channel: Tensor, scaling: Scaling) -> tuple[slice, slice, slice]:
     Args:
         channel: (z, y, x), scaled intensities.
         scaling: how they were scaled from Hounsfield units.
+        least: size (z, y, x) of the box at least, such as a window's: what a window sees of the scan around the body
+            is then air and not padding. The whole axis if the volume is smaller.
 
     Returns:
         Slices along z, y and x; the whole volume if there is no body.
@@ -36,7 +40,14 @@ def body_box(channel: Tensor, scaling: Scaling) -> tuple[slice, slice, slice]:
     largest = int(np.argmax(np.bincount(labels.ravel())[1:]))
     box = ndimage.find_objects(labels)[largest]
     z, y, x = (
-        slice(max(edge.start * _STEP - _STEP, 0), min(edge.stop * _STEP + _STEP, size))
-        for edge, size in zip(box, channel.shape)
+        _widened(max(edge.start * _STEP - _STEP, 0), min(edge.stop * _STEP + _STEP, size), size, extent)
+        for edge, size, extent in zip(box, channel.shape, least)
     )
     return z, y, x
+
+
+def _widened(start: int, stop: int, size: int, least: int) -> slice:
+    """An edge of at least a length, with its centre where it was as far as the volume allows."""
+    extent = min(max(stop - start, least), size)
+    first = min(max((start + stop - extent) // 2, 0), size - extent)
+    return slice(first, first + extent)

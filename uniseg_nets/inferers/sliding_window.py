@@ -142,7 +142,7 @@ class UniSegInferer(Inferer):
         scaling = tasks[0].scaling[0]
         if not (self.body_only and tasks[0].channels[0].upper() == "CT" and scaling.scheme != "z_score"):
             return self._fitting(inputs, network, tasks)
-        box: Any = (..., *body_box(inputs[:, 0].amax(0), scaling))
+        box: Any = (..., *body_box(inputs[:, 0].amax(0), scaling, self.roi_size))
         inside = self._fitting(inputs[box], network, tasks)
         scores = inside.new_zeros((*inside.shape[:2], *inputs.shape[2:]))
         scores[:, _backgrounds(tasks)] = 1

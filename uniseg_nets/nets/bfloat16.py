@@ -15,6 +15,8 @@ from torch.overrides import TorchFunctionMode
 __all__ = ["SmallConvolutionsInFloat32", "too_small_for_bfloat16"]
 
 _SMALLEST = 4
+# Of conv3d, in their order.
+_ARGUMENTS = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
 
 
 def too_small_for_bfloat16(size: Sequence[int], stride: Sequence[int]) -> bool:
@@ -33,10 +35,13 @@ class SmallConvolutionsInFloat32(TorchFunctionMode):
         self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        if func is not torch.conv3d or not torch.is_autocast_enabled("cpu") or args[0].device.type != "cpu":
+        if func is not torch.conv3d or not torch.is_autocast_enabled("cpu"):
             return func(*args, **kwargs)
-        x, weight, bias, stride = args[:4]
-        if max(weight.shape[2:]) == 1 or not too_small_for_bfloat16(x.shape[2:], stride):
+        given = {**dict(zip(_ARGUMENTS, args)), **kwargs}
+        x, weight, stride = given["input"], given["weight"], given.get("stride", 1)
+        strides = (stride,) * 3 if isinstance(stride, int) else tuple(stride)
+        large = max(weight.shape[2:]) == 1 or not too_small_for_bfloat16(x.shape[-3:], strides)
+        if x.device.type != "cpu" or large:
             return func(*args, **kwargs)
         with torch.autocast("cpu", enabled=False):
-            return func(x.float(), weight, bias, *args[3:], **kwargs)
+            return func(**{**given, "input": x.float()})

@@ -50,5 +50,6 @@ class FourierPositions(nn.Module):
         matrix = cast(Tensor, self.positional_encoding_gaussian_matrix)
         y, x = (((torch.arange(n, device=matrix.device) + 0.5) / n * 2 - 1) for n in (height, width))
         grid = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1).to(matrix.dtype)
-        angles = 2 * torch.pi * (grid @ matrix)
+        with torch.autocast(matrix.device.type, enabled=False):  # of large angles bfloat16 keeps no fraction
+            angles = 2 * torch.pi * (grid @ matrix)
         return torch.cat([angles.sin(), angles.cos()], dim=-1).permute(2, 0, 1)[None]
