@@ -103,6 +103,20 @@ def test_fetched_weights_are_not_overwritten_by_a_training(copy, data):
     assert (copy / "models" / "model.pt").read_bytes() == b"fetched"
 
 
+@pytest.mark.parametrize("name", BUNDLES)
+def test_every_training_refuses_to_overwrite_weights_that_came_by_themselves(name, tmp_path):
+    """A centre's file from another hospital, or weights of a hub."""
+    parser = ConfigParser()
+    parser.read_config(str(bundle_folder(name) / "configs" / "train.json"))
+    parser.update({"ckpt_dir": str(tmp_path / "run"), "best_weights": str(tmp_path / "north.pt")})
+    parser.get_parsed_content("claimed_dir")
+    (tmp_path / "north.pt").write_bytes(b"of another hospital")
+    with pytest.raises(RuntimeError) as refused:
+        parser.parse(True)
+        parser.get_parsed_content("claimed_dir")
+    assert "north.pt holds weights that this training would overwrite" in root_cause(refused.value)
+
+
 def test_a_short_training_without_validation_cases_leaves_its_weights(copy, unsplit):
     options = SHORT | {"dataset_dir": unsplit, "datalist": unsplit / "unsplit.json"}
     run("run", copy, ["train.json", "small.json"], max_epochs=1, **options)
