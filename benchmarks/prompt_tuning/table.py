@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("output", type=Path)
     output = parser.parse_args().output
     rows, trainings = read_rows(output / "cases.csv"), read_rows(output / "trainings.csv")
-    variants = list(dict.fromkeys(row["variant"] for row in trainings if row["variant"] != BASE))
+    variants = list(dict.fromkeys(row["variant"] for row in rows if row["variant"] != BASE))
     changed = ("from the base", f"from {_ALL}", "old centre", "from the base")
     head = ("new cases", "variant", "seeds", "new centre", *changed)
     print(f"| {' | '.join(head)} |\n|{'---|' * len(head)}")
@@ -37,7 +37,8 @@ def main() -> None:
                 print(f"| {size} | {variant} | {len({row['seed'] for row in own})} | {_cells(rows, variant, size)} |")
     print("\n| variant | trained | of all | file | seconds per training |\n|---|---|---|---|---|")
     for variant in variants:
-        print(_cost(variant, [row for row in trainings if row["variant"] == variant]))
+        if members := [row for row in trainings if row["variant"] == variant]:
+            print(_cost(variant, members))
 
 
 def dice_of(rows: list[dict[str, str]], variant: str, size: str, centre: str) -> Figures:
