@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from uniseg_nets.io.lazy import lazy_names
-from uniseg_nets.renamed import accept_old_modules
 from uniseg_nets.version import __version__
 
 if TYPE_CHECKING:
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
 
 __all__ = ["PromptTunedUniSeg", "PromptUNETR", "Segmenter", "UniSeg", "UniSegBackbone", "__version__"]
 
-accept_old_modules()
 _HOMES = {
     "PromptTunedUniSeg": "nets",
     "PromptUNETR": "nets",

@@ -8,7 +8,6 @@ from uniseg_nets.data.folds import fold_cases
 from uniseg_nets.data.preprocessed import PreprocessedDataset
 from uniseg_nets.data.sampler import GroupBatchSampler, Sample, TaskBatchSampler
 from uniseg_nets.data.shared import shared_sampler
-from uniseg_nets.renamed import renamed_names
 
 __all__ = [
     "Claims",
@@ -24,7 +23,3 @@ __all__ = [
     "shared_sampler",
     "with_task",
 ]
-
-__getattr__ = renamed_names(
-    __name__, {"GuardedDataset": "data.FaultTolerantDataset", "own_share": "data.rank_partition"}
-)

@@ -9,7 +9,6 @@ import numpy as np
 from torch.utils.data import Sampler
 
 from uniseg_nets.ranks import own_rank, rank_count
-from uniseg_nets.renamed import renamed_arguments
 from uniseg_nets.tasks import TaskTable
 
 __all__ = ["GroupBatchSampler", "Sample", "TaskBatchSampler"]
@@ -56,7 +55,6 @@ class GroupBatchSampler(Sampler[list[int]]):
         ValueError: if there are no cases, or the fraction is outside 0 to 1.
     """
 
-    @renamed_arguments(groups="cases")
     def __init__(
         self,
         cases: Sequence[Any],

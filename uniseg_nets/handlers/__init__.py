@@ -7,7 +7,6 @@ from uniseg_nets.handlers.resume import ResumableCheckpoint, claim_folder
 from uniseg_nets.handlers.run_log import RunLog
 from uniseg_nets.handlers.validate import RegularValidation
 from uniseg_nets.handlers.weights import WeightFiles
-from uniseg_nets.renamed import renamed_names
 
 __all__ = [
     "ClipGradients",
@@ -19,5 +18,3 @@ __all__ = [
     "WeightFiles",
     "claim_folder",
 ]
-
-__getattr__ = renamed_names(__name__, {"RunRecord": "handlers.RunLog"})

@@ -8,7 +8,6 @@ from typing import Any
 from monai.transforms import Transform
 
 from uniseg_nets.nets.esp_medsam import ESPMedSAM
-from uniseg_nets.renamed import renamed_arguments
 
 __all__ = ["RecogniseModalityd"]
 
@@ -26,7 +25,6 @@ class RecogniseModalityd(Transform):
         ValueError: if the network does not have the modality, or the image is not recognised.
     """
 
-    @renamed_arguments(least="min_confidence")
     def __init__(self, network: ESPMedSAM, min_confidence: float = 0.8) -> None:
         self.network = network
         self.min_confidence = min_confidence

@@ -25,7 +25,7 @@ from uniseg_nets.inferers.body import body_box
 from uniseg_nets.inferers.coarse_pass import Region, find_regions, whole_region
 from uniseg_nets.inferers.windows import gaussian_window, pad_to, window_at
 from uniseg_nets.nets.steps import NetworkSteps, encoded_for
-from uniseg_nets.renamed import removed_arguments
+from uniseg_nets.removed import removed_arguments
 from uniseg_nets.tasks import Task, TaskTable
 from uniseg_nets.transforms.grid import flipped, network_flips
 

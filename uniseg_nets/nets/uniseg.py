@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from uniseg_nets.nets.backbone import UniSegBackbone
 from uniseg_nets.nets.prompt import TaskPrompts
 from uniseg_nets.nets.unet import check_size, initialise, stage_features
-from uniseg_nets.renamed import renamed_arguments
 
 __all__ = ["PromptTunedUniSeg", "UniSeg"]
 
@@ -43,7 +42,6 @@ class UniSeg(UniSegBackbone):
         ValueError: if ``patch_size`` is not a multiple of (16, 32, 32).
     """
 
-    @renamed_arguments(spread_prompts="distinct_prompt_init")
     def __init__(
         self,
         num_tasks: int = 11,

@@ -6,12 +6,9 @@ them here, since this package promises that nothing is sent.
 
 import sys
 
-from uniseg_nets.renamed import renamed_names
 from uniseg_nets.runtimes.channels_last import for_training
 from uniseg_nets.runtimes.choose import in_bfloat16, resolved_runtime, with_runtime
 
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 __all__ = ["for_training", "in_bfloat16", "resolved_runtime", "with_runtime"]
-
-__getattr__ = renamed_names(__name__, {"settled": "runtimes.resolved_runtime"})

@@ -30,7 +30,6 @@ from uniseg_nets.io.names import (
     STRUCTURES_ENDING,
 )
 from uniseg_nets.io.provenance import dicom_mark, nrrd_mark, read_record
-from uniseg_nets.renamed import renamed_arguments
 from uniseg_nets.tasks import Task, TaskTable
 from uniseg_nets.transforms.grid import flipped
 from uniseg_nets.transforms.labels import load_label_map
@@ -139,7 +138,6 @@ class SaveLabelMapd(ResultSaver):
         ValueError: if the result would overwrite its scan, or a file of another scan, task or user.
     """
 
-    @renamed_arguments(about="metadata")
     def __init__(
         self,
         keys: KeysCollection,

@@ -27,7 +27,6 @@ from uniseg_nets.io.files import atomic_path, sha256_of, sha256_of_weights, writ
 from uniseg_nets.io.messages import in_lines, listing
 from uniseg_nets.io.names import is_name_of_table
 from uniseg_nets.io.provenance import read_record, scan_identity
-from uniseg_nets.renamed import renamed_arguments
 from uniseg_nets.version import __version__
 
 __all__ = ["OF_THE_VERDICT", "ResultSaver"]
@@ -68,7 +67,6 @@ class ResultSaver(SaveImaged):
         metadata: further items for the record, such as the inferer's settings.
     """
 
-    @renamed_arguments(about="metadata")
     def __init__(
         self,
         keys: KeysCollection,
