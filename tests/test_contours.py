@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from uniseg_nets.prepare.contours import filled
+from uniseg_nets.prepare.contours import enclosed, filled
 
 
 def test_pixels_whose_centre_lies_inside_are_filled():
@@ -30,6 +30,19 @@ def test_a_bay_of_an_outline_stays_empty():
     horseshoe = np.array([(left, top), (right, top), (right, bottom), *bay, (left, bottom)])
     mask = filled(horseshoe, (11, 11))
     assert mask[2, 8] and mask[8, 8] and mask[5, 2] and not mask[5, 8]
+
+
+def box(low, high):
+    mask = np.zeros((12, 12), dtype=bool)
+    mask[low:high, low:high] = True
+    return mask
+
+
+def test_a_contour_inside_another_is_a_hole_and_all_others_add_up():
+    outer, hole, island = box(0, 10), box(2, 8), box(4, 6)
+    assert (enclosed([island, outer, hole]) == (outer ^ hole ^ island)).all()
+    assert (enclosed([box(0, 6), box(4, 10)]) == (box(0, 6) | box(4, 10))).all()
+    assert (enclosed([outer, outer, hole, hole]) == (outer ^ hole)).all()
 
 
 def test_what_leaves_the_image_is_cut_off():

@@ -13,7 +13,8 @@ from uniseg_nets.plan.choose import choose_patch, choose_spacing, looks_like_hou
 from uniseg_nets.plan.fingerprint import extract_fingerprint
 from uniseg_nets.plan.layouts import read_layout
 from uniseg_nets.plan.slot import check_slot, nearest_slot
-from uniseg_nets.tasks import load_task_table
+from uniseg_nets.tasks import TaskTable, load_task_table
+from uniseg_nets.transforms import LoadCased, PreprocessCased
 
 AFFINE = np.diag([1.5, 1.5, 3.0, 1.0])
 
@@ -117,6 +118,56 @@ def test_a_choice_that_there_is_not_is_refused_before_anything_is_read(wrong):
 def test_the_user_s_order_of_axes_is_taken(patients, tmp_path):
     plan = plan_dataset(patients, tmp_path / "plan.json", PlanOptions(axes="acquisition"))
     assert plan["task_entry"]["axes"] == "acquisition"
+
+
+def test_plan_and_network_agree_on_the_slice_axis_of_every_scan(tmp_path, write_scan):
+    """Ten stacks above 3 to 1, and one of 2 to 1, whose slices are stored first; the task has thick slices."""
+    for index, edges in enumerate([*[(8, 1.25, 1.25)] * 10, (2.5, 1.25, 1.25)]):
+        rng = np.random.default_rng(index)
+        affine = np.diag([*edges, 1.0])
+        write_scan(f"data/images/{index}.nii.gz", rng.normal(100, 20, (8, 30, 20)).astype(np.float32), affine)
+        write_scan(f"data/labels/{index}.nii.gz", np.ones((8, 30, 20), np.uint8), affine)
+    plan = plan_dataset(tmp_path / "data", tmp_path / "plan.json", PlanOptions(folds=2, axes="acquisition"))
+    assert plan["task_entry"]["spacing"] == [8, 1.25, 1.25]
+    assert plan["fingerprint"]["spacing_mm_zyx"]["min"] == [2.5, 1.25, 1.25]
+    assert plan["fingerprint"]["size_at_plan_spacing_zyx"]["min"] == [round(8 * 2.5 / 8), 20, 30]
+    tasks, file = TaskTable([plan["task_entry"]]), tmp_path / "data" / "images" / "10.nii.gz"
+    done = PreprocessCased("image", tasks, 0)(LoadCased("image")({"image": file}))
+    assert done["image"].shape[1:] == (round(8 * 2.5 / 8), 20, 30)
+
+
+def test_hidden_files_are_no_scans(patients, tmp_path):
+    for place in list(patients.iterdir()):
+        for file in list(place.iterdir()):
+            (place / f"._{file.name}").write_bytes(b"of macOS")
+    assert [case["image"] for case in read_layout(patients).cases] == [
+        [str(place / f"{channel}.nii.gz") for channel in ("t1", "t2")] for place in sorted(patients.iterdir())
+    ]
+    for folder in ("images", "labels"):
+        shutil.copytree(patients / "patient0", tmp_path / "siblings" / folder)
+    assert sorted(case["name"] for case in read_layout(tmp_path / "siblings").cases) == ["seg", "t1", "t2"]
+
+
+@pytest.mark.parametrize("values", [50.0, np.nan])
+def test_a_ct_without_a_range_of_values_in_its_structures_is_refused(tmp_path, values):
+    for index in range(2):
+        place = write_case(tmp_path / "data", f"p{index}", seed=index, channels=("ct",), low=-1000)
+        image, label = nib.load(place / "ct.nii.gz"), nib.load(place / "seg.nii.gz").get_fdata()
+        volume = np.where(label > 0, values, image.get_fdata()).astype(np.float32)
+        nib.save(nib.Nifti1Image(volume, AFFINE), place / "ct.nii.gz")
+    with pytest.raises(
+        ValueError, match=r"channel 0 \(CT\): (no labelled voxel has|labelled voxels have values from 50)"
+    ):
+        plan_dataset(tmp_path / "data", tmp_path / "plan.json", PlanOptions(channels=["CT"]))
+    assert not (tmp_path / "plan.json").exists()
+
+
+def test_what_the_configs_would_refuse_is_not_written(patients, tmp_path):
+    with pytest.raises(
+        ValueError, match=r"data makes no task, no plan written: class name .* organ occurs more than once"
+    ):
+        plan_dataset(patients, tmp_path / "plan.json", PlanOptions(labels={50: "organ", 100: "organ"}))
+    assert not (tmp_path / "plan.json").exists()
 
 
 def test_sibling_folders_and_hounsfield_units_are_recognised(tmp_path):

@@ -10,8 +10,9 @@ import pytest
 
 from uniseg_nets.data import load_datalist
 from uniseg_nets.data.datalist import image_files
-from uniseg_nets.prepare import CONVERTERS, SOURCES, prepare
+from uniseg_nets.prepare import CONVERTERS, SOURCES, add, datalist, prepare
 from uniseg_nets.tasks import TaskTable
+from uniseg_nets.transforms.load import LoadCase
 
 # Source -> files of one case; "{i}" counts cases. The last is the label, with the values that stand there.
 LAYOUTS = {
@@ -147,6 +148,47 @@ def test_an_official_split_is_taken_by_name(tmp_path, table):
         prepare("lits", tmp_path / "raw", tmp_path / "out", table, split=split)
 
 
+@pytest.mark.parametrize(
+    ("split", "message"),
+    [
+        (
+            {"train": ["liver_0"], "val": ["liver_1"]},
+            r"has train, val and lacks training and validation: name the lists",
+        ),
+        ({"training": ["liver_0"], "val": ["liver_1"]}, r"has val and lacks validation: name the lists"),
+        ({}, "names no case: expected lists of case names"),
+        ({"training": [], "validation": []}, "names no case"),
+        ({"training": "liver_0"}, "training is 'liver_0', expected a list"),
+    ],
+)
+def test_a_split_without_cases_empties_no_datalist(tmp_path, table, split, message):
+    path = prepare("lits", miniature(tmp_path / "raw", "lits"), tmp_path / "out", table)
+    before = path.read_text()
+    (tmp_path / "split.json").write_text(json.dumps(split))
+    with pytest.raises(ValueError, match=rf"split\.json:? {message}"):
+        prepare("lits", tmp_path / "raw", tmp_path / "out", table, split=tmp_path / "split.json")
+    assert path.read_text() == before
+
+
+def test_a_data_set_of_which_nothing_is_left_empties_no_datalist(tmp_path, table):
+    root = miniature(tmp_path / "raw", "autopet22")
+    path = prepare("autopet22", root, tmp_path / "out", table)
+    before = path.read_text()
+    for label in root.rglob("SEG.nii.gz"):
+        write(label, np.zeros((6, 6, 6), np.uint8))
+    with pytest.raises(ValueError, match="autopet22: no case is left, those without foreground are left out"):
+        prepare("autopet22", root, tmp_path / "out", table)
+    assert path.read_text() == before
+
+
+def test_cases_that_a_split_does_not_name_are_warned_of(tmp_path, table, caplog):
+    split = tmp_path / "split.json"
+    split.write_text(json.dumps({"training": ["liver_0", "liver_3"], "validation": ["liver_1"]}))
+    path = prepare("lits", miniature(tmp_path / "raw", "lits"), tmp_path / "out", table, split=split)
+    assert names_of(path) == ["liver_0", "liver_1", "liver_3"]
+    assert f"{split} does not name 2 of 5 cases, left out: liver_2, liver_4" in caplog.text
+
+
 def nnunet(root, names=("a_0", "a_1", "a_2"), value=1):
     for name in names:
         write(root / f"imagesTr/{name}_0000.nii.gz", np.ones((6, 6, 6), np.float32))
@@ -274,6 +316,72 @@ def test_one_scan_for_two_tasks_is_two_cases_of_one_patient(tmp_path):
         prepare("nnunet", root, tmp_path / "out", OWN, "abdomen", split)
 
 
+def meanwhile(monkeypatch, run):
+    """Lets another run go from start to end while label maps are written."""
+    write_label, ran = add.label_of_task, []
+
+    def label_of_task(*arguments):
+        if not ran:
+            ran.append(True)
+            run()
+        return write_label(*arguments)
+
+    monkeypatch.setattr(add, "label_of_task", label_of_task)
+
+
+def test_two_runs_at_a_time_lose_no_entries(tmp_path, table, monkeypatch):
+    lits, kits = (miniature(tmp_path / name, name) for name in ("lits", "kits"))
+    meanwhile(monkeypatch, lambda: prepare("kits", kits, tmp_path / "out", table))
+    path = prepare("lits", lits, tmp_path / "out", table)
+    assert names_of(path) == sorted([f"kidney_{i:05d}" for i in range(5)] + [f"liver_{i}" for i in range(5)])
+    assert [entry.name for entry in (tmp_path / "out").iterdir()] == ["datalist.json"]
+
+
+def test_of_two_runs_at_a_time_the_second_takes_no_name_and_no_label_map_of_the_first(tmp_path, monkeypatch):
+    labels, table = {"background": 0, "rim": 1, "core": 2}, tumours()
+    first, second = (labelled(tmp_path / name, labels) for name in ("d1", "d2"))
+    for path in (first / "labelsTr").iterdir():
+        write(path, np.ones((6, 6, 6), np.uint8))
+    meanwhile(monkeypatch, lambda: prepare("nnunet", first, tmp_path / "out", table, "tumours"))
+    with pytest.raises(ValueError, match=r"another run has meanwhile added cases .* prepare nnunet again"):
+        prepare("nnunet", second, tmp_path / "out", table, "tumours")
+    path = tmp_path / "out" / "datalist.json"
+    assert names_of(path) == ["a_0", "a_1", "a_2"]
+    for case in load_datalist(path, "training"):
+        assert (np.asarray(nib.load(case["label"]).dataobj) == 2).all()
+    prepare("nnunet", second, tmp_path / "out", table, "tumours")
+    assert names_of(path) == ["a_0", "a_1", "a_2", "d2_a_0", "d2_a_1", "d2_a_2"]
+
+
+def test_a_lock_that_a_dead_run_has_left_is_named(tmp_path, table, monkeypatch):
+    monkeypatch.setattr(datalist, "_PATIENCE", 0.2)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / ".datalist.json.lock").touch()
+    with pytest.raises(ValueError, match=r"datalist\.json\.lock is there.*delete the lock"):
+        prepare("lits", miniature(tmp_path / "raw", "lits"), tmp_path / "out", table)
+    assert not (tmp_path / "out" / "datalist.json").exists()
+
+
+@pytest.mark.parametrize("sources", [("lits", "msd03"), ("msd03", "lits")])
+def test_the_same_scans_under_two_names_are_not_mixed(tmp_path, table, sources):
+    first, second = sources
+    path = prepare(first, miniature(tmp_path / first, first), tmp_path / "out", table)
+    before = path.read_text()
+    with pytest.raises(ValueError, match=rf"has cases of {first}, which are the scans of {second} .*another folder"):
+        prepare(second, miniature(tmp_path / second, second), tmp_path / "out", table)
+    assert path.read_text() == before
+
+
+def test_people_of_one_name_in_two_folders_count_as_one_and_the_way_out_is_named(tmp_path):
+    (tmp_path / "one.json").write_text(json.dumps({"training": ["patient1_a"], "validation": ["patient2_a"]}))
+    (tmp_path / "two.json").write_text(json.dumps({"training": ["patient2_b"], "validation": ["patient1_b"]}))
+    a, b = (nnunet(tmp_path / f"site_{s}", [f"patient{i}_{s}" for i in (1, 2)]) for s in "ab")
+    prepare("nnunet", a, tmp_path / "out", OWN, "schwannoma", tmp_path / "one.json", group="patient[0-9]")
+    with pytest.raises(ValueError, match=r"site_b and .*site_a count as one person.*rename .*`--group`.*`--split`"):
+        prepare("nnunet", b, tmp_path / "out", OWN, "schwannoma", tmp_path / "two.json", group="patient[0-9]")
+    prepare("nnunet", b, tmp_path / "out", OWN, "schwannoma", tmp_path / "two.json", group="patient[0-9]_b")
+
+
 def test_entries_of_an_earlier_version_are_replaced_by_their_folder(tmp_path):
     path = prepare("nnunet", nnunet(tmp_path / "d1"), tmp_path / "out", OWN, "schwannoma")
     content = json.loads(path.read_text())
@@ -344,6 +452,32 @@ def test_label_values_of_an_nnunet_folder_become_the_task_s_own(tmp_path, values
         assert [int(nib.load(case["label"]).dataobj[place, 0, 0]) for place in range(3)] == own
 
 
+@pytest.mark.parametrize(
+    ("labels", "task", "stray"),
+    [
+        ({"background": 0, "core": 2}, {}, 1),  # 1 is an organ without a name, and would be `core`
+        ({"background": 0, "a": 50, "b": 200}, {"values": [50, 200]}, 1),
+        ({"background": 0, "a": 1}, {}, 2),  # neither names nor values say which class it is
+    ],
+)
+def test_a_value_that_a_folder_does_not_name_becomes_no_class(tmp_path, labels, task, stray):
+    root = labelled(tmp_path / "raw", labels)
+    volume = np.asarray(nib.load(root / "labelsTr/a_1.nii.gz").dataobj).copy()
+    volume[5] = stray
+    write(root / "labelsTr/a_1.nii.gz", volume)
+    named = ", ".join(str(value) for value in labels.values() if value)
+    with pytest.raises(ValueError, match=rf"a_1\.nii\.gz holds values \[{stray}\], expected 0 and {named}: correct"):
+        prepare("nnunet", root, tmp_path / "out", tumours(**task), "tumours")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_value_that_a_data_set_does_not_have_becomes_no_class(tmp_path, table):
+    root = miniature(tmp_path / "raw", "brats21")
+    write(root / LAYOUTS["brats21"][0][-1].format(i=2), np.full((6, 6, 6), 3, np.uint8))
+    with pytest.raises(ValueError, match=r"00002_seg\.nii\.gz holds values \[3\], expected 0 and 1, 2, 4"):
+        prepare("brats21", root, tmp_path / "out", table)
+
+
 @pytest.mark.parametrize("labels", [{"rim": 1, "tumor": 2}, {"Rim": 1, "Core": 2}])
 def test_a_class_s_name_at_another_value_is_not_taken_for_another_class(tmp_path, labels):
     root = labelled(tmp_path / "raw", {"background": 0, **labels})
@@ -387,6 +521,53 @@ def test_data_sets_of_the_decathlon_may_lie_side_by_side(tmp_path):
         miniature(tmp_path / "raw" / folder, source)
     path = prepare("msd04", tmp_path / "raw", tmp_path / "out")  # the table that has the task is found
     assert names_of(path) == [f"hippocampus_00{index}" for index in range(5)]
+
+
+@pytest.mark.parametrize("download", [False, True])
+@pytest.mark.parametrize(("folder", "name"), [("Task06_Lung", None), ("raw", "LUNG")])
+def test_the_own_folder_of_a_task_of_the_decathlon_is_not_taken_for_another(tmp_path, table, folder, name, download):
+    root = miniature(tmp_path / folder, "msd06")
+    if name is not None:
+        (root / "dataset.json").write_text(json.dumps({"name": name}))
+    with pytest.raises(ValueError, match=rf"{folder} is '{name or folder}' by its .*, expected Task10_Colon: name"):
+        prepare("msd10", root, tmp_path / "out", table, download=download)
+    assert names_of(prepare("msd06", root, tmp_path / "out", table))[0] == "lung_000"
+
+
+def test_files_that_are_not_nifti_are_named(tmp_path, table):
+    root = nnunet(tmp_path, [])
+    for folder in ("imagesTr", "labelsTr"):
+        (root / folder).mkdir()
+        (root / folder / "a_0.mha").touch()
+    found = (
+        r"no case of nnunet in .*: expected label files like labelsTr/ID\.nii\.gz; it has files in \.mha, and `uniseg"
+    )
+    with pytest.raises(FileNotFoundError, match=found):
+        prepare("nnunet", root, tmp_path / "out", OWN, "schwannoma")
+    (root / "dataset.json").write_text(json.dumps({"channel_names": {"0": "T1"}, "file_ending": ".mha"}))
+    with pytest.raises(ValueError, match=r"dataset\.json: its files end in \.mha, and .* NIfTI alone: convert them"):
+        prepare("nnunet", root, tmp_path / "out", OWN, "schwannoma")
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_expected_files_are_shown_as_a_path(source):
+    assert not set("()?*+|^") & set(SOURCES[source].expected)
+
+
+@pytest.mark.parametrize(
+    ("shape", "channels"), [((6, 5), 1), ((6, 5, 4, 1, 2), 2), ((6, 5, 4, 1, 1), 1), ((6, 5, 4, 2), 2)]
+)
+def test_files_that_the_loader_reads_are_read(tmp_path, shape, channels):
+    entry = {"name": "t", "channels": ["MR"] * channels, "spacing": [1, 1, 1], "classes": ["a"]}
+    root = nnunet(tmp_path, [])
+    for name in ("a", "b"):
+        write(root / f"imagesTr/{name}_0000.nii.gz", np.ones(shape, np.float32))
+        write(root / f"labelsTr/{name}.nii.gz", np.ones(shape[:3], np.uint8))
+    case = load_datalist(prepare("nnunet", root, tmp_path / "out", TaskTable([entry]), "t"), "training")[0]
+    assert LoadCase()(case["image"]).shape[0] == channels
+    with pytest.raises(ValueError, match=r"cannot read .*a_0000.* size \(6, 5, 4, 2, 2\), expected"):
+        write(root / "imagesTr/a_0000.nii.gz", np.ones((6, 5, 4, 2, 2), np.float32))
+        prepare("nnunet", root, tmp_path / "out", TaskTable([entry]), "t")
 
 
 def test_a_task_of_the_decathlon_is_not_taken_for_another(tmp_path, table):

@@ -36,7 +36,10 @@ def tracer():
 def square(x, y, half, slice_):
     """The corners of a square, in mm, around a pixel of the CT."""
     corners = [(x - half, y - half), (x + half, y - half), (x + half, y + half), (x - half, y + half)]
-    return tags(ContourData=[mm for px, py in corners for mm in place(px, py, slice_)])
+    return tags(
+        ContourGeometricType="CLOSED_PLANAR",
+        ContourData=[mm for px, py in corners for mm in place(px, py, slice_)],
+    )
 
 
 def add_patient(raw, number, roi="GTV_Mass", **pet):
@@ -165,6 +168,17 @@ def between_slices(study):
     edit(study / "1.000000-RTstructCT-77278", move)
 
 
+def without_contours(study):
+    edit(study / "1.000000-RTstructCT-77278", lambda data: data.ROIContourSequence[1].pop("ContourSequence"))
+
+
+def part_of_a_point(study):
+    def cut(data):
+        data.ROIContourSequence[1].ContourSequence[0].ContourData = [1.0, 2.0, 3.0, 4.0]
+
+    edit(study / "1.000000-RTstructCT-77278", cut)
+
+
 def other_name(study):
     edit(
         study / "1.000000-RTstructCT-77278",
@@ -178,6 +192,8 @@ def other_name(study):
         (without_weight, r"STS_002: .*PET AC-51583 lacks what SUV is computed from: .*PatientWeight"),
         (counts, r"STS_002: .*PET AC-51583: Units 'CNTS' and DecayCorrection 'START', expected BQML and START"),
         (between_slices, r"STS_002: .*RTstructCT-77278: an outline lies between the slices of its CT"),
+        (without_contours, r"STS_002: .*RTstructCT-77278 has no contour of GTV_Mass"),
+        (part_of_a_point, r"STS_002: .*RTstructCT-77278: an outline has 4 numbers, expected x, y, z of each point"),
         (other_name, r"STS_002: .*RTstructCT-77278 outlines GTV_Edema, Bladder: expected one of GTV_Mass"),
     ],
 )
@@ -187,6 +203,21 @@ def test_a_patient_that_cannot_be_converted_is_named(raw, tmp_path, open_tasks, 
         prepare("sts", raw, tmp_path / "out", open_tasks)
     assert not (tmp_path / "out" / "datalist.json").exists()
     assert not (tmp_path / "out" / "labels" / "sarcoma" / "STS_002.nii.gz").exists()
+
+
+def test_contours_that_are_twice_there_overlap_or_are_open(raw, tmp_path, open_tasks):
+    study = next(raw.rglob("STS_001")) / "09-07-2000-NA-PET CT-63929"
+    line = square(5, 5, 2.5, 5)
+    line.ContourGeometricType = "OPEN_PLANAR"
+
+    def draw(data):
+        twice, overlapping = [square(15, 8, 4.5, 2)] * 2, [square(10, 8, 2.5, 4), square(12, 8, 2.5, 4)]
+        data.ROIContourSequence[1].ContourSequence = Sequence([*twice, square(15, 8, 4.5, 3), *overlapping, line])
+
+    edit(study / "1.000000-RTstructCT-77278", draw)
+    label = cases_of(prepare("sts", raw, tmp_path / "out", open_tasks))["STS_001"]["label"]
+    mask = np.asarray(nib.load(label).dataobj)
+    assert mask.sum(axis=(0, 1)).tolist() == [0, 0, 81, 81, 25 + 10, 0] and mask[11, 8, 4] == 1
 
 
 def test_series_that_belong_together_are_found_or_named(raw, tmp_path, open_tasks):

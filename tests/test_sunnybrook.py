@@ -1,5 +1,8 @@
 """Sunnybrook Cardiac Data on a miniature of its layout, with short-axis slices that lie obliquely, as real ones do."""
 
+import re
+import shutil
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -112,6 +115,15 @@ def test_the_series_that_has_the_outlined_frames_is_taken(raw, tmp_path, open_ta
     scout = raw / "SCD_IMAGES_01" / "SCD0001101" / "CINESAX_2"
     write_slice(scout / "IM-0001-0001.dcm", np.zeros((16, 24)), "MR", FIRST)
     assert len(all_cases(prepare("sunnybrook", raw, tmp_path / "out", open_tasks))) == 6
+
+
+def test_series_that_both_have_the_outlined_frames_are_warned_of(raw, tmp_path, open_tasks, caplog):
+    images = raw / "SCD_IMAGES_01" / "SCD0001101"
+    shutil.copytree(images / "CINESAX_300", images / "CINESAX_400")
+    prepare("sunnybrook", raw, tmp_path / "out", open_tasks)
+    warnings = [record.getMessage() for record in caplog.records if "outlined frames" in record.getMessage()]
+    (text,) = warnings
+    assert "SC-HF-I-01" in text and re.search(r"CINESAX_300, .*CINESAX_400 all have", text) and "first is read" in text
 
 
 def test_patients_without_images_are_left_out_and_named(raw, tmp_path, open_tasks, caplog):

@@ -141,6 +141,30 @@ def test_only_brain_mr_is_trained_with_a_mask_that_prediction_leaves_out(table):
         ({"scaling": [{"scheme": "window"}, {"scheme": "z_score"}]}, "window with low, high"),
         ({"scaling": [{"scheme": "window", "low": 1, "high": 1}, {"scheme": "z_score"}]}, "low must be below high"),
         ({"scaling": [{"scheme": "log"}, {"scheme": "z_score"}]}, "'log'"),
+        ({"channels": "CT"}, r"channels 'CT': expected a list, as \[\"CT\"\]"),
+        ({"classes": "liver"}, r"classes 'liver': expected a list, as \[\"liver\"\]"),
+        ({"classes": [1]}, r"classes \[1\]: expected a list of texts"),
+        ({"channels": ["CT", ""]}, r"channels \['CT', ''\]: expected a list of texts"),
+        ({"spacing": "123"}, "spacing '123': expected a list"),
+        ({"spacing": [1, 1, float("nan")]}, "expected three positive numbers"),
+        ({"spacing": [1, 1, float("inf")]}, "expected three positive numbers"),
+        ({"spacing": ["1", 1, 1]}, "expected three positive numbers"),
+        ({"spacing": [True, 1, 1]}, "expected three positive numbers"),
+        ({"values": "7"}, "values '7': expected a list"),
+        ({"values": [True]}, r"values \(True,\): expected whole numbers"),
+        ({"mirror_axes": [2, 2]}, r"mirror_axes \[2, 2\]: expected any of .*, each once"),
+        ({"mirror_axes": [True]}, r"mirror_axes \[True\]"),
+        ({"mirror_axes": "2"}, "mirror_axes '2': expected a list"),
+        ({"scaling": "window"}, "scaling 'window': expected a list"),
+        ({"scaling": ["window", "z_score"]}, "scaling window: expected one of window with low, high"),
+        (
+            {"scaling": [{"scheme": "window", "low": "-1", "high": "1"}, {"scheme": "z_score"}]},
+            "expected finite numbers for low, high",
+        ),
+        (
+            {"scaling": [{"scheme": "window", "low": 0, "high": float("inf")}, {"scheme": "z_score"}]},
+            "expected finite numbers for low, high",
+        ),
     ],
 )
 def test_a_way_to_see_scans_that_there_is_not_is_refused(field, message):
@@ -188,6 +212,16 @@ def test_a_task_named_like_another_one_s_id_is_refused():
     assert TaskTable([entry(name="0")]).one("0").id == 0
     with pytest.raises(ValueError, match="task name is 2024, expected a text"):
         TaskTable([entry(name=2024)])
+
+
+def test_after_the_highest_value_tasks_get_the_lowest_free_ones():
+    first, second = entry(values=[2]), entry(name="c", classes=["d"])
+    assert [task.values for task in TaskTable([first, second])] == [(2,), (3,)]
+    third = entry(name="e", classes=["f", "g"])
+    assert [task.values for task in TaskTable([entry(values=[255]), entry(name="c", values=[2]), third])][2] == (1, 3)
+    many = entry(classes=[f"class {index}" for index in range(254)])
+    with pytest.raises(ValueError, match="'e' has 2 classes, and of the label values 1 to 255 only 1 are free"):
+        TaskTable([many, third])
 
 
 def test_two_tasks_may_have_a_class_of_one_name():

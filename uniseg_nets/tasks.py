@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 import operator
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -219,11 +221,8 @@ class TaskTable:
         if not entries:
             raise ValueError("a task table needs at least one task, got none")
         tasks: list[Task] = []
-        next_value = 1
         for entry in entries:
-            task = _read_entry(entry, len(tasks), next_value)
-            next_value = max(next_value - 1, *task.values) + 1
-            tasks.append(task)
+            tasks.append(_read_entry(entry, len(tasks), {value for task in tasks for value in task.values}))
         self.tasks = tuple(tasks)
         _refuse_twins("task name", [task.name for task in tasks])
         for task in tasks:
@@ -437,11 +436,12 @@ def chosen(menu: Any) -> Any:
 _OPTIONAL = ("values", "axes", "scaling", "mask", "mirror_axes", "max_pieces")
 
 
-def _read_entry(entry: Mapping[str, Any], index: int, first_value: int) -> Task:
-    name, channels = _field(entry, "name"), tuple(_field(entry, "channels"))
+def _read_entry(entry: Mapping[str, Any], index: int, taken: set[int]) -> Task:
+    name = _field(entry, "name")
     if not isinstance(name, str) or not name:
         raise ValueError(f"task name is {name!r}, expected a text")
-    spacing, classes = tuple(float(mm) for mm in _field(entry, "spacing")), tuple(_field(entry, "classes"))
+    channels, classes = (_texts(name, field, _field(entry, field)) for field in ("channels", "classes"))
+    spacing = _list(name, "spacing", _field(entry, "spacing"))
     unknown = set(entry) - {"name", "channels", "spacing", "classes", *_OPTIONAL}
     if unknown:
         fields = ("name", "channels", "spacing", "classes", *_OPTIONAL)
@@ -449,12 +449,12 @@ def _read_entry(entry: Mapping[str, Any], index: int, first_value: int) -> Task:
         raise ValueError(f"task {name!r} has unknown fields {sorted(unknown)}: {near}fields are {', '.join(fields)}")
     if not channels or not classes:
         raise ValueError(f"task {name!r} needs at least one channel and one class")
-    if len(spacing) != 3 or min(spacing) <= 0:
+    if len(spacing) != 3 or not all(_is_finite(mm) and mm > 0 for mm in spacing):
         raise ValueError(f"task {name!r} has spacing {spacing}: expected three positive numbers, (z, y, x) in mm")
-    values = tuple(entry.get("values") or range(first_value, first_value + len(classes)))
+    values = _list(name, "values", entry.get("values") or _free_values(name, len(classes), taken))
     if len(values) != len(classes):
         raise ValueError(f"task {name!r} has {len(classes)} classes and {len(values)} values: give one per class")
-    if not all(isinstance(value, int) and 0 < value < 256 for value in values):
+    if not all(type(value) is int and 0 < value < 256 for value in values):
         raise ValueError(f"task {name!r} has values {values}: expected whole numbers from 1 to 255")
     axes, mask = entry.get("axes", AXES[0]), entry.get("mask", MASKS[0])
     if axes not in AXES or mask not in MASKS:
@@ -462,14 +462,18 @@ def _read_entry(entry: Mapping[str, Any], index: int, first_value: int) -> Task:
             f"task {name!r} has axes {axes!r} and mask {mask!r}: expected one of {', '.join(AXES)} and one of "
             f"{', '.join(MASKS)}"
         )
-    mirror_axes = tuple(entry.get("mirror_axes", _default_mirror_axes(classes, axes)))
-    if not all(axis in (0, 1, 2) for axis in mirror_axes):
-        raise ValueError(f"task {name!r} has mirror_axes {list(mirror_axes)}: expected any of 0 (z), 1 (y), 2 (x)")
+    mirror_axes = _list(name, "mirror_axes", entry.get("mirror_axes", _default_mirror_axes(classes, axes)))
+    if not all(type(axis) is int and axis in (0, 1, 2) for axis in mirror_axes) or len(set(mirror_axes)) < len(
+        mirror_axes
+    ):
+        raise ValueError(
+            f"task {name!r} has mirror_axes {list(mirror_axes)}: expected any of 0 (z), 1 (y), 2 (x), each once"
+        )
     return Task(
         index,
         name,
         channels,
-        (spacing[0], spacing[1], spacing[2]),
+        (float(spacing[0]), float(spacing[1]), float(spacing[2])),
         classes,
         values,
         axes,
@@ -478,6 +482,37 @@ def _read_entry(entry: Mapping[str, Any], index: int, first_value: int) -> Task:
         mirror_axes,
         _read_max_pieces(name, classes, entry.get("max_pieces", {})),
     )
+
+
+def _list(name: str, field: str, given: Any) -> tuple[Any, ...]:
+    """The members of a list. A text is none: it would be taken apart into its letters."""
+    if not isinstance(given, (list, tuple)):
+        raise ValueError(f"task {name!r} has {field} {given!r}: expected a list, as [{json.dumps(given, default=str)}]")
+    return tuple(given)
+
+
+def _texts(name: str, field: str, given: Any) -> tuple[str, ...]:
+    members = _list(name, field, given)
+    if not all(isinstance(member, str) and member for member in members):
+        raise ValueError(f"task {name!r} has {field} {given!r}: expected a list of texts")
+    return members
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _free_values(name: str, count: int, taken: set[int]) -> tuple[int, ...]:
+    """The values after the highest one of earlier tasks; from there on to 255, else the lowest free ones."""
+    first = max(taken, default=0) + 1
+    if first + count <= 256:
+        return tuple(range(first, first + count))
+    free = [value for value in range(1, 256) if value not in taken]
+    if len(free) < count:
+        raise ValueError(
+            f"task {name!r} has {count} classes, and of the label values 1 to 255 only {len(free)} are free"
+        )
+    return tuple(free[:count])
 
 
 def _read_max_pieces(name: str, classes: Sequence[str], given: Mapping[str, int]) -> tuple[int, ...]:
@@ -491,19 +526,21 @@ def _read_max_pieces(name: str, classes: Sequence[str], given: Mapping[str, int]
 
 
 def sided_classes(classes: Sequence[str]) -> list[str]:
-    """The classes that differ by their side, such as ``left_kidney``, ``LeftKidney`` or ``kidney_l``.
+    """The classes that differ by their side, such as ``left_kidney``, ``LKidney``, ``kidney_l`` or ``kidney_lt``.
 
-    Chambers of the heart are named after a side but differ in shape: they are not included.
+    Chambers of the heart are named after a side but differ in shape: they are not included. Vertebrae such as ``L1``
+    have no side.
     """
     return [name for name in classes if _SIDES & set(_words(name)) and not _is_chamber(_words(name))]
 
 
-_SIDES = {"left", "right", "l", "r"}
+_SIDES = {"left", "right", "lt", "rt", "l", "r"}
 
 
 def _words(name: str) -> list[str]:
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)  # LeftKidney
-    return re.findall(r"[a-z]+", spaced.lower())
+    spaced = re.sub(r"\b([LR])(?=[A-Z][a-z])", r"\1 ", spaced.replace("_", " "))  # LKidney, not LV
+    return re.findall(r"(?<![a-z])(?![lr]\d)[a-z]+", spaced.lower())  # l1 and r1 are numbers
 
 
 def _is_chamber(words: Sequence[str]) -> bool:
@@ -520,15 +557,18 @@ def _default_mirror_axes(classes: Sequence[str], axes: str) -> tuple[int, ...]:
 def _read_scaling(name: str, channels: Sequence[str], given: Sequence[Mapping[str, Any]] | None) -> tuple[Scaling, ...]:
     if given is None:
         given = [_CT if channel.upper() == "CT" else _Z_SCORE for channel in channels]
+    given = _list(name, "scaling", given)
     if len(given) != len(channels):
         raise ValueError(f"task {name!r} has scaling for {len(given)} channels, it reads {len(channels)}")
     for one in given:
-        numbers = SCHEMES.get(one.get("scheme", ""))
+        numbers = SCHEMES.get(str(one.get("scheme"))) if isinstance(one, Mapping) else None
         if numbers is None or set(one) != {"scheme", *numbers}:
             schemes = "; ".join(f"{scheme} with {', '.join(names) or 'nothing'}" for scheme, names in SCHEMES.items())
-            raise ValueError(f"task {name!r} has scaling {dict(one)}: expected one of {schemes}")
+            raise ValueError(f"task {name!r} has scaling {one}: expected one of {schemes}")
+        if not all(_is_finite(one[key]) for key in numbers):
+            raise ValueError(f"task {name!r} has scaling {one}: expected finite numbers for {', '.join(numbers)}")
         if numbers and not (one["low"] < one["high"] and one.get("std", 1) > 0):
-            raise ValueError(f"task {name!r} has scaling {dict(one)}: low must be below high, and std positive")
+            raise ValueError(f"task {name!r} has scaling {one}: low must be below high, and std positive")
     return tuple(Scaling(**one) for one in given)
 
 

@@ -18,7 +18,7 @@ _BYTES = 145
 _GIB = 2**30
 
 
-def choose_spacing(spacings: ArrayLike, shapes: ArrayLike) -> tuple[float, ...]:
+def choose_spacing(spacings: ArrayLike, shapes: ArrayLike) -> tuple[float, float, float]:
     """The median spacing (z, y, x) in mm; along a much coarser axis the 10th percentile, as in nnU-Net."""
     spacings = np.asarray(spacings)
     spacing, shape = np.median(spacings, axis=0), np.median(np.asarray(shapes), axis=0)
@@ -26,7 +26,8 @@ def choose_spacing(spacings: ArrayLike, shapes: ArrayLike) -> tuple[float, ...]:
     others = [axis for axis in range(3) if axis != coarse]
     if spacing[coarse] > ANISOTROPY * max(spacing[others]) and shape[coarse] * ANISOTROPY < min(shape[others]):
         spacing[coarse] = max(np.percentile(spacings[:, coarse], 10), max(spacing[others]))
-    return tuple(round(float(mm), 4) for mm in spacing)
+    z, y, x = (round(float(mm), 4) for mm in spacing)
+    return z, y, x
 
 
 def choose_patch(

@@ -45,13 +45,15 @@ class CaseFingerprint:
     voxels: dict[int, int]
     digest: str
 
-    def grid(self, axes: str) -> Grid:
-        """The case's own grid, (z, y, x) in the given order of axes."""
-        return Grid(self.file_shape, self.affine, (1.0, 1.0, 1.0), axes=axes)
+    def grid(self, axes: str, target_spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)) -> Grid:
+        """The case's grid, (z, y, x) in the given order of axes.
 
-    def extent(self, axes: str) -> NDArray[np.float64]:
-        """(z, y, x) size in mm of the box around non-zero voxels."""
-        grid = self.grid(axes)
+        In ``acquisition`` order, the target spacing determines from which ratio a scan counts as a stack.
+        """
+        return Grid(self.file_shape, self.affine, target_spacing, axes=axes)
+
+    def extent(self, grid: Grid) -> NDArray[np.float64]:
+        """(z, y, x) size in mm of the box around non-zero voxels, in the grid's order of axes."""
         return np.asarray(self.crop)[grid.order] * grid.spacing
 
     @property

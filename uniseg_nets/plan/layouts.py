@@ -160,7 +160,9 @@ def _from_folders(root: Path) -> DataSet:
 
 
 def _scans(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.name.lower().endswith(SCAN_ENDINGS))
+    """The scans of a folder, without hidden files such as the ``._case.nii.gz`` of archives made on a Mac."""
+    shown = [path for path in folder.iterdir() if not path.name.startswith(".")]
+    return sorted(path for path in shown if path.name.lower().endswith(SCAN_ENDINGS))
 
 
 def _paired(

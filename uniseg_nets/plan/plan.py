@@ -26,7 +26,7 @@ from uniseg_nets.plan.layouts import DataSet, read_layout
 from uniseg_nets.plan.scaling import CT_SCALINGS, choose_mask, choose_scaling
 from uniseg_nets.plan.slot import NEAREST, NO_SLOT, check_slot, nearest_slot
 from uniseg_nets.quality.before import FAT
-from uniseg_nets.tasks import AXES
+from uniseg_nets.tasks import AXES, TaskTable
 from uniseg_nets.transforms.grid import Grid
 
 __all__ = ["PlanOptions", "plan_dataset"]
@@ -92,8 +92,8 @@ def plan_dataset(
     Raises:
         FileNotFoundError: if there is no such data set.
         ValueError: if the layout is unknown, a name has no patient or would be evaluated by a config, a patient is on
-            two sides of the data set's own split, a label marks voxels to ignore, or cases are faulty. The message
-            names all faults and says what to do; nothing is written.
+            two sides of the data set's own split, a label marks voxels to ignore, cases are faulty, or the intensities
+            or names make no task. The message names all faults and says what to do; nothing is written.
     """
     options = options or PlanOptions()
     pretrained = _pretrained_network(options)
@@ -119,6 +119,7 @@ def plan_dataset(
         pretrained["slot"] = nearest_slot(channels, list(labels.values()), pretrained["pretrained_sizes"]["tasks"])
     plan = _plan(data, usable, channels, labels, pretrained, options)
     _refuse_code(plan, data.root)
+    _refuse_entry(plan["task_entry"], data.root)
     with atomic_path(output) as temporary:
         temporary.write_text(_pretty(plan), encoding="utf-8")
     return plan
@@ -130,6 +131,14 @@ def _refuse_code(plan: Mapping[str, Any], root: Path) -> None:
         plain_data({key: plan[key] for key in ("task_entry", "data", "fingerprint")})
     except ValueError as error:
         raise ValueError(f"{root}: {error}: rename the case, the channel or the label") from error
+
+
+def _refuse_entry(entry: Mapping[str, Any], root: Path) -> None:
+    """Refuses a task that the configs would refuse, such as two labels of one name."""
+    try:
+        TaskTable([entry])
+    except ValueError as error:
+        raise ValueError(f"{root} makes no task, no plan written: {error}") from error
 
 
 def _extract_all(cases: Sequence[Mapping[str, Any]]) -> tuple[list[CaseFingerprint], dict[str, str]]:
@@ -228,12 +237,11 @@ def _plan(
     options: PlanOptions,
 ) -> dict[str, Any]:
     axes = _axes(fingerprints, list(labels.values()), options.axes)
-    grids = [case.grid(axes) for case in fingerprints]
+    grids, spacing = _grids(fingerprints, axes)
     mirror_axes, sided = choose_mirror_axes(grids, list(labels.values()))
     if sided:
         logger.info("%s", sided)
-    spacing = choose_spacing([grid.spacing for grid in grids], [grid.stored_shape for grid in grids])
-    extents = [case.extent(axes) / spacing for case in fingerprints]
+    extents = [case.extent(grid) / spacing for case, grid in zip(fingerprints, grids)]
     base_features = sizes.get("network_def#base_features", 32)
     patch = choose_patch(np.median(extents, axis=0).tolist(), options.memory_gib, base_features, options.batch_size)
     return {
@@ -254,6 +262,21 @@ def _plan(
         **sizes,
         "data": planned_cases(data, {case.name for case in fingerprints}, options.folds, options.seed),
     }
+
+
+def _grids(fingerprints: Sequence[CaseFingerprint], axes: str) -> tuple[list[Grid], tuple[float, float, float]]:
+    """The cases' grids as the network will see them, and the spacing.
+
+    Whether a scan counts as a stack depends on the task's spacing, which follows from the grids: where more scans are
+    stacks by a first spacing, their slices count for the second one.
+    """
+    first = _spacing([case.grid(axes) for case in fingerprints])
+    spacing = _spacing([case.grid(axes, first) for case in fingerprints])
+    return [case.grid(axes, spacing) for case in fingerprints], spacing
+
+
+def _spacing(grids: Sequence[Grid]) -> tuple[float, float, float]:
+    return choose_spacing([grid.spacing for grid in grids], [grid.stored_shape for grid in grids])
 
 
 def _pretrained_network(options: PlanOptions) -> dict[str, Any]:

@@ -28,6 +28,9 @@ def choose_scaling(
         ct: ``percentiles`` to clip CT to the 0.5th and 99.5th percentile of labelled voxels and to use their mean and
             standard deviation, as the official fine-tuning does; ``window`` for the Hounsfield window of the official
             training.
+
+    Raises:
+        ValueError: if the labelled voxels of a CT have no value, or one value alone: percentiles would be no window.
     """
     chosen: list[Mapping[str, Any]] = []
     for index, channel in enumerate(channels):
@@ -37,10 +40,22 @@ def choose_scaling(
             chosen.append(_OFFICIAL_WINDOW)
         else:
             values = np.concatenate([case[index] for case in foreground])
-            low, high = np.percentile(values, _CLIP)
-            numbers = {"low": low, "high": high, "mean": values.mean(), "std": values.std()}
-            chosen.append({"scheme": "percentiles", **{key: round(float(n), 2) for key, n in numbers.items()}})
+            chosen.append({"scheme": "percentiles", **_percentiles(values, f"channel {index} (CT)")})
     return chosen
+
+
+def _percentiles(values: NDArray[np.float32], channel: str) -> dict[str, float]:
+    if not len(values):
+        raise ValueError(f"{channel}: no labelled voxel has a finite value: check images and label maps")
+    low, high = np.percentile(values, _CLIP)
+    numbers = {"low": low, "high": high, "mean": values.mean(), "std": values.std()}
+    rounded = {key: round(float(number), 2) for key, number in numbers.items()}
+    if rounded["low"] >= rounded["high"] or rounded["std"] <= 0:
+        raise ValueError(
+            f"{channel}: labelled voxels have values from {low:g} to {high:g}, expected a range of Hounsfield units: "
+            "check images and label maps, name another modality (`--channels`), or plan with `--ct_scaling window`"
+        )
+    return rounded
 
 
 def choose_mask(channels: Sequence[str], crop_shares: Sequence[float]) -> str:

@@ -6,8 +6,10 @@ The one rule: the datalist is written after all checks, and refers to the scans 
 from __future__ import annotations
 
 import logging
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -15,16 +17,16 @@ from typing import Any
 from tqdm import tqdm
 
 from uniseg_nets.data.groups import group_of, patients_of, recognised_pattern, refuse_divided
-from uniseg_nets.io.files import read_json, write_json
 from uniseg_nets.io.messages import in_lines, listing
 from uniseg_nets.prepare.check import has_foreground, label_of_task
 from uniseg_nets.prepare.converters import CONVERTERS, Converter
-from uniseg_nets.prepare.download import download_decathlon
-from uniseg_nets.prepare.find import Case, find_labelled, nnunet_source, nnunet_values
+from uniseg_nets.prepare.datalist import Datalist, alone
+from uniseg_nets.prepare.download import download_decathlon, refuse_other_archive
+from uniseg_nets.prepare.find import Case, find_labelled, nnunet_source, nnunet_values, other_kinds
 from uniseg_nets.prepare.origin import NNUNET, Origin, free_names, relative
 from uniseg_nets.prepare.raw import RawCase, case_under, write_case
-from uniseg_nets.prepare.sources import SOURCES, Source
-from uniseg_nets.prepare.split import SECTIONS, draw_split, read_split
+from uniseg_nets.prepare.sources import SAME_SCANS, SOURCES, Source
+from uniseg_nets.prepare.split import draw_split, read_split
 from uniseg_nets.tasks import Task, TaskTable, shipped_table
 
 __all__ = ["prepare"]
@@ -48,7 +50,7 @@ def prepare(
 
     Label maps whose values differ from the task's are rewritten under ``output/labels/TASK``. Data that are not NIfTI
     are converted to ``output/images/TASK`` and ``output/labels/TASK``; existing files are not converted again. All
-    cases of a patient are on one side of the split.
+    cases of a patient are on one side of the split. Several runs may add to one datalist at the same time.
 
     Args:
         name: a key of :data:`SOURCES` or :data:`CONVERTERS`, or ``nnunet`` for a folder with ``imagesTr``, ``labelsTr``
@@ -57,7 +59,8 @@ def prepare(
         output: folder of the datalist.
         tasks: the task table; by default the shipped one that has the task.
         task: task of the cases, for ``nnunet`` and data sets for fine-tuning.
-        split: JSON with lists of case names under ``training`` and ``validation``, such as an official split.
+        split: JSON with lists of case names under ``training`` and ``validation``, such as an official split. Cases
+            that it does not name are left out, with a warning.
         validation_share: without ``split``, the fraction of cases for validation, drawn by patient.
         seed: random seed of the split.
         group: regular expression that finds the patient in a case's name, instead of the known pattern of the data set.
@@ -68,9 +71,11 @@ def prepare(
 
     Raises:
         FileNotFoundError: if there is no such data set or case.
-        ValueError: if there is no such source; a label map has no image, another grid than its image, or a value that
-            the task does not have; a case name has no patient; a name of the split is missing or occurs twice; or a
-            patient is in both training and validation. The message has the names; the datalist is unchanged.
+        ValueError: if there is no such source, or the folder is of another task of the Decathlon; a label map has no
+            image, another grid than its image, or a value that the data set or the task does not have; a case name has
+            no patient; the split lacks a section, or a name of it is missing or occurs twice; a patient is in both
+            training and validation; the datalist has the same scans from another source; or no case is left. The
+            message has the names; the datalist is unchanged.
     """
     raw, output = Path(raw), Path(output)
     source = nnunet_source(raw, task) if name == NNUNET else SOURCES.get(name) or CONVERTERS.get(name)
@@ -81,39 +86,59 @@ def prepare(
         source = replace(source, values=nnunet_values(raw, chosen))
     if download:
         _download(name, source, raw)
-    if source.archive and (raw / source.archive).is_dir():
-        raw = raw / source.archive  # the folder may have other data sets of the Decathlon
-    elif source.archive and not (raw / "labelsTr").is_dir():
-        raise FileNotFoundError(f"no case of {name} in {raw}: expected its folder {source.archive}, or its labelsTr")
-    listed = source.find(raw) if isinstance(source, Converter) else find_labelled(raw, source)
-    if not listed:
-        raise FileNotFoundError(f"no case of {name} in {raw}: expected {source.expected}")
-    path = output / "datalist.json"
-    content = read_json(path) if path.is_file() else {}
+    if source.archive:
+        raw = _decathlon_folder(name, source.archive, raw)
+    listed = _listed(name, source, raw)
     origin = Origin.of(chosen.name, name, raw, output)
-    others = {section: [e for e in content.get(section, []) if not origin.replaces(e)] for section in SECTIONS}
-    there = [entry for entries in others.values() for entry in entries]
-    names = _names([case.name for case in listed], there, raw, chosen.name)
-    patients = _patients(listed, names, group, origin.known_patients(there), output)
-    sections = None if split is None else read_split(split, list(patients))
-    if sections is not None:
-        _refuse_divided(sections, patients, others, origin, str(split))
+    datalist = Datalist.read(output / "datalist.json", origin)
+    identify = partial(_identities, listed, origin=origin, raw=raw, output=output, pattern=group)
+    names, patients = identify(datalist)
+    where = f"with the entries of {datalist.path}, the split drawn by seed {seed} (choose one with `--split`)"
+    sections = None
+    if split is not None:
+        where, sections = str(split), read_split(split, list(patients))
+        _refuse_divided(sections, patients, datalist, origin, where)
     cases = _as_files(listed, chosen, names, output)
-    usable = _check(cases, source, chosen, name)
+    usable = {case.name: case for case in _check(cases, source, chosen, name)}
     if sections is None:
-        sections = draw_split({case.name: patients[case.name] for case in usable}, validation_share, seed)
-        where = f"with the entries of {path}, the split drawn by seed {seed} (choose one with `--split`)"
-        _refuse_divided(sections, patients, others, origin, where)
-    folder = output / "labels" / chosen.name
-    entries = {}
-    for case in tqdm(usable, desc="labels", disable=None):
-        final = names[case.name]
-        label = label_of_task(case, source.values, folder / f"{final}.nii.gz")
-        entries[case.name] = origin.entry(final, patients[case.name], case.images, label, output)
-    added = {section: [entries[n] for n in members if n in entries] for section, members in sections.items()}
-    write_json(path, content | {section: others[section] + added[section] for section in SECTIONS})
-    logger.info("%s: %s", path, ", ".join(f"{len(members)} for {section}" for section, members in added.items()))
-    return path
+        sections = draw_split({case: patients[case] for case in usable}, validation_share, seed)
+        _refuse_divided(sections, patients, datalist, origin, where)
+    sections = {section: [case for case in members if case in usable] for section, members in sections.items()}
+    if not any(sections.values()):
+        raise ValueError(f"{name}: no case is left, those without foreground are left out; the datalist is unchanged")
+    output.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".preparing-", dir=output) as folder:
+        labels = {
+            case.name: label_of_task(case, source.values, Path(folder) / f"{names[case.name]}.nii.gz")
+            for case in tqdm(usable.values(), desc="labels", disable=None)
+        }
+        with alone(datalist.path):
+            now = Datalist.read(datalist.path, origin)
+            if now != datalist and identify(now) != (names, patients):
+                raise ValueError(
+                    f"{now.path}: another run has meanwhile added cases with the names or images of these; they stay, "
+                    f"prepare {name} again"
+                )
+            _refuse_divided(sections, patients, now, origin, where)
+            labels = _in_place(labels, Path(folder), output / "labels" / chosen.name)
+            entries = {
+                case: origin.entry(names[case], patients[case], usable[case].images, label, output)
+                for case, label in labels.items()
+            }
+            now.write({section: [entries[case] for case in members] for section, members in sections.items()})
+    counts = ", ".join(f"{len(members)} for {section}" for section, members in sections.items())
+    logger.info("%s: %s", datalist.path, counts)
+    return datalist.path
+
+
+def _in_place(labels: Mapping[str, Path], written: Path, target: Path) -> dict[str, Path]:
+    """Moves the label maps in the folder ``written`` to the folder ``target``; others stay where they are."""
+    placed = dict(labels)
+    for case, label in labels.items():
+        if label.parent == written:
+            target.mkdir(parents=True, exist_ok=True)
+            placed[case] = label.replace(target / label.name)
+    return placed
 
 
 def _task(name: str, source: Source | Converter, task: str | None, tasks: TaskTable) -> Task:
@@ -136,6 +161,51 @@ def _download(name: str, source: Source | Converter, raw: Path) -> None:
         known = [key for key, other in SOURCES.items() if other.archive]
         raise ValueError(f"{name} cannot be downloaded from here, only {', '.join(known)}: get it from its source")
     download_decathlon(source.archive, raw)
+
+
+def _decathlon_folder(name: str, archive: str, raw: Path) -> Path:
+    """The folder of a task of the Decathlon: in ``raw``, which may have other tasks beside it, or ``raw`` itself."""
+    if (raw / archive).is_dir():
+        return raw / archive
+    if not (raw / "labelsTr").is_dir():
+        raise FileNotFoundError(f"no case of {name} in {raw}: expected its folder {archive}, or its labelsTr")
+    refuse_other_archive(raw, archive)
+    return raw
+
+
+def _listed(name: str, source: Source | Converter, raw: Path) -> Sequence[Case | RawCase]:
+    listed: Sequence[Case | RawCase]
+    listed = source.find(raw) if isinstance(source, Converter) else find_labelled(raw, source)
+    if not listed:
+        others = "" if isinstance(source, Converter) else other_kinds(raw)
+        raise FileNotFoundError(f"no case of {name} in {raw}: expected {source.expected}{others}")
+    return listed
+
+
+def _identities(
+    listed: Sequence[Case | RawCase],
+    datalist: Datalist,
+    *,
+    origin: Origin,
+    raw: Path,
+    output: Path,
+    pattern: str | None,
+) -> tuple[dict[str, str], dict[str, str]]:
+    """The name in the datalist, and the patient, of each case."""
+    _refuse_same_scans(origin.source, datalist)
+    names = _names([case.name for case in listed], datalist.there, raw, origin.task)
+    return names, _patients(listed, names, pattern, origin.known_patients(datalist.there), output)
+
+
+def _refuse_same_scans(source: str, datalist: Datalist) -> None:
+    """Refuses a data set whose scans the datalist has under another source: a patient could be on both sides."""
+    same = set().union(*(group for group in SAME_SCANS if source in group)) - {source}
+    found = sorted(same & {str(entry.get("source")) for entry in datalist.there})
+    if found:
+        raise ValueError(
+            f"{datalist.path} has cases of {', '.join(found)}, which are the scans of {source} under other names: a "
+            "patient could be in both training and validation; keep one of the two, or prepare into another folder"
+        )
 
 
 def _names(names: Sequence[str], there: Sequence[Mapping[str, Any]], raw: Path, task: str) -> dict[str, str]:
@@ -175,19 +245,30 @@ def _patients(
 def _refuse_divided(
     sections: Mapping[str, Sequence[str]],
     patients: Mapping[str, str],
-    others: Mapping[str, Sequence[Mapping[str, Any]]],
+    datalist: Datalist,
     origin: Origin,
     where: str,
 ) -> None:
     """Refuses a split with a patient on both sides, including existing entries of the same data set."""
     new = [(name, patients[name], section) for section, members in sections.items() for name in members]
-    old = [
-        (str(entry["name"]), group_of(entry), section)
-        for section, entries in others.items()
+    sharing = [
+        (entry, section)
+        for section, entries in datalist.others.items()
         for entry in entries
         if origin.shares_patients(entry)
     ]
-    refuse_divided([*new, *old], where)
+    old = [(str(entry["name"]), group_of(entry), section) for entry, section in sharing]
+    folders = sorted({str(origin.folder_of(entry)) for entry, _ in sharing} - {str(origin.folder)})
+    try:
+        refuse_divided([*new, *old], where)
+    except ValueError as error:
+        if not folders:
+            raise
+        raise ValueError(
+            f"{error}\nEqual names of patients in {origin.folder} and {listing(folders)} count as one person. If they "
+            "are others, rename the cases of one folder (siteB_patient001) and give `--group` a pattern that has the "
+            "new part (siteB_patient[0-9]+). If not, choose the sides with `--split`"
+        ) from error
 
 
 def _as_files(listed: Sequence[Case | RawCase], task: Task, names: Mapping[str, str], output: Path) -> list[Case]:

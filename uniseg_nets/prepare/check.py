@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -18,7 +18,8 @@ from uniseg_nets.transforms.nifti import open_nifti
 
 __all__ = ["Values", "has_foreground", "label_of_task"]
 
-# Label value in the file -> the task's own value; other values stay. None maps all foreground to 1.
+# Label value in the file -> the task's own value. Other values are faults, but stay if the mapping is empty. None maps
+# all foreground to 1.
 Values = Mapping[int, int] | None
 
 
@@ -34,7 +35,7 @@ def has_foreground(case: Case, values: Values, channels: int, classes: int) -> b
     Raises:
         FileNotFoundError: if an image is missing.
         ValueError: if a file cannot be read, image and label map have different grids, the number of channels is
-            another one, or a label value belongs to no class; the message names the file.
+            another one, or a label value is not named or belongs to no class; the message names the file.
     """
     missing = [str(image) for image in case.images if not image.is_file()]
     if missing:
@@ -42,24 +43,44 @@ def has_foreground(case: Case, values: Values, channels: int, classes: int) -> b
     label = load_label_map(case.label)
     count = 0
     for image in case.images:
-        scan, affine = _opened(image)
-        if scan.shape[:3] != tuple(label.shape[1:]) or not same_grid(affine, label.affine, scan.shape[:3]):
-            raise ValueError(f"{image} (size {scan.shape}) and {case.label} ({tuple(label.shape[1:])}) differ in grid")
-        count += scan.shape[3] if len(scan.shape) == 4 else 1
+        (of_image, *shape), affine = _opened(image)
+        if shape != list(label.shape[1:]) or not same_grid(affine, label.affine, shape):
+            raise ValueError(f"{image} (size {shape}) and {case.label} ({list(label.shape[1:])}) differ in grid")
+        count += of_image
     if count != channels:
         raise ValueError(f"{case.images[0]}: {count} channels, the task reads {channels}")
     there = np.unique(label.numpy())
+    unnamed = sorted(set(there.tolist()) - {0, *values}) if values else []
+    if unnamed:
+        raise ValueError(
+            f"{case.label} holds values {unnamed}, expected 0 and {', '.join(map(str, sorted(values or ())))}: correct "
+            "the label map, or name the values if they are classes (in the dataset.json of an nnU-Net folder)"
+        )
     own = set(_mapped(there, values).tolist())
     if own - set(range(classes + 1)):
         raise ValueError(f"{case.label} holds values {there.tolist()}, the task has classes 1 to {classes}")
     return own != {0}
 
 
-def _opened(image: Path) -> tuple[nib.Nifti1Image, NDArray[np.float64]]:
+def _opened(image: Path) -> tuple[tuple[int, ...], NDArray[np.float64]]:
+    """Size (C, x, y, z) and affine of a scan, from its header alone."""
     try:
-        return open_nifti(image)
+        scan, affine = open_nifti(image)
+        return _loaded_shape(scan.shape), affine
     except Exception as error:  # a damaged file can raise any error
         raise ValueError(f"cannot read {image} as a scan: {error}") from error
+
+
+def _loaded_shape(shape: Sequence[int]) -> tuple[int, ...]:
+    """The size (C, x, y, z) that :class:`~uniseg_nets.transforms.LoadCase` makes of a file's."""
+    size = list(shape)
+    while len(size) > 4 and 1 in size[3:]:
+        size.pop(3 + size[3:].index(1))
+    if len(size) == 2:
+        size.append(1)
+    if len(size) not in (3, 4):
+        raise ValueError(f"size {tuple(shape)}, expected (x, y, z) or (x, y, z, channel)")
+    return (*(size[3:] or [1]), *size[:3])
 
 
 def label_of_task(case: Case, values: Values, target: Path) -> Path:

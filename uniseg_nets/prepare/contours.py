@@ -5,10 +5,31 @@ MONAI has no transform for contours, and Pillow's polygons include every pixel t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["filled"]
+__all__ = ["enclosed", "filled"]
+
+
+def enclosed(masks: Sequence[NDArray[np.bool_]]) -> NDArray[np.bool_]:
+    """The pixels that the contours of one slice enclose: a contour inside another one is a hole, all others add up.
+
+    A contour inside a hole is filled again. The same contour counts once.
+
+    Args:
+        masks: the filled contours, (x, y) each, at least one.
+    """
+    different: list[NDArray[np.bool_]] = []
+    for mask in masks:
+        if not any(np.array_equal(mask, other) for other in different):
+            different.append(mask)
+    found = np.zeros_like(masks[0])
+    for mask in sorted(different, key=np.count_nonzero, reverse=True):  # outer contours first
+        around = sum(other is not mask and not (mask & ~other).any() for other in different)
+        found = found & ~mask if around % 2 else found | mask
+    return found
 
 
 def filled(points: NDArray[np.floating], shape: tuple[int, int]) -> NDArray[np.bool_]:

@@ -1,14 +1,17 @@
-"""Downloads archives of the Medical Segmentation Decathlon with MONAI."""
+"""The archives of the Medical Segmentation Decathlon: downloads them with MONAI, and tells them apart."""
 
 from __future__ import annotations
 
 import logging
+import re
 import tempfile
 from pathlib import Path
 
 from monai import apps
 
-__all__ = ["download_decathlon"]
+from uniseg_nets.io.files import read_json
+
+__all__ = ["download_decathlon", "refuse_other_archive"]
 
 logger = logging.getLogger(__name__)
 
@@ -22,9 +25,12 @@ def download_decathlon(archive: str, raw: Path) -> None:
 
     Raises:
         OSError: if there is no network, or the folder cannot be written.
-        ValueError: if the download fails, or the archive is not the published one; the message names the file.
+        ValueError: if the download fails, the archive is not the published one, or the folder is of another task; the
+            message names the file.
     """
     target = raw / archive
+    if not target.is_dir() and (raw / "labelsTr").is_dir():
+        refuse_other_archive(raw, archive)
     if target.is_dir() or (raw / "labelsTr").is_dir():
         logger.info("%s is there already, not downloaded again", archive)
         return
@@ -37,3 +43,33 @@ def download_decathlon(archive: str, raw: Path) -> None:
         except (ValueError, RuntimeError) as error:
             raise ValueError(f"{archive} was not fetched: {error}; a broken {file} has to be deleted first") from error
         (Path(folder) / archive).rename(target)
+
+
+def refuse_other_archive(folder: Path, archive: str) -> None:
+    """Refuses a folder whose own name, or the name in its ``dataset.json``, is that of another task.
+
+    Args:
+        folder: folder with ``labelsTr``.
+        archive: the expected archive, such as ``Task04_Hippocampus``.
+
+    Raises:
+        ValueError: if it is of another task; the message names the folder and both tasks.
+    """
+    description = folder / "dataset.json"
+    names = {"its name": folder.resolve().name}
+    if description.is_file():
+        names["its dataset.json"] = str(read_json(description).get("name", ""))
+    for where, name in names.items():
+        if _subject(name) in _SUBJECTS - {_subject(archive)}:
+            raise ValueError(
+                f"{folder} is {name!r} by {where}, expected {archive}: name the folder of {archive}, or prepare the "
+                "data set that it is"
+            )
+
+
+def _subject(name: str) -> str:
+    """``hepaticvessel`` of ``Task08_HepaticVessel`` or ``Hepatic Vessel``: the letters alone."""
+    return re.sub(r"^task|[^a-z]", "", name.lower())
+
+
+_SUBJECTS = {_subject(archive) for archive in apps.DecathlonDataset.resource}

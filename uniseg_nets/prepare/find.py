@@ -10,11 +10,13 @@ from pathlib import Path
 from uniseg_nets.data.dataset_json import labels_of, refuse_ignored
 from uniseg_nets.io.files import read_json
 from uniseg_nets.io.messages import listing
-from uniseg_nets.io.names import NIFTI_ENDINGS
+from uniseg_nets.io.names import NIFTI_ENDINGS, SCAN_ENDINGS
 from uniseg_nets.prepare.sources import Source
 from uniseg_nets.tasks import Task
 
-__all__ = ["Case", "find_labelled", "nnunet_source", "nnunet_values"]
+__all__ = ["Case", "find_labelled", "nnunet_source", "nnunet_values", "other_kinds"]
+
+_NIFTI_ALONE = "`uniseg prepare` reads NIfTI alone: convert them to .nii.gz, or use `uniseg plan`, which reads them"
 
 
 @dataclass(frozen=True)
@@ -39,18 +41,21 @@ def nnunet_source(raw: Path, task: str | None) -> Source:
 
     Raises:
         FileNotFoundError: if there is no ``dataset.json``.
-        ValueError: if it has no channels.
+        ValueError: if it has no channels, or its files are not NIfTI.
     """
     description = read_json(raw / "dataset.json")
+    ending = str(description.get("file_ending", NIFTI_ENDINGS[0]))
+    if ending not in NIFTI_ENDINGS:
+        raise ValueError(f"{raw / 'dataset.json'}: its files end in {ending}, and {_NIFTI_ALONE}")
     channels = description.get("channel_names") or description.get("modality")
     if not isinstance(channels, Mapping):
         raise ValueError(f"{raw / 'dataset.json'} lacks channel_names (or modality)")
-    images = tuple(f"{{dir}}imagesTr/{{id}}_{channel:04d}" for channel in range(len(channels)))
-    return Source(task, r"(?P<dir>)labelsTr/(?P<id>[^/]+)", images, values={})
+    images = tuple(f"imagesTr/{{id}}_{channel:04d}" for channel in range(len(channels)))
+    return Source(task, r"labelsTr/(?P<id>[^/]+)", images, values={})
 
 
 def nnunet_values(raw: Path, task: Task) -> dict[int, int]:
-    """Label value in an nnU-Net folder's files -> the task's own 1, 2, ...
+    """Label value in an nnU-Net folder's files -> the task's own 1, 2, ...; empty if the folder names no labels.
 
     Classes are matched by name, or else by the task's values. If neither matches, the files already have the task's own
     values.
@@ -74,7 +79,7 @@ def nnunet_values(raw: Path, task: Task) -> dict[int, int]:
         )
     if set(labels) == set(task.values):
         return {value: own for own, value in enumerate(task.values, start=1)}
-    return {}
+    return {value: value for value in labels}
 
 
 def find_labelled(raw: Path, source: Source) -> list[Case]:
@@ -113,3 +118,10 @@ def _nifti_files(raw: Path) -> Iterator[tuple[Path, str]]:
 def _with_ending(raw: Path, stem: str) -> Path:
     candidates = [raw / (stem + ending) for ending in NIFTI_ENDINGS]
     return next((candidate for candidate in candidates if candidate.is_file()), candidates[0])
+
+
+def other_kinds(raw: Path) -> str:
+    """A hint at scans in a folder that are not NIfTI, for a message; empty if there are none."""
+    endings = set(SCAN_ENDINGS) - set(NIFTI_ENDINGS)
+    found = sorted({path.suffix.lower() for path in raw.rglob("*") if path.suffix.lower() in endings})
+    return f"; it has files in {', '.join(found)}, and {_NIFTI_ALONE}" if found else ""

@@ -36,15 +36,15 @@ class Origin:
 
     def replaces(self, entry: Mapping[str, Any]) -> bool:
         """Whether an entry was made from the same data for the same task."""
-        return self._same_source(entry) and entry["task"] == self.task and self.folder == self._folder(entry)
+        return self._same_source(entry) and entry["task"] == self.task and self.folder == self.folder_of(entry)
 
     def shares_patients(self, entry: Mapping[str, Any]) -> bool:
         """Whether equal patient names in this data set and the entry mean the same patient."""
-        return self._same_source(entry) and (entry["task"] == self.task or self.folder == self._folder(entry))
+        return self._same_source(entry) and (entry["task"] == self.task or self.folder == self.folder_of(entry))
 
     def known_patients(self, entries: Iterable[Mapping[str, Any]]) -> dict[tuple[str, ...], str]:
         """Images of this data set in entries for other tasks -> their patient."""
-        same = [entry for entry in entries if self._same_source(entry) and self.folder == self._folder(entry)]
+        same = [entry for entry in entries if self._same_source(entry) and self.folder == self.folder_of(entry)]
         return {tuple(image_files(entry)): group_of(entry) for entry in same}
 
     def entry(
@@ -64,7 +64,8 @@ class Origin:
     def _same_source(self, entry: Mapping[str, Any]) -> bool:
         return bool(entry.get("source") == self.source)
 
-    def _folder(self, entry: Mapping[str, Any]) -> str | None:
+    def folder_of(self, entry: Mapping[str, Any]) -> str | None:
+        """The folder of an entry's nnU-Net data set."""
         if self.source != NNUNET:
             return None
         # Datalists of version 0.6 have no `folder`; the images are in FOLDER/imagesTr.

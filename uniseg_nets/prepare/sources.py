@@ -5,10 +5,11 @@ The one rule: file names, patient names and label values of these data sets are 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["SOURCES", "Source"]
+__all__ = ["SAME_SCANS", "SOURCES", "Source"]
 
 _ANY = r"(?P<dir>(?:.*/)?)"  # any folders above
 
@@ -23,7 +24,8 @@ class Source:
             groups identify the case.
         images: image of each channel, as a format string of those groups, without endings.
         name: name of the case, as a format string of those groups.
-        values: label value in the file -> the task's own value. Other values stay; ``None`` maps all foreground to 1.
+        values: label value in the file -> the task's own value. Other values are faults, but stay if the mapping is
+            empty; ``None`` maps all foreground to 1.
         drop_empty: leave out cases without foreground, as the paper did.
         group: patient, as a format string of those groups, if a patient may have several cases; ``None`` if each case
             is of another patient, or the data set does not tell the patient.
@@ -42,7 +44,8 @@ class Source:
     @property
     def expected(self) -> str:
         """The expected files, for a message."""
-        return f"label files like {self.label}.nii.gz"
+        path = re.sub(r"\(\?P<(\w+)>[^()]*\)", lambda part: part[1].upper(), self.label.replace(_ANY, ""))
+        return f"label files like {path}.nii.gz"
 
 
 def _decathlon(task: str, archive: str) -> Source:
@@ -88,3 +91,5 @@ SOURCES: Mapping[str, Source] = {
     "btcv": Source(None, _ANY + r"label/label(?P<id>\d+)", ("{dir}img/img{id}",), "btcv_{id}", {}),
     "vs": Source(None, _ANY + r"(?P<id>vs_gk_\d+)/vs_gk_seg_refT1", ("{dir}{id}/vs_gk_t1_refT1",)),
 }
+# Data sets with the same scans under other names: Task03 of the Decathlon is LiTS.
+SAME_SCANS: tuple[frozenset[str], ...] = (frozenset({"lits", "msd03"}),)

@@ -6,7 +6,8 @@ the RTSTRUCT series ``RTstructCT``. The PET is resampled to the CT and converted
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from pydicom import dcmread
 
 from uniseg_nets.io.series import LPS_TO_RAS
-from uniseg_nets.prepare.contours import filled
+from uniseg_nets.prepare.contours import enclosed, filled
 from uniseg_nets.prepare.raw import RawCase, Volumes
 from uniseg_nets.transforms.load import LoadCase
 
@@ -29,6 +30,7 @@ _OUTLINES = "rtstructct"  # its description in lower case: the collection writes
 # Names of the tumour without the oedema around it.
 _TUMOUR = ("GTV_Mass", "GTV_Mass_CT", "GTV_Research")
 _OFF_SLICE = 0.1  # fraction of the slice distance
+_CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
 
 
 @dataclass(frozen=True)
@@ -109,18 +111,36 @@ def _read(ct: _Series, pet: _Series, outline: _Series) -> Volumes:
 
 def _tumour(outline: _Series, affine: NDArray[np.float64], shape: Sequence[int]) -> NDArray[np.uint8]:
     """The mask of the contours (x, y, z). A contour inside another one is a hole (DICOM PS3.3, C.8.8.6.3)."""
-    rois = {roi.ROINumber: str(roi.ROIName).strip() for roi in outline.header.StructureSetROISequence}
-    drawn = [roi for roi in outline.header.ROIContourSequence if rois.get(roi.ReferencedROINumber) in _TUMOUR]
-    if len(drawn) != 1:
-        raise ValueError(f"{outline.folder} outlines {', '.join(rois.values())}: expected one of {', '.join(_TUMOUR)}")
     label = np.zeros(tuple(shape), dtype=bool)
     to_voxel = np.linalg.inv(affine)
-    for contour in drawn[0].ContourSequence:
-        points = np.asarray(contour.ContourData, dtype=float).reshape(-1, 3) * LPS_TO_RAS
-        voxels = apply_affine(to_voxel, points)
+    masks = defaultdict(list)
+    for points in _closed_contours(outline):
+        voxels = apply_affine(to_voxel, points * LPS_TO_RAS)
         slice_ = round(float(voxels[:, 2].mean()))
         if np.abs(voxels[:, 2] - slice_).max() > _OFF_SLICE or not 0 <= slice_ < shape[2]:
             raise ValueError(f"{outline.folder}: an outline lies between the slices of its CT, or beside them")
-        if len(voxels) > 2:  # points and lines enclose nothing
-            label[..., slice_] ^= filled(voxels[:, :2], (shape[0], shape[1]))
+        masks[slice_].append(filled(voxels[:, :2], (shape[0], shape[1])))
+    for slice_, members in masks.items():
+        label[..., slice_] = enclosed(members)
     return label.astype(np.uint8)
+
+
+def _closed_contours(outline: _Series) -> Iterator[NDArray[np.float64]]:
+    """The contours of the tumour that enclose something, (n, 3) points in mm each, in DICOM's axes."""
+    rois = {roi.ROINumber: str(roi.ROIName).strip() for roi in outline.header.get("StructureSetROISequence", ())}
+    drawn = [
+        roi for roi in outline.header.get("ROIContourSequence", ()) if rois.get(roi.ReferencedROINumber) in _TUMOUR
+    ]
+    if len(drawn) != 1:
+        raise ValueError(f"{outline.folder} outlines {', '.join(rois.values())}: expected one of {', '.join(_TUMOUR)}")
+    contours = drawn[0].get("ContourSequence", ())
+    if not contours:
+        raise ValueError(f"{outline.folder} has no contour of {rois[drawn[0].ReferencedROINumber]}: export it again")
+    for contour in contours:
+        numbers = np.array(contour.get("ContourData") or (), dtype=float, ndmin=1)
+        if contour.get("ContourGeometricType", _CLOSED[0]) not in _CLOSED:
+            continue  # open lines and points enclose nothing
+        if len(numbers) % 3:
+            raise ValueError(f"{outline.folder}: an outline has {len(numbers)} numbers, expected x, y, z of each point")
+        if len(numbers) >= 9:  # three points
+            yield numbers.reshape(-1, 3)

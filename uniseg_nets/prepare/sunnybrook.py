@@ -116,11 +116,17 @@ def _stacks(patient: str, folder: Path, series: list[Path]) -> list[RawCase]:
     if not outlines:
         raise ValueError(f"{folder} holds no outline such as IM-0001-0020-icontour-manual.txt")
     images = [{int(m[1]): file for file in place.iterdir() if (m := _IMAGE.fullmatch(file.name))} for place in series]
-    fitting = [files for files in images if set(outlines) <= set(files)]
+    fitting = [index for index, files in enumerate(images) if set(outlines) <= set(files)]
     if not fitting:
         raise ValueError(f"{folder}: no series of {', '.join(map(str, series))} has all frames that are outlined")
+    if len(fitting) > 1:
+        logger.warning(
+            "%s: %s all have the outlined frames, and the first is read: if another was outlined, remove the first",
+            folder,
+            listing([str(series[index]) for index in fitting]),
+        )
     cases = []
-    for name, frames in _phases(_frames(outlines, fitting[0])).items():
+    for name, frames in _phases(_frames(outlines, images[fitting[0]])).items():
         if _is_stack(frames):
             cases.append(RawCase(f"{patient}_{name}", patient, partial(_read, frames)))
         else:
