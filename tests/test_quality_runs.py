@@ -101,8 +101,10 @@ def test_a_strict_run_fails_for_a_case_to_check_and_so_does_the_next_one_that_fi
     only = folder / "imagesTr" / f"{ct}_0000.nii.gz"
     for _ in range(2):
         with pytest.raises(CasesFailedError, match=r"check: .*as a CT does"):
-            run(only, tmp_path / "out", strict=True)
+            run(only, tmp_path / "out", strict=True, report=True)
         assert (tmp_path / "out" / f"{ct}.nii.gz").is_file()
+        (row,) = csv.DictReader((tmp_path / "out" / "statistics.csv").open())
+        assert (row["verdict"], row["class"]) == ("check", "prostate")
         failures = json.loads((tmp_path / "out" / "failures.json").read_text())
         assert "as a CT does" in failures[ct]
         merged = merge_runs(tmp_path / "out")

@@ -9,7 +9,10 @@ from uniseg_nets.io.provenance import read_record
 from uniseg_nets.quality.verdict import OK
 from uniseg_nets.transforms.result import ResultSaver
 
-__all__ = ["StrictReview"]
+__all__ = ["NO_VERDICT", "StrictReview"]
+
+# Begins the reason of a case that was computed without a verdict.
+NO_VERDICT = "no verdict"
 
 
 class StrictReview:
@@ -34,7 +37,7 @@ class StrictReview:
             if record is None:
                 continue
             if "verdict" not in record:
-                reasons[case["name"]] = f"no verdict: it was computed without one; delete {path.name} and run again"
+                reasons[case["name"]] = f"{NO_VERDICT}: it was computed without one; delete {path.name} and run again"
             elif record["verdict"] != OK:
                 reasons[case["name"]] = f"{record['verdict']}: {' '.join(record['reasons'])}"
         return reasons

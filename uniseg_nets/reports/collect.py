@@ -11,7 +11,8 @@ from typing import Any
 from uniseg_nets.io.files import read_json
 from uniseg_nets.io.names import is_name_of_table
 from uniseg_nets.io.provenance import read_record
-from uniseg_nets.quality.verdict import REFUSED
+from uniseg_nets.quality.review import NO_VERDICT
+from uniseg_nets.quality.verdict import CHECK, REFUSED
 from uniseg_nets.reports.page import FAILED, by_verdict
 from uniseg_nets.transforms.derived import STILL_WRITTEN
 from uniseg_nets.transforms.result import OF_THE_VERDICT
@@ -20,6 +21,8 @@ __all__ = ["reported_cases", "rows_of"]
 
 logger = logging.getLogger(__name__)
 
+# Beginnings of reasons of failed cases whose label map is this run's answer all the same.
+_LABEL_MAP_STANDS = (STILL_WRITTEN, f"{CHECK}: ", f"{NO_VERDICT}: ")
 # What the table says of a class.
 _FIGURES = ("class", "value", "status", "voxels", "volume_ml", "mean", "std")
 
@@ -37,7 +40,7 @@ def reported_cases(folder: Path) -> Iterator[dict[str, Any]]:
     not_computed = set()  # an earlier label map of such a case is not this run's answer
     for name, reason in _failures(folder).items():
         known = briefs.get(name)
-        if known is not None and reason.startswith(STILL_WRITTEN):
+        if known is not None and reason.startswith(_LABEL_MAP_STANDS):
             continue
         not_computed.add(name)
         verdict = REFUSED if reason.startswith(f"{REFUSED}: ") else FAILED
