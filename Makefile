@@ -34,7 +34,10 @@ slow: $(READY)  ## the long tests too
 	$(BIN)/python -m pip install --quiet --editable ".[dev,docs]"
 	$(BIN)/python -m pytest -m "slow or not slow"
 
+# torchvision 0.16.2, which MONAI Label wants, has no wheels for Python 3.12 and newer.
 $(LABELS): requirements-label.txt setup.cfg
+	@test -x $(LABEL)/bin/python || $(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "MONAI Label's environment needs \
+Python 3.11, got $$($(PYTHON) --version): name one, as make PYTHON=python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
 	test -x $(LABEL)/bin/python || $(PYTHON) -m venv $(LABEL)
 	$(LABEL)/bin/python -m pip install --quiet --upgrade pip "setuptools>=77" wheel
 	$(LABEL)/bin/python -m pip install --quiet "$(TORCH)"

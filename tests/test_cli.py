@@ -245,6 +245,16 @@ def test_weights_that_are_there_are_not_replaced_by_fetched_ones(uniseg, tmp_pat
     assert "model.pt exists already" in caplog.text and target.read_bytes() == b"of a training"
 
 
+def test_nothing_is_downloaded_for_a_folder_that_cannot_be_written_to(uniseg, tmp_path, monkeypatch, caplog):
+    def refused(**_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(fetch, "_download", pytest.fail)
+    monkeypatch.setattr(fetch.tempfile, "TemporaryFile", refused)
+    assert uniseg("fetch-weights", "--output", tmp_path / "bundle" / "models" / "model.pt") == 1
+    assert "models cannot be written to (Permission denied): name a file elsewhere with `--output FILE`" in caplog.text
+
+
 def test_a_failed_download_says_what_to_do_and_leaves_nothing(uniseg, tmp_path, monkeypatch, caplog):
     def offline(path):
         raise ConnectionError(f"the download failed (no route to host): behind a proxy or offline, {fetch._REMEDY}")
@@ -279,13 +289,16 @@ def test_phantom_writes_patients_and_a_datalist(uniseg, tmp_path):
     assert len(content["training"]) == 1 and not content.get("validation")
 
 
-def test_a_command_that_is_stopped_says_that_it_goes_on_later(uniseg, monkeypatch, caplog):
+@pytest.mark.parametrize("verb", ["segment", "segment_2d", "cv", "fetch-weights", "plan", "convert"])
+def test_a_command_that_is_stopped_says_whether_it_goes_on_later(uniseg, monkeypatch, caplog, verb):
     def stopped():
         raise KeyboardInterrupt
 
-    monkeypatch.setitem(VERBS, "tasks", stopped)
-    assert uniseg("tasks") == 130
-    assert "the same command goes on with the cases that are left" in caplog.text
+    monkeypatch.setitem(VERBS, verb.replace("_", "-"), stopped)
+    assert uniseg(verb) == 130
+    goes_on = verb in ("segment", "segment_2d", "cv")
+    assert ("the same command goes on with the cases that are left" in caplog.text) == goes_on
+    assert ("the same command starts again" in caplog.text) != goes_on
 
 
 @pytest.mark.parametrize("pattern", [r"(p\d)_", r"^p\d", "p[0-9]+"])

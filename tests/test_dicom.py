@@ -17,7 +17,8 @@ from tests.dicom_files import PATIENT, STUDY, dataset, identified, write, write_
 from uniseg_nets.bundle.run import run_bundle
 from uniseg_nets.dicom.codes import category_and_type
 from uniseg_nets.dicom.segmentation import write_dicom_seg
-from uniseg_nets.dicom.slices import IDENTIFIERS, missing_identifiers
+from uniseg_nets.dicom.slices import IDENTIFIERS, frames_of, missing_identifiers, read_slices
+from uniseg_nets.dicom.structures import write_rtstruct
 from uniseg_nets.io.series import dicom_series
 from uniseg_nets.transforms import LoadCase, SaveLabelMapd
 from uniseg_nets.transforms.export import read_label_map
@@ -95,6 +96,33 @@ def test_a_segmentation_s_pixels_are_the_label_map_s_and_half_a_voxel_beside_the
     assert not (tmp_path / "b.dcm").exists()
 
 
+@pytest.mark.parametrize(("distance", "decimals"), [(1.25, 1), (0.625, 1), (0.625, 2), (3.27, 1)])
+def test_a_series_of_rounded_positions_gets_its_objects_as_it_is_read(tmp_path, distance, decimals):
+    for file in write_series(
+        tmp_path / "scan", "CT", np.full((16, 12, 20), 1000), (0, 0, distance), **PATIENT, **STUDY
+    ):
+        data = pydicom.dcmread(file)
+        data.ImagePositionPatient = [round(float(mm), decimals) for mm in data.ImagePositionPatient]
+        data.save_as(file)
+    image, series = LoadCase(["CT"])(tmp_path / "scan"), dicom_series(tmp_path / "scan", "CT")
+    label, affine = np.random.default_rng(0).integers(0, 2, image.shape[1:], np.uint8), image.affine.numpy()
+    frames = frames_of(label, affine, read_slices(series))
+    voxels = label if affine[0, 0] < 0 else label[::-1]
+    np.testing.assert_array_equal(frames, voxels.transpose(2, 1, 0))
+    write_dicom_seg(label, affine, series, {1: "liver"}, tmp_path / "seg.dcm")
+    assert hd.seg.segread(tmp_path / "seg.dcm").pixel_array.sum() == label.sum()
+    write_rtstruct(label, affine, series, {1: "liver"}, tmp_path / "rt.dcm")
+
+
+def test_a_label_map_whose_voxels_are_a_little_larger_is_refused(tmp_path):
+    write_series(tmp_path / "scan", "CT", np.full((200, 12, 3), 1000), **PATIENT, **STUDY)
+    image = LoadCase(["CT"])(tmp_path / "scan")
+    larger = image.affine.numpy() @ np.diag([1.009, 1, 1, 1])
+    label = np.ones((205, 12, 3), np.uint8)
+    with pytest.raises(ValueError, match=r"a corner of the slice is .* voxels from its voxel"):
+        write_dicom_seg(label, larger, dicom_series(tmp_path / "scan", "CT"), {1: "liver"}, tmp_path / "a.dcm")
+
+
 def test_a_label_map_of_a_tilted_scan_is_sheared_as_the_scan_and_so_is_its_segmentation(tmp_path, table):
     step = np.array([0, 0.7, 1.9])
     write_series(tmp_path / "scan", "CT", np.full((16, 12, 5), 1000), step=step, **PATIENT, **STUDY)
@@ -123,17 +151,35 @@ def test_a_series_without_identifiers_is_refused_and_says_why(test_data, tmp_pat
         write_dicom_seg(label, image.affine.numpy(), dicom_series(folder), {1: "liver"}, tmp_path / "a.dcm")
 
 
-def test_identifiers_are_those_of_the_first_image_of_the_modality(tmp_path):
-    series = write_series(tmp_path / "CT1", "CT", VOLUME)
-    report = dataset("RTSTRUCT", SOPClassUID="1.2.840.10008.5.1.4.1.1.88.11", Modality="SR")
-    write(tmp_path / "CT1" / "a_report.dcm", report)
+def test_identifiers_are_those_of_the_series_that_is_read(tmp_path):
     needed = (*IDENTIFIERS, "FrameOfReferenceUID")
+    files = write_series(tmp_path / "CT1", "CT", VOLUME)
+    write(tmp_path / "CT1" / "A_report.dcm", dataset("RTSTRUCT", Modality="SR"))
+    dose = write_series(tmp_path / "dose", "CT", VOLUME[:, :, :1], SeriesDescription="Dose Report")[0]
+    data = pydicom.dcmread(dose)
+    del data.FrameOfReferenceUID
+    write(tmp_path / "CT1" / "AA_dose.dcm", data)
     assert missing_identifiers(tmp_path / "CT1", "CT", needed) is None
-    index = pydicom.dcmread(series[0])
+    index = pydicom.dcmread(files[0])
     del index.StudyInstanceUID, index.SeriesInstanceUID
     write(tmp_path / "DICOMDIR", index)
+    dose.unlink()
     assert missing_identifiers(tmp_path, "CT", needed) is None
     assert "has no PatientID" in missing_identifiers(tmp_path, "CT", ["PatientID"])
+
+
+def test_a_slice_without_identifiers_behind_good_ones_is_named_before_anything_is_predicted(tmp_path):
+    last = write_series(tmp_path, "CT", VOLUME, StudyInstanceUID=lambda z: "1.2.3")[-1]
+    write_series(tmp_path / "other", "CT", VOLUME[:, :, :2])[0].rename(tmp_path / "A_first.dcm")
+    data = pydicom.dcmread(last)
+    del data.FrameOfReferenceUID
+    write(last, data)
+    assert missing_identifiers(tmp_path, "CT", ["FrameOfReferenceUID"]) == f"{last} has no FrameOfReferenceUID"
+
+
+def test_a_folder_that_cannot_be_read_does_not_stop_the_others(tmp_path):
+    write(tmp_path / "report.dcm", dataset("RTSTRUCT", Modality="SR"))
+    assert missing_identifiers(tmp_path, "CT", IDENTIFIERS) is None
 
 
 def test_frames_of_one_file_are_refused_before_anything_is_predicted(tmp_path):

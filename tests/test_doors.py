@@ -6,9 +6,11 @@ import inspect
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import get_args, get_type_hints
 
 import nibabel as nib
@@ -86,6 +88,8 @@ def called(monkeypatch, tmp_path):
         ("plan data --batch-sise 2", "did you mean '--batch_size'?"),
         ("pack plan.json model.pt", "OUTPUT missing; usage: uniseg pack PLAN WEIGHTS OUTPUT"),
         ("convert-2d", "OUTPUT missing; usage: uniseg convert-2d FILES... OUTPUT"),
+        ("calibrate here liver", "'liver': too many words; usage: uniseg calibrate INPUT --task TASK [options]"),
+        ("calibrate here", "--task missing; usage: uniseg calibrate INPUT --task TASK [options]"),
         ("demo here --real=real", "--real is 'real', expected true or false"),
         ("label-app app bundle", "'bundle': too many words"),
         ("zip-bundle a b c", "'c': too many words"),
@@ -187,7 +191,13 @@ def test_files_come_before_what_is_written(uniseg, called, words, expected):
         ("phantom-studies file.txt", "file.txt is a file: expected OUTPUT, a folder"),
         ("zip-bundle uniseg_upstream file.txt", "file.txt is a file: expected OUTPUT, a folder"),
         ("convert model.pt here", "here is a folder: expected TARGET, a file"),
-        ("convert model.pt model.pt", "model.pt is SOURCE itself"),
+        ("convert model.pt model.pt", "model.pt exists already: choose another TARGET, or move it away"),
+        ("convert model.pt file.txt", "file.txt exists already: choose another TARGET, or move it away"),
+        ("convert-2d fundus=model.pt model.pt", "model.pt exists already: choose another OUTPUT, or move it away"),
+        ("convert-2d fundus=a.pth polyp=b.pth", "OUTPUT is 'polyp=b.pth': expected MODALITY=FILE"),
+        ("segment-2d here out --release", "release.pt: `uniseg convert-2d MODALITY=FILE ... "),
+        ("segment-2d here out --small", "model.pt: a training writes it; or name a file with `--weights FILE`"),
+        ("convert-2d fundus=a.pth polyp.txt", "after them the file to write, which ends in .pt, .pth"),
         ("convert here out.pt", "here is a folder: expected SOURCE, a checkpoint"),
         ("fetch-weights --file here", "here is a folder: expected --file, a downloaded checkpoint"),
         ("segment here out --task liver,", "'liver,' has an empty part"),
@@ -258,8 +268,9 @@ def test_a_library_that_is_not_installed_is_told_in_a_sentence(
 
 
 def test_a_reader_that_has_enough_is_no_fault():
-    command = f"{sys.executable} -m uniseg_nets tasks | true"
-    done = subprocess.run(["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True, check=False)
+    command = f"{shlex.quote(Path(sys.executable).as_posix())} -m uniseg_nets tasks | true"
+    bash = shutil.which("bash")  # Windows itself would find another one
+    done = subprocess.run([bash, "-c", f"set -o pipefail; {command}"], capture_output=True, text=True, check=False)
     assert done.stderr == ""
 
 

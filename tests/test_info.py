@@ -42,6 +42,8 @@ def test_every_verb_is_told_with_its_arguments(found):
         "text": "",
     }
     assert (arguments["mode"]["value"], arguments["mode"]["default"]) == ("accurate|balanced|fast", "balanced")
+    task = next(one for one in found["verbs"]["calibrate"]["arguments"] if one["name"] == "task")
+    assert task["is_option"] and task["required"]
     assert all(one["text"] for verb in found["verbs"].values() for one in verb["arguments"])
     assert "3" in found["exit_status"]
 

@@ -5,7 +5,11 @@ import pytest
 import torch
 from monai.bundle import download, load
 
-from uniseg_nets.bundle.pack import pack_bundle, zip_bundle
+from uniseg_nets.bundle.hub import write_hub_folder
+from uniseg_nets.bundle.label_app import make_label_app
+from uniseg_nets.bundle.pack import bundle_files, pack_bundle, zip_bundle
+from uniseg_nets.io.bundles import bundle_folder
+from uniseg_nets.io.files import write_json
 
 
 def test_a_zipped_bundle_is_taken_by_monai_s_download_and_load(bundle, tmp_path, demo_weights):
@@ -63,6 +67,85 @@ def test_a_link_out_of_the_bundle_is_not_followed(small_bundle, tmp_path, folder
     with pytest.raises(ValueError, match=r"organ/docs is a link to .*secret.*put the files themselves"):
         zip_bundle(small_bundle, tmp_path / "dist")
     assert not (tmp_path / "dist").exists()
+
+
+# Where a user's scans, plans, trainings and results come to lie in a bundle's folder.
+_PRIVATE = (
+    "OUT/p1.nii.gz",
+    "checkpoint_epoch=3.pt",
+    "configs/organ.nii.gz",
+    "cv/fold0/metrics.csv",
+    "data/p1/ct.nii.gz",
+    "docs/p1.dcm",
+    "models/checkpoint_epoch=3.pt",
+    "models/fold0/checkpoint_epoch=3.pt",
+    "models/fold0/metrics.csv",
+    "plan.json",
+    "runs/p1.json",
+)
+_OWN = (
+    "LICENSE",
+    "LICENSE.weights",
+    "configs/logging.conf",
+    "docs/README.md",
+    "large_files.yml",
+    "models/centres/north.pt.base",
+    "models/fold0/model_final.pt",
+    "models/model.safetensors",
+    "models/model.safetensors.fingerprint.json",
+    "models/model.safetensors.license",
+    "models/model.safetensors.sha256",
+    "scripts/net.py",
+)
+
+
+@pytest.fixture
+def used_bundle(small_bundle):
+    """A bundle in whose folder its user has worked."""
+    for name in (*_PRIVATE, *_OWN):
+        (small_bundle / name).parent.mkdir(parents=True, exist_ok=True)
+        (small_bundle / name).touch()
+    for name, section in (("organ", "data"), ("cases", "training")):
+        write_json(small_bundle / "configs" / f"{name}.json", {section: [{"image": "p1.nii.gz"}]})
+    for name in ("inference", "train"):
+        write_json(small_bundle / "configs" / f"{name}.json", {"data": None})
+    metadata = {"version": "1.0.0", "task": "CT", "image_classes": "CT", "weights_license": "Apache-2.0"}
+    write_json(small_bundle / "configs" / "metadata.json", metadata)
+    return small_bundle
+
+
+_CONFIGS = ["configs/inference.json", "configs/metadata.json", "configs/train.json"]
+
+
+def test_a_zip_has_nothing_of_patients_and_the_log_says_what_is_left_out(used_bundle, tmp_path, caplog):
+    (used_bundle / "data" / "more").symlink_to(tmp_path)
+    (used_bundle / "scans").symlink_to(tmp_path)
+    with caplog.at_level("INFO"):
+        archive = zip_bundle(used_bundle, tmp_path / "dist")
+    names = {name.removeprefix("organ/") for name in zipfile.ZipFile(archive).namelist()}
+    assert names == {*_OWN, *_CONFIGS}
+    assert "no part of a bundle, left out (15): OUT/p1.nii.gz, checkpoint_epoch=3.pt, " in caplog.text
+
+
+def test_a_folder_for_the_hub_and_a_server_s_app_have_nothing_of_patients(used_bundle, tmp_path, demo_weights):
+    hub = write_hub_folder(used_bundle, "someone/organ", tmp_path / "hub").path
+    (tmp_path / "sample").mkdir()
+    (tmp_path / "sample" / "main.py").touch()
+    app = make_label_app(tmp_path / "app", used_bundle, weights=demo_weights, sample_app=tmp_path / "sample")
+    in_hub, in_app = (
+        {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()} for root in (hub, app)
+    )
+    assert in_hub == {*_OWN, *_CONFIGS, "README.md"} - {"docs/README.md"}
+    weights = {name for name in _OWN if name.startswith("models/model.")}
+    assert in_app == {*_OWN, *_CONFIGS, "models/model.pt", "models/model.pt.sha256"} - weights
+
+
+@pytest.mark.parametrize("name", ["uniseg_upstream", "uniseg_finetune", "unetr_prompt_tuning", "esp_medsam_2d"])
+def test_all_parts_of_our_bundles_are_passed_on(name):
+    folder = bundle_folder(name)
+    parts = {path for part in ("configs", "docs") for path in (folder / part).iterdir()}
+    parts |= {*folder.glob("LICENSE*"), folder / "large_files.yml", *folder.glob("models/demo.pt*")}
+    assert {*parts, *folder.glob("models/open.pt*")} <= set(bundle_files(folder))
 
 
 def test_a_bundle_behind_a_link_is_packed_by_the_link_s_name(small_bundle, tmp_path):

@@ -210,20 +210,20 @@ def test_a_training_fits_the_fingerprint_of_its_weights_to_training_and_validati
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     rng, affine = np.random.default_rng(0), np.diag([*table.one("prostate").spacing[::-1], 1])
     cases = []
-    for index in range(18):
+    for index in range(24):
         values = rng.normal(size=(24, 24, 12)).astype(np.float32)
         image, label = (
             write_scan(f"{index}.nii", values, affine),
             write_scan(f"{index}_label.nii", (values > 1).astype(np.uint8), affine),
         )
         cases.append({"name": str(index), "image": [str(image)], "label": str(label), "task": "prostate"})
-    handler = FingerprintFile(network, tmp_path / "w.pt", cases[:4], table, (16, 64, 64), 14, held=cases[4:])
+    handler = FingerprintFile(network, tmp_path / "w.pt", cases[:4], table, (16, 64, 64), 20, held=cases[4:])
     engine = Engine(lambda *_: None)
     handler.attach(engine)
     engine.run([0])
     fingerprint = read_fingerprint(tmp_path / "w.pt")
     assert fingerprint.tasks["prostate"].cases == 4
-    assert fingerprint.estimate.held and fingerprint.estimate.cases == 14 + 7
+    assert fingerprint.estimate.held and fingerprint.estimate.cases == 20 + 10
     assert network.training
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
 

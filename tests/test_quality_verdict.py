@@ -91,7 +91,7 @@ def test_an_estimate_follows_the_signs_of_trouble_and_knows_its_error():
 def test_the_error_of_an_estimate_is_that_on_patients_left_out():
     """Each patient has a Dice of its own that no sign tells: only copies of the same scan would give it away."""
     calm = dict.fromkeys(SIGNS, 0.0)
-    levels = np.repeat([0.3, 0.9], 6)
+    levels = np.repeat([0.3, 0.9], 10)
     cases = [
         KnownDice("liver", str(patient), calm | {"label": float(patient)}, float(dice), worse)
         for patient, dice in enumerate(levels)
@@ -108,3 +108,21 @@ def test_a_task_whose_cases_were_all_degraded_has_no_estimate():
     cases = [KnownDice("liver", str(i), calm, 0.9) for i in range(20)]
     estimate = DiceEstimate.fitted([*cases, KnownDice("spleen", "20", calm, 0.5, worse=True)], held=False)
     assert estimate.of("spleen", calm) is None and estimate.cases == 20
+
+
+def test_copies_of_ten_patients_scans_are_no_twenty_cases():
+    calm = dict.fromkeys(SIGNS, 0.0)
+    cases = [KnownDice("liver", str(i), calm, 0.9, worse) for i in range(10) for worse in (False, True)]
+    with pytest.raises(ValueError, match=r"at least 20 cases that were not degraded, .*, got 10"):
+        DiceEstimate.fitted(cases, held=True)
+    more = [KnownDice("liver", str(10 + i), calm, 0.9) for i in range(10)]
+    assert DiceEstimate.fitted([*cases, *more], held=True).cases == 30
+
+
+@pytest.mark.parametrize(("count", "known"), [(3, False), (4, True)])
+def test_the_dice_of_a_few_cases_is_not_in_an_estimate(count, known):
+    calm = dict.fromkeys(SIGNS, 0.0)
+    few = [KnownDice("spleen", f"s{i}", calm, 0.5) for i in range(count)]
+    estimate = DiceEstimate.fitted([*few, *(KnownDice("liver", str(i), calm, 0.9) for i in range(20))], held=True)
+    assert ("spleen" in estimate.levels, estimate.cases) == (known, 24 if known else 20)
+    assert (estimate.of("spleen", calm) is not None) == known

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 import uniseg_nets
 from uniseg_nets.cli.verbs import VERBS
@@ -54,6 +55,34 @@ def test_a_tag_is_released_only_if_it_is_the_package_s_version():
     for tag, code in ((f"v{uniseg_nets.__version__}", 0), ("v0.0.1", 1), (f"v{uniseg_nets.__version__}1", 1)):
         done = subprocess.run([bash, "-c", line], cwd=ROOT, env={"TAG": tag, "PATH": "/usr/bin:/bin"}, check=False)
         assert done.returncode == code, tag
+
+
+def test_a_release_is_published_after_its_tests_alone():
+    tests, release = (
+        yaml.safe_load((ROOT / ".github" / "workflows" / f"{name}.yml").read_text()) for name in ("ci", "release")
+    )
+    assert "workflow_call" in tests[True]  # YAML 1.1 reads `on` as true
+    assert release["jobs"]["tests"]["uses"] == "./.github/workflows/ci.yml"
+    assert {"build", "tests"} <= set(release["jobs"]["publish"]["needs"])
+    uploads = [
+        step["with"]["name"]
+        for job in (*tests["jobs"].values(), *release["jobs"].values())
+        for step in job.get("steps", [])
+        if "upload-artifact" in step.get("uses", "")
+    ]
+    assert len(set(uploads)) == len(uploads)  # they are of one run
+
+
+def test_an_environment_for_monai_label_of_another_python_is_refused_with_the_reason(tmp_path):
+    make, python = shutil.which("make"), tmp_path / "python"
+    if make is None:
+        pytest.skip("no make")
+    python.write_text('#!/bin/sh\ntest "$1" = --version && echo Python 3.13.1\n')
+    python.chmod(0o755)
+    words = [f"VENV={tmp_path / 'env'}", f"PYTHON={python}", str(tmp_path / "env-label" / ".ready")]
+    done = subprocess.run([make, *words], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode and "needs Python 3.11, got Python 3.13.1: name one" in done.stderr
+    assert not (tmp_path / "env-label").exists()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)

@@ -8,6 +8,7 @@ import nibabel as nib
 import numpy as np
 import pydicom
 import pytest
+from pydicom.uid import ImplicitVRLittleEndian
 
 from tests.dicom_files import PATIENT, STUDY, identified, write_series
 from uniseg_nets.bundle.run import run_bundle
@@ -109,6 +110,21 @@ def test_structures_of_a_tilted_scan_are_filled_to_its_label_map(tmp_path):
     assert [one.RTROIInterpretedType for one in data.RTROIObservationsSequence] == ["ORGAN", ""]
     assert {len(one.ContourImageSequence) for one in data.ROIContourSequence[0].ContourSequence} == {1}
     assert dicom_mark(tmp_path / "a.dcm") == "f" * 32
+
+
+def test_an_outline_above_64_kb_is_written_as_decimal_strings(tmp_path):
+    write_series(tmp_path / "scan", "CT", np.full((160, 160, 1), 1000), **PATIENT, **STUDY)
+    image = LoadCase(["CT"])(tmp_path / "scan")
+    label = np.ones(image.shape[1:], np.uint8)
+    label[1:-1:2, 1:-1:2] = 0
+    write_rtstruct(label, image.affine.numpy(), dicom_series(tmp_path / "scan", "CT"), {1: "a"}, tmp_path / "a.dcm")
+    data = pydicom.dcmread(tmp_path / "a.dcm")
+    (contour,) = data.ROIContourSequence[0].ContourSequence
+    encoded = "\\".join(f"{mm:.4f}" for mm in contour.ContourData)
+    assert contour["ContourData"].VR == "DS" and len(encoded) > 2**16
+    assert len(contour.ContourData) == 3 * contour.NumberOfContourPoints
+    assert data.file_meta.TransferSyntaxUID == ImplicitVRLittleEndian and data.original_encoding == (True, True)
+    assert np.array_equal(masks_of(tmp_path / "a.dcm", image)["a"], label == 1)
 
 
 def test_a_patient_s_name_in_another_script_is_kept(tmp_path):

@@ -26,8 +26,13 @@ class App:
     def __init__(self, fails=()):
         menu = load_task_table().choices
         config = SimpleNamespace(get_parsed_content=lambda name: load_task_table())
-        self._infers = {"m": SimpleNamespace(displayable_configs={"task": menu}, bundle_config=config)}
+        self._model = SimpleNamespace(displayable_configs={"task": menu}, bundle_config=config, load_strict=False)
+        self._model.config = lambda: {"model_filename": ["model.pt", "model_final.pt"]}
+        self._infers = self.init_infers()
         self.fails, self.requests = fails, []
+
+    def init_infers(self):
+        return {"m": self._model}
 
     def infer(self, request, datastore=None):
         self.requests.append(request)
@@ -110,6 +115,27 @@ def test_no_method_lets_code_through(method, bad):
     with pytest.raises(ClientError, match="400: refused"):
         getattr(app, method)({"model": "m", "image": "a", "images": [], "multi_gpu": False, **bad})
     assert not app.requests
+
+
+@pytest.mark.parametrize("method", ["infer", "batch_infer", "train", "scoring"])
+@pytest.mark.parametrize(
+    "named", ["../../../uploads/evil.pt", ["model.pt", r"..\evil.pt"], "evil.pt", "", [], {"a": 1}]
+)
+def test_no_method_reads_weights_that_the_server_does_not_list(method, named):
+    app = Guarded()
+    request = {"model": "m", "image": "a", "images": [], "multi_gpu": False}
+    with pytest.raises(
+        ClientError, match=r"400: refused: model_filename of the request is not one of model\.pt, model_final\.pt"
+    ):
+        getattr(app, method)({**request, "model_filename": named})
+    assert not app.requests
+    app.infer({**request, "model_filename": "model_final.pt"})
+    app.infer({**request, "model_filename": ["model.pt", "model_final.pt"]})  # clients send back all that is offered
+    assert len(app.requests) == 2
+
+
+def test_weights_of_another_network_are_not_loaded_in_part():
+    assert Guarded()._infers["m"].load_strict
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 
 import pytest
@@ -33,14 +34,14 @@ def job(scans, tmp_path):
     write_workflow(jobs, scans, tmp_path / "out with spaces", OPTIONS, cases_per_job=2)
 
     def run(status, restarts=None):
-        command(tmp_path, "uniseg", f'printf "%s|" uniseg "$@" >> {tmp_path}/ran; exit {status}')
-        command(tmp_path, "scontrol", f'printf "%s|" scontrol "$@" >> {tmp_path}/ran')
+        command(tmp_path, "uniseg", f'printf "%s|" uniseg "$@" >> "{tmp_path.as_posix()}/ran"; exit {status}')
+        command(tmp_path, "scontrol", f'printf "%s|" scontrol "$@" >> "{tmp_path.as_posix()}/ran"')
         ran = tmp_path / "ran"
         ran.write_text("")
-        environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+        environment = os.environ | {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
         environment |= {"SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "2"}
         environment |= {} if restarts is None else {"SLURM_RESTART_COUNT": str(restarts)}
-        done = subprocess.run(["bash", "array.sh"], cwd=jobs, env=environment, check=False)
+        done = subprocess.run([shutil.which("bash"), "array.sh"], cwd=jobs, env=environment, check=False)
         return done.returncode, ran.read_text()
 
     return run

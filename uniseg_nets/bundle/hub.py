@@ -7,12 +7,11 @@ folder that is written here has its card in ``README.md`` and no ``docs/README.m
 from __future__ import annotations
 
 import re
-import shutil
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from uniseg_nets.bundle.pack import bundle_files
+from uniseg_nets.bundle.pack import bundle_files, copy_files
 from uniseg_nets.io.errors import NotInstalledError
 from uniseg_nets.io.files import read_json, sha256_of, write_json
 from uniseg_nets.weights.licence import AUTHORS_TERMS, OPEN_2D_TERMS, OPEN_TERMS, strictest, terms_of
@@ -75,10 +74,7 @@ def write_hub_folder(
     text = _LINK.sub(lambda link: _moved(link, bundle), (bundle / _CARD).read_text(encoding="utf-8"))
     address = hf_hub_url(repository, _HUB_CARD).partition("/resolve/")[0]
     large = [_entry(path, bundle, f"{address}/resolve/{metadata['version']}") for path in weights]
-    for path in files:
-        file = target / path.relative_to(bundle)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, file)
+    copy_files(files, bundle, target)
     (target / _CARD).unlink()
     (target / _HUB_CARD).write_text(f"---\n{card.to_yaml()}\n---\n\n{text}", encoding="utf-8")
     listed = "".join(["large_files:\n", *large]) if large else "large_files: []\n"

@@ -11,16 +11,16 @@ import functools
 import logging
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from uniseg_nets.bundle.pack import refuse_links
+from uniseg_nets.bundle.pack import bundle_files, copy_files
 from uniseg_nets.bundle.run import merged_config
-from uniseg_nets.bundle.train_request import checked_train_request
+from uniseg_nets.bundle.train_request import checked_train_request, refuse_other_weights
 from uniseg_nets.io.bundles import model_file
 from uniseg_nets.io.errors import root_cause, root_error
 from uniseg_nets.io.files import read_json, write_json
@@ -36,8 +36,8 @@ __all__ = ["RequestGuard", "make_label_app"]
 logger = logging.getLogger(__name__)
 
 _SAMPLE_APP = Path(sys.prefix) / "monailabel" / "sample-apps" / "monaibundle"
-# Weights in models/, their hashes and licences: the copy gets its own. The files of centres are below, in a folder.
-_WEIGHTS = ("*.pt", "*.sha256", "*.license")
+# Weights in models/ with what belongs to them: the copy gets its own. The files of centres are below, in a folder.
+_WEIGHTS = ("models/*",)
 # Keys that the server adds to each request of a batch inference.
 _IN_BATCH = ("_id", "_image_id")
 # Config values of a served bundle. "global": the label values that the server shows and clients submit. val_interval 1:
@@ -92,12 +92,18 @@ class RequestGuard:
 
     Raises:
         HTTPException: status 400 with the reason, such as a string that begins with ``$``, ``@`` or ``%``, a key that
-            begins with ``_``, an unknown task, or a scan that cannot be read.
+            begins with ``_``, weights that the server does not list, an unknown task, or a scan that cannot be read.
     """
+
+    def init_infers(self) -> dict[str, Any]:
+        infers: dict[str, Any] = super().init_infers()  # type: ignore[misc]
+        for task in infers.values():
+            task.load_strict = True  # else weights that do not fit would leave the network random
+        return infers
 
     @_answered
     def infer(self, request: Any, *args: Any, **kwargs: Any) -> Any:
-        plain = plain_data({key: value for key, value in request.items() if key not in _IN_BATCH})
+        plain = self._checked({key: value for key, value in request.items() if key not in _IN_BATCH})
         if "_image_id" not in request:
             return self._with_own_labels(plain, super().infer(plain, *args, **kwargs))  # type: ignore[misc]
         try:
@@ -110,7 +116,7 @@ class RequestGuard:
     def batch_infer(self, request: Any, *args: Any, **kwargs: Any) -> Any:
         if not torch.cuda.is_available():  # the server would divide the images among no GPU
             request = {**request, "device": "cpu", "multi_gpu": False}
-        answers = super().batch_infer(plain_data(request), *args, **kwargs)  # type: ignore[misc]
+        answers = super().batch_infer(self._checked(request), *args, **kwargs)  # type: ignore[misc]
         failed = [f"{image}: {answer['error']}" for image, answer in answers.items() if "error" in answer]
         if failed:
             raise ValueError(f"{len(failed)} of {len(answers)} images failed, the others are done:\n{in_lines(failed)}")
@@ -118,15 +124,22 @@ class RequestGuard:
 
     @_answered
     def scoring(self, request: Any, *args: Any, **kwargs: Any) -> Any:
-        return super().scoring(plain_data(request), *args, **kwargs)  # type: ignore[misc]
+        return super().scoring(self._checked(request), *args, **kwargs)  # type: ignore[misc]
 
     @_answered
     def train(self, request: Any) -> Any:
-        return super().train(checked_train_request(request))  # type: ignore[misc]
+        return super().train(checked_train_request(self._checked(request)))  # type: ignore[misc]
 
     @_answered
     def next_sample(self, request: Any) -> Any:
         return super().next_sample(plain_data(request))  # type: ignore[misc]
+
+    def _checked(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """The request, if it is plain data and names no weights but those that the server lists for its model."""
+        plain: dict[str, Any] = plain_data(dict(request))
+        model = self._infers.get(plain.get("model"))  # type: ignore[attr-defined]
+        refuse_other_weights(plain, set(model.config().get("model_filename", [])) if model else set())
+        return plain
 
     def _with_own_labels(self, request: dict[str, Any], answer: Any) -> Any:
         """The answer with the ``label_names`` of the request's task; the server would give those of all tasks."""
@@ -174,7 +187,7 @@ def make_label_app(
         )
     if app.exists():
         raise FileExistsError(f"{app} exists already: choose another folder, or delete it")
-    refuse_links(bundle, _WEIGHTS)
+    files = bundle_files(bundle, _WEIGHTS)
     laid = [read_json(bundle / "configs" / overlay) for overlay in overlays]
     # The server reads only flat PyTorch files; of any other file it would load nothing, without an error.
     state, official = read_state(weights)
@@ -182,7 +195,7 @@ def make_label_app(
     (app / "main.py").rename(app / "bundle_app.py")
     (app / "main.py").write_text(_MAIN, encoding="utf-8")
     copy = app / "model" / bundle.name
-    shutil.copytree(bundle, copy, ignore=_not_copied)
+    copy_files(files, bundle, copy)
     save_weights(state, model_file(copy))
     terms = terms_of(weights, official)
     mark_terms(model_file(copy), terms)
@@ -196,8 +209,3 @@ def make_label_app(
             config[section]["cases"] = []
         write_json(copy / "configs" / name, config | {key: value for key, value in served.items() if key in config})
     return copy
-
-
-def _not_copied(folder: str, names: list[str]) -> set[str]:
-    own = _WEIGHTS if Path(folder).name == "models" else ()
-    return shutil.ignore_patterns("runs", "eval", *own)(folder, names)

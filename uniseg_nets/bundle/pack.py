@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import re
+import shutil
 import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -16,6 +18,7 @@ from monai.bundle import ConfigParser
 from uniseg_nets.bundle.run import merged_config
 from uniseg_nets.io.bundles import MODEL, bundle_folder, model_file
 from uniseg_nets.io.files import atomic_path, read_json, write_json
+from uniseg_nets.io.messages import listing
 from uniseg_nets.quality.fingerprint import carry_fingerprint
 from uniseg_nets.tasks import AXES, TaskTable
 from uniseg_nets.version import __version__
@@ -23,7 +26,9 @@ from uniseg_nets.weights.checkpoints import save_weights
 from uniseg_nets.weights.licence import AUTHORS_TERMS, SUMMARIES, mark_terms, strictest, terms_of, terms_text
 from uniseg_nets.weights.transfer import load_finetuned
 
-__all__ = ["bundle_files", "pack_bundle", "refuse_links", "zip_bundle"]
+__all__ = ["bundle_files", "copy_files", "pack_bundle", "zip_bundle"]
+
+logger = logging.getLogger(__name__)
 
 _SOURCE = "uniseg_finetune"
 # Parts of a plan with data of patients or of this machine, which are not packed.
@@ -41,7 +46,21 @@ _COPIED = (
     "configs/small.json",
     "LICENSE",
 )
-_RUNS = ("runs", "eval")
+# What a bundle is made of: endings of the files in its folders, and names of those beside the folders. Anything else in
+# the folder, such as scans, label maps and plans, may be a patient's and is not passed on.
+_WEIGHTS = (".pt", ".safetensors", ".ts", ".onnx")
+_BESIDE_WEIGHTS = (".sha256", ".license", ".base", ".fingerprint.json")
+_PARTS = {
+    "configs": (".json", ".yaml", ".yml", ".conf"),
+    "docs": (".md", ".txt", ".json", ".png", ".jpg", ".jpeg", ".gif", ".svg", ".pdf"),
+    "models": (*_WEIGHTS, *(f"{one}{own}" for one in _WEIGHTS for own in _BESIDE_WEIGHTS)),
+    "scripts": (".py",),
+}
+_BESIDE_PARTS = ("LICENSE*", "README*", "large_files.yml", "requirements*.txt")
+_CHECKPOINTS = "checkpoint*"  # of a training that goes on
+# Sections of plans and datalists, which name cases.
+_CASES = ("data", "training", "validation", "test", "testing")
+_SHOWN = 5
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 
 
@@ -114,7 +133,7 @@ def _terms(plan: Mapping[str, Any], weights: Sequence[str | PathLike[str]]) -> s
 def zip_bundle(bundle: str | PathLike[str], output: str | PathLike[str]) -> Path:
     """Writes a bundle's folder as ``OUTPUT/NAME_vVERSION.zip``, with the version of its metadata; returns the zip.
 
-    Results of runs and older zips of the bundle are left out.
+    What is no part of a bundle is left out, see :func:`bundle_files`.
 
     Raises:
         FileNotFoundError: the bundle does not exist.
@@ -132,39 +151,63 @@ def zip_bundle(bundle: str | PathLike[str], output: str | PathLike[str]) -> Path
     return target
 
 
-def bundle_files(bundle: Path) -> list[Path]:
-    """The files of a bundle that are passed on: without runs and without the bundle's own archives.
+def bundle_files(bundle: Path, replaced: Sequence[str] = ()) -> list[Path]:
+    """The files of a bundle that are passed on: configs, documents, weights with what belongs to them, licences.
 
-    Raises:
-        ValueError: a link to a folder, or to what lies outside of the bundle.
-    """
-    refuse_links(bundle)
-    return [path for path in _paths(bundle) if path.is_file() and not path.match(f"{bundle.name}_v*.zip")]
-
-
-def refuse_links(bundle: Path, left_out: Sequence[str] = ()) -> None:
-    """Refuses a bundle with links that lead out of it. Results of runs are not checked.
+    All others, such as scans, results of runs, plans, datalists, checkpoints and archives, are left out; the log names
+    some.
 
     Args:
         bundle: folder of the bundle.
-        left_out: patterns of files that are not copied.
+        replaced: patterns of files of the bundle that are left out too, without a word.
 
     Raises:
-        ValueError: a link leads to a folder, to nothing, or to a file outside of the bundle.
+        ValueError: what would be passed on is a link to a folder, or to what lies outside of the bundle.
     """
-    for path in _paths(bundle):
+    found = sorted(path for path in bundle.rglob("*") if path.is_symlink() or not path.is_dir())
+    parts = [path for path in found if _is_part(path, bundle)]
+    kept = [path for path in parts if not any(path.match(pattern) for pattern in replaced)]
+    _refuse_links(kept, bundle)
+    plans = [path for path in kept if path.is_relative_to(bundle / "configs") and _names_cases(path)]
+    left_out = [path.relative_to(bundle).as_posix() for path in found if path not in parts or path in plans]
+    if left_out:
+        logger.info("no part of a bundle, left out (%d): %s", len(left_out), listing(left_out, shown=_SHOWN))
+    return [path for path in kept if path not in plans]
+
+
+def copy_files(files: Sequence[Path], bundle: Path, target: Path) -> None:
+    """Copies files of a bundle to the same places below another folder."""
+    for path in files:
+        copy = target / path.relative_to(bundle)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy)
+
+
+def _is_part(path: Path, bundle: Path) -> bool:
+    """Whether a file, or a link, is by its place and name what a bundle is made of."""
+    folder, *below = path.relative_to(bundle).parts
+    if not below:
+        return folder in _PARTS or any(path.match(pattern) for pattern in _BESIDE_PARTS)
+    if folder not in _PARTS or path.match(_CHECKPOINTS) or any(part.startswith(".") for part in below):
+        return False
+    if path.is_symlink() and path.is_dir():
+        return True
+    return path.name.lower().endswith(_PARTS[folder])
+
+
+def _names_cases(config: Path) -> bool:
+    """Whether a JSON file is a plan or a datalist."""
+    if config.suffix.lower() != ".json":
+        return False
+    content = read_json(config)
+    return any(isinstance(content.get(section), list) for section in _CASES)
+
+
+def _refuse_links(files: Sequence[Path], bundle: Path) -> None:
+    for path in files:
         target = path.resolve()
-        if any(path.match(pattern) for pattern in left_out):
-            continue
         if path.is_symlink() and not (target.is_file() and target.is_relative_to(bundle.resolve())):
             raise ValueError(f"{path} is a link to {target}: put the files themselves into the bundle")
-
-
-def _paths(bundle: Path) -> list[Path]:
-    """All paths in the folder of a bundle, without results of runs."""
-    paths = sorted(bundle.rglob("*"))
-    parts = {path: path.relative_to(bundle).parts for path in paths}
-    return [path for path in paths if parts[path][0] not in _RUNS and "__pycache__" not in parts[path]]
 
 
 def _metadata(source: Path, plan: Mapping[str, Any], version: str, terms: str | None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The settings that a client of a MONAI Label server may give a training.
+"""The settings that a client of a MONAI Label server may give a training, and the weights that it may name.
 
 The server puts some of them on a command line, takes others for paths of files that it reads as configs, and gives the
 rest to the bundle's config. So each setting that could be more than a value is checked here.
@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
+from uniseg_nets.io.messages import listing
 from uniseg_nets.io.plain import plain_data
 
-__all__ = ["checked_train_request"]
+__all__ = ["checked_train_request", "refuse_other_weights"]
 
 logger = logging.getLogger(__name__)
 
@@ -34,8 +35,8 @@ def checked_train_request(request: Mapping[str, Any]) -> dict[str, Any]:
         only the server's default is allowed.
 
     Raises:
-        ValueError: a value could be evaluated (:func:`~uniseg_nets.io.plain.plain_data`), or ``run_id``, ``tracking``,
-            ``gpus`` or ``model_filename`` is not one of the values that the server offers.
+        ValueError: a value could be evaluated (:func:`~uniseg_nets.io.plain.plain_data`), or ``run_id``, ``tracking``
+            or ``gpus`` is not one of the values that the server offers.
     """
     settings: dict[str, Any] = plain_data(dict(request))
     if settings.pop("tracking_uri", None):
@@ -46,10 +47,28 @@ def checked_train_request(request: Mapping[str, Any]) -> dict[str, Any]:
         _refuse_unless(isinstance(name, str) and name.lower() in _TRACKING, "tracking", "'mlflow' or 'None'")
     gpus = settings.get("gpus", "all")
     _refuse_unless(isinstance(gpus, str) and _GPUS.fullmatch(gpus) is not None, "gpus", "'all' or numbers, as '0,1'")
-    files = settings.get("model_filename", [])
-    for name in files if isinstance(files, list) else [files]:
-        _refuse_unless(isinstance(name, str) and _is_name(name), "model_filename", "a file of the bundle's models")
     return settings
+
+
+def refuse_other_weights(request: Mapping[str, Any], offered: Set[str]) -> None:
+    """Refuses a request whose ``model_filename`` is not one of the weights that the server offers.
+
+    The server joins it to the folder of the bundle's models, and reads the file that lies there.
+
+    Args:
+        request: a request for an inference, a scoring or a training.
+        offered: names of the weights in the bundle's ``models``; empty if the server lists none.
+
+    Raises:
+        ValueError: it is no name, none of the offered ones, or an empty list.
+    """
+    named = request.get("model_filename")
+    if named is None:
+        return
+    names = named if isinstance(named, list) else [named]
+    expected = f"one of {listing(sorted(offered))}" if offered else "a file of the bundle's models"
+    fine = bool(names) and all(isinstance(name, str) and _is_name(name) for name in names)
+    _refuse_unless(fine and (not offered or set(names) <= offered), "model_filename", expected)
 
 
 def _refuse_unless(fine: bool, setting: str, expected: str) -> None:

@@ -20,7 +20,7 @@ from fire import decorators
 
 from uniseg_nets.io.messages import did_you_mean
 
-__all__ = ["Call", "NotUnderstoodError", "allowed", "deferred", "short_flags", "spelled_out", "usage"]
+__all__ = ["Call", "NotUnderstoodError", "allowed", "deferred", "is_word", "short_flags", "spelled_out", "usage"]
 
 # Short flags as users of TotalSegmentator and nnU-Net type them, and the parameters that they may stand for.
 _SHORT: Mapping[str, tuple[str, ...]] = {
@@ -64,7 +64,7 @@ def deferred(verb: Callable[..., None]) -> Callable[..., Call]:
         bound = signature.bind(*args, **kwargs)
         for name, value in bound.arguments.items():
             if isinstance(value, str):
-                bound.arguments[name] = _converted(_shown(signature.parameters[name]), value, hints[name])
+                bound.arguments[name] = _converted(_shown(name, signature.parameters), value, hints[name])
         return Call(verb, bound)
 
     return call
@@ -108,51 +108,60 @@ def spelled_out(name: str, words: Sequence[str], verb: Callable[..., None]) -> l
 
 def _with_target_last(words: list[str], options: dict[str, str], parameters: Mapping[str, Parameter]) -> list[str]:
     """Takes the last word of a verb with any number of files as its required option, like the target of ``cp``."""
-    several = any(parameter.kind is Parameter.VAR_POSITIONAL for parameter in parameters.values())
     for option, parameter in parameters.items():
-        if several and words and _required(parameter) and option not in options:
+        target = parameter.kind is Parameter.KEYWORD_ONLY and is_word(option, parameters)
+        if target and words and option not in options:
             options[option] = words[-1]
             return words[:-1]
     return words
 
 
 def _check_count(name: str, words: Sequence[str], options: Mapping[str, str], verb: Callable[..., None]) -> None:
-    parameters = inspect.signature(verb).parameters.values()
-    several = any(parameter.kind is Parameter.VAR_POSITIONAL for parameter in parameters)
-    places = [one for one in parameters if one.kind is Parameter.POSITIONAL_OR_KEYWORD and one.name not in options]
-    if len(words) > len(places) and not several:
+    parameters = inspect.signature(verb).parameters
+    kinds = {option: parameter.kind for option, parameter in parameters.items()}
+    places = [one for one, kind in kinds.items() if kind is Parameter.POSITIONAL_OR_KEYWORD and one not in options]
+    if len(words) > len(places) and Parameter.VAR_POSITIONAL not in kinds.values():
         extra = " ".join(map(repr, words[len(places) :]))
         raise NotUnderstoodError(f"{extra}: too many words; {usage(name, verb)}")
-    given = {*options, *(one.name for one in places[: len(words)])}
-    missing = [_shown(one) for one in parameters if _required(one) and one.name not in given]
+    given = {*options, *places[: len(words)]}
+    missing = [_shown(one, parameters) for one in parameters if _required(parameters[one]) and one not in given]
     if missing:
         raise NotUnderstoodError(f"{', '.join(missing)} missing; {usage(name, verb)}")
 
 
 def usage(name: str, verb: Callable[..., None]) -> str:
-    """The usage of a verb in one line: ``usage: uniseg pack PLAN WEIGHTS OUTPUT [options]``."""
-    parts = []
-    for parameter in sorted(inspect.signature(verb).parameters.values(), key=lambda one: not _placed(one)):
-        if not _placed(parameter):
-            parts.append("[options]")
-            break
-        word = _shown(parameter) + ("..." if parameter.kind is Parameter.VAR_POSITIONAL else "")
-        parts.append(word if _required(parameter) or word.endswith("...") else f"[{word}]")
-    return f"usage: uniseg {' '.join([name, *parts])}"
+    """The usage of a verb in one line: ``usage: uniseg calibrate INPUT --task TASK [options]``."""
+    parameters = inspect.signature(verb).parameters
+    words, needed, optional = [], [], []
+    for one, parameter in parameters.items():
+        shown = _shown(one, parameters)
+        if parameter.kind is Parameter.VAR_POSITIONAL:
+            words.append(f"{shown}...")
+        elif is_word(one, parameters):
+            words.append(shown if _required(parameter) else f"[{shown}]")
+        elif _required(parameter):
+            needed.append(f"{shown} {one.upper()}")
+        else:
+            optional = ["[options]"]
+    return f"usage: uniseg {' '.join([name, *words, *needed, *optional])}"
 
 
-def _placed(parameter: Parameter) -> bool:
-    """Whether a parameter is a positional word and not an option."""
-    return parameter.kind is not Parameter.KEYWORD_ONLY or _required(parameter)
+def is_word(name: str, parameters: Mapping[str, Parameter]) -> bool:
+    """Whether a parameter of a verb is a word with a place and not an option.
+
+    The required option of a verb with any number of words is a word too: the last one.
+    """
+    several = any(parameter.kind is Parameter.VAR_POSITIONAL for parameter in parameters.values())
+    return parameters[name].kind is not Parameter.KEYWORD_ONLY or (several and _required(parameters[name]))
 
 
 def _required(parameter: Parameter) -> bool:
     return parameter.default is Parameter.empty and parameter.kind is not Parameter.VAR_POSITIONAL
 
 
-def _shown(parameter: Parameter) -> str:
+def _shown(name: str, parameters: Mapping[str, Parameter]) -> str:
     """The name of a parameter for users: ``OUTPUT``, or ``--mode``."""
-    return parameter.name.upper() if _placed(parameter) else f"--{parameter.name}"
+    return name.upper() if is_word(name, parameters) else f"--{name}"
 
 
 def short_flags(parameters: Iterable[str]) -> dict[str, str]:

@@ -12,7 +12,7 @@ import fire
 
 from uniseg_nets.cli.arguments import Call, NotUnderstoodError, deferred, spelled_out
 from uniseg_nets.cli.help import overview, page_of
-from uniseg_nets.cli.verbs import VERBS, verb_named
+from uniseg_nets.cli.verbs import RESUMED, VERBS, verb_named
 from uniseg_nets.io.errors import CasesFailedError, NotInstalledError
 from uniseg_nets.version import __version__
 
@@ -44,7 +44,9 @@ def main() -> None:
         status = {NotUnderstoodError: _NOT_UNDERSTOOD, CasesFailedError: _CASES_FAILED}
         sys.exit(status.get(type(error), _USER_ERROR))
     except KeyboardInterrupt:
-        logger.error("stopped; the same command goes on with the cases that are left")
+        resumed = sys.argv[1:2] and sys.argv[1].replace("_", "-") in RESUMED
+        left = "goes on with the cases that are left" if resumed else "starts again"
+        logger.error("stopped; the same command %s", left)
         sys.exit(_STOPPED)
 
 

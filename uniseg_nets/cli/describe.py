@@ -10,7 +10,7 @@ from typing import Any, get_type_hints
 
 from fire import docstrings
 
-from uniseg_nets.cli.arguments import allowed, short_flags
+from uniseg_nets.cli.arguments import allowed, is_word, short_flags
 
 __all__ = ["Argument", "arguments_of", "summary_of"]
 
@@ -52,7 +52,7 @@ def arguments_of(verb: Callable[..., None]) -> list[Argument]:
         arguments.append(
             Argument(
                 name=parameter.name,
-                is_option=parameter.kind is Parameter.KEYWORD_ONLY and given,
+                is_option=not is_word(parameter.name, parameters),
                 required=not given and not repeated,
                 repeated=repeated,
                 short=letters.get(parameter.name),

@@ -38,6 +38,8 @@ def page_of(name: str, verb: Callable[..., None]) -> str:
         text, short = argument.text, f", -{argument.short}" if argument.short else ""
         if argument.default not in (None, False):
             text += f" [default: {argument.default}]"
+        if argument.is_option and argument.required:
+            text += " [required]"
         if argument.is_option:
             choices = argument.value
             value = "" if choices == "true|false" else f" {choices.upper() if '|' not in choices else choices}"

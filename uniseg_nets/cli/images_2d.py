@@ -6,9 +6,10 @@ import logging
 from pathlib import Path
 from typing import Any, Literal
 
-from uniseg_nets.cli.values import existing, existing_file, new_file, new_folder
+from uniseg_nets.cli.values import absent_file, existing, existing_file, new_folder
 from uniseg_nets.io.bundles import bundle_folder, model_file
 from uniseg_nets.io.devices import device_of
+from uniseg_nets.io.messages import no_weights_2d
 from uniseg_nets.weights.shipped import DEMO_2D, OPEN_2D, SHIPPED_2D
 
 __all__ = ["convert_2d", "segment_2d"]
@@ -17,6 +18,7 @@ logger = logging.getLogger(__name__)
 
 _BUNDLE = "esp_medsam_2d"
 _RELEASE = "release.pt"
+_ENDINGS = (".pt", ".pth", ".safetensors")
 
 
 def segment_2d(
@@ -80,7 +82,10 @@ def _weights(weights: str | None, small: bool, release: bool) -> tuple[Path, lis
     overlays = [*(["small.json"] if small else []), *(["release.json"] if release else [])]
     if weights is not None:
         return Path(existing_file(weights, "--weights, a checkpoint")).absolute(), overlays
-    return model_file(root, _RELEASE) if release else model_file(root), overlays
+    file = model_file(root, _RELEASE) if release else model_file(root)
+    if not file.is_file():
+        raise FileNotFoundError(no_weights_2d(file, release))
+    return file, overlays
 
 
 def convert_2d(*files: str, output: str) -> None:
@@ -90,7 +95,7 @@ def convert_2d(*files: str, output: str) -> None:
         files: the released files as MODALITY=FILE, such as fundus=FILE; several modalities are merged into one file.
         output: file to write, such as models/release.pt of the bundle, with its SHA-256 beside it; it comes last.
     """
-    new_file(output, "OUTPUT")
+    _check_target(output)
     parts = [file.partition("=") for file in files]
     named = {modality: path for modality, _, path in parts if modality and path}
     if not parts or len(named) < len(parts):
@@ -102,3 +107,18 @@ def convert_2d(*files: str, output: str) -> None:
 
     digest = convert_release(named, output)
     print(f"modalities: {', '.join(named)}\nwrote:      {output}\nSHA-256     {digest}")
+
+
+def _check_target(output: str) -> None:
+    """Refuses an OUTPUT that is one of the files to convert, in a command without OUTPUT, or that exists.
+
+    Raises:
+        FileExistsError: the file exists, or its folder is a file.
+        ValueError: the name is none of a weights file.
+    """
+    if "=" in Path(output).name or Path(output).suffix.lower() not in _ENDINGS:
+        raise ValueError(
+            f"OUTPUT is {output!r}: expected MODALITY=FILE, one for each modality, and after them the file to write, "
+            f"which ends in {', '.join(_ENDINGS)}"
+        )
+    absent_file(output, "OUTPUT")

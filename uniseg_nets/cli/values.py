@@ -9,6 +9,7 @@ from uniseg_nets.io.bundles import bundle_folder
 from uniseg_nets.weights.shipped import named_weights
 
 __all__ = [
+    "absent_file",
     "at_least",
     "existing",
     "existing_file",
@@ -72,6 +73,18 @@ def new_file(path: str, name: str) -> str:
     if Path(path).is_dir():
         raise IsADirectoryError(f"{path} is a folder: expected {name}, a file")
     new_folder(str(Path(path).parent), f"the folder of {name}")
+    return path
+
+
+def absent_file(path: str, name: str) -> str:
+    """The path of a file to write, which must not exist.
+
+    Raises:
+        FileExistsError: the file exists, or its folder, or a part of that, is a file.
+        IsADirectoryError: a folder has this path.
+    """
+    if Path(new_file(path, name)).exists():
+        raise FileExistsError(f"{path} exists already: choose another {name}, or move it away")
     return path
 
 

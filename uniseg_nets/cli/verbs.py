@@ -18,7 +18,7 @@ from uniseg_nets.cli.try_out import demo, demo_2d, phantom, phantom_2d, phantom_
 from uniseg_nets.cli.weights import convert, fetch_weights
 from uniseg_nets.io.messages import did_you_mean
 
-__all__ = ["GROUPS", "VERBS", "verb_named"]
+__all__ = ["GROUPS", "RESUMED", "VERBS", "verb_named"]
 
 Verb = Callable[..., None]
 
@@ -51,6 +51,8 @@ GROUPS: Mapping[str, Mapping[str, Verb]] = {
     },
 }
 VERBS: dict[str, Verb] = {name: verb for group in GROUPS.values() for name, verb in group.items()}
+# Verbs that, after a stop, go on where they were.
+RESUMED = ("segment", "segment-2d", "cv")
 
 
 def verb_named(word: str) -> tuple[str, Verb]:

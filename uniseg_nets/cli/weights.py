@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from uniseg_nets.cli.values import existing_file, new_file
+from uniseg_nets.cli.values import absent_file, existing_file, new_file
 from uniseg_nets.io.bundles import bundle_folder, model_file
 
 __all__ = ["convert", "fetch_weights"]
@@ -33,13 +33,12 @@ def convert(source: str, target: str, *, to_official: bool = False, half: bool =
 
     Args:
         source: a checkpoint of the authors or of this package.
-        target: file to write, also .safetensors; a file with its SHA-256 is written beside it.
+        target: file to write, also .safetensors, which must not exist; its SHA-256 is written beside it.
         to_official: write the layout of the official release instead.
         half: write 16-bit numbers, which halves the size.
     """
     source = existing_file(source, "SOURCE, a checkpoint")
-    if Path(new_file(target, "TARGET")).exists() and Path(target).samefile(source):
-        raise ValueError(f"{target} is SOURCE itself: choose another name for what is written")
+    absent_file(target, "TARGET")
     from uniseg_nets.quality.fingerprint import carry_fingerprint
     from uniseg_nets.weights.checkpoints import convert as convert_file
 

@@ -1,6 +1,7 @@
 """The slices that a DICOM object refers to: their identifiers, and the label map on their pixels.
 
-The one rule: each slice is looked up in the label map by its own position, which is right for a tilted gantry too.
+The one rule: each slice is looked up in the label map by its own position, which is right for a tilted gantry too. The
+positions may be rounded as far as the reader of series tolerates it.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ import pydicom
 from nibabel.affines import apply_affine
 from numpy.typing import NDArray
 
-from uniseg_nets.io.series import LPS_TO_RAS, Frame, dicom_files, read_frames
+from uniseg_nets.io.series import LPS_TO_RAS, Frame, find_series
 
 __all__ = ["IDENTIFIERS", "frames_of", "missing_identifiers", "patient_points", "present_values", "read_slices"]
 
 IDENTIFIERS = ("StudyInstanceUID", "SeriesInstanceUID")
-_OFF_GRID = 0.01  # voxels
+# Voxels, tolerated distance of a slice's corner from the label map's grid: above that of rounded positions, which the
+# reader tolerates up to 0.4 of a slice distance, and below half a voxel, where two slices would come together.
+_OFF_GRID = 0.45
 # Some de-identified files have these only in the file meta information.
 _IN_FILE_META = {"SOPClassUID": "MediaStorageSOPClassUID", "SOPInstanceUID": "MediaStorageSOPInstanceUID"}
 
@@ -38,26 +41,25 @@ def read_slices(series: Sequence[str | PathLike[str]], needed: Sequence[str] = I
 
 
 def missing_identifiers(folder: Path, modality: str, needed: Sequence[str] = IDENTIFIERS) -> str | None:
-    """A text on what the first image of a folder lacks for references to it; ``None`` if it has all.
+    """A text on what the series that is read from a folder lacks for references to it; ``None`` if it has all.
 
-    Those are the identifiers, and a file of its own: the frames of an enhanced object cannot be referred to here.
+    Those are the identifiers of each slice, and a file of its own: the frames of an enhanced object cannot be referred
+    to here. A folder without a series that can be read lacks nothing: reading it says why.
 
     Args:
-        folder: folder of a series, or a disc with its DICOMDIR.
-        modality: DICOM's Modality of the image; others in the folder, and reports, are passed over.
+        folder: folder of a series or a study, or a disc with its DICOMDIR.
+        modality: DICOM's Modality of the series.
         needed: identifiers that a reference to the series needs.
-
-    Raises:
-        ValueError: a DICOM file cannot be parsed.
     """
-    for file in dicom_files(folder):
-        for frame in read_frames(file):
-            if frame.get("Modality") == modality:
-                if frame.count > 1:
-                    return (
-                        f"{file} holds {frame.count} frames, to which no object can refer here, only to single slices"
-                    )
-                return _lacking(file, frame, needed)
+    try:
+        frames = find_series(folder, modality).frames
+    except ValueError:
+        return None
+    for frame in frames:
+        if frame.count > 1:
+            return f"{frame.file} holds {frame.count} frames, to which no object can refer here, only to single slices"
+        if lacking := _lacking(frame.file, frame, needed):
+            return lacking
     return None
 
 
@@ -131,18 +133,19 @@ def _lacking(file: str | PathLike[str], header: pydicom.Dataset | Frame, needed:
 
 def _frame(label: NDArray[np.uint8], affine: NDArray[np.float64], slice_: pydicom.Dataset) -> NDArray[np.uint8]:
     """The label map on the pixels of one slice, (row, column)."""
-    # The first pixel, the one beside it and the one below it, in RAS+ mm.
-    places = patient_points(slice_, np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0]])) * LPS_TO_RAS
-    first, across, down = apply_affine(np.linalg.inv(affine), places)
-    steps = np.stack((first, across - first, down - first))
-    voxels = np.rint(steps).astype(int)
-    last = voxels[0] + voxels[1] * (slice_.Columns - 1) + voxels[2] * (slice_.Rows - 1)
-    size = np.asarray(label.shape)
-    if (
-        np.abs(steps - voxels).max() > _OFF_GRID
-        or ((voxels[0] < 0) | (last < 0) | (voxels[0] >= size) | (last >= size)).any()
-    ):
-        raise ValueError(f"the label map (size {label.shape}) does not lie on the grid of {slice_.filename}")
+    last_row, last_column = slice_.Rows - 1, slice_.Columns - 1
+    pixels = np.array([[0, 0], [0, last_column], [last_row, 0], [last_row, last_column], [0, 1], [1, 0]])
+    places = patient_points(slice_, pixels) * LPS_TO_RAS  # RAS+ mm
+    *corners, beside, below = apply_affine(np.linalg.inv(affine), places)
+    first, across, down = (np.rint(one).astype(int) for one in (corners[0], beside - corners[0], below - corners[0]))
+    on_grid = first + pixels[:4, 1:] * across + pixels[:4, :1] * down  # (corner, 3)
+    off = float(np.abs(corners - on_grid).max())
+    if off > _OFF_GRID or (on_grid < 0).any() or (on_grid >= label.shape).any():
+        raise ValueError(
+            f"the label map (size {label.shape}) does not lie on the grid of {slice_.filename}: a corner of the slice "
+            f"is {off:.2g} voxels from its voxel, expected {_OFF_GRID} at most, or is outside of the map; make the "
+            "label map again from this series"
+        )
     down_index, across_index = np.meshgrid(np.arange(slice_.Rows), np.arange(slice_.Columns), indexing="ij")
-    x, y, z = (voxels[0][i] + voxels[1][i] * across_index + voxels[2][i] * down_index for i in range(3))
+    x, y, z = (first[i] + across[i] * across_index + down[i] * down_index for i in range(3))
     return label[x, y, z]

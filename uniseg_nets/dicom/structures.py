@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydicom.dataelem import RawDataElement
 from pydicom.sr.codedict import codes
 from pydicom.tag import BaseTag
-from pydicom.uid import ExplicitVRLittleEndian, RTStructureSetStorage
+from pydicom.uid import ImplicitVRLittleEndian, RTStructureSetStorage
 
 from uniseg_nets.dicom.codes import category_and_type
 from uniseg_nets.dicom.mark import EQUIPMENT, contribution, series_description
@@ -80,7 +80,7 @@ def _empty(slices: Sequence[pydicom.Dataset], mark: str) -> hd.SOPClass:
         sop_class_uid=RTStructureSetStorage,
         instance_number=1,
         modality="RTSTRUCT",
-        transfer_syntax_uid=ExplicitVRLittleEndian,
+        transfer_syntax_uid=ImplicitVRLittleEndian,  # explicit VR has no room for outlines above 64 kB
         **EQUIPMENT,
         specific_character_set="ISO_IR 192",
     )
@@ -139,7 +139,7 @@ def _coordinates(points: NDArray[np.float64]) -> RawDataElement:
     """Points (n, 3) in mm as an encoded element. It is faster than pydicom, which makes an object per number."""
     text = "\\".join(f"{mm:.{_DIGITS}f}" for mm in points.ravel())
     value = (text + " " * (len(text) % 2)).encode("ascii")
-    return RawDataElement(_CONTOUR_DATA, "DS", len(value), value, 0, False, True)
+    return RawDataElement(_CONTOUR_DATA, "DS", len(value), value, 0, True, True)
 
 
 def _observation(number: int, name: str) -> pydicom.Dataset:

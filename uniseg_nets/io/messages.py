@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable, Sequence
 from os import PathLike
 
-__all__ = ["NOT_FINITE", "did_you_mean", "in_lines", "listing", "no_weights"]
+__all__ = ["NOT_FINITE", "did_you_mean", "in_lines", "listing", "no_weights", "no_weights_2d"]
 
 # For NaN scores, which a comparison would turn into background.
 NOT_FINITE = "the network's scores are not finite: check the weights file, or compute in float32 (precision fp32)"
@@ -42,4 +42,18 @@ def no_weights(path: str | PathLike[str], near: str = "") -> str:
         f"no weights at {path}: {near}get the authors' UniSeg with `uniseg fetch-weights` (or `uniseg fetch-weights "
         "--file DOWNLOADED`), name a file with `--weights FILE`, or try out with `--weights demo`; a training writes "
         "model_final.pt when it has ended"
+    )
+
+
+def no_weights_2d(path: str | PathLike[str], release: bool) -> str:
+    """The message for missing weights of 2D images, with the ways to get them.
+
+    Args:
+        path: the file that does not exist.
+        release: whether the authors' weights are missing, not those of a training.
+    """
+    made = f"`uniseg convert-2d MODALITY=FILE ... {path}` writes it from the authors' files" if release else ""
+    return (
+        f"no weights at {path}: {made or 'a training writes it'}; or name a file with `--weights FILE`, or leave out "
+        f"--{'release' if release else 'small'} for the open weights"
     )

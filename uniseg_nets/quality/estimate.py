@@ -7,6 +7,7 @@ Its error is that on patients left out of the fit.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -20,7 +21,9 @@ _Array = NDArray[np.float64]
 SIGNS = ("agreement", "certainty", "label")
 _PENALTY = 3.0
 _COVERED = 0.9
-_FEWEST = 20
+# Cases that an estimate needs, and those of a task: the mean of fewer would tell the Dice of a single one. Degraded
+# copies of scans do not count.
+_FEWEST, _FEWEST_OF_TASK = 20, 4
 
 
 @dataclass(frozen=True)
@@ -47,10 +50,10 @@ class DiceEstimate:
     """The regression.
 
     Attributes:
-        levels: task -> mean Dice of its cases that were not degraded.
+        levels: task -> mean Dice of its cases that were not degraded, of four or more.
         weights: sign -> coefficient on the logit.
         base: intercept on the logit.
-        cases: number of cases of the fit.
+        cases: number of cases of the fit, with the degraded ones.
         held: whether the cases of the fit were held out of the training.
         error: the 90th percentile of the absolute error in Dice over left-out patients; 1 if not measured.
     """
@@ -73,20 +76,21 @@ class DiceEstimate:
         """The regression for these cases, with its error on left-out patients.
 
         Args:
-            cases: measured cases. Those of a task without a case that was not degraded are left out.
+            cases: measured cases. Those of a task with fewer than four cases that were not degraded are left out.
             held: whether they were held out of the training.
 
         Raises:
-            ValueError: there are fewer than 20 cases, or no task has cases of two patients.
+            ValueError: there are fewer than 20 cases that were not degraded, or no task has cases of two patients.
         """
         whole = cls.without_error(cases, held)
+        used = [case for case in cases if case.task in whole.levels]
         errors = []
-        for patient in dict.fromkeys(case.patient for case in cases):
-            own = [case for case in cases if case.patient == patient and case.task in whole.levels]
-            rest = [case for case in cases if case.patient != patient]
-            if not any(case.task in whole.levels and not case.worse for case in rest):
+        for patient in dict.fromkeys(case.patient for case in used):
+            own = [case for case in used if case.patient == patient]
+            rest = [case for case in used if case.patient != patient]
+            if all(case.worse for case in rest):
                 continue
-            others = cls.without_error(rest, held, fewest=1)
+            others = cls._solved(rest, held, fewest_of_task=1)
             errors += [
                 abs(found - case.dice) for case in own if (found := others.of(case.task, case.signs)) is not None
             ]
@@ -95,20 +99,33 @@ class DiceEstimate:
         return replace(whole, error=round(float(np.quantile(errors, _COVERED)), 4))
 
     @classmethod
-    def without_error(cls, cases: Sequence[KnownDice], held: bool, fewest: int = _FEWEST) -> DiceEstimate:
+    def without_error(cls, cases: Sequence[KnownDice], held: bool) -> DiceEstimate:
         """The regression alone.
 
+        Args:
+            cases, held: as for :meth:`fitted`.
+
         Raises:
-            ValueError: there are fewer cases than ``fewest``.
+            ValueError: there are fewer than 20 cases that were not degraded.
         """
+        known = Counter(case.task for case in cases if not case.worse)
+        count = sum(number for number in known.values() if number >= _FEWEST_OF_TASK)
+        if count < _FEWEST:
+            raise ValueError(
+                f"an estimate needs at least {_FEWEST} cases that were not degraded, of tasks with {_FEWEST_OF_TASK} "
+                f"or more, got {count}"
+            )
+        return cls._solved(cases, held)
+
+    @classmethod
+    def _solved(cls, cases: Sequence[KnownDice], held: bool, fewest_of_task: int = _FEWEST_OF_TASK) -> DiceEstimate:
+        """The regression for the cases of tasks that have enough of them."""
         by_task: dict[str, list[float]] = {}
         for case in cases:
             if not case.worse:
                 by_task.setdefault(case.task, []).append(case.dice)
-        levels = {task: round(float(np.mean(dice)), 4) for task, dice in by_task.items()}
+        levels = {task: round(float(np.mean(dice)), 4) for task, dice in by_task.items() if len(dice) >= fewest_of_task}
         used = [case for case in cases if case.task in levels]
-        if len(used) < fewest:
-            raise ValueError(f"an estimate needs at least {fewest} cases, got {len(used)}")
         inputs = np.array([[1.0, *_inputs(case.signs)] for case in used])
         expected = np.array([levels[case.task] for case in used])
         lowered = _logit(np.array([case.dice for case in used])) - _logit(expected)
@@ -119,7 +136,7 @@ class DiceEstimate:
         return cls(levels, own, round(float(base), 5), len(used), held)
 
     def of(self, task: str, signs: Mapping[str, float]) -> float | None:
-        """The estimated Dice of a case; ``None`` for a task without cases in the fit.
+        """The estimated Dice of a case; ``None`` for a task with too few cases in the fit.
 
         Args:
             task: name of its task.

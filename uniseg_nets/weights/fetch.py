@@ -32,6 +32,7 @@ def fetch_weights(target: str | PathLike[str], file: str | PathLike[str] | None 
 
     Raises:
         FileExistsError: if the target exists already.
+        PermissionError: if its folder cannot be written to; nothing is downloaded.
         ConnectionError: if the download fails; the message says how to do it by hand.
         FileNotFoundError, ValueError: as for :func:`uniseg_nets.weights.checkpoints.read_weights`.
     """
@@ -41,6 +42,7 @@ def fetch_weights(target: str | PathLike[str], file: str | PathLike[str] | None 
             f"{target} exists already, perhaps as the weights of a training: move it away, or name another file with "
             "`--output`"
         )
+    _check_writable(target.parent)
     with tempfile.TemporaryDirectory() as folder:
         if file is None:
             file = Path(folder) / "official.pth"
@@ -48,6 +50,19 @@ def fetch_weights(target: str | PathLike[str], file: str | PathLike[str] | None 
         converted = convert(file, target)
     mark_terms(target, AUTHORS_TERMS)
     return converted
+
+
+def _check_writable(folder: Path) -> None:
+    """Makes the folder of the target, and tries it before hundreds of MB are downloaded for it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise PermissionError(
+            f"{folder} cannot be written to ({error.strerror}): name a file elsewhere with `--output FILE`, and use it "
+            "with `--weights FILE`"
+        ) from error
 
 
 def _download(target: Path) -> None:
