@@ -115,6 +115,9 @@ def test_every_training_refuses_to_overwrite_weights_that_came_by_themselves(nam
         parser.parse(True)
         parser.get_parsed_content("claimed_dir")
     assert "north.pt holds weights that this training would overwrite" in root_cause(refused.value)
+    parser.update({"best_weights": str(tmp_path / "other.pt")})  # as the message says
+    parser.parse(True)
+    parser.get_parsed_content("claimed_dir")
 
 
 def test_a_short_training_without_validation_cases_leaves_its_weights(copy, unsplit):

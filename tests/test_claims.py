@@ -1,6 +1,7 @@
 """Several processes on one folder: who gets a case, and what becomes of those that a dead process held."""
 
 import errno
+import io
 import os
 import time
 from pathlib import Path
@@ -124,12 +125,13 @@ def test_claims_without_a_name_do_not_hold_up_the_others_for_ever(saver):
 def test_a_claim_that_cannot_be_written_leaves_no_file(saver, monkeypatch):
     opened = Path.open
 
+    class Full(io.StringIO):
+        def write(self, text):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
     def full(path, mode="r", **options):
         file = opened(path, mode, **options)
-        if mode == "x":
-            file.close()
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return file
+        return Full() if mode == "x" else file
 
     with sharing(saver, "a") as one:
         monkeypatch.setattr(Path, "open", full)

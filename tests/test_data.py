@@ -242,7 +242,7 @@ def test_a_task_selects_its_cases_and_is_given_to_those_that_name_none(tmp_path,
         load_datalist(path, "validation", task=menu, menu=menu)
 
 
-@pytest.mark.parametrize("several", [("liver", "colon"), ["colon", "liver"]])
+@pytest.mark.parametrize("several", [("liver", "colon"), ["colon", "liver"], "liver,colon"])
 def test_several_tasks_select_their_cases_and_a_menu_selects_none(several):
     cases = [{"name": name, "task": name} for name in ("liver", "lung", "colon")]
     menu = ["liver", "lung", "colon"]

@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+from contextlib import nullcontext
 
 import highdicom as hd
 import nibabel as nib
@@ -112,6 +113,16 @@ def test_a_series_of_rounded_positions_gets_its_objects_as_it_is_read(tmp_path, 
     write_dicom_seg(label, affine, series, {1: "liver"}, tmp_path / "seg.dcm")
     assert hd.seg.segread(tmp_path / "seg.dcm").pixel_array.sum() == label.sum()
     write_rtstruct(label, affine, series, {1: "liver"}, tmp_path / "rt.dcm")
+
+
+def test_a_label_map_between_the_pixels_of_a_slice_is_refused(tmp_path):
+    write_series(tmp_path / "scan", "CT", np.full((16, 12, 3), 1000), **PATIENT, **STUDY)
+    image, series = LoadCase(["CT"])(tmp_path / "scan"), dicom_series(tmp_path / "scan", "CT")
+    label = np.ones(image.shape[1:], np.uint8)
+    for shift, refused in ((0.1, False), (0.4, True)):
+        moved = image.affine.numpy() @ np.array([[1, 0, 0, shift], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]])
+        with pytest.raises(ValueError, match=r"corner of the slice is 0\.4 voxels") if refused else nullcontext():
+            write_dicom_seg(label, moved, series, {1: "liver"}, tmp_path / "a.dcm")
 
 
 def test_a_label_map_whose_voxels_are_a_little_larger_is_refused(tmp_path):

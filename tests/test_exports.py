@@ -120,8 +120,12 @@ def test_a_run_with_nothing_left_to_do_keeps_no_failure_of_an_earlier_one(saver,
     with pytest.raises(CasesFailedError):
         run(saver, [with_pending(None, case)], [RunLog(saver, 2)])
     assert (tmp_path / "out" / "failures.json").is_file()
+    record = json.loads((tmp_path / "out" / "run.json").read_text()) | {"seconds_per_case": {"case1": 2.0}}
+    (tmp_path / "out" / "run.json").write_text(json.dumps(record))
     run(saver, [], [RunLog(saver, 1)])
     assert not (tmp_path / "out" / "failures.json").exists()
+    record = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert record["failed"] == {} and record["seconds_per_case"] == {"case1": 2.0}  # of the run before
 
 
 def with_pending(made, case):

@@ -107,6 +107,11 @@ def used_bundle(small_bundle):
         (small_bundle / name).touch()
     for name, section in (("organ", "data"), ("cases", "training")):
         write_json(small_bundle / "configs" / f"{name}.json", {section: [{"image": "p1.nii.gz"}]})
+    # Of a MONAI Label server: the cases of a training on several GPUs. A list and a reference to cases are no cases.
+    write_json(small_bundle / "configs" / "monailabel_train.json", {"train": {"data": [{"image": "/data/p1.nii.gz"}]}})
+    write_json(small_bundle / "docs" / "plan.json", {"data": [{"image": "p1.nii.gz"}]})
+    (small_bundle / "configs" / "cases.yaml").write_text("validate:\n- image: p1.nii.gz\n")
+    write_json(small_bundle / "configs" / "names.json", ["liver", {"image": "@image"}])
     for name in ("inference", "train"):
         write_json(small_bundle / "configs" / f"{name}.json", {"data": None})
     metadata = {"version": "1.0.0", "task": "CT", "image_classes": "CT", "weights_license": "Apache-2.0"}
@@ -114,7 +119,7 @@ def used_bundle(small_bundle):
     return small_bundle
 
 
-_CONFIGS = ["configs/inference.json", "configs/metadata.json", "configs/train.json"]
+_CONFIGS = ["configs/names.json", "configs/inference.json", "configs/metadata.json", "configs/train.json"]
 
 
 def test_a_zip_has_nothing_of_patients_and_the_log_says_what_is_left_out(used_bundle, tmp_path, caplog):
@@ -124,7 +129,7 @@ def test_a_zip_has_nothing_of_patients_and_the_log_says_what_is_left_out(used_bu
         archive = zip_bundle(used_bundle, tmp_path / "dist")
     names = {name.removeprefix("organ/") for name in zipfile.ZipFile(archive).namelist()}
     assert names == {*_OWN, *_CONFIGS}
-    assert "no part of a bundle, left out (15): OUT/p1.nii.gz, checkpoint_epoch=3.pt, " in caplog.text
+    assert "no part of a bundle, left out (18): OUT/p1.nii.gz, checkpoint_epoch=3.pt, " in caplog.text
 
 
 def test_a_folder_for_the_hub_and_a_server_s_app_have_nothing_of_patients(used_bundle, tmp_path, demo_weights):

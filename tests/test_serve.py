@@ -27,8 +27,10 @@ class App:
         menu = load_task_table().choices
         config = SimpleNamespace(get_parsed_content=lambda name: load_task_table())
         self._model = SimpleNamespace(displayable_configs={"task": menu}, bundle_config=config, load_strict=False)
-        self._model.config = lambda: {"model_filename": ["model.pt", "model_final.pt"]}
-        self._infers = self.init_infers()
+        # MONAI Label lists the weights of its start for inferences, and those of the moment for trainings.
+        self._model.config = lambda: {"model_filename": ["model.pt"]}
+        trainer = SimpleNamespace(config=lambda: {"model_filename": ["model.pt", "model_final.pt"]})
+        self._infers, self._trainers = self.init_infers(), {"m": trainer}
         self.fails, self.requests = fails, []
 
     def init_infers(self):
@@ -130,7 +132,7 @@ def test_no_method_reads_weights_that_the_server_does_not_list(method, named):
         getattr(app, method)({**request, "model_filename": named})
     assert not app.requests
     app.infer({**request, "model_filename": "model_final.pt"})
-    app.infer({**request, "model_filename": ["model.pt", "model_final.pt"]})  # clients send back all that is offered
+    app.train({**request, "model_filename": ["model.pt", "model_final.pt"]})  # clients send back all that is offered
     assert len(app.requests) == 2
 
 

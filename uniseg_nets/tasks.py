@@ -529,18 +529,22 @@ def sided_classes(classes: Sequence[str]) -> list[str]:
     """The classes that differ by their side, such as ``left_kidney``, ``LKidney``, ``kidney_l`` or ``kidney_lt``.
 
     Chambers of the heart are named after a side but differ in shape: they are not included. Vertebrae such as ``L1``
-    have no side.
+    have no side; where there is a class with ``r1`` or the like too, ``l1`` has one.
     """
-    return [name for name in classes if _SIDES & set(_words(name)) and not _is_chamber(_words(name))]
+    numbered = any(re.search(r"(?<![a-z])r\d", name.lower()) for name in classes)
+    words = {name: _words(name, numbered) for name in classes}
+    return [name for name in classes if _SIDES & set(words[name]) and not _is_chamber(words[name])]
 
 
 _SIDES = {"left", "right", "lt", "rt", "l", "r"}
 
 
-def _words(name: str) -> list[str]:
+def _words(name: str, numbered_sides: bool = False) -> list[str]:
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)  # LeftKidney
     spaced = re.sub(r"\b([LR])(?=[A-Z][a-z])", r"\1 ", spaced.replace("_", " "))  # LKidney, not LV
-    return re.findall(r"(?<![a-z])(?![lr]\d)[a-z]+", spaced.lower())  # l1 and r1 are numbers
+    if not numbered_sides:
+        spaced = re.sub(r"\b[LRlr]\d", " ", spaced)  # vertebrae
+    return re.findall(r"(?<![a-z])[a-z]+", spaced.lower())
 
 
 def _is_chamber(words: Sequence[str]) -> bool:

@@ -135,10 +135,14 @@ class RequestGuard:
         return super().next_sample(plain_data(request))  # type: ignore[misc]
 
     def _checked(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """The request, if it is plain data and names no weights but those that the server lists for its model."""
+        """The request, if it is plain data and names no weights but those that the server lists for its model.
+
+        Trainings list the weights that lie there now, inferences those of the server's start.
+        """
         plain: dict[str, Any] = plain_data(dict(request))
-        model = self._infers.get(plain.get("model"))  # type: ignore[attr-defined]
-        refuse_other_weights(plain, set(model.config().get("model_filename", [])) if model else set())
+        tasks = [each.get(plain.get("model")) for each in (self._infers, self._trainers)]  # type: ignore[attr-defined]
+        offered = {name for task in tasks if task for name in task.config().get("model_filename", [])}
+        refuse_other_weights(plain, offered)
         return plain
 
     def _with_own_labels(self, request: dict[str, Any], answer: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import shutil
@@ -166,9 +167,9 @@ def bundle_files(bundle: Path, replaced: Sequence[str] = ()) -> list[Path]:
     """
     found = sorted(path for path in bundle.rglob("*") if path.is_symlink() or not path.is_dir())
     parts = [path for path in found if _is_part(path, bundle)]
-    kept = [path for path in parts if not any(path.match(pattern) for pattern in replaced)]
+    kept = [path for path in parts if not any(path.relative_to(bundle).match(pattern) for pattern in replaced)]
     _refuse_links(kept, bundle)
-    plans = [path for path in kept if path.is_relative_to(bundle / "configs") and _names_cases(path)]
+    plans = [path for path in kept if not path.is_relative_to(bundle / "models") and _names_cases(path)]
     left_out = [path.relative_to(bundle).as_posix() for path in found if path not in parts or path in plans]
     if left_out:
         logger.info("no part of a bundle, left out (%d): %s", len(left_out), listing(left_out, shown=_SHOWN))
@@ -196,11 +197,25 @@ def _is_part(path: Path, bundle: Path) -> bool:
 
 
 def _names_cases(config: Path) -> bool:
-    """Whether a JSON file is a plan or a datalist."""
-    if config.suffix.lower() != ".json":
+    """Whether a config is a plan or a datalist, or has a list of cases, as a server's multi-GPU training writes one."""
+    if config.suffix.lower() not in (".json", ".yaml", ".yml"):
         return False
-    content = read_json(config)
-    return any(isinstance(content.get(section), list) for section in _CASES)
+    if config.suffix.lower() == ".json":
+        content = json.loads(config.read_text(encoding="utf-8-sig"))
+    else:
+        content = ConfigParser.load_config_file(config)
+    sections = isinstance(content, dict) and any(isinstance(content.get(section), list) for section in _CASES)
+    return sections or _has_cases(content)
+
+
+def _has_cases(content: Any) -> bool:
+    """Whether a list of entries with an image, which is no reference or expression, is anywhere in a config."""
+    if isinstance(content, dict):
+        return any(_has_cases(value) for value in content.values())
+    if not isinstance(content, list):
+        return False
+    images = [entry["image"] for entry in content if isinstance(entry, dict) and "image" in entry]
+    return any(not str(image).startswith(("@", "$")) for image in images) or any(_has_cases(entry) for entry in content)
 
 
 def _refuse_links(files: Sequence[Path], bundle: Path) -> None:

@@ -130,12 +130,15 @@ class Claims:
 
     def _create(self, path: Path) -> bool:
         try:
-            with path.open("x", encoding="utf-8") as file:
-                file.write(self._own)
+            file = path.open("x", encoding="utf-8")
         except FileExistsError:
             return False
+        try:
+            with file:
+                file.write(self._own)
         except OSError:  # a claim without a name would hold up the others
-            path.unlink(missing_ok=True)
+            with suppress(OSError):
+                path.unlink()
             raise
         return True
 

@@ -107,12 +107,14 @@ def with_task(
     Args:
         cases: the cases.
         task: name or id of the task, as the cases have it; cases that name none get it. Or several, each case then
-            names its own. ``None`` keeps all cases as they are.
+            names its own, also as a text with commas. ``None`` keeps all cases as they are.
         menu: the tasks that a config offers. A ``task`` equal to this list is no choice and keeps all cases too.
 
     Raises:
         ValueError: if no case names the task or the tasks, or if several are chosen and a case names none.
     """
+    if isinstance(task, str) and "," in task:
+        task = task.split(",")
     one = isinstance(task, (str, int))
     names = [str(name) for name in ([task] if isinstance(task, (str, int)) else task or ())]
     if task is None or (not one and names == list(menu or ())):

@@ -20,9 +20,10 @@ from uniseg_nets.io.series import LPS_TO_RAS, Frame, find_series
 __all__ = ["IDENTIFIERS", "frames_of", "missing_identifiers", "patient_points", "present_values", "read_slices"]
 
 IDENTIFIERS = ("StudyInstanceUID", "SeriesInstanceUID")
-# Voxels, tolerated distance of a slice's corner from the label map's grid: above that of rounded positions, which the
-# reader tolerates up to 0.4 of a slice distance, and below half a voxel, where two slices would come together.
-_OFF_GRID = 0.45
+# Voxels, tolerated distance of a slice's corner from the label map's grid. From slice to slice: above that of rounded
+# positions, which the reader tolerates up to 0.4 of a slice distance, and below half a voxel, where two slices would
+# come together. Within the slice positions are rounded to a part of a pixel.
+_OFF_SLICE, _OFF_PIXEL = 0.45, 0.2
 # Some de-identified files have these only in the file meta information.
 _IN_FILE_META = {"SOPClassUID": "MediaStorageSOPClassUID", "SOPInstanceUID": "MediaStorageSOPInstanceUID"}
 
@@ -139,12 +140,13 @@ def _frame(label: NDArray[np.uint8], affine: NDArray[np.float64], slice_: pydico
     *corners, beside, below = apply_affine(np.linalg.inv(affine), places)
     first, across, down = (np.rint(one).astype(int) for one in (corners[0], beside - corners[0], below - corners[0]))
     on_grid = first + pixels[:4, 1:] * across + pixels[:4, :1] * down  # (corner, 3)
-    off = float(np.abs(corners - on_grid).max())
-    if off > _OFF_GRID or (on_grid < 0).any() or (on_grid >= label.shape).any():
+    tolerated = np.where((across == 0) & (down == 0), _OFF_SLICE, _OFF_PIXEL)
+    off = np.abs(corners - on_grid).max(axis=0)
+    if (off > tolerated).any() or (on_grid < 0).any() or (on_grid >= label.shape).any():
         raise ValueError(
             f"the label map (size {label.shape}) does not lie on the grid of {slice_.filename}: a corner of the slice "
-            f"is {off:.2g} voxels from its voxel, expected {_OFF_GRID} at most, or is outside of the map; make the "
-            "label map again from this series"
+            f"is {off.max():.2g} voxels from its voxel, or is outside of the map; make the label map again from this "
+            "series"
         )
     down_index, across_index = np.meshgrid(np.arange(slice_.Rows), np.arange(slice_.Columns), indexing="ij")
     x, y, z = (first[i] + across[i] * across_index + down[i] * down_index for i in range(3))

@@ -22,6 +22,8 @@ __all__ = ["ResumableCheckpoint", "claim_folder"]
 
 logger = logging.getLogger(__name__)
 
+_GO_ON, _MOVE = "go on with it by --resume True", "move the files of that training away"
+
 
 def claim_folder(
     folder: str | PathLike[str],
@@ -41,16 +43,17 @@ def claim_folder(
         ValueError: if the training is not resumed and there are checkpoints or weights; the message says what to do.
     """
     folder = Path(folder)
-    earlier = [*_checkpoints(folder), *([Path(final)] if final and Path(final).is_file() else [])]
-    if earlier and not resume:
-        raise ValueError(
-            f"{earlier[0]} is of an earlier training: go on with it by --resume True, choose another folder with "
-            "--ckpt_dir, or move the files of that training away"
-        )
-    if best and Path(best).is_file() and not resume:
+    if resume:
+        return folder
+    earlier = {"another folder with --ckpt_dir": next(iter(_checkpoints(folder)), None)}
+    earlier["another file with --final_weights"] = Path(final) if final and Path(final).is_file() else None
+    for other, file in earlier.items():
+        if file is not None:
+            raise ValueError(f"{file} is of an earlier training: {_GO_ON}, choose {other}, or {_MOVE}")
+    if best and Path(best).is_file():
         raise ValueError(
             f"{best} holds weights that this training would overwrite, fetched ones or another training's: choose "
-            "another folder with --ckpt_dir, or move that file away"
+            "another file with --best_weights, or move that one away"
         )
     return folder
 

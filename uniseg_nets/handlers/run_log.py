@@ -110,16 +110,19 @@ class RunLog:
             return
         self._remove_of_more_ranks()
         now = datetime.now(UTC)
+        target = _own_name(self.saver.output_dir / "run.json")
+        # A run with nothing to do says what the one before did.
+        before = read_json(target) if not len(engine.data_loader) and not engine.exported and _is_record(target) else {}
         record = {
             "started": _text(self.started),
             "written": _text(now),
             "seconds": round((now - self.started).total_seconds(), 1),
-            "seconds_per_case": engine.seconds,
-            "verdicts": engine.verdicts,
+            "seconds_per_case": before.get("seconds_per_case", engine.seconds),
+            "verdicts": before.get("verdicts", engine.verdicts),
             "failed": engine.failures,
             **self._about(engine),
         }
-        write_json(_own_name(self.saver.output_dir / "run.json"), record)
+        write_json(target, record)
         write_failures(_own_name(self.saver.output_dir / "failures.json"), engine.failures)
 
 
@@ -143,7 +146,7 @@ def refuse_others(folder: Path, names: Sequence[str]) -> None:
 
 def _is_record(path: Path) -> bool:
     try:
-        return any(key in read_json(path) for key in _PROVENANCE)
+        return path.is_file() and any(key in read_json(path) for key in _PROVENANCE)
     except ValueError:
         return False
 

@@ -46,7 +46,7 @@ def download_decathlon(archive: str, raw: Path) -> None:
 
 
 def refuse_other_archive(folder: Path, archive: str) -> None:
-    """Refuses a folder whose own name, or the name in its ``dataset.json``, is that of another task.
+    """Refuses a folder of another task: by the name in its ``dataset.json``, or else by its own name.
 
     Args:
         folder: folder with ``labelsTr``.
@@ -56,15 +56,14 @@ def refuse_other_archive(folder: Path, archive: str) -> None:
         ValueError: if it is of another task; the message names the folder and both tasks.
     """
     description = folder / "dataset.json"
-    names = {"its name": folder.resolve().name}
-    if description.is_file():
-        names["its dataset.json"] = str(read_json(description).get("name", ""))
-    for where, name in names.items():
-        if _subject(name) in _SUBJECTS - {_subject(archive)}:
-            raise ValueError(
-                f"{folder} is {name!r} by {where}, expected {archive}: name the folder of {archive}, or prepare the "
-                "data set that it is"
-            )
+    where, name = "its dataset.json", str(read_json(description).get("name", "")) if description.is_file() else ""
+    if _subject(name) not in _SUBJECTS:
+        where, name = "its name", folder.resolve().name
+    if _subject(name) in _SUBJECTS - {_subject(archive)}:
+        raise ValueError(
+            f"{folder} is {name!r} by {where}, expected {archive}: name the folder of {archive}, or prepare the "
+            "data set that it is"
+        )
 
 
 def _subject(name: str) -> str:
