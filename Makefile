@@ -78,7 +78,7 @@ bench: $(READY)  ## about ten minutes: a window, resampling, 2D; with real scans
 	$(BIN)/python -m benchmarks.bench_window --repetitions 3
 	$(BIN)/python -m benchmarks.bench_resample --repetitions 1
 	$(BIN)/python -m benchmarks.bench_2d
-	test -z "$$UNISEG_TEST_DATA" || $(BIN)/python -m benchmarks.training --patch 32 96 96 --features 8 96
+	test -z "$$UNISEG_TEST_DATA" || $(BIN)/python -m benchmarks.training --patch 32 96 96 --features 8 96 --batches 8
 
 gpu-check: $(READY)  ## on a machine with a GPU: agreement, speed, memory, training; a table in gpu/; DATA=... trains the open tasks
 	$(BIN)/python -m benchmarks.gpu gpu $(if $(DATA),--open $(DATA))
