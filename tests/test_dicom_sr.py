@@ -104,7 +104,7 @@ def test_a_report_is_made_anew_with_the_segmentation_that_it_refers_to(saver, st
 
 def test_a_report_goes_with_the_label_map_it_was_made_of(saver, study, tmp_path, table):
     run(saver, exports(saver, save(saver, study)))
-    other = SaveLabelMapd("pred", tmp_path / "out", table, "liver", about={"mirror": True})
+    other = SaveLabelMapd("pred", tmp_path / "out", table, "liver", metadata={"mirror": True})
     case = save(other, study, thickness=4)
     assert not (tmp_path / "out" / "case1.sr.dcm").exists()
     run(other, exports(other, case))
