@@ -22,8 +22,6 @@ __all__ = ["ResumableCheckpoint", "claim_folder"]
 
 logger = logging.getLogger(__name__)
 
-_GO_ON, _MOVE = "go on with it by --resume True", "move the files of that training away"
-
 
 def claim_folder(
     folder: str | PathLike[str],
@@ -45,11 +43,14 @@ def claim_folder(
     folder = Path(folder)
     if resume:
         return folder
-    earlier = {"another folder with --ckpt_dir": next(iter(_checkpoints(folder)), None)}
-    earlier["another file with --final_weights"] = Path(final) if final and Path(final).is_file() else None
-    for other, file in earlier.items():
-        if file is not None:
-            raise ValueError(f"{file} is of an earlier training: {_GO_ON}, choose {other}, or {_MOVE}")
+    earlier = [(path, "another folder with --ckpt_dir") for path in _checkpoints(folder)]
+    if final and Path(final).is_file():
+        earlier.append((Path(final), "another file with --final_weights"))
+    for file, other in earlier[:1]:
+        raise ValueError(
+            f"{file} is of an earlier training: go on with it by --resume True, choose {other}, or move the files of "
+            "that training away"
+        )
     if best and Path(best).is_file():
         raise ValueError(
             f"{best} holds weights that this training would overwrite, fetched ones or another training's: choose "

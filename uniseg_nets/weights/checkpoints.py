@@ -23,6 +23,7 @@ from uniseg_nets.io.files import atomic_path, sha256_of
 from uniseg_nets.io.messages import listing, no_weights
 from uniseg_nets.nets import UniSeg
 from uniseg_nets.nets.unet import TOTAL_STRIDE
+from uniseg_nets.weights.beside import write_beside
 from uniseg_nets.weights.licence import mark_terms, strictest, terms_of
 from uniseg_nets.weights.safetensors_file import is_safetensors, load_safetensors, safetensors_library, save_safetensors
 
@@ -202,8 +203,7 @@ def save_weights(
         else:
             torch.save(dict(state), temporary)
         digest = sha256_of(temporary)
-    with atomic_path(path.with_name(path.name + ".sha256")) as temporary:
-        temporary.write_text(f"{digest}  {path.name}\n", encoding="utf-8")
+    write_beside(path, "sha256", f"{digest}  {path.name}\n")
     return digest
 
 
