@@ -4,7 +4,7 @@
 
 SCAN is a CT; WEIGHTS any of ours, with `--task` and, where their tasks are not the official ones, `--tasks_file`;
 PYTHON the interpreter of an environment with nnU-Net v2, whose predictor then takes part with a plain U-Net of the same
-sizes (`benchmarks/nnunet_case.py`); mirrored, it runs once. The stock pipeline is what MONAI's bundles do:
+sizes (`benchmarks/nnunet/case.py`); mirrored, it runs once. The stock pipeline is what MONAI's bundles do:
 ``Spacingd``, ``SlidingWindowInferer`` with a Gaussian and half overlap, softmax, ``Invertd``, argmax, ``SaveImaged``,
 in float32. Eight bits, to be named in `--only`, need `uniseg calibrate` with these weights first. Every contestant runs
 in a process of its own, in turn with the others; medians of seconds, largest peak memory. Imports, the weights' reading
@@ -130,7 +130,7 @@ def ours(
 
 def nnunet(python: str, scan: str, output: str, options: Sequence[str]) -> tuple[float, ...]:
     """Seconds of the three parts and peak GiB, in an environment of its own."""
-    script = Path(__file__).with_name("nnunet_case.py")
+    script = Path(__file__).with_name("nnunet") / "case.py"
     command = [python, str(script), scan, output, *options]
     folders = dict.fromkeys(("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"), output)
     result = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env={**os.environ, **folders})

@@ -1,5 +1,7 @@
 """The divisions that the benchmarks' figures rest on, and how they are shown."""
 
+import csv
+import json
 from collections import Counter
 
 import nibabel as nib
@@ -9,6 +11,7 @@ import pytest
 from benchmarks import bench_case
 from benchmarks.esp_medsam import run as distillation
 from benchmarks.gpu.records import Records, append_row
+from benchmarks.nnunet import peer
 from benchmarks.pictures import draw_sections
 from benchmarks.products import product
 from benchmarks.prompt_tuning import run
@@ -69,6 +72,37 @@ def test_the_product_of_a_floor_is_computed(precision):
 def test_of_several_seeds_each_value_is_shown_beside_the_mean():
     assert shown([0.5]) == "0.500" and shown([]) == ""
     assert shown([0.6, 0.4]) == "0.500 (0.400, 0.600)"
+
+
+def test_nnunet_gets_the_training_cases_alone_and_its_predictions_are_scored_on_the_held_ones(tmp_path):
+    label = np.zeros((12, 12, 6), np.uint8)
+    label[3:9, 3:9, 1:5] = 1
+    content = {}
+    for section, names in {"training": ["a", "b"], "validation": ["c"]}.items():
+        content[section] = [
+            {"name": name, "image": f"{name}.nii.gz", "label": f"{name}_label.nii.gz", "task": "left_atrium"}
+            for name in names
+        ]
+        for name in names:
+            nib.save(nib.Nifti1Image(100 * label.astype(np.float32), np.eye(4)), tmp_path / f"{name}.nii.gz")
+            nib.save(nib.Nifti1Image(label, np.eye(4)), tmp_path / f"{name}_label.nii.gz")
+    datalist = tmp_path / "datalist.json"
+    datalist.write_text(json.dumps(content))
+    peer.write_dataset(datalist, "left_atrium", tmp_path / "raw")
+    files = {path.name for path in (tmp_path / "raw").rglob("*.nii.gz")}
+    assert files == {"a_0000.nii.gz", "b_0000.nii.gz", "a.nii.gz", "b.nii.gz", "c_0000.nii.gz"}
+    assert (tmp_path / "raw" / "imagesTs" / "c_0000.nii.gz").is_file()
+    written = json.loads((tmp_path / "raw" / "dataset.json").read_text())
+    assert written["labels"] == {"background": 0, "left_atrium": 1}
+
+    label[8] = 0  # a sixth of the atrium is missed
+    (tmp_path / "predicted").mkdir()
+    nib.save(nib.Nifti1Image(label, np.eye(4)), tmp_path / "predicted" / "c.nii.gz")
+    (tmp_path / "predicted" / "plans.json").write_text("{}")
+    peer.score(datalist, "left_atrium", tmp_path / "predicted", tmp_path / "eval")
+    (row,) = csv.DictReader((tmp_path / "eval" / "cases.csv").open())
+    assert row["case"] == "c"
+    assert float(row["dice"]) == pytest.approx(10 / 11, abs=1e-4)
 
 
 def test_the_gpu_kit_goes_on_with_the_parts_that_have_not_ended(tmp_path):

@@ -1,6 +1,6 @@
 """A whole CT by nnU-Net v2's predictor, with a plain U-Net of UniSeg's sizes; run by `benchmarks.bench_case --nnunet`.
 
-    PYTHON benchmarks/nnunet_case.py SCAN OUTPUT [--mirror]
+    PYTHON benchmarks/nnunet/case.py SCAN OUTPUT [--mirror]
 
 PYTHON is the interpreter of an environment with `nnunetv2`, which need not know this project. Prints a JSON list:
 seconds of preprocessing, network and export, peak memory in GiB. The network's weights are random, but all that it
