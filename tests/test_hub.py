@@ -13,7 +13,7 @@ from monai.bundle import download_large_files, push_to_hf_hub
 
 from tests.hub_server import served
 from tests.running import copied, run
-from uniseg_nets.bundle.pack import zip_bundle
+from uniseg_nets.bundle.contents import zip_bundle
 from uniseg_nets.io.bundles import bundle_folder
 from uniseg_nets.version import __version__
 from uniseg_nets.weights.licence import AUTHORS_TERMS, OPEN_2D_TERMS, OPEN_TERMS, mark_terms

@@ -5,9 +5,10 @@ import pytest
 import torch
 from monai.bundle import download, load
 
+from uniseg_nets.bundle.contents import bundle_files, zip_bundle
 from uniseg_nets.bundle.hub import write_hub_folder
 from uniseg_nets.bundle.label_app import make_label_app
-from uniseg_nets.bundle.pack import bundle_files, pack_bundle, zip_bundle
+from uniseg_nets.bundle.pack import pack_bundle
 from uniseg_nets.io.bundles import bundle_folder
 from uniseg_nets.io.files import write_json
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from uniseg_nets import Segmenter
-from uniseg_nets.bundle.pack import zip_bundle
+from uniseg_nets.bundle.contents import zip_bundle
 from uniseg_nets.bundle.run import run_bundle
 from uniseg_nets.phantom import write_phantoms
 

@@ -11,7 +11,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from uniseg_nets.bundle.pack import bundle_files, copy_files
+from uniseg_nets.bundle.contents import bundle_files, copy_files
 from uniseg_nets.io.errors import NotInstalledError
 from uniseg_nets.io.files import read_json, sha256_of, write_json
 from uniseg_nets.weights.licence import AUTHORS_TERMS, OPEN_2D_TERMS, OPEN_TERMS, strictest, terms_of

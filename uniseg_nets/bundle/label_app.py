@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from uniseg_nets.bundle.pack import bundle_files, copy_files
+from uniseg_nets.bundle.contents import bundle_files, copy_files
 from uniseg_nets.bundle.run import merged_config
 from uniseg_nets.bundle.train_request import checked_train_request, refuse_other_weights
 from uniseg_nets.io.bundles import model_file

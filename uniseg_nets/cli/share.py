@@ -43,7 +43,7 @@ def zip_bundle(bundle: str, output: str = "dist") -> None:
     from uniseg_nets.bundle.run import opened_bundle
 
     with opened_bundle(bundle) as root:
-        from uniseg_nets.bundle.pack import zip_bundle as zip_folder
+        from uniseg_nets.bundle.contents import zip_bundle as zip_folder
 
         print(f"wrote {zip_folder(root, output)}")
 
