@@ -97,6 +97,14 @@ def test_from_data_to_a_packed_bundle_that_segments_elsewhere(copy, tmp_path, pl
     assert all(np.array_equal(first, other) for other in others)
     channels = [str(path) for path in sorted(_scans(tmp_path).glob("new_*.nii.gz"))]
     assert np.array_equal(Segmenter(zoo / "two_values")(channels), first)
+    # It learns again, from its own weights and beside them.
+    cases = tmp_path / "cases.json"
+    cases.write_text(json.dumps({"data": json.loads(planned.read_text())["data"]}))
+    run("run", zoo / "two_values", ["train.json", cases], **data, **SHORT)
+    kept = torch.load(zoo / "two_values" / "models" / "model.pt", weights_only=True)
+    learnt = torch.load(zoo / "two_values" / "models" / "trained" / "model.pt", weights_only=True)
+    assert all(torch.equal(kept[name], expected[name]) for name in kept)
+    assert any(not torch.equal(learnt[name], kept[name]) for name in kept)
     # A packed network knows its slot's task still: a further fine-tuning starts from it.
     options = PlanOptions(weights=str(zoo / "two_values" / "models" / "model.pt"))
     assert plan_dataset(tmp_path / "data", tmp_path / "again.json", options)["slot"] == 10

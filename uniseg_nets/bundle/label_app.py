@@ -42,9 +42,10 @@ _WEIGHTS = ("models/*",)
 _IN_BATCH = ("_id", "_image_id")
 # Config values of a served bundle. "global": the label values that the server shows and clients submit. val_interval 1:
 # clients train for few epochs. checkpoint_interval 0 and resume: a training starts from the weights of the one before
-# and replaces them; it writes no checkpoints, and accepts the folder of the one before.
+# and replaces them, in the folder that the server reads; it writes no checkpoints, and accepts that folder.
 _SERVED = {
     "label_values": "global",
+    "ckpt_dir": "$@bundle_root + '/models'",
     "val_interval": 1,
     "checkpoint_interval": 0,
     "resume": True,

@@ -81,8 +81,8 @@ def pack_bundle(
     models = [MODEL] if len(weights) == 1 else [f"fold{index}.pt" for index in range(len(weights))]
     own_weights = [f"$@bundle_root + '/models/{model}'" for model in models]
     inference = merged_config(source / "configs" / "inference.json", content, {"weights": own_weights})
-    again: dict[str, Any] = {"pretrained": own_weights[0], "new_tensors": [], "ckpt_dir": "$@bundle_root + '/models'"}
-    again["pretrained_license"] = terms
+    again: dict[str, Any] = {"pretrained": own_weights[0], "new_tensors": [], "pretrained_license": terms}
+    again["ckpt_dir"] = "$@bundle_root + '/models/trained'"  # beside the packed weights
     train = merged_config(source / "configs" / "train.json", content, again)
     network = ConfigParser(inference).get_parsed_content("network_def")
     with tempfile.TemporaryDirectory() as folder:
