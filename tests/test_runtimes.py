@@ -281,18 +281,6 @@ def test_a_network_that_computes_otherwise_with_the_same_weights_is_converted_an
     assert len(converted) == 2
 
 
-def test_a_prompted_network_is_not_taken_for_one_that_prompts_itself():
-    pytest.importorskip("openvino")
-    from tests.test_esp_medsam import SMALL
-    from uniseg_nets.nets.esp_medsam import ESPMedSAM
-    from uniseg_nets.runtimes.cached import network_digest
-
-    networks = [ESPMedSAM(["fundus"], SMALL, self_prompt=self_prompt).eval() for self_prompt in (True, False)]
-    networks[1].load_state_dict(networks[0].state_dict())
-    digests = [network_digest(network, "sizes") for network in (*networks, networks[0])]
-    assert digests[0] == digests[2] != digests[1]
-
-
 def test_a_cache_that_cannot_be_written_or_has_lost_a_file_leaves_the_models_in_memory(kept, tmp_path, caplog):
     models, _ = kept
     (tmp_path / "file").write_text("")  # no folder can be made below it

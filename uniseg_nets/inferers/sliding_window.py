@@ -246,7 +246,7 @@ class EnsembleInferer(Inferer):
         scores = self.inferer(inputs, networks[0], *args, **kwargs)
         for member in networks[1:]:
             scores = added(scores, self.inferer(inputs, member, *args, **kwargs))
-        return scores / len(networks)
+        return scores.div_(len(networks)) if len(networks) > 1 else scores
 
 
 def added(total: Tensor, scores: Tensor) -> Tensor:

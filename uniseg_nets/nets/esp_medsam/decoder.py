@@ -17,8 +17,6 @@ from uniseg_nets.nets.esp_medsam.parts import FourierPositions, LayerNorm2d
 
 __all__ = ["ModalityDecoder", "QueryDecoder", "mask_mlp"]
 
-_SHARED = "all"
-
 
 def mask_mlp(channels: int) -> nn.Sequential:
     """An MLP from a query (B, C) to the filter of its mask (B, C / 8)."""
@@ -41,7 +39,7 @@ class QueryDecoder(nn.Module):
         depth: layers of the transformer.
     """
 
-    def __init__(self, channels: int = 256, heads: int = 8, mlp_dim: int = 2048, depth: int = 2):
+    def __init__(self, channels: int, heads: int, mlp_dim: int, depth: int):
         super().__init__()
         self.channels = channels
         self.positions = FourierPositions(channels)
@@ -72,37 +70,21 @@ class ModalityDecoder(QueryDecoder):
 
     Args:
         channels, heads, mlp_dim, depth: as for :class:`QueryDecoder`.
-        shared_query: use one query and one MLP for all modalities, for comparison.
     """
 
-    def __init__(
-        self,
-        channels: int = 256,
-        heads: int = 8,
-        mlp_dim: int = 2048,
-        depth: int = 2,
-        shared_query: bool = False,
-    ):
+    def __init__(self, channels: int, heads: int, mlp_dim: int, depth: int):
         super().__init__(channels, heads, mlp_dim, depth)
-        self.shared_query = shared_query
         self.queries = nn.ParameterDict()
         self.filters = nn.ModuleDict()
-        if shared_query:
-            self._open(_SHARED)
 
     def add(self, modality: str) -> None:
-        """Adds a decoding channel for one more modality. With a shared query it does nothing."""
-        if not self.shared_query:
-            self._open(modality)
-
-    def _open(self, name: str) -> None:
-        self.queries[name] = nn.Parameter(torch.randn(1, 1, self.channels))
-        self.filters[name] = mask_mlp(self.channels)
+        """Adds a decoding channel for one more modality."""
+        self.queries[modality] = nn.Parameter(torch.randn(1, 1, self.channels))
+        self.filters[modality] = mask_mlp(self.channels)
 
     def forward(self, embedding: Tensor, modalities: Sequence[str]) -> Tensor:
         """Mask logits; ``modalities`` has one name for all samples, or one per sample."""
-        names = [_SHARED] if self.shared_query else modalities
-        query = torch.cat([self.queries[name] for name in names]).expand(embedding.shape[0], -1, -1)
+        query = torch.cat([self.queries[name] for name in modalities]).expand(embedding.shape[0], -1, -1)
         query, maps = self.attend(embedding, query)
-        filters = [self.filters[name](own) for name, own in zip(names, query[:, 0].chunk(len(names)))]
+        filters = [self.filters[name](own) for name, own in zip(modalities, query[:, 0].chunk(len(modalities)))]
         return self.masks(torch.cat(filters), maps)

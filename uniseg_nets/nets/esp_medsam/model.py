@@ -30,7 +30,11 @@ __all__ = ["LAYOUTS", "ESPMedSAM", "ESPMedSAMSizes"]
 # Names of modalities are parts of the names of tensors.
 _NAME = re.compile(r"[\w -]+")
 
-LAYOUTS = ("paper", "release")
+_DECODERS: dict[str, type[ModalityDecoder] | type[ReleaseDecoder]] = {
+    "paper": ModalityDecoder,
+    "release": ReleaseDecoder,
+}
+LAYOUTS = tuple(_DECODERS)
 
 
 @dataclass(frozen=True)
@@ -82,16 +86,14 @@ class ESPMedSAM(nn.Module):
     Args:
         modalities: names of the modalities.
         sizes: keyword arguments of :class:`ESPMedSAMSizes`.
-        self_prompt: pass SPPG's prompt to the decoder; False for comparison.
-        shared_query: use one decoding channel for all modalities, for comparison.
         encoder: another image encoder instead of TinyViT, such as a teacher's
             :class:`~uniseg_nets.nets.esp_medsam.sam.SAMEncoder`.
         layout: "paper" or "release", see this module.
         kinds: largest number of kinds of images per modality that the recogniser tells apart.
 
     Raises:
-        ValueError: if there is no modality, the layout is unknown or does not fit ``shared_query`` or a modality. From
-            ``forward``, if the network does not have the modality (the message names those it has), or the image's
+        ValueError: if there is no modality, the layout is unknown or does not fit a modality. From ``forward``,
+            if the network does not have the modality (the message names those it has), or the image's
             sides are not multiples of 32.
     """
 
@@ -99,8 +101,6 @@ class ESPMedSAM(nn.Module):
         self,
         modalities: Sequence[str] = MODALITIES,
         sizes: dict[str, Any] | None = None,
-        self_prompt: bool = True,
-        shared_query: bool = False,
         encoder: nn.Module | None = None,
         layout: str = "paper",
         kinds: int = 1,
@@ -110,21 +110,14 @@ class ESPMedSAM(nn.Module):
             raise ValueError("no modality: name one at least")
         if layout not in LAYOUTS:
             raise ValueError(f"layout {layout!r}: expected {' or '.join(LAYOUTS)}")
-        if shared_query and layout == "release":
-            raise ValueError("shared_query is a variant of layout 'paper': the release's queries are not decoupled")
         self.sizes = ESPMedSAMSizes(**(sizes or {}))
-        self.self_prompt = self_prompt
         self.layout = layout
         s = self.sizes
         self.image_encoder = encoder or TinyViT(s.channels, s.depths, s.heads, s.windows, s.embedding)
         self.controllers = nn.ModuleDict()
         self.prompt_generator = PatchPromptGenerator(s.embedding)
         sizes_of_decoder = s.embedding, s.decoder_heads, s.decoder_mlp, s.decoder_depth
-        self.decoder: ModalityDecoder | ReleaseDecoder
-        if layout == "release":
-            self.decoder = ReleaseDecoder(*sizes_of_decoder)
-        else:
-            self.decoder = ModalityDecoder(*sizes_of_decoder, shared_query)
+        self.decoder = _DECODERS[layout](*sizes_of_decoder)
         self.recogniser = ModalityRecogniser(kinds)
         for modality in modalities:
             self.add_modality(modality)
@@ -181,8 +174,7 @@ class ESPMedSAM(nn.Module):
         """Images (B, 3, S, S), normalised, and their modality or modalities -> masks, patches and embedding."""
         embedding = self.encode(image, modality)
         patches, prompt = self.prompt_generator(embedding)
-        prompted = embedding + prompt if self.self_prompt else embedding
-        mask = self.decoder(prompted, self._each(image, modality))
+        mask = self.decoder(embedding + prompt, self._each(image, modality))
         mask = F.interpolate(mask, size=image.shape[2:], mode="bilinear", align_corners=False)
         return ESPMedSAMOutput(mask, patches, embedding)
 

@@ -31,7 +31,7 @@ class ReleaseDecoder(QueryDecoder):
         channels, heads, mlp_dim, depth: as for :class:`~uniseg_nets.nets.esp_medsam.decoder.QueryDecoder`.
     """
 
-    def __init__(self, channels: int = 256, heads: int = 8, mlp_dim: int = 2048, depth: int = 2):
+    def __init__(self, channels: int, heads: int, mlp_dim: int, depth: int):
         super().__init__(channels, heads, mlp_dim, depth)
         self.queries = nn.Parameter(torch.randn(_QUERIES, channels))
         self.filter = mask_mlp(channels)

@@ -24,7 +24,7 @@ class TinyViT(nn.Module):
     """(B, 3, S, S) -> embeddings (B, out_channels, S / 16, S / 16).
 
     Args:
-        channels: channels of the four stages; MobileSAM's by default.
+        channels: channels of the four stages.
         depths: blocks per stage; the first stage is convolutional.
         heads: attention heads per stage (the first number is not used).
         windows: side of the attention windows per stage (the first number is not used).
@@ -33,11 +33,11 @@ class TinyViT(nn.Module):
 
     def __init__(
         self,
-        channels: Sequence[int] = (64, 128, 160, 320),
-        depths: Sequence[int] = (2, 2, 6, 2),
-        heads: Sequence[int] = (2, 4, 5, 10),
-        windows: Sequence[int] = (7, 7, 14, 7),
-        out_channels: int = 256,
+        channels: Sequence[int],
+        depths: Sequence[int],
+        heads: Sequence[int],
+        windows: Sequence[int],
+        out_channels: int,
     ):
         super().__init__()
         self.patch_embed = PatchEmbed(channels[0])
@@ -65,9 +65,10 @@ class TinyViT(nn.Module):
     def forward(self, x: Tensor, controllers: Sequence[ModalityController] = ()) -> Tensor:
         """Embeddings of images; ``controllers`` has none, one for all samples, or one per sample."""
         x = self.patch_embed(x)
-        parts = (one if len(controllers) == 1 else MixedPart((one, *others)) for one, *others in zip(*controllers))
+        parts = [own[0] if len(own) == 1 else MixedPart(own) for own in zip(*controllers)]
         for stage in self.layers:
             x = stage(x, parts)
+            parts = parts[cast(Stage, stage).controlled :]
         embedding: Tensor = self.neck(x)
         return embedding
 
@@ -118,10 +119,13 @@ class Stage(nn.Module):
         super().__init__()
         self.blocks = nn.ModuleList(blocks)
         self.downsample = merge
+        self.controlled = sum(isinstance(block, Block) for block in blocks)
 
-    def forward(self, x: Tensor, parts: object) -> Tensor:
+    def forward(self, x: Tensor, parts: Sequence[BlockController | MixedPart]) -> Tensor:
+        """The features of the stage; ``parts`` begins with those of its controlled blocks, or is empty."""
+        own = iter(parts)
         for block in self.blocks:
-            x = block(x, next(parts, None)) if isinstance(block, Block) else block(x)  # type: ignore[call-overload]
+            x = block(x, next(own, None)) if isinstance(block, Block) else block(x)
         return x if self.downsample is None else self.downsample(x)
 
 
