@@ -73,7 +73,7 @@ def split_cases(folder: Path, patient: str, held: int) -> tuple[list[dict[str, A
     cases = [
         {
             "name": name,
-            "patient": owner,
+            "group": owner,
             "image": [str(folder / "imagesTr" / f"{name}_0000.nii.gz")],
             "label": str(folder / "labelsTr" / f"{name}.nii.gz"),
             "task": "heart",
