@@ -32,7 +32,7 @@ def test_the_image_holds_the_package_and_runs_it_as_a_user():
 
 
 def test_nothing_of_a_training_or_of_a_patient_is_sent_to_the_build():
-    assert kept("setup.cfg") and kept("uniseg_nets/tasks.py") and kept("bundles/uniseg_upstream/models/open.pt")
+    assert kept("setup.cfg") and kept("uniseg_nets/tasks/shipped.py") and kept("bundles/uniseg_upstream/models/open.pt")
     assert kept("bundles/uniseg_upstream/configs/train.json")
     for path in ("demo/scan.nii.gz", ".git/config", "bundles/uniseg_upstream/models/model.pt"):
         assert not kept(path), path
