@@ -6,10 +6,14 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from monai.bundle import ConfigParser
 
 from tests.running import run
 from uniseg_nets.io.bundles import bundle_folder
 from uniseg_nets.phantom import write_phantom_tasks
+from uniseg_nets.weights.checkpoints import save_weights
+from uniseg_nets.weights.freezing import base_of
+from uniseg_nets.weights.licence import OPEN_TERMS, terms_of
 
 TINY = {
     "network_def#feature_size": 4,
@@ -53,3 +57,16 @@ def test_a_base_is_trained_a_centre_tuned_and_both_segment(copy, tmp_path, table
         assert json.loads(found.with_name(found.name.replace(".nii.gz", ".json")).read_text())["centre"] == name
     log = run("run", copy, ["train.json", "evaluate.json"], centre="north", **TINY, **data)
     assert (copy / "eval" / "north" / "summary.csv").is_file(), log
+
+
+def test_a_centre_s_file_has_the_terms_of_its_base(bundle, tmp_path):
+    parser = ConfigParser()
+    parser.read_config(str(bundle / "configs" / "train.json"))
+    parser.update({**TINY, "bundle_root": str(bundle), "num_prompts": 0, "base_weights": str(tmp_path / "base.pt")})
+    base = parser.get_parsed_content("network_def")
+    save_weights(base.state_dict(), tmp_path / "base.pt", terms=OPEN_TERMS)
+    parser.update({"num_prompts": 2, "validate#evaluator": None})
+    parser.parse(True)
+    (number,) = [i for i, one in enumerate(parser["train#handlers"]) if one["_target_"].endswith(".WeightFiles")]
+    parser.get_parsed_content(f"train#handlers#{number}")._save(tmp_path / "north.pt")
+    assert terms_of(tmp_path / "north.pt") == OPEN_TERMS and base_of(tmp_path / "north.pt") is not None

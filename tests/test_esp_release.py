@@ -11,6 +11,7 @@ from uniseg_nets.nets.esp_medsam import ESPMedSAM
 from uniseg_nets.weights.checkpoints import save_weights
 from uniseg_nets.weights.esp_medsam import modalities_in, start_from
 from uniseg_nets.weights.esp_medsam_release import convert_release, load_release
+from uniseg_nets.weights.licence import OPEN_2D_TERMS, mark_terms, terms_of
 
 SMALL = {"channels": [8, 16, 20, 40], "heads": [1, 2, 2, 4], "embedding": 32, "decoder_mlp": 64, "decoder_heads": 4}
 BUFFERS = ("running_mean", "running_var", "num_batches_tracked", "gaussian_matrix")
@@ -158,6 +159,13 @@ def test_converted_weights_are_ours_and_say_their_modalities(network, tmp_path):
         start_from(ESPMedSAM(["fundus"], SMALL, layout="release"), tmp_path / "paper.pt")
 
 
+def test_converted_weights_keep_the_terms_beside_the_files(tmp_path):
+    paths = files(tmp_path)
+    mark_terms(paths["fundus"], OPEN_2D_TERMS)
+    convert_release(paths, tmp_path / "release.pt", SMALL)
+    assert terms_of(tmp_path / "release.pt") == OPEN_2D_TERMS
+
+
 def fundus_mask(network, image):
     with torch.no_grad():
         return network.eval()(image, "fundus")
@@ -202,11 +210,9 @@ def test_the_release_s_layout_takes_no_further_modality_and_stays_as_it_was(netw
     assert network.modalities == ["xray", "fundus", "colonoscopy"]
 
 
-def test_an_unknown_layout_and_a_variant_that_does_not_go_with_it_are_refused():
+def test_an_unknown_layout_is_refused():
     with pytest.raises(ValueError, match="layout 'sam': expected paper or release"):
         ESPMedSAM(["fundus"], SMALL, layout="sam")
-    with pytest.raises(ValueError, match="shared_query is a variant of layout 'paper'"):
-        ESPMedSAM(["fundus"], SMALL, shared_query=True, layout="release")
 
 
 def test_the_command_converts_the_authors_files(tmp_path, capsys):

@@ -7,7 +7,7 @@ from uniseg_nets import PromptUNETR
 from uniseg_nets.inferers.centre import CentreInferer, checked_centre, read_centre
 from uniseg_nets.weights.base import load_base
 from uniseg_nets.weights.checkpoints import save_weights
-from uniseg_nets.weights.freezing import TrainedPart, mark_base, train_only
+from uniseg_nets.weights.freezing import TrainedPart, train_only
 
 SIZES = {"feature_size": 4, "hidden_size": 48, "mlp_dim": 96, "num_heads": 4}
 PATCH = (32, 32, 32)
@@ -118,8 +118,7 @@ def test_a_centre_of_another_base_is_refused(tmp_path, shared, image):
 def test_a_centre_is_used_with_the_base_of_its_training_alone(shared, image, tmp_path):
     """Another network of the same sizes takes the prompts without any error, and they mean nothing to it."""
     part = TrainedPart(tuned(shared))
-    save_weights(part.state_dict(), tmp_path / "north.pt")
-    mark_base(tmp_path / "north.pt", part.base)
+    save_weights(part.state_dict(), tmp_path / "north.pt", base=part.base)
     other = load_base(PromptUNETR(1, 2, PATCH, **SIZES), shared)
     CentreInferer("north", tmp_path, roi_size=PATCH)(image, other)
     with torch.no_grad():

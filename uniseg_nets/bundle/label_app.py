@@ -29,7 +29,7 @@ from uniseg_nets.io.plain import plain_data
 from uniseg_nets.quality.fingerprint import carry_fingerprint
 from uniseg_nets.tasks import chosen
 from uniseg_nets.weights.checkpoints import read_state, save_weights
-from uniseg_nets.weights.licence import mark_terms, terms_of
+from uniseg_nets.weights.licence import terms_of
 
 __all__ = ["RequestGuard", "make_label_app"]
 
@@ -201,9 +201,8 @@ def make_label_app(
     (app / "main.py").write_text(_MAIN, encoding="utf-8")
     copy = app / "model" / bundle.name
     copy_files(files, bundle, copy)
-    save_weights(state, model_file(copy))
     terms = terms_of(weights, official)
-    mark_terms(model_file(copy), terms)
+    save_weights(state, model_file(copy), terms=terms)
     carry_fingerprint(weights, model_file(copy))
     for overlay in laid:
         overlay.pop("weights", None)  # the copy has its own

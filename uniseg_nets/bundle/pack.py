@@ -20,7 +20,7 @@ from uniseg_nets.quality.fingerprint import carry_fingerprint
 from uniseg_nets.tasks import AXES, TaskTable
 from uniseg_nets.version import __version__
 from uniseg_nets.weights.checkpoints import save_weights
-from uniseg_nets.weights.licence import AUTHORS_TERMS, SUMMARIES, mark_terms, strictest, terms_of, terms_text
+from uniseg_nets.weights.licence import AUTHORS_TERMS, SUMMARIES, strictest, terms_of, terms_text
 from uniseg_nets.weights.transfer import load_finetuned
 
 __all__ = ["pack_bundle"]
@@ -88,8 +88,7 @@ def pack_bundle(
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / name
         for file, model in zip(weights, models):
-            save_weights(load_finetuned(network, file).state_dict(), model_file(root, model))
-            mark_terms(model_file(root, model), terms)
+            save_weights(load_finetuned(network, file).state_dict(), model_file(root, model), terms=terms)
             carry_fingerprint(file, model_file(root, model))
         texts = {"configs/inference.json": inference, "configs/train.json": train}
         texts["configs/metadata.json"] = _metadata(source, content, version, terms)

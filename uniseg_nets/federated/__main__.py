@@ -7,7 +7,6 @@ import argparse
 from uniseg_nets.federated.exchange import byte_count
 from uniseg_nets.federated.site import Site, load_site
 from uniseg_nets.weights.checkpoints import save_weights
-from uniseg_nets.weights.licence import mark_terms
 
 
 def main() -> None:
@@ -18,8 +17,7 @@ def main() -> None:
     arguments = parser.parse_args()
     site = Site(load_site(arguments.site))
     weights = site.initial()
-    save_weights(weights, arguments.output)
-    mark_terms(arguments.output, site.terms)
+    save_weights(weights, arguments.output, terms=site.terms)
     print(f"{arguments.output}: {len(weights)} tensors, {byte_count(weights):,} bytes")
 
 

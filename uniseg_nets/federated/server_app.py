@@ -17,7 +17,7 @@ from flwr.serverapp.strategy import FedAvg
 
 from uniseg_nets.io.files import atomic_path
 from uniseg_nets.weights.checkpoints import read_state, save_weights
-from uniseg_nets.weights.licence import mark_terms, terms_of
+from uniseg_nets.weights.licence import terms_of
 
 __all__ = ["RecordedFedAvg", "app"]
 
@@ -46,8 +46,7 @@ class RecordedFedAvg(FedAvg):
         self.arrays = ArrayRecord()
 
     def _save(self, arrays: ArrayRecord, name: str) -> None:
-        save_weights(arrays.to_torch_state_dict(), self.folder / name)
-        mark_terms(self.folder / name, self.terms)
+        save_weights(arrays.to_torch_state_dict(), self.folder / name, terms=self.terms)
 
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid

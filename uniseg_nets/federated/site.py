@@ -26,7 +26,6 @@ from uniseg_nets.io.messages import did_you_mean
 from uniseg_nets.ranks import unwrapped
 from uniseg_nets.weights.checkpoints import read_state, save_weights
 from uniseg_nets.weights.freezing import check_parts
-from uniseg_nets.weights.licence import mark_terms
 
 __all__ = ["Site", "SiteSettings", "load_site"]
 
@@ -146,14 +145,13 @@ class Site:
             parameter.requires_grad_(self.travelling.trained(name))
         client.train(ExchangeObject(weights=dict(weights)))
         if self.settings.private:
-            save_weights(self.travelling.kept(network.state_dict()), self._private)
+            save_weights(self.travelling.kept(network.state_dict()), self._private, terms=self.terms)
         figures = {"num-examples": float(len(workflow.get_parsed_content("train#cases")))}
         found = workflow.get_parsed_content("validate#evaluator").state.metrics
         return dict(client.get_weights().weights or {}), figures | {name: float(value) for name, value in found.items()}
 
     def _save(self, state: Mapping[str, Tensor], name: str) -> None:
-        save_weights(state, self._models / name)
-        mark_terms(self._models / name, self.terms)
+        save_weights(state, self._models / name, terms=self.terms)
 
     def evaluate(self, weights: Mapping[str, Tensor]) -> dict[str, float]:
         """Evaluates the server's tensors with the site's private ones on the site's validation cases.

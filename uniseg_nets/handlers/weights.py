@@ -12,8 +12,7 @@ from monai.engines import Evaluator
 
 from uniseg_nets.ranks import is_first_rank, unwrapped
 from uniseg_nets.weights.checkpoints import save_weights
-from uniseg_nets.weights.freezing import TrainedPart, mark_base
-from uniseg_nets.weights.licence import mark_terms
+from uniseg_nets.weights.freezing import TrainedPart
 
 __all__ = ["WeightFiles"]
 
@@ -25,7 +24,7 @@ class WeightFiles:
 
     Without validation the last weights are written as the best ones too. Not MONAI's ``CheckpointSaver``, which deletes
     the file before it writes the next one, and treats the first validation of a resumed training as the best. Attach it
-    after the validation. Rank 0 alone writes, with a hash beside each file.
+    after the validation. Rank 0 alone writes, with a hash, the terms and, of a trained part, its base beside each file.
 
     Args:
         weights: object with ``state_dict``: the network, or the part of it that is trained.
@@ -65,8 +64,6 @@ class WeightFiles:
 
     def _save(self, path: Path) -> None:
         if is_first_rank():
-            save_weights(unwrapped(self.weights).state_dict(), path)
-            mark_terms(path, self.pretrained_license)
-            if isinstance(self.weights, TrainedPart):
-                mark_base(path, self.weights.base)
+            base = self.weights.base if isinstance(self.weights, TrainedPart) else None
+            save_weights(unwrapped(self.weights).state_dict(), path, terms=self.pretrained_license, base=base)
             logger.info("weights written to %s", path)

@@ -24,6 +24,7 @@ from uniseg_nets.io.messages import listing, no_weights
 from uniseg_nets.nets import UniSeg
 from uniseg_nets.nets.unet import TOTAL_STRIDE
 from uniseg_nets.weights.beside import write_beside
+from uniseg_nets.weights.freezing import mark_base
 from uniseg_nets.weights.licence import mark_terms, strictest, terms_of
 from uniseg_nets.weights.safetensors_file import is_safetensors, load_safetensors, safetensors_library, save_safetensors
 
@@ -184,13 +185,25 @@ def initial_terms(weights: str | PathLike[str] | Sequence[str | PathLike[str] | 
 
 
 def save_weights(
-    state: Mapping[str, Tensor], path: str | PathLike[str], metadata: Mapping[str, str] | None = None
+    state: Mapping[str, Tensor],
+    path: str | PathLike[str],
+    *,
+    terms: str | None = None,
+    base: str | None = None,
+    metadata: Mapping[str, str] | None = None,
 ) -> str:
-    """Writes a flat state dict atomically, and its SHA-256 beside it, for ``sha256sum --check``.
+    """Writes a flat state dict atomically, and beside it what belongs to it.
+
+    Beside it are its SHA-256, for ``sha256sum --check``, its licence terms and its base. Those of a file that is
+    replaced are replaced or deleted.
 
     Args:
         state: name -> tensor.
         path: the file. The ending ``.safetensors`` selects that format.
+        terms: its licence terms, those of the weights that it was made from, as named by
+            :func:`~uniseg_nets.weights.licence.terms_of`; ``None`` if none are known.
+        base: of a centre's file, the digest of the network that it was made for, see
+            :func:`~uniseg_nets.weights.freezing.base_digest`.
         metadata: strings for the header of a ``.safetensors`` file; PyTorch's files have none.
 
     Returns:
@@ -204,6 +217,8 @@ def save_weights(
             torch.save(dict(state), temporary)
         digest = sha256_of(temporary)
     write_beside(path, "sha256", f"{digest}  {path.name}\n")
+    mark_terms(path, terms)
+    mark_base(path, base)
     return digest
 
 
@@ -235,11 +250,12 @@ def convert(
             raise ValueError(f"{target}: the official layout is a PyTorch file; name one that ends in .pt")
     weights = read_weights(source)
     state = halved(weights.state, source) if half else weights.state
+    terms = terms_of(source, weights.official)
     if to_official:
         digest = _save_official(state, target)
+        mark_terms(target, terms)
     else:
-        digest = save_weights(state, target, {"sizes": json.dumps(weights.sizes)})
-    mark_terms(target, terms_of(source, weights.official))
+        digest = save_weights(state, target, terms=terms, metadata={"sizes": json.dumps(weights.sizes)})
     return weights, digest
 
 

@@ -19,6 +19,7 @@ from torch import Tensor
 from uniseg_nets.nets.esp_medsam.model import ESPMedSAM
 from uniseg_nets.weights.checkpoints import read_state, save_weights
 from uniseg_nets.weights.esp_medsam import check_state
+from uniseg_nets.weights.licence import strictest, terms_of
 
 __all__ = ["convert_release", "load_release"]
 
@@ -90,6 +91,8 @@ def convert_release(
 ) -> str:
     """Converts the release's weights to a file of ours with layout "release"; returns its SHA-256.
 
+    It has the strictest of the licence terms that lie beside the files.
+
     Args:
         files: as for :func:`load_release`; the network gets their modalities.
         target: file to write.
@@ -99,7 +102,7 @@ def convert_release(
         FileNotFoundError, ValueError: as for :func:`load_release`.
     """
     network = load_release(ESPMedSAM(list(files), sizes, layout="release"), files)
-    return save_weights(network.state_dict(), target)
+    return save_weights(network.state_dict(), target, terms=strictest(map(terms_of, files.values())))
 
 
 def _read(network: ESPMedSAM, modality: str, path: str | PathLike[str]) -> dict[str, Tensor]:
