@@ -1,16 +1,18 @@
 import contextlib
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
 from ignite.engine import Events
-from monai.data import DataLoader
+from monai.data import DataLoader, ThreadDataLoader
 from torch import nn
 from torch.utils.data import default_collate
 
-from uniseg_nets.data import FaultTolerantDataset
+from uniseg_nets.data import Claims, FaultTolerantDataset
 from uniseg_nets.engines import AutocastInferer, CaseEvaluator, CasesFailedError, PrepareTaskBatch
+from uniseg_nets.io.errors import ClaimLostError
 
 
 def evaluator(names, transform, postprocessing=None, network=None, handlers=None):
@@ -120,6 +122,17 @@ def test_a_run_s_handlers_see_what_its_review_finds():
     assert seen == {"b": "check", "earlier": "check"} and set(run.seconds) == {"a", "b"}
 
 
+def test_a_case_that_is_exported_and_reviewed_counts_once():
+    def export(case):
+        """Makes nothing."""
+
+    export.pending = lambda: [{"name": "earlier"}]
+    run = evaluator(["a", "b"], read)
+    run.exports, run.review = [export], lambda: {"earlier": "check"}
+    with pytest.raises(CasesFailedError, match="1 of 3 cases failed"):
+        run.run()
+
+
 def test_claims_are_given_up_after_the_last_export():
     events = []
 
@@ -147,6 +160,55 @@ def test_claims_are_given_up_after_the_last_export():
     with pytest.raises(KeyboardInterrupt):
         run.run()
     assert events == ["a exported", "a released", "given up"]
+
+
+@pytest.fixture
+def sharing(tmp_path):
+    """Makes the claims of a process that shares the folder of results."""
+
+    def targets(case):
+        return (tmp_path / f"{case['name']}.nii.gz",)
+
+    saver = SimpleNamespace(output_dir=tmp_path, targets=targets, is_finished=lambda case: targets(case)[0].exists())
+    return lambda: Claims(saver, expiry=2)
+
+
+def shared(claims, names, export):
+    dataset = FaultTolerantDataset([{"name": name} for name in names], read, claims)
+    return CaseEvaluator(
+        device=torch.device("cpu"),
+        val_data_loader=ThreadDataLoader(dataset, batch_size=1),
+        network=nn.Identity(),
+        postprocessing=export,
+        claims=claims,
+    )
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_process_that_loses_its_claims_while_it_waits_for_another_one_says_so(sharing):
+    claims, other = sharing(), sharing()
+    other.begin([{"name": "held"}])
+
+    def export(case):
+        claims._heartbeat.unlink()  # others took this process for dead
+        return case
+
+    with other:
+        other.next()
+        with pytest.raises(ClaimLostError, match="others took over its cases"):
+            shared(claims, ["own", "held"], export).run()
+
+
+def test_a_process_that_loses_its_claims_after_the_last_case_has_done_its_part(sharing):
+    claims, exported = sharing(), []
+
+    def export(case):
+        claims._heartbeat.unlink()
+        exported.append(case["name"])
+        return case
+
+    shared(claims, ["only"], export).run()
+    assert exported == ["only"]
 
 
 def test_a_case_s_seconds_are_those_of_its_prediction_and_export():

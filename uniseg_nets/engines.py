@@ -154,10 +154,9 @@ class CaseEvaluator(SupervisedEvaluator):
         self.seconds: dict[str, float] = {}
         self.verdicts: dict[str, dict[str, Any]] = {}
         self.reviewed: list[str] = []
-        self._elsewhere = 0  # cases that other processes did
+        self._ended: set[str] = set()  # names of the cases that are exported, failed, or done by other processes
         self._exporting: Future[None] | None = None
         self.exported = self._export_pending()
-        self._failed_before = len(self.failures)
         self._total = len(self.data_loader)
         if self._total:
             self._predict(global_epoch)
@@ -166,16 +165,18 @@ class CaseEvaluator(SupervisedEvaluator):
             self._add_reviewed()
             self.fire_event(Events.COMPLETED)
         if self.failures:
-            total = self._total + len(self.exported) + len(set(self.reviewed) - set(self.seconds))
-            raise CasesFailedError(self.failures, total)
+            raise CasesFailedError(self.failures, len({*self._ended, *self.exported, *self.reviewed}))
 
     def _predict(self, global_epoch: int) -> None:
         self._begun = time.perf_counter()
         # Claims are given up last, when the running export has ended.
         with self.claims or nullcontext(), ThreadPoolExecutor(1, "export") as self._exporter:
             super().run(global_epoch)
-        if self._seen < self._total:  # a loader whose thread dies ends without an error
-            raise RuntimeError(f"{self._total - self._seen} of {self._total} cases were never read: run again for them")
+            unread = self._total - len(self._ended)
+            if unread:  # a loader whose thread dies ends without an error
+                if self.claims is not None:
+                    self.claims.check()
+                raise RuntimeError(f"{unread} of {self._total} cases were never read: run again for them")
 
     def _export_pending(self) -> list[str]:
         """Makes the exports that finished cases lack. Returns the names of these cases."""
@@ -191,11 +192,6 @@ class CaseEvaluator(SupervisedEvaluator):
                 logger.error("case %s, finished before: %s", name, error)
         return list(pending)
 
-    @property
-    def _seen(self) -> int:
-        failed = len(self.failures) - len(self.reviewed) - self._failed_before
-        return failed + len(self.seconds) + self._elsewhere
-
     def _register_postprocessing(self, posttrans: Callable[[Any], Any]) -> None:
         self._postprocessing = posttrans  # not registered as MONAI's handler, which would wait for it
 
@@ -208,7 +204,7 @@ class CaseEvaluator(SupervisedEvaluator):
     def _iteration(self, engine: SupervisedEvaluator, batchdata: dict[str, Any]) -> dict[str, Any]:
         name, begun = batchdata["name"][0], time.perf_counter()
         if ELSEWHERE in batchdata:
-            self._elsewhere += 1
+            self._count(name)
             return {}
         try:
             if REFUSAL in batchdata:
@@ -243,9 +239,10 @@ class CaseEvaluator(SupervisedEvaluator):
             self._failed(name, error)
             return
         self.seconds[name] = round(time.perf_counter() - begun, 1)
-        left = timedelta(seconds=round((time.perf_counter() - self._begun) * (self._total / self._seen - 1)))
-        rest = f", about {left} left" if self._seen < self._total else ""
-        logger.info("case %d/%d %s: %.1f s%s", self._seen, self._total, name, self.seconds[name], rest)
+        count = self._count(name)
+        left = timedelta(seconds=round((time.perf_counter() - self._begun) * (self._total / count - 1)))
+        rest = f", about {left} left" if count < self._total else ""
+        logger.info("case %d/%d %s: %.1f s%s", count, self._total, name, self.seconds[name], rest)
         self._done(name)
 
     def _end_export(self) -> None:
@@ -261,8 +258,14 @@ class CaseEvaluator(SupervisedEvaluator):
 
     def _failed(self, name: str, error: Exception) -> None:
         self.failures[name] = root_cause(error)
-        logger.error("case %d/%d %s failed: %s", self._seen, self._total, name, self.failures[name])
+        logger.error("case %d/%d %s failed: %s", self._count(name), self._total, name, self.failures[name])
         self._done(name)
+
+    def _count(self, name: str) -> int:
+        """Notes that a case has ended; returns the number of those that have."""
+        with self._telling:
+            self._ended.add(name)
+            return len(self._ended)
 
     def _done(self, name: str) -> None:
         """Tells the handlers first: a case must be in the log before another process may look at it."""
