@@ -206,6 +206,12 @@ def test_an_entry_that_is_no_case_is_refused_by_its_number(tmp_path, entry, mess
         load_datalist(path, "training")
 
 
+def test_a_name_that_is_a_number_in_the_datalist_is_a_text_in_the_case(tmp_path):
+    path = tmp_path / "in.json"
+    path.write_text(json.dumps({"training": [{"name": 5, "image": "5.nii"}]}))
+    assert load_datalist(path, "training")[0]["name"] == "5"
+
+
 def test_a_guarded_case_that_fails_becomes_its_message():
     def transform(case):
         if case["name"] == "bad":

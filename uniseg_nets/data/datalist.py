@@ -33,7 +33,7 @@ def load_datalist(
     task: str | int | Sequence[str] | None = None,
     menu: Sequence[str] | str | None = None,
 ) -> list[dict[str, Any]]:
-    """Loads the cases of one section, with absolute paths. Each gets a ``name``, by default that of its first scan.
+    """Loads the cases of one section, with absolute paths. Each gets a ``name``, a text, by default that of its first scan.
 
     Not MONAI's ``load_decathlon_datalist``, which treats every text of a case as a path, its task too.
 
@@ -96,7 +96,7 @@ def _case(entry: Any, base: Path) -> dict[str, Any]:
     name = str(case["name"])
     if not name or Path(name).name != name:  # results would leave their folder
         raise ValueError(f"has the name {name!r}, expected a name without folders: results are called after it")
-    return case
+    return case | {"name": name}
 
 
 def with_task(
