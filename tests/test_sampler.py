@@ -75,25 +75,29 @@ def test_no_training_case_or_an_unknown_task_is_an_error(table):
         TaskBatchSampler([{"task": "livr"}], table)
 
 
+def of(groups):
+    """A case of each group."""
+    return [{"group": group} for group in groups]
+
+
 def test_groups_may_meet_in_a_batch_with_equal_shares():
     groups = ["a"] * 3 + ["b"] * 10
-    drawn = list(GroupBatchSampler(groups, batch_size=4, batches_per_group=5, mixed=True, seed=0))
+    drawn = list(GroupBatchSampler(of(groups), "group", batch_size=4, batches_per_group=5, mixed=True, seed=0))
     assert len(drawn) == 10 and all(len(batch) == 4 for batch in drawn)
     told = [groups[index] for batch in drawn for index in batch]
     assert told.count("a") == told.count("b") == 20
     assert any(len({groups[index] for index in batch}) == 2 for batch in drawn)
-    pure = list(GroupBatchSampler(groups, batch_size=4, batches_per_group=5))
+    pure = list(GroupBatchSampler(of(groups), "group", batch_size=4, batches_per_group=5))
     assert all(len({groups[index] for index in batch}) == 1 for batch in pure)
 
 
-def test_groups_may_be_an_item_of_the_cases():
-    cases = [{"modality": name} for name in "aaab"]
-    drawn = [index for batch in GroupBatchSampler(cases, 2, 3, group_key="modality") for index in batch]
+def test_a_small_group_is_drawn_as_often_as_a_large_one():
+    drawn = [index for batch in GroupBatchSampler(of("aaab"), "group", 2, 3) for index in batch]
     assert len(drawn) == 12 and drawn.count(3) == 6
 
 
 def samples(count, share, batch_size=2):
-    batches = GroupBatchSampler(["a"] * 10, batch_size, count, foreground_share=share)
+    batches = GroupBatchSampler(of("a" * 10), "group", batch_size, count, foreground_share=share)
     return [[sample.foreground for sample in batch] for batch in batches]
 
 
@@ -117,7 +121,7 @@ def test_every_sample_has_a_seed_of_its_own_that_a_resumed_training_draws_again(
     def seeds(sampler):
         return [sample.seed for batch in sampler for sample in batch]
 
-    first, resumed = GroupBatchSampler(["a"] * 4), GroupBatchSampler(["a"] * 4)
+    first, resumed = GroupBatchSampler(of("aaaa"), "group"), GroupBatchSampler(of("aaaa"), "group")
     epochs = seeds(first), seeds(first)
     assert len({*epochs[0], *epochs[1]}) == 200
     resumed.load_state_dict({"epoch": 1})

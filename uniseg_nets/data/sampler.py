@@ -42,14 +42,14 @@ class GroupBatchSampler(Sampler[list[int]]):
     Yields lists of :class:`Sample`.
 
     Args:
-        cases: the datalist, or with ``group_key=None`` the group of each case.
+        cases: the datalist.
+        group_key: item of a case that names its group, such as ``modality``.
         batch_size: cases per batch and rank.
         batches_per_group: batches per group and epoch.
         mixed: allow cases of several groups in a batch; the number of samples per group stays equal.
         seed: random seed of order and samples.
         foreground_share: fraction of the samples whose patch is placed on foreground. It is exact: with 0.5 and batches
             of two it is one of the two, as in the official loader.
-        group_key: item of a case that names its group, such as ``modality``.
 
     Raises:
         ValueError: if there are no cases, or the fraction is outside 0 to 1.
@@ -57,13 +57,13 @@ class GroupBatchSampler(Sampler[list[int]]):
 
     def __init__(
         self,
-        cases: Sequence[Any],
+        cases: Sequence[Mapping[str, Any]],
+        group_key: str,
         batch_size: int = 2,
         batches_per_group: int = 50,
         mixed: bool = False,
         seed: int = 0,
         foreground_share: float = 0.0,
-        group_key: str | None = None,
     ) -> None:
         if not cases:
             raise ValueError("no training cases: the datalist is empty")
@@ -77,8 +77,7 @@ class GroupBatchSampler(Sampler[list[int]]):
         self.epoch = 0
         self.members: dict[Hashable, list[int]] = {}
         for index, case in enumerate(cases):
-            group = case if group_key is None else case[group_key]
-            self.members.setdefault(group, []).append(index)
+            self.members.setdefault(case[group_key], []).append(index)
 
     def __len__(self) -> int:
         return self.batches_per_group * len(self.members)
@@ -163,7 +162,8 @@ class TaskBatchSampler(GroupBatchSampler):
             )
         own = [tasks.one(case["task"]) for case in cases]
         self.channels = {task.id: len(task.channels) for task in own}
-        super().__init__([task.id for task in own], batch_size, batches_per_task, mixed, seed, foreground_share)
+        ids = [{"task": task.id} for task in own]
+        super().__init__(ids, "task", batch_size, batches_per_task, mixed, seed, foreground_share)
 
     def _pools(self) -> list[list[Hashable]]:
         counts = sorted(set(self.channels.values()))
