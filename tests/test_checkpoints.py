@@ -168,6 +168,13 @@ def test_save_weights_records_the_hash_and_leaves_no_rest(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["w.pt", "w.pt.sha256"]
 
 
+@pytest.mark.parametrize("to_official", [False, True])
+def test_converted_weights_have_their_hash_beside_them_in_either_layout(ours, tmp_path, to_official):
+    _, digest = convert(ours, tmp_path / "model.pt", to_official)
+    assert digest == hashlib.sha256((tmp_path / "model.pt").read_bytes()).hexdigest()
+    assert (tmp_path / "model.pt.sha256").read_text() == f"{digest}  model.pt\n"
+
+
 def test_a_failed_conversion_leaves_the_older_file(official, tmp_path):
     target = tmp_path / "model.pt"
     target.write_bytes(b"older")

@@ -191,6 +191,7 @@ def save_weights(
     terms: str | None = None,
     base: str | None = None,
     metadata: Mapping[str, str] | None = None,
+    official: bool = False,
 ) -> str:
     """Writes a flat state dict atomically, and beside it what belongs to it.
 
@@ -205,6 +206,7 @@ def save_weights(
         base: of a centre's file, the digest of the network that it was made for, see
             :func:`~uniseg_nets.weights.freezing.base_digest`.
         metadata: strings for the header of a ``.safetensors`` file; PyTorch's files have none.
+        official: write the layout of the official release, a PyTorch file.
 
     Returns:
         The SHA-256.
@@ -214,7 +216,7 @@ def save_weights(
         if is_safetensors(path):
             save_safetensors(state, temporary, metadata or {})
         else:
-            torch.save(dict(state), temporary)
+            torch.save(_official(state) if official else dict(state), temporary)
         digest = sha256_of(temporary)
     write_beside(path, "sha256", f"{digest}  {path.name}\n")
     mark_terms(path, terms)
@@ -223,19 +225,23 @@ def save_weights(
 
 
 def convert(
-    source: str | PathLike[str], target: str | PathLike[str], to_official: bool = False, half: bool = False
+    source: str | PathLike[str],
+    target: str | PathLike[str],
+    to_official: bool = False,
+    half: bool = False,
+    terms: str | None = None,
 ) -> tuple[Weights, str]:
     """Converts a checkpoint to our layout, or to the official one.
 
     The official layout is written without optimiser state: enough for prediction and as a start of a training. The
-    licence terms are copied, see :mod:`uniseg_nets.weights.licence`. The header of a ``.safetensors`` file has the
-    network's sizes, as JSON.
+    header of a ``.safetensors`` file has the network's sizes, as JSON.
 
     Args:
         source: a checkpoint of either layout.
         target: file to write.
         to_official: write the official layout.
         half: write 16-bit numbers, for half the size. They are read as 32-bit numbers.
+        terms: licence terms of the target; by default those of the source, see :mod:`uniseg_nets.weights.licence`.
 
     Returns:
         The weights in ``source``, and the SHA-256 of ``target``.
@@ -250,13 +256,9 @@ def convert(
             raise ValueError(f"{target}: the official layout is a PyTorch file; name one that ends in .pt")
     weights = read_weights(source)
     state = halved(weights.state, source) if half else weights.state
-    terms = terms_of(source, weights.official)
-    if to_official:
-        digest = _save_official(state, target)
-        mark_terms(target, terms)
-    else:
-        digest = save_weights(state, target, terms=terms, metadata={"sizes": json.dumps(weights.sizes)})
-    return weights, digest
+    terms = terms or terms_of(source, weights.official)
+    sizes = {"sizes": json.dumps(weights.sizes)}
+    return weights, save_weights(state, target, terms=terms, metadata=sizes, official=to_official)
 
 
 def halved(state: Mapping[str, Tensor], source: str | PathLike[str]) -> dict[str, Tensor]:
@@ -272,19 +274,17 @@ def halved(state: Mapping[str, Tensor], source: str | PathLike[str]) -> dict[str
     return small
 
 
-def _save_official(ours: Mapping[str, Tensor], target: str | PathLike[str]) -> str:
+def _official(ours: Mapping[str, Tensor]) -> dict[str, Any]:
+    """A checkpoint of the official layout."""
     state = {_rename(name, to_official=True): tensor for name, tensor in ours.items()}
     ordered = sorted(state, key=lambda name: _OFFICIAL_ORDER.index(name.split(".")[0]))
-    checkpoint = {
+    return {
         "epoch": 0,
         "state_dict": {name: state[name] for name in ordered},
         "optimizer_state_dict": None,
         "lr_scheduler_state_dict": None,
         "plot_stuff": ([], [], [], []),
     }
-    with atomic_path(target) as temporary:
-        torch.save(checkpoint, temporary)
-        return sha256_of(temporary)
 
 
 def _load(path: Path) -> Any:

@@ -8,7 +8,7 @@ from os import PathLike
 from pathlib import Path
 
 from uniseg_nets.weights.checkpoints import Weights, convert
-from uniseg_nets.weights.licence import AUTHORS_TERMS, mark_terms
+from uniseg_nets.weights.licence import AUTHORS_TERMS
 
 __all__ = ["fetch_weights"]
 
@@ -47,9 +47,7 @@ def fetch_weights(target: str | PathLike[str], file: str | PathLike[str] | None 
         if file is None:
             file = Path(folder) / "official.pth"
             _download(file)
-        converted = convert(file, target)
-    mark_terms(target, AUTHORS_TERMS)
-    return converted
+        return convert(file, target, terms=AUTHORS_TERMS)
 
 
 def _check_writable(folder: Path) -> None:
