@@ -19,6 +19,7 @@ from uniseg_nets.engines import CaseEvaluator, CasesFailedError
 from uniseg_nets.handlers import RunLog
 from uniseg_nets.io.provenance import dicom_mark
 from uniseg_nets.reports import ReportCased, RunReport
+from uniseg_nets.reports.merge import merge_runs
 from uniseg_nets.transforms import SaveLabelMapd
 
 UIDS = {"SeriesInstanceUID": "1.2.3.4", "FrameOfReferenceUID": "1.2.3.5", "PatientID": "p", "PatientName": "P"}
@@ -103,6 +104,9 @@ def test_a_report_that_cannot_be_made_is_a_failure_of_the_run_and_keeps_no_other
         run(saver, [Gone(saver, [broken]), with_pending(made, case)], [RunLog(saver, 1)])
     assert made == ["case1"] and "no report" in json.loads((tmp_path / "out" / "failures.json").read_text())["case1"]
     assert saver.targets(case)[0].is_file()
+    assert json.loads((tmp_path / "out" / "run.json").read_text())["failed_with_label_map"] == ["case1"]
+    merged = merge_runs(tmp_path / "out")
+    assert merged["failed_with_label_map"] == list(merged["failed"]) == ["case1"]
 
 
 def test_the_times_of_a_log_are_those_of_the_file_server(saver, case, tmp_path, monkeypatch):

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from uniseg_nets.io.files import write_json
+from uniseg_nets.io.files import read_json, write_json
 from uniseg_nets.phantom import write_phantoms
 from uniseg_nets.reports.collect import reported_cases
 from uniseg_nets.reports.merge import merge_runs
@@ -80,17 +80,25 @@ def test_an_export_that_is_made_later_leaves_no_failure_and_the_seconds_of_the_p
 
 
 def test_cases_that_failed_on_another_rank_are_in_the_report(reported):
-    write_json(reported / "failures.json", {"c 003": "no scan"})
-    write_json(reported / "failures_1.json", {"c 005": "no scan either"})
-    write_json(reported / "failures_of_mine.json", ["not a table of a run"])
+    write_json(reported / "run.json", {"failed": {"c 003": "no scan"}, "provenance": MADE_BY})
+    write_json(reported / "run_1.json", {"failed": {"c 005": "no scan either"}, "provenance": MADE_BY})
+    write_json(reported / "run_2.json", ["not a record of a run"])
     cases = {case["name"]: case for case in reported_cases(reported)}
     assert [cases[name]["verdict"] for name in ("c 003", "c 005", "c 006")] == ["failed", "failed", "ok"]
 
 
 def test_a_case_that_failed_now_is_not_shown_with_its_earlier_label_map(reported):
-    written = "the label map is written, but no report: x"
-    failures = {"c 000": "refused: a", "c 003": "no scan", "c 004": written, "c 005": "refused: b (--force ...)"}
-    write_json(reported / "failures.json", failures)
+    refused = {"verdict": {"verdict": "refused", "reasons": ["b"]}}
+    later = process(
+        9,
+        case("c 000", 9, failed="a", **refused),
+        case("c 003", 9, failed="no scan"),
+        case("c 004", 9, failed="no report", label_map=True),
+        case("c 005", 9, failed="b (--force ...)", **refused),
+    )
+    (reported / "log" / "later.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in later))
+    merge_runs(reported)
+    assert read_json(reported / "run.json")["failed_with_label_map"] == ["c 004"]
     cases = {case["name"]: case for case in reported_cases(reported)}
     failed, exported = cases["c 003"], cases["c 004"]
     assert (failed["verdict"], failed["reasons"], failed["classes"]) == ("failed", ["no scan"], [])

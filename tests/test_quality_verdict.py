@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from uniseg_nets.quality.estimate import SIGNS, DiceEstimate, KnownDice
 from uniseg_nets.quality.histogram import ChannelHistogram
 from uniseg_nets.quality.ranges import Range
+from uniseg_nets.quality.review import StrictReview
 from uniseg_nets.quality.verdict import Reason, Verdict
 
 RNG = np.random.default_rng(0)
@@ -27,6 +29,19 @@ def test_a_verdict_comes_back_from_its_text():
     verdict = Verdict((Reason("network", "Unsure."),), 0.8123, 0.1)
     assert Verdict.loads(verdict.dumps()) == verdict
     assert verdict.as_record()["estimated_dice"] == 0.812
+
+
+def test_a_strict_run_counts_no_record_of_a_case_that_is_not_finished(tmp_path):
+    """Such as one that another process refuses, or whose label map is of other weights."""
+    for name, word in (("ok", "ok"), ("to check", "check"), ("refused", "refused")):
+        record = {"verdict": word, "reasons": ["Look."], "versions": {"uniseg_nets": "0.9"}}
+        (tmp_path / f"{name}.json").write_text(json.dumps(record))
+    saver = SimpleNamespace(
+        targets=lambda case: (None, tmp_path / f"{case['name']}.json"),
+        is_finished=lambda case: case["name"] != "refused",
+    )
+    cases = [{"name": name} for name in ("ok", "to check", "refused", "never read")]
+    assert StrictReview(saver, cases, strict=True)() == {"to check": "check: Look."}
 
 
 def test_a_range_holds_nearly_all_new_cases_and_is_wider_where_few_were_seen():

@@ -88,18 +88,6 @@ def _unchanged(case: Any) -> Any:
     return case
 
 
-def _make(exports: Sequence[Callable[[Any], Any]], case: Any) -> None:
-    """Makes all exports of a case. After the last one raises ValueError with the reasons of those that failed."""
-    reasons = []
-    for export in exports:
-        try:
-            export(case)
-        except Exception as error:
-            reasons.append(root_cause(error))
-    if reasons:
-        raise ValueError("; ".join(reasons))
-
-
 class CaseEvaluator(SupervisedEvaluator):
     """MONAI's evaluator for batches of one named case. A failure in one case does not end the run.
 
@@ -119,6 +107,7 @@ class CaseEvaluator(SupervisedEvaluator):
         failures: case name -> reason, of the last run.
         seconds: case name -> seconds of prediction and export, of the last run.
         verdicts: case name -> what its record says of its verdict, of the last run.
+        with_label_map: names of failed cases whose label map stands: an export failed, or the review alone names them.
         exported: names of cases that were finished before and lacked exports, of the last run.
         reviewed: names of cases that failed by the review alone, of the last run or of earlier ones.
         done: name of the case that was exported or failed last.
@@ -154,6 +143,7 @@ class CaseEvaluator(SupervisedEvaluator):
         self.seconds: dict[str, float] = {}
         self.verdicts: dict[str, dict[str, Any]] = {}
         self.reviewed: list[str] = []
+        self.with_label_map: list[str] = []
         self._ended: set[str] = set()  # names of the cases that are exported, failed, or done by other processes
         self._exporting: Future[None] | None = None
         self.exported = self._export_pending()
@@ -186,11 +176,23 @@ class CaseEvaluator(SupervisedEvaluator):
                 pending.setdefault(case["name"], (case, []))[1].append(export)
         for name, (case, exports) in pending.items():
             try:
-                _make(exports, case)
+                self._make(exports, case)
             except ValueError as error:
                 self.failures[name] = str(error)
                 logger.error("case %s, finished before: %s", name, error)
         return list(pending)
+
+    def _make(self, exports: Sequence[Callable[[Any], Any]], case: dict[str, Any]) -> None:
+        """Makes exports of a case with a label map. At the end raises ValueError with the reasons of failed ones."""
+        reasons = []
+        for export in exports:
+            try:
+                export(case)
+            except Exception as error:
+                reasons.append(root_cause(error))
+        if reasons:
+            self.with_label_map.append(case["name"])
+            raise ValueError("; ".join(reasons))
 
     def _register_postprocessing(self, posttrans: Callable[[Any], Any]) -> None:
         self._postprocessing = posttrans  # not registered as MONAI's handler, which would wait for it
@@ -234,7 +236,7 @@ class CaseEvaluator(SupervisedEvaluator):
                 exported = self._postprocessing(case | scores)
                 if "verdict" in exported:
                     self.verdicts[exported["name"]] = exported["verdict"].as_record()
-                _make(self.exports, exported)
+                self._make(self.exports, exported)
         except Exception as error:
             self._failed(name, error)
             return
@@ -254,6 +256,7 @@ class CaseEvaluator(SupervisedEvaluator):
         """Counts what the review finds as failed, and keeps the names."""
         further = {} if self.review is None else self.review()
         self.reviewed = [name for name in further if name not in self.failures]
+        self.with_label_map += self.reviewed
         self.failures = {**further, **self.failures}
 
     def _failed(self, name: str, error: Exception) -> None:

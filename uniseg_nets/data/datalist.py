@@ -33,7 +33,7 @@ def load_datalist(
     task: str | int | Sequence[str] | None = None,
     menu: Sequence[str] | str | None = None,
 ) -> list[dict[str, Any]]:
-    """Loads the cases of one section, with absolute paths. Each gets a ``name``, a text, by default that of its first scan.
+    """Loads the cases of one section, with absolute paths. Each has a ``name`` as text: by default that of its scan.
 
     Not MONAI's ``load_decathlon_datalist``, which treats every text of a case as a path, its task too.
 

@@ -14,11 +14,11 @@ from ignite.engine import Events
 
 from uniseg_nets.engines import CaseEvaluator, CaseEvents
 from uniseg_nets.io.files import read_json, server_time, write_json
-from uniseg_nets.io.names import RUN_TABLES
+from uniseg_nets.io.names import RUN_TABLES, is_name_of_table
 from uniseg_nets.ranks import launched_rank
 from uniseg_nets.transforms.result import ResultSaver
 
-__all__ = ["LOG_FOLDER", "RunLog", "refuse_others"]
+__all__ = ["LOG_FOLDER", "RunLog", "refuse_others", "run_records", "write_failures"]
 
 LOG_FOLDER = "log"
 # Keys by which a run's file is known: today's, and that of versions up to 0.8.
@@ -29,14 +29,15 @@ class RunLog:
     """Appends a line to ``OUTPUT_DIR/log/TIME_HOST_PROCESS.jsonl`` after every case; each process has its own file.
 
     The first line is on the process: start, host, provenance, number of cases. Each further one is on a case: its
-    ``seconds`` and ``verdict``; ``failed`` with the reason; or ``exported``, for a case that was finished before and
-    got an export that it lacked. A case that fails by the review at the end gets a second line, with ``failed``. The
-    times of these lines are those of the file server, as clocks of machines may differ. What is written stays as it
-    is, so that a run of any length writes each line once; a process that is killed while it writes leaves half a line,
-    the last one.
+    ``seconds`` and ``verdict``; ``failed`` with the reason, and ``label_map`` if its label map stands all the same;
+    ``exported`` if this process did not predict it, as it was finished before. A case that fails by the review at the
+    end gets a second line, with ``failed``. The times of these lines are those of the file server, as clocks of
+    machines may differ. What is written stays as it is, so that a run of any length writes each line once; a process
+    that is killed while it writes leaves half a line, the last one.
 
-    ``OUTPUT_DIR/run.json`` has the same of the whole run, when it begins and when it ends; failed cases are in
-    ``failures.json`` as well, name -> reason, a file that exists only if a case failed. Under ``torchrun`` each process
+    ``OUTPUT_DIR/run.json`` has the same of the whole run, when it begins and when it ends; ``failed_with_label_map``
+    names the failed cases whose label map stands. Failed cases are in ``failures.json`` as well, name -> reason, a file
+    that exists only if a case failed. Under ``torchrun`` each process
     writes its own, ``run_1.json`` and so on; those of ranks that a run does not have are removed. A run whose processes
     know nothing of each other has neither until :func:`~uniseg_nets.reports.merge.merge_runs` makes them.
 
@@ -88,10 +89,12 @@ class RunLog:
         line: dict[str, Any] = {"case": name, "written": _text(datetime.fromtimestamp(server_time(self._file), UTC))}
         if name in engine.failures:
             line["failed"] = engine.failures[name]
+        if name in engine.with_label_map:
+            line["label_map"] = True
         if name in engine.seconds:
             line["seconds"] = engine.seconds[name]
-        elif name not in engine.failures or name in engine.reviewed:
-            line["exported"] = True  # its label map is of an earlier run
+        elif name in engine.exported or name in engine.reviewed:
+            line["exported"] = True
         if name in engine.verdicts:
             line["verdict"] = engine.verdicts[name]
         self._append(line)
@@ -120,6 +123,7 @@ class RunLog:
             "seconds_per_case": before.get("seconds_per_case", engine.seconds),
             "verdicts": before.get("verdicts", engine.verdicts),
             "failed": engine.failures,
+            "failed_with_label_map": engine.with_label_map,
             **self._about(engine),
         }
         write_json(target, record)
@@ -142,6 +146,12 @@ def refuse_others(folder: Path, names: Sequence[str]) -> None:
             f"{', '.join(map(str, there))} would be overwritten, and no record shows that this package wrote it: "
             "choose another output folder"
         )
+
+
+def run_records(folder: Path) -> list[dict[str, Any]]:
+    """What ``run.json`` says, and under ``torchrun`` the files of the other ranks."""
+    paths = [path for path in sorted(folder.glob("run*.json")) if is_name_of_table(path.stem)]
+    return [read_json(path) for path in paths if _is_record(path)]
 
 
 def _is_record(path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Finds the cases that fail a strict run: those whose verdict is not ok, also from earlier runs."""
+"""Finds the cases that fail a strict run: finished ones whose verdict is not ok, also from earlier runs."""
 
 from __future__ import annotations
 
@@ -9,17 +9,14 @@ from uniseg_nets.io.provenance import read_record
 from uniseg_nets.quality.verdict import OK
 from uniseg_nets.transforms.result import ResultSaver
 
-__all__ = ["NO_VERDICT", "StrictReview"]
-
-# Begins the reason of a case that was computed without a verdict.
-NO_VERDICT = "no verdict"
+__all__ = ["StrictReview"]
 
 
 class StrictReview:
-    """After a strict run, a call returns the cases whose verdict is not ok: name -> verdict and reasons.
+    """After a strict run, a call returns the finished cases whose verdict is not ok: name -> verdict and reasons.
 
     Args:
-        saver: gives the paths of the records.
+        saver: gives the paths of the records, and which cases are finished.
         cases: cases of the run.
         strict: count ``check`` and ``refused`` as failures; otherwise a call returns nothing.
     """
@@ -34,10 +31,10 @@ class StrictReview:
         for case in self.cases if self.strict else ():
             path = self.saver.targets(case)[1]
             record = read_record(path)
-            if record is None:
+            if record is None or record.get("verdict") == OK or not self.saver.is_finished(case):
                 continue
             if "verdict" not in record:
-                reasons[case["name"]] = f"{NO_VERDICT}: it was computed without one; delete {path.name} and run again"
-            elif record["verdict"] != OK:
+                reasons[case["name"]] = f"no verdict: it was computed without one; delete {path.name} and run again"
+            else:
                 reasons[case["name"]] = f"{record['verdict']}: {' '.join(record['reasons'])}"
         return reasons

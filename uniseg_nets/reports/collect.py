@@ -8,21 +8,17 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from uniseg_nets.io.files import read_json
+from uniseg_nets.handlers.run_log import run_records
 from uniseg_nets.io.names import is_name_of_table
 from uniseg_nets.io.provenance import read_record
-from uniseg_nets.quality.review import NO_VERDICT
-from uniseg_nets.quality.verdict import CHECK, REFUSED
+from uniseg_nets.quality.verdict import REFUSED
 from uniseg_nets.reports.page import FAILED, by_verdict
-from uniseg_nets.transforms.derived import STILL_WRITTEN
 from uniseg_nets.transforms.result import OF_THE_VERDICT
 
 __all__ = ["reported_cases", "rows_of"]
 
 logger = logging.getLogger(__name__)
 
-# Beginnings of reasons of failed cases whose label map is this run's answer all the same.
-_LABEL_MAP_STANDS = (STILL_WRITTEN, f"{CHECK}: ", f"{NO_VERDICT}: ")
 # What the table says of a class.
 _FIGURES = ("class", "value", "status", "voxels", "volume_ml", "mean", "std")
 
@@ -37,16 +33,11 @@ def reported_cases(folder: Path) -> Iterator[dict[str, Any]]:
     for part in (folder / "report").glob("*.json"):
         if briefs.get(part.stem) is None:  # a part without a record
             briefs[part.stem] = {"name": part.stem, **_verdict_of(json.loads(part.read_text(encoding="utf-8")))}
-    not_computed = set()  # an earlier label map of such a case is not this run's answer
-    for name, reason in _failures(folder).items():
-        known = briefs.get(name)
-        if known is not None and reason.startswith(_LABEL_MAP_STANDS):
-            continue
-        not_computed.add(name)
-        verdict = REFUSED if reason.startswith(f"{REFUSED}: ") else FAILED
-        if known is None or known.get("verdict") != verdict:
-            task = "" if known is None else known.get("task", "")
-            briefs[name] = {"name": name, "task": task, "verdict": verdict, "reasons": [reason]}
+    not_computed = _not_computed(folder)
+    for name, failed in not_computed.items():
+        known = briefs.get(name) or {}
+        if known.get("verdict") != failed["verdict"]:
+            briefs[name] = {"name": name, "task": known.get("task", ""), **failed}
     missing: list[str] = []
     for case in by_verdict([brief for _, brief in sorted(briefs.items()) if brief is not None]):
         part = folder / "report" / f"{case['name']}.json"
@@ -84,10 +75,19 @@ def _brief(path: Path) -> dict[str, Any] | None:
     return {"name": path.stem, "task": record["task"], **_verdict_of(record)}
 
 
-def _failures(folder: Path) -> dict[str, str]:
-    """Case -> reason, from ``failures.json`` and, under ``torchrun``, those of the other ranks."""
-    files = [path for path in sorted(folder.glob("failures*.json")) if is_name_of_table(path.stem)]
-    return {name: reason for path in files for name, reason in read_json(path).items()}
+def _not_computed(folder: Path) -> dict[str, dict[str, Any]]:
+    """Failed cases -> verdict and reasons; without those whose label map is the run's answer all the same.
+
+    An earlier label map of such a case is not the run's answer.
+    """
+    found = {}
+    for record in run_records(folder):
+        verdicts, with_label_map = record.get("verdicts", {}), record.get("failed_with_label_map", ())
+        for name, reason in record.get("failed", {}).items():
+            if name not in with_label_map:
+                refused = verdicts.get(name, {}).get("verdict") == REFUSED
+                found[name] = {"verdict": REFUSED if refused else FAILED, "reasons": [reason]}
+    return found
 
 
 def _verdict_of(record: Mapping[str, Any]) -> dict[str, Any]:

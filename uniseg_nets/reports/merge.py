@@ -85,5 +85,6 @@ def _summary(processes: list[dict[str, Any]], cases: dict[str, dict[str, Any]]) 
         "seconds_per_case": {name: case["seconds"] for name, case in cases.items() if "seconds" in case},
         "verdicts": {name: case["verdict"] for name, case in cases.items() if "verdict" in case},
         "failed": {name: case["failed"] for name, case in cases.items() if "failed" in case},
+        "failed_with_label_map": [name for name, case in cases.items() if "label_map" in case],
         "provenance": processes[-1]["provenance"],
     }

@@ -14,10 +14,7 @@ from monai.transforms import Transform
 from uniseg_nets.io.errors import root_cause
 from uniseg_nets.transforms.export import SaveLabelMapd
 
-__all__ = ["STILL_WRITTEN", "CaseExport"]
-
-# Beginning of the message where only the export failed.
-STILL_WRITTEN = "the label map is written"
+__all__ = ["CaseExport"]
 
 
 class CaseExport(Transform):
@@ -50,7 +47,7 @@ class CaseExport(Transform):
         try:
             self.make(case, self.saver.fingerprint(case))
         except Exception as error:  # a faulty scan can raise any error
-            raise ValueError(f"{STILL_WRITTEN}, but no {self.what}: {root_cause(error)}") from error
+            raise ValueError(f"the label map is written, but no {self.what}: {root_cause(error)}") from error
         return data
 
     def refuse_others(self, target: Path, name: str) -> None:
