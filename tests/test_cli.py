@@ -206,7 +206,7 @@ def test_a_wrong_path_is_told_before_anything_heavy_is_imported(tmp_path, argume
 
 
 def test_without_weights_the_answer_is_how_to_get_them(uniseg, scan, copy, tmp_path, caplog, monkeypatch):
-    monkeypatch.setattr("uniseg_nets.bundle.run.bundle_folder", lambda name: copy)
+    monkeypatch.setattr("uniseg_nets.bundle.run.bundle_root", lambda name: copy)
     assert uniseg("segment", scan, tmp_path / "out", "--task", "prostate") == 1
     assert "uniseg fetch-weights" in caplog.text
 

@@ -25,7 +25,7 @@ from uniseg_nets.bundle.label_app import make_label_app
 from uniseg_nets.bundle.run import run_bundle
 from uniseg_nets.cli import verbs
 from uniseg_nets.io import files as io_files
-from uniseg_nets.io.bundles import MODEL
+from uniseg_nets.io.bundles import MODEL, bundle_root
 from uniseg_nets.nets.esp_medsam.modalities import MODALITIES
 from uniseg_nets.plan.scaling import CT_SCALINGS
 from uniseg_nets.quality.fingerprint import Fingerprint
@@ -423,6 +423,21 @@ def test_a_wrong_override_of_a_run_is_refused(tmp_path, monkeypatch, overrides, 
     with pytest.raises(ValueError, match=message):
         run_bundle("uniseg_upstream", ["inference.json", "demo.json"], **overrides)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bundle_is_its_folder_or_its_name_to_all_that_take_one(uniseg, bundle, tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(bundle.parent)
+    for given in (bundle.name, str(bundle), Path(bundle.name), Path("..") / bundle.parent.name / bundle.name):
+        assert bundle_root(given) == bundle.resolve()
+    with pytest.raises(ValueError, match="say with `task` what to segment"):
+        run_bundle(f"../{bundle.parent.name}/{bundle.name}", output_dir=str(tmp_path))
+    served = []
+    monkeypatch.setattr("uniseg_nets.bundle.label_app.make_label_app", lambda *given: served.append(given) or tmp_path)
+    for given in (bundle.name, bundle):
+        assert uniseg("label-app", tmp_path / "app", "--bundle", given, "--demo") == 0
+    assert served[0] == served[1] and served[0][1] == bundle.resolve()
+    assert uniseg("label-app", tmp_path / "app", "--bundle", "unetr_prompt_tuning", "--demo") == 1
+    assert "the demo weights belong to uniseg_upstream, not to unetr_prompt_tuning" in caplog.text
 
 
 def test_a_segmenter_computes_in_the_mode_that_it_is_told(demo_weights):

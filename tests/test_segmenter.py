@@ -32,8 +32,11 @@ def test_file_array_and_command_give_one_label_map(bundle, demo_weights, scan, t
 
 
 def test_what_is_missing_is_named(bundle, demo_weights, scan, tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"expected configs/inference\.json"):
+    with pytest.raises(FileNotFoundError, match=r"no bundle .*: expected a bundle's folder or zip"):
         Segmenter(tmp_path)
+    (tmp_path / "half" / "configs").mkdir(parents=True)
+    with pytest.raises(FileNotFoundError, match=r"expected configs/inference\.json"):
+        Segmenter(tmp_path / "half")
     with pytest.raises(FileNotFoundError, match=r"no bundle 'uniseg_upstrem': expected .* or one of .*uniseg_upstream"):
         Segmenter("uniseg_upstrem")
     with pytest.raises(FileNotFoundError, match="uniseg fetch-weights"):

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from uniseg_nets.bundle.overrides import refuse_open_task, refuse_unknown, refuse_wrong_types
-from uniseg_nets.io.bundles import INFERENCE, bundle_folder, config_file
+from uniseg_nets.io.bundles import INFERENCE, bundle_root, config_file
 from uniseg_nets.io.errors import root_error
 from uniseg_nets.io.files import atomic_path, read_json
 from uniseg_nets.io.plain import plain_data
@@ -36,16 +36,14 @@ def opened_bundle(bundle: str | PathLike[str]) -> Iterator[Path]:
     """
     if not isinstance(bundle, (str, PathLike)):
         raise ValueError(f"bundle is {bundle!r}, expected a bundle's name, folder or zip")
-    path = Path(bundle)
-    if path.is_file():
+    if Path(bundle).is_file():
         with tempfile.TemporaryDirectory() as folder:
-            yield _unpacked(path, Path(folder).resolve())
-    elif path.is_dir():
-        if not (path / INFERENCE).is_file():
-            raise FileNotFoundError(f"no bundle at {path}: expected {INFERENCE} in it")
-        yield path.resolve()
-    else:
-        yield bundle_folder(str(bundle))
+            yield _unpacked(Path(bundle), Path(folder).resolve())
+        return
+    root = bundle_root(bundle)
+    if not (root / INFERENCE).is_file():
+        raise FileNotFoundError(f"no bundle at {root}: expected {INFERENCE} in it")
+    yield root
 
 
 def _unpacked(file: Path, folder: Path) -> Path:
@@ -100,7 +98,7 @@ def merge_configs(
         raise ValueError(f"{target} exists already: choose another name, or delete it")
     if not files:
         raise ValueError("no configs to merge: name them in order, such as train.json plan.json, and OUTPUT last")
-    root = None if bundle is None else Path(bundle) if Path(bundle).is_dir() else bundle_folder(str(bundle))
+    root = None if bundle is None else bundle_root(bundle)
     merged: dict[str, Any] = {}
     paths: list[Path] = []
     for file in files:
@@ -120,7 +118,7 @@ def merge_configs(
 
 
 def run_bundle(
-    bundle: str | Path,
+    bundle: str | PathLike[str],
     configs: Sequence[str] = ("inference.json",),
     *,
     cases: Sequence[Mapping[str, Any]] | None = None,
@@ -142,7 +140,7 @@ def run_bundle(
     """
     from monai.bundle import ConfigParser, ConfigWorkflow
 
-    folder = bundle if isinstance(bundle, Path) else bundle_folder(bundle)
+    folder = bundle_root(bundle)
     files = [str(config_file(folder / "configs" / config)) for config in configs]
     config = ConfigParser.load_config_files(files)
     refuse_unknown(overrides, config, folder.name)

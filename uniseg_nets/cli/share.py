@@ -5,11 +5,13 @@ from __future__ import annotations
 from shlex import quote
 
 from uniseg_nets.cli.values import existing_file, listed, new_folder
-from uniseg_nets.io.bundles import model_file
+from uniseg_nets.io.bundles import INFERENCE, model_file
 from uniseg_nets.io.files import read_json
 from uniseg_nets.weights.shipped import DEMO, SHIPPED
 
 __all__ = ["hub_folder", "label_app", "merge_config", "pack", "zip_bundle"]
+
+_UPSTREAM = "uniseg_upstream"
 
 
 def pack(plan: str, weights: str, output: str, *, version: str = "1.0.0") -> None:
@@ -83,7 +85,7 @@ def merge_config(*files: str, output: str, bundle: str | None = None) -> None:
     print(f"wrote {merge_configs(output, files, bundle)}")
 
 
-def label_app(app: str, *, bundle: str = "uniseg_upstream", weights: str | None = None, demo: bool = False) -> None:
+def label_app(app: str, *, bundle: str = _UPSTREAM, weights: str | None = None, demo: bool = False) -> None:
     """Make a MONAI Label app that serves a bundle, and print the command that starts it.
 
     Args:
@@ -101,12 +103,12 @@ def label_app(app: str, *, bundle: str = "uniseg_upstream", weights: str | None 
         from uniseg_nets.bundle.label_app import make_label_app
         from uniseg_nets.bundle.overrides import refuse_without_tasks
 
-        refuse_without_tasks(read_json(root / "configs" / "inference.json"), bundle)
-        if bundle != "uniseg_upstream" and (demo or weights in {one.name for one in SHIPPED}):
-            raise ValueError(
-                f"{DEMO.name if demo else weights} are weights of uniseg_upstream, not of {bundle}: name a file"
-            )
+        refuse_without_tasks(read_json(root / INFERENCE), root.name)
         shipped = {one.name: one for one in SHIPPED}.get(DEMO.name if demo else str(weights))
+        if shipped is not None and root.name != _UPSTREAM:
+            raise ValueError(
+                f"the {shipped.name} weights belong to {_UPSTREAM}, not to {root.name}: name a file with --weights"
+            )
         if shipped is None:
             copy = make_label_app(app, root, weights=weights)
         else:

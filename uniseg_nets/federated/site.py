@@ -20,7 +20,7 @@ from monai.fl.utils.exchange_object import ExchangeObject
 from torch import Tensor
 
 from uniseg_nets.federated.exchange import Travelling
-from uniseg_nets.io.bundles import bundle_folder, config_file
+from uniseg_nets.io.bundles import bundle_root, config_file
 from uniseg_nets.io.files import read_json, write_json
 from uniseg_nets.io.messages import did_you_mean
 from uniseg_nets.ranks import unwrapped
@@ -99,8 +99,7 @@ class Site:
         self.evaluated: dict[str, float] = {}
         self.terms: str | None = None
         self.travelling = Travelling(settings.travels, settings.private)
-        folder = Path(settings.bundle)
-        self._bundle = folder if (folder / "configs").is_dir() else bundle_folder(settings.bundle)
+        self._bundle = bundle_root(settings.bundle)
         self._models = settings.folder / "models"
         self._private = self._models / "private.pt"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from os import PathLike
 from pathlib import Path
 
-__all__ = ["INFERENCE", "MODEL", "MODES", "bundle_folder", "config_file", "mode_configs", "model_file"]
+__all__ = ["INFERENCE", "MODEL", "MODES", "bundle_folder", "bundle_root", "config_file", "mode_configs", "model_file"]
 
 # A folder with this file is a bundle that can segment.
 INFERENCE = "configs/inference.json"
@@ -30,6 +30,16 @@ def bundle_folder(name: str) -> Path:
     if not known:
         raise FileNotFoundError(f"no bundle {name!r} at {' or '.join(map(str, candidates))}: install uniseg-nets again")
     raise FileNotFoundError(f"no bundle {name!r}: expected a bundle's folder or zip, or one of {', '.join(known)}")
+
+
+def bundle_root(bundle: str | PathLike[str]) -> Path:
+    """The folder of a bundle, given as a folder or as a name of this distribution. A folder comes first.
+
+    Raises:
+        FileNotFoundError: there is no such folder and no bundle of that name.
+    """
+    folder = Path(bundle)
+    return (folder if (folder / "configs").is_dir() else bundle_folder(str(bundle))).resolve()
 
 
 def config_file(name: str | PathLike[str], bundle: Path | None = None) -> Path:
