@@ -9,7 +9,7 @@ from ignite.engine import Engine
 
 from uniseg_nets import UniSeg
 from uniseg_nets.phantom import write_phantom_tasks
-from uniseg_nets.quality import CheckScand, FingerprintFile, Judge, Verdict
+from uniseg_nets.quality import CheckScand, FingerprintFile, Judge, Reason, Verdict
 from uniseg_nets.quality.before import LEVELS, ScanProperties
 from uniseg_nets.quality.cases import CaseMeasurer, Measured
 from uniseg_nets.quality.fingerprint import Fingerprint, carry_fingerprint, fingerprint_file, read_fingerprint
@@ -56,7 +56,7 @@ def judge(fitted, open_tasks, tmp_path):
 def verdict_of(judge, made):
     properties, measures = made.measured.properties, made.measured.measures
     before = Verdict(tuple(judge.scan_reasons(properties, judge.tasks.select("left_atrium"))))
-    return judge.after(before, json.dumps(properties.as_json()), {"left_atrium": measures})
+    return judge.after(before, {"left_atrium": measures})
 
 
 def test_new_cases_like_those_of_the_training_are_ok(judge):
@@ -85,10 +85,15 @@ def test_the_estimated_dice_falls_with_the_network_s_agreement(judge):
     assert good > 0.82 and poor < 0.6
 
 
+def test_the_dice_of_a_case_that_is_refused_and_computed_by_force_is_not_estimated(judge):
+    before = Verdict((Reason("before", "No scanner makes such voxels.", refused=True),))
+    verdict = judge.after(before, {"left_atrium": row(np.random.default_rng(5)).measured.measures})
+    assert verdict.word == "refused" and verdict.estimated_dice is None
+
+
 def test_nothing_found_is_a_reason_to_look(judge):
     empty = {"agreement": float("nan"), "certainty": float("nan"), "left_atrium.volume_ml": 0.0}  # fmt: skip
-    properties = row(np.random.default_rng(0)).measured.properties
-    verdict = judge.after(Verdict(), json.dumps(properties.as_json()), {"left_atrium": empty})
+    verdict = judge.after(Verdict(), {"left_atrium": empty})
     assert verdict.word == "check" and "left_atrium was not found." in verdict.sentences
     assert verdict.estimated_dice < 0.5
 
@@ -114,7 +119,7 @@ def test_an_organ_of_slices_stored_from_the_other_side_lies_where_it_lay_in_trai
     reference = TaskReference.fitted(task, [one.properties for one in made], measures)
     other_side = measures[0] | {f"{task.name}.at_x": 1 - measures[0][f"{task.name}.at_x"]}
     assert reference.after(other_side, task) == reference.after(measures[0], task) == []
-    assert reference.signs(made[0].properties, other_side, task)["label"] < 3
+    assert reference.signs(other_side, task)["label"] < 3
     elsewhere = measures[0] | {f"{task.name}.at_x": 0.05}
     assert [reason.text.partition(",")[0] for reason in reference.after(elsewhere, task)] == [
         "left_ventricle lies at 5% of the scan along its rows"

@@ -51,7 +51,7 @@ def one_case(case: dict[str, Any], task: Task, measurer: CaseMeasurer, judge: Ju
     ready = clock.wrap("own", PreprocessCased("image", measurer.tasks, task.name))(loaded)
     scores = clock.wrap("inference", measurer.inferer)(ready["image"].as_tensor()[None], measurer.network, task.name)
     clock.wrap("own", LabelMapd("pred", measurer.tasks, task.name))({**ready, "pred": scores[0]})
-    clock.wrap("verdict", judge.after)(*before, measurer.inferer.measures, task.name)
+    clock.wrap("verdict", judge.after)(before, measurer.inferer.measures, task.name)
 
 
 def shares(clock: Clock) -> dict[str, float]:

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.verdict.rows import as_json, properties_as_json
 from benchmarks.verdict.wrong import WRONG, spoilt
 from uniseg_nets.data import load_datalist
 from uniseg_nets.data.groups import group_of
@@ -79,8 +80,8 @@ def measured(job: Job, tasks: TaskTable, measurer: CaseMeasurer, largest: int) -
     }
     properties = scan_properties(given["image"], requested)
     if windows(properties, requested, measurer.patch_size) > largest:
-        return row | {"dice": None, "seconds": None, "numbers": None} | properties.as_json()
-    return row | measurer(given, requested.name).as_json()
+        return row | {"dice": None, "seconds": None, "numbers": None} | properties_as_json(properties)
+    return row | as_json(measurer(given, requested.name))
 
 
 def windows(properties: ScanProperties, task: Task, patch_size: Sequence[int]) -> int:

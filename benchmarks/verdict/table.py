@@ -21,8 +21,7 @@ import numpy as np
 from scipy import stats
 
 from benchmarks.verdict.measure import DEGRADED
-from uniseg_nets.quality.before import ScanProperties
-from uniseg_nets.quality.cases import Measured
+from benchmarks.verdict.rows import measured_of, properties_of
 from uniseg_nets.quality.estimate import DiceEstimate, KnownDice
 from uniseg_nets.quality.judge import LOW_FLIPS, Judge
 from uniseg_nets.quality.reference import LAYERS
@@ -62,16 +61,21 @@ class Judged:
 
 def judged(row: dict[str, Any], judge: Judge, tasks: TaskTable) -> Judged:
     """A measured row's verdict; a scan of other channels than the task's is refused by its number of channels."""
-    task, properties = tasks.one(row["requested"]), ScanProperties.from_json(row)
+    task, properties = tasks.one(row["requested"]), properties_of(row)
     before = Verdict(tuple(judge.scan_reasons(properties, [task])))
     head = (row["own"], row["requested"], row["fault"], row["dice"])
     assert judge.fingerprint is not None and judge.fingerprint.estimate is not None
     level = judge.fingerprint.estimate.levels[task.name]
     if row["numbers"] is None:
         return Judged(*head, before, {}, level, None)
-    measured = Measured.from_json(row)
-    verdict = judge.after(before, json.dumps(properties.as_json()), {task.name: measured.measures}, task.name)
-    signs = judge.fingerprint.tasks[task.name].signs(properties, measured.measures, task)
+    measured = measured_of(row)
+    verdict = judge.after(before, {task.name: measured.measures}, task.name)
+    reference = judge.fingerprint.tasks[task.name]
+    away = [
+        channel.distances.distance(channel.distance(quantiles))
+        for channel, quantiles in zip(reference.channels, properties.quantiles)
+    ]
+    signs = {"intensities": max(away), **reference.signs(measured.measures, task)}
     return Judged(*head, verdict, signs, level, measured.seconds)
 
 
@@ -82,9 +86,9 @@ def own_judges(rows: Sequence[dict[str, Any]], judge: Judge, tasks: TaskTable) -
     known = []
     for row in rows:
         if row["own"] == row["requested"] and row["fault"] in ("", DEGRADED):
-            measured = Measured.from_json(row)
+            measured = measured_of(row)
             assert measured.dice is not None
-            signs = fingerprint.tasks[row["own"]].signs(measured.properties, measured.measures, tasks.one(row["own"]))
+            signs = fingerprint.tasks[row["own"]].signs(measured.measures, tasks.one(row["own"]))
             known.append(KnownDice(row["own"], row["patient"], signs, measured.dice, worse=bool(row["fault"])))
     judges = {}
     for patient in {row["patient"] for row in rows}:

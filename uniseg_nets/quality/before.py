@@ -5,7 +5,7 @@ Shapes: C channels, (X, Y, Z) the size as stored.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,23 +53,6 @@ class ScanProperties:
         """Spacing and extent by name."""
         lengths = {f"extent_{axis}": mm for axis, mm in zip(AXES, self.extent)}
         return lengths | {f"spacing_{axis}": mm for axis, mm in zip(AXES, self.spacing)}
-
-    def as_json(self) -> dict[str, Any]:
-        """The content that :meth:`from_json` reads."""
-        return {
-            "spacing": list(self.spacing),
-            "extent": list(self.extent),
-            "quantiles": np.round(self.quantiles, 4).tolist(),
-        }
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> ScanProperties:
-        """The properties that :meth:`as_json` wrote."""
-        return cls(
-            tuple(content["spacing"]),
-            tuple(content["extent"]),
-            np.asarray(content["quantiles"]),
-        )
 
 
 def geometry_faults(image: MetaTensor) -> list[Reason]:

@@ -46,21 +46,6 @@ class Measured:
     dice: float | None
     seconds: float
 
-    def as_json(self) -> dict[str, Any]:
-        """The content that :meth:`from_json` reads. It has no voxels and no name of a patient."""
-        return {
-            "dice": self.dice,
-            "seconds": round(self.seconds, 3),
-            **self.properties.as_json(),
-            "numbers": self.measures,
-        }
-
-    @staticmethod
-    def from_json(row: Mapping[str, Any]) -> Measured:
-        """The case that :meth:`as_json` wrote."""
-        properties = ScanProperties.from_json(row)
-        return Measured(properties, dict(row["numbers"]), row["dice"], row["seconds"])
-
 
 class CaseMeasurer:
     """Runs a network over loaded scans and measures them.

@@ -148,7 +148,7 @@ def _estimate(
         KnownDice(
             row.task,
             row.patient,
-            references[row.task].signs(row.measured.properties, row.measured.measures, tasks.one(row.task)),
+            references[row.task].signs(row.measured.measures, tasks.one(row.task)),
             row.measured.dice,
             row.worse,
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 from collections.abc import Mapping, Sequence
@@ -16,7 +15,7 @@ from uniseg_nets.quality import words
 from uniseg_nets.quality.before import ScanProperties, geometry_faults, known_faults, scan_properties
 from uniseg_nets.quality.fingerprint import Fingerprint, read_fingerprint
 from uniseg_nets.quality.measure import Measures
-from uniseg_nets.quality.verdict import Reason, Verdict
+from uniseg_nets.quality.verdict import REFUSED, Reason, Verdict
 from uniseg_nets.tasks import Task, TaskTable
 
 __all__ = ["LOW_DICE", "LOW_FLIPS", "Judge"]
@@ -57,24 +56,21 @@ class Judge:
         first = self.weights if isinstance(self.weights, (str, PathLike)) else next(iter(self.weights or ()), None)
         return None if first is None else read_fingerprint(first)
 
-    def before(self, image: MetaTensor, task: str | int | Sequence[str] | None = None) -> tuple[Verdict, str]:
+    def before(self, image: MetaTensor, task: str | int | Sequence[str] | None = None) -> Verdict:
         """The verdict on a loaded scan, before the network runs.
 
         Args:
             image: (C, x, y, z).
             task: the task, if the judge was made without one.
-
-        Returns:
-            The verdict, and the measurements of the scan as text for :meth:`after`.
         """
         tasks = self._selected(task)
         reasons = geometry_faults(image)
         if reasons:
-            return Verdict(tuple(reasons)), ""
+            return Verdict(tuple(reasons))
         properties = scan_properties(image, tasks[0])
         if len(properties.quantiles) != len(tasks[0].channels):  # preprocessing says so, and which are needed
-            return Verdict(), ""
-        return Verdict(tuple(self.scan_reasons(properties, tasks))), json.dumps(properties.as_json())
+            return Verdict()
+        return Verdict(tuple(self.scan_reasons(properties, tasks)))
 
     def scan_reasons(self, properties: ScanProperties, tasks: Sequence[Task]) -> list[Reason]:
         """Reasons to check a measured scan, for tasks with the same preprocessing."""
@@ -85,15 +81,13 @@ class Judge:
     def after(
         self,
         before: Verdict,
-        properties: str,
         measures: Mapping[str, Measures],
         task: str | int | Sequence[str] | None = None,
     ) -> Verdict:
-        """The verdict on a case.
+        """The verdict on a case. The Dice of a refused one is not estimated.
 
         Args:
             before: verdict on the scan, from :meth:`before`.
-            properties: measurements of the scan, from :meth:`before`.
             measures: task name -> measurements, from :class:`~uniseg_nets.quality.inferer.MeasuredInferer`.
             task: the task, if the judge was made without one.
         """
@@ -109,9 +103,9 @@ class Judge:
                 reasons += _nothing_found(measured, one)
                 continue
             reasons += reference.after(measured, one)
-            if estimate is not None and properties:
-                signs = reference.signs(ScanProperties.from_json(json.loads(properties)), measured, one)
-                estimates += [dice] if (dice := estimate.of(one.name, signs)) is not None else []
+            if estimate is not None and before.word != REFUSED:
+                dice = estimate.of(one.name, reference.signs(measured, one))
+                estimates += [] if dice is None else [dice]
         verdict = before.with_reasons(reasons)
         if not estimates or estimate is None:
             return verdict

@@ -129,20 +129,16 @@ class TaskReference:
             reasons.append(Reason("after", words.truncated(name)))
         return reasons
 
-    def signs(self, properties: ScanProperties, measures: Measures, task: Task) -> dict[str, float]:
+    def signs(self, measures: Measures, task: Task) -> dict[str, float]:
         """The input of the Dice estimate: distances of a case from the training cases, in standard deviations.
 
         Returns:
-            ``intensities``, ``agreement``, ``certainty`` and ``label``; larger numbers are worse.
+            ``agreement``, ``certainty`` and ``label``; larger numbers are worse.
         """
         numbers = self._from_the_usual_side(measures, task)
         label = [name for name in self.numbers if "." in name and name in numbers]
         lost = [name for name, share in self.absent.items() if share <= _USUAL and not numbers.get(f"{name}.volume_ml")]
         return {
-            "intensities": max(
-                _bounded(channel.distances.distance(channel.distance(quantiles)))
-                for channel, quantiles in zip(self.channels, properties.quantiles)
-            ),
             "agreement": self._worst(["agreement"], numbers),
             "certainty": self._worst(["certainty"], numbers),
             "label": _FARTHEST if lost else self._worst(label, numbers),

@@ -12,15 +12,15 @@ from monai.transforms import MapTransform, Transform
 from uniseg_nets.io.errors import RefusedError
 from uniseg_nets.quality.inferer import MeasuredInferer
 from uniseg_nets.quality.judge import Judge
-from uniseg_nets.quality.verdict import CHECK, REFUSED, Verdict
+from uniseg_nets.quality.verdict import CHECK, OK, REFUSED, Verdict
 from uniseg_nets.transforms.result import ResultSaver
 
 __all__ = ["CheckScand", "Judged"]
 
 logger = logging.getLogger(__name__)
 
-# Keys of a case: verdict on the scan and its measurements, as text, which loaders pass on unchanged; final verdict.
-BEFORE, PROPERTIES, VERDICT = "verdict_before", "scan_properties", "verdict"
+# Keys of a case: verdict on the scan, as text, which loaders pass on unchanged; final verdict.
+BEFORE, VERDICT = "verdict_before", "verdict"
 # Key of a case: MONAI Label adds this to its answer.
 _ANSWER = "result"
 
@@ -51,13 +51,13 @@ class CheckScand(MapTransform):
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         d = dict(data)
         for key in self.key_iterator(d):
-            verdict, properties = self.judge.before(d[key], d.get("task"))
+            verdict = self.judge.before(d[key], d.get("task"))
             if verdict.word == REFUSED and not self.force:
                 if self.saver is not None and self.saver.name_key in d:
                     self.saver.refuse(d, str(d[key].meta.get("filename_or_obj", "")), verdict.as_record())
                 message = f"{REFUSED}: {' '.join(verdict.sentences)} (--force computes it all the same)"
                 raise RefusedError(message, verdict.as_record())
-            d |= {BEFORE: verdict.dumps(), PROPERTIES: properties}
+            d[BEFORE] = verdict.dumps()
         return d
 
 
@@ -77,8 +77,8 @@ class Judged(Transform):
         d = dict(data)
         before = Verdict.loads(d[BEFORE]) if BEFORE in d else Verdict()
         measures = d.get("measures") or self.inferer.measures
-        verdict = self.judge.after(before, d.get(PROPERTIES, ""), measures, d.get("task"))
-        if verdict.word != "ok":
+        verdict = self.judge.after(before, measures, d.get("task"))
+        if verdict.word != OK:
             level = logging.WARNING if verdict.word == CHECK else logging.ERROR
             logger.log(level, "%s: %s", d.get("name", "case"), verdict)
         d[VERDICT] = verdict
