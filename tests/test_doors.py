@@ -384,6 +384,11 @@ def test_weights_have_the_same_names_in_python_as_in_the_command():
     assert Segmenter("uniseg_upstream", task="left_atrium", weights="open").labels[3] == "left_atrium"
 
 
+def test_demo_weights_warn_in_python_as_in_the_command(caplog):
+    Segmenter("uniseg_upstream", task="prostate", weights="demo")
+    assert "on a real scan the result means nothing" in caplog.text
+
+
 @pytest.fixture(scope="module")
 def segmenter(demo_weights):
     return Segmenter("uniseg_upstream", task="prostate", weights=str(demo_weights))

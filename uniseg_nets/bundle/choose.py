@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,11 @@ from uniseg_nets.bundle.overrides import (
     refuse_open_task,
     refuse_unknown,
     refuse_without_tasks,
+    refuse_wrong_types,
     refuse_wrong_weights,
 )
 from uniseg_nets.io.bundles import model_file
+from uniseg_nets.io.devices import device_of
 from uniseg_nets.io.files import read_json
 from uniseg_nets.weights.shipped import DEMO, files_by_name, named_weights, needed_by
 
@@ -32,42 +34,36 @@ class ChosenInference:
     Args:
         root: folder of the bundle.
         overlays: configs merged over ``inference.json``: names of its ``configs``, or paths.
-        task: the task, or several; needed if the bundle has several tasks.
-        weights: files, or names of :data:`~uniseg_nets.weights.shipped.SHIPPED`; by default those of the bundle, or
-            those that have the task.
-        options: further values of the config; ``None`` keeps the config's value.
+        how: how the user names a task, for messages.
+        values: values of the config to replace, among them ``task``, the task or several, which is needed if the bundle
+            has several; ``weights``, a file or several, or names of :data:`~uniseg_nets.weights.shipped.SHIPPED`, by
+            default those of the bundle, or those that have the task; and ``device``.
 
     Raises:
         FileNotFoundError: the weights do not exist.
-        ValueError: the bundle does not segment 3D scans; an overlay, option or task is unknown; several tasks are
-            possible and none is chosen; or several weights are given to a bundle that takes one.
+        ValueError: the bundle does not segment 3D scans; an overlay, value or task is unknown; a value has another
+            type; several tasks are possible and none is chosen; several weights are given to a bundle that takes one;
+            or the device does not exist.
     """
 
-    def __init__(
-        self,
-        root: Path,
-        overlays: Sequence[str] = (),
-        task: Any = None,
-        weights: Sequence[str] | None = None,
-        options: Mapping[str, Any] | None = None,
-    ) -> None:
+    def __init__(self, root: Path, overlays: Sequence[str] = (), how: str = "`--task`", /, **values: Any) -> None:
         self.root = root
         self.configs = ["inference.json", *overlays]
         self._config = self._merged()
         refuse_without_tasks(self._config, root.name)
-        self._options = {name: value for name, value in (options or {}).items() if value is not None}
-        refuse_unknown(self._options, self._config, root.name)
-        own = {} if weights is None else {"weights": weights}
-        needed = needed_by(task, self._config, self._options | own, root)
+        refuse_unknown(values, self._config, root.name)
+        refuse_wrong_types(values, self._config)
+        needed = needed_by(values.get("task"), self._config, values, root)
         default = needed.pop("weights", str(model_file(root)))
-        self._options |= needed
-        self._check_task(task)
-        self._task = task
-        self._weights = self._weight_files(weights, default)
+        self._values = needed | values
+        self._check_task(how)
+        self._weights = self._weight_files(self._values.pop("weights", None), default)
+        if "device" in values:
+            self._values["device"] = device_of(values["device"])
 
     def overrides(self) -> dict[str, Any]:
         """The values to replace. If the sizes of the network follow from the weights, these are read and included."""
-        values = dict(self._options) if self._task is None else {"task": self._task, **self._options}
+        values = dict(self._values)
         if self._weights:
             values["weights"] = self._weights if len(self._weights) > 1 else self._weights[0]
         if self._config["network_def"]["_target_"] == _SIZED_BY_WEIGHTS:
@@ -84,20 +80,21 @@ class ChosenInference:
                 raise ValueError(f"bundle {self.root.name} has no {file.name} ({file})")
         return {key: value for file in files for key, value in read_json(file).items()}
 
-    def _check_task(self, task: Any) -> None:
-        config = self._config | self._options
-        if task is None:
-            refuse_open_task(config, "`--task`")
+    def _check_task(self, how: str) -> None:
+        config = self._config | self._values
+        if self._values.get("task") is None:
+            refuse_open_task(config, how)
             return
         table = known_table(config)
         if table is not None:
-            table.select(task)
+            table.select(self._values["task"])
 
-    def _weight_files(self, weights: Sequence[str] | None, default: str) -> list[str]:
+    def _weight_files(self, weights: Any, default: str) -> list[Any]:
         if weights is None and self._config["network_def"]["_target_"] != _SIZED_BY_WEIGHTS:
             return []
-        refuse_wrong_weights(weights or default, self._config)
-        files: list[str] = named_weights(weights or [default], self.root)
-        if files_by_name(self.root)[DEMO.name] in files:
+        weights = default if weights is None else weights
+        refuse_wrong_weights(weights, self._config)
+        files: list[Any] = named_weights(list(weights) if isinstance(weights, (list, tuple)) else [weights], self.root)
+        if files_by_name(self.root)[DEMO.name] in map(str, files):
             logger.warning("demo weights, trained on synthetic patients: on a real scan the result means nothing")
         return files

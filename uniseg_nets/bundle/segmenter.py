@@ -13,23 +13,13 @@ from monai.data import MetaTensor
 from nibabel.spatialimages import SpatialImage
 from numpy.typing import ArrayLike
 
-from uniseg_nets.bundle.overrides import (
-    refuse_open_task,
-    refuse_unknown,
-    refuse_without_tasks,
-    refuse_wrong_types,
-    refuse_wrong_weights,
-)
+from uniseg_nets.bundle.choose import ChosenInference
 from uniseg_nets.bundle.run import opened_bundle
-from uniseg_nets.io.bundles import INFERENCE, mode_configs
-from uniseg_nets.io.devices import device_of
+from uniseg_nets.io.bundles import mode_configs
 from uniseg_nets.io.errors import root_error
 from uniseg_nets.io.plain import plain_data
-from uniseg_nets.nets import PromptTunedUniSeg, UniSeg
 from uniseg_nets.results.label_map import LabelMap
 from uniseg_nets.transforms.export import LabelMapd
-from uniseg_nets.weights.checkpoints import read_weights
-from uniseg_nets.weights.shipped import named_weights, needed_by
 
 __all__ = ["Segmenter"]
 
@@ -91,23 +81,13 @@ class Segmenter:
 
     def __init__(self, bundle: str | PathLike[str], **overrides: Any) -> None:
         with opened_bundle(bundle) as root:
-            self._parser = ConfigParser()
-            overlays = mode_configs(root, overrides.pop("mode", "balanced"))
-            self._parser.read_config([str(file) for file in (root / INFERENCE, *overlays)])
-            config = self._parser.get()
-            refuse_without_tasks(config, root.name)
-            refuse_unknown(overrides, config, root.name)
-            refuse_wrong_types(overrides, config)
+            overlays = [file.name for file in mode_configs(root, overrides.pop("mode", "balanced"))]
             _refuse_run_options(overrides)
             plain_data(overrides)
-            if "weights" in overrides:
-                refuse_wrong_weights(overrides["weights"], config)
-                overrides["weights"] = named_weights(overrides["weights"], root)
-            if "device" in overrides:
-                overrides["device"] = device_of(overrides["device"])
-            needed = needed_by(overrides.get("task"), config, overrides, root)
-            refuse_open_task({**config, **needed, **overrides}, "task=...")
-            self._parser.update({"bundle_root": str(root), **needed, **overrides})
+            chosen = ChosenInference(root, overlays, "task=...", **overrides)
+            self._parser = ConfigParser()
+            self._parser.read_config([str(root / "configs" / name) for name in chosen.configs])
+            self._parser.update({"bundle_root": str(root), **chosen.overrides()})
             self._build()
 
     def _build(self) -> None:
@@ -115,11 +95,6 @@ class Segmenter:
         tasks, task, values = (self._part(name) for name in ("tasks", "task", "label_values"))
         self.labels = tasks.label_names(task, values)
         self._channels = tasks.select(task)[0].channels
-        network = self._part("network_def")
-        if isinstance(network, UniSeg) and not isinstance(network, PromptTunedUniSeg):  # a plan has that one's sizes
-            # Other weights than the official ones may have been trained on another patch.
-            weights = read_weights(self._part("weights"))
-            self._parser.update({"weights": weights, **weights.overrides()})
         self._preprocess, self._inferer = self._part("preprocessing"), self._part("inferer")
         self.network = self._part("network").eval()
         self._to_label_map = self._label_map_transform()

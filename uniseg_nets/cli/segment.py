@@ -7,7 +7,6 @@ from typing import Literal
 
 from uniseg_nets.cli.values import existing, existing_file, listed, new_file, new_folder, share_below_one
 from uniseg_nets.io.bundles import mode_configs
-from uniseg_nets.io.devices import device_of
 from uniseg_nets.io.files import read_json
 from uniseg_nets.io.light import import_monai_for_inference
 from uniseg_nets.io.names import DICOM_ENDINGS, SCAN_ENDINGS
@@ -134,7 +133,11 @@ def segment(
         if "task_entry" not in read_json(file):
             raise ValueError(f"{plan} is no plan: it lacks task_entry; `uniseg plan` writes one")
         overlays = [str(file)]
+    named = None if task is None else listed(task)
     options = {
+        "task": named[0] if named and len(named) == 1 else named,
+        "weights": None if weights is None else listed(weights),
+        "device": device,
         "mirror": True if mirror is None and mirror_axes is not None else mirror,
         "mirror_axes": mirror_axes,
         "overlap": overlap,
@@ -155,12 +158,9 @@ def segment(
         "shared": shared or None,
     }
     with opened_bundle(bundle or (_UPSTREAM if plan is None else _FINETUNE)) as root:
-        files = None if weights is None else listed(weights)
-        named = None if task is None else listed(task)
-        wanted = named[0] if named and len(named) == 1 else named
         overlays += [file.name for file in mode_configs(root, mode)]
-        chosen = ChosenInference(root, overlays, wanted, files, options)
-        to_device = {} if device is None else {"device": device_of(device)}
+        given = {name: value for name, value in options.items() if value is not None}
+        chosen = ChosenInference(root, overlays, **given)
         import_monai_for_inference()
         from uniseg_nets.data import find_cases
 
@@ -172,5 +172,5 @@ def segment(
             if len(cases) > 1:
                 raise ValueError(f"{input} holds {len(cases)} cases: name an output folder instead of {target}")
             cases[0]["name"] = target.name.removesuffix(".nii.gz")
-        values = {**chosen.overrides(), **to_device, "output_dir": str(folder)}
+        values = {**chosen.overrides(), "output_dir": str(folder)}
         run_bundle(root, chosen.configs, cases=cases, **values)
