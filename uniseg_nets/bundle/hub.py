@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from uniseg_nets.bundle.contents import bundle_files, copy_files
-from uniseg_nets.io.errors import NotInstalledError
+from uniseg_nets.io.errors import not_installed
 from uniseg_nets.io.files import read_json, sha256_of, write_json
-from uniseg_nets.weights.licence import AUTHORS_TERMS, OPEN_2D_TERMS, OPEN_TERMS, strictest, terms_of
+from uniseg_nets.weights.licence import CODE_LICENCE, TERMS, strictest, terms_of
 
 __all__ = ["HubFolder", "write_hub_folder"]
 
@@ -22,13 +22,6 @@ _REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 _LINK = re.compile(r"!?\[([^\]]*)\]\(([^)#\s]*)(#[^)]*)?\)")
 _CARD, _HUB_CARD, _METADATA = "docs/README.md", "README.md", "configs/metadata.json"
 _TAGS = ("monai", "medical", "segmentation")
-# The licence of a card, of the strictest terms of the weights.
-_LICENCES: dict[str | None, dict[str, Any]] = {
-    AUTHORS_TERMS: {"license": "other", "license_name": "non-commercial", "license_link": AUTHORS_TERMS},
-    OPEN_TERMS: {"license": "cc-by-sa-4.0"},
-    OPEN_2D_TERMS: {"license": "cc-by-4.0"},
-    None: {"license": "apache-2.0"},
-}
 
 
 class HubFolder(NamedTuple):
@@ -61,7 +54,7 @@ def write_hub_folder(
     try:
         from huggingface_hub import ModelCardData, hf_hub_url
     except ImportError as error:
-        raise NotInstalledError("the hub needs huggingface_hub: `pip install huggingface_hub`") from error
+        raise not_installed("the hub", "huggingface_hub") from error
     if not _REPOSITORY.fullmatch(repository):
         raise ValueError(f"REPOSITORY is {repository!r}, expected OWNER/NAME")
     target = Path(output) / repository.partition("/")[2]
@@ -84,13 +77,13 @@ def write_hub_folder(
 
 
 def _licence(bundle: Path, weights: list[Path], metadata: dict[str, Any]) -> dict[str, Any]:
-    """The licence of the strictest terms of all weights."""
+    """The licence of the strictest terms of all weights, else that of the code."""
     terms = strictest(terms_of(path) for path in weights)
     if terms is None and metadata.get("weights_license") == "unnamed":
         raise ValueError(
             f"the licence of the weights of {bundle.name} is unknown: name it, such as --licence apache-2.0"
         )
-    return _LICENCES[terms]
+    return dict(TERMS[terms].card) if terms else {"license": CODE_LICENCE.lower()}
 
 
 def _tags(metadata: dict[str, Any]) -> list[str]:

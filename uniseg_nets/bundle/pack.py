@@ -20,7 +20,7 @@ from uniseg_nets.quality.fingerprint import carry_fingerprint
 from uniseg_nets.tasks import AXES, TaskTable
 from uniseg_nets.version import __version__
 from uniseg_nets.weights.checkpoints import save_weights
-from uniseg_nets.weights.licence import AUTHORS_TERMS, SUMMARIES, strictest, terms_of, terms_text
+from uniseg_nets.weights.licence import AUTHORS_TERMS, TERMS, strictest, terms_of, terms_text
 from uniseg_nets.weights.transfer import load_finetuned
 
 __all__ = ["pack_bundle"]
@@ -121,7 +121,7 @@ def _metadata(source: Path, plan: Mapping[str, Any], version: str, terms: str | 
         "authors": "unnamed",
         "copyright": "unnamed",
         "data_source": "unnamed",
-        "weights_license": f"{SUMMARIES[terms]}, see {terms}" if terms else "unnamed",
+        "weights_license": f"{TERMS[terms].summary}, see {terms}" if terms else "unnamed",
         "image_classes": ", ".join(entry["channels"]),
     }
     data = metadata["network_data_format"]
@@ -137,7 +137,7 @@ def _metadata(source: Path, plan: Mapping[str, Any], version: str, terms: str | 
 def _readme(name: str, plan: Mapping[str, Any], terms: str | None) -> str:
     entry = plan["task_entry"]
     words = (
-        f"The weights are {SUMMARIES[terms]}: see {terms}."
+        f"The weights are {TERMS[terms].summary}: see {terms}."
         if terms
         else "Say here under which licence the weights are."
     )

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["CasesFailedError", "ClaimLostError", "NotInstalledError", "RefusedError", "root_cause", "root_error"]
+__all__ = [
+    "CasesFailedError",
+    "ClaimLostError",
+    "NotInstalledError",
+    "RefusedError",
+    "not_installed",
+    "root_cause",
+    "root_error",
+]
 
 
 class ClaimLostError(OSError):
@@ -26,6 +34,18 @@ class RefusedError(ValueError):
 
 class NotInstalledError(ImportError):
     """An optional library is missing; the message says how to install it."""
+
+
+def not_installed(what: str, *packages: str, instead: str = "") -> NotInstalledError:
+    """The error of something that needs optional packages; the message says how to install them.
+
+    Args:
+        what: what needs them, in words, which begin the message.
+        packages: names of the packages as pip has them.
+        instead: how to do without, in words.
+    """
+    remedy = f"`pip install {' '.join(packages)}`"
+    return NotInstalledError(f"{what} needs {' and '.join(packages)}: {remedy}{instead and f'; or {instead}'}")
 
 
 class CasesFailedError(ValueError):

@@ -13,6 +13,7 @@ from typing import Any
 from uniseg_nets.io.bundles import MODEL, model_file
 from uniseg_nets.io.messages import did_you_mean, no_weights
 from uniseg_nets.tasks import table_of
+from uniseg_nets.weights.licence import AUTHORS_TERMS, CODE_LICENCE, OPEN_2D_TERMS, OPEN_TERMS, TERMS
 
 __all__ = [
     "DEMO",
@@ -52,11 +53,16 @@ class ShippedWeights:
 
 
 OFFICIAL = ShippedWeights(
-    "official", "uniseg", MODEL, None, "the authors', get them with `uniseg fetch-weights`", "non-commercial"
+    "official",
+    "uniseg",
+    MODEL,
+    None,
+    "the authors', get them with `uniseg fetch-weights`",
+    TERMS[AUTHORS_TERMS].licence,
 )
-OPEN = ShippedWeights("open", "open", "open.pt", "open.json", "in this package", "CC BY-SA 4.0")
+OPEN = ShippedWeights("open", "open", "open.pt", "open.json", "in this package", TERMS[OPEN_TERMS].licence)
 DEMO = ShippedWeights(
-    "demo", "uniseg", "demo.pt", "demo.json", "in this package, from synthetic patients, for trials", "Apache-2.0"
+    "demo", "uniseg", "demo.pt", "demo.json", "in this package, from synthetic patients, for trials", CODE_LICENCE
 )
 SHIPPED = (OFFICIAL, OPEN, DEMO)
 
@@ -82,10 +88,10 @@ OPEN_2D = ShippedWeights2D(
     "open.pt",
     ("small.json", "open.json"),
     "in this package, for fetal heads in ultrasound and nuclei in microscopy",
-    "CC BY 4.0",
+    TERMS[OPEN_2D_TERMS].licence,
 )
 DEMO_2D = ShippedWeights2D(
-    "demo", "demo.pt", ("demo.json",), "in this package, from synthetic images, for trials", "Apache-2.0"
+    "demo", "demo.pt", ("demo.json",), "in this package, from synthetic images, for trials", CODE_LICENCE
 )
 SHIPPED_2D = (OPEN_2D, DEMO_2D)
 
