@@ -12,8 +12,8 @@ import numpy as np
 from uniseg_nets.bundle.run import run_bundle
 from uniseg_nets.reports.metrics import file_rows
 from uniseg_nets.reports.preview import PreviewRow
-from uniseg_nets.reports.statistics import voxel_millilitres
 from uniseg_nets.tasks import Task
+from uniseg_nets.transforms.grid import voxel_millilitres
 from uniseg_nets.transforms.labels import load_label_map
 
 __all__ = ["DemoCase", "segment_cases"]

@@ -15,7 +15,7 @@ from pydicom.sr.codedict import codes
 from uniseg_nets.dicom.mark import EQUIPMENT, contribution, series_description
 from uniseg_nets.dicom.slices import read_slices
 from uniseg_nets.io.files import atomic_path
-from uniseg_nets.reports.statistics import voxel_millilitres
+from uniseg_nets.transforms.grid import voxel_millilitres
 from uniseg_nets.version import __version__
 
 __all__ = ["refers_to", "write_measurements"]

@@ -14,6 +14,7 @@ from itertools import pairwise
 import numpy as np
 from contourpy import FillType, contour_generator
 from numpy.typing import NDArray
+from scipy.ndimage import find_objects
 from scipy.spatial import KDTree
 
 __all__ = ["outlines"]
@@ -34,11 +35,11 @@ def outlines(mask: NDArray[np.bool_]) -> list[NDArray[np.float64]]:
     Returns:
         Per piece (n, 2), points (row, column) with whole numbers at the centre of a pixel.
     """
-    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
-    if not len(rows):
+    boxes = find_objects(mask.astype(np.uint8))
+    if not boxes:
         return []
-    first = rows[0], columns[0]
-    part = np.pad(mask[first[0] : rows[-1] + 1, first[1] : columns[-1] + 1], 1)
+    first = [part.start for part in boxes[0]]
+    part = np.pad(mask[boxes[0]], 1)
     generator = contour_generator(z=part.astype(float), fill_type=FillType.OuterOffset)
     # contourpy's points are (x, y); the padding shifts the pixels by one.
     return [points[:, ::-1] + np.subtract(first, 1) for points in _pieces(*generator.filled(_LEVEL, 2))]

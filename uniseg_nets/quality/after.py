@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from uniseg_nets.tasks import Task
+from uniseg_nets.transforms.grid import touches_border, voxel_millilitres
 
 __all__ = ["label_measures"]
 
@@ -27,7 +28,7 @@ def label_measures(label: NDArray[np.uint8], spacing: tuple[float, ...], task: T
         ``CLASS.width_z``, ``width_y``, ``width_x`` (standard deviation of its voxels from the centre, mm) and
         ``CLASS.truncated`` (1 if it reaches the border of the scan, else 0).
     """
-    millilitres = float(np.prod(spacing)) / 1000
+    millilitres = voxel_millilitres(spacing)
     measures: dict[str, float] = {}
     boxes = ndimage.find_objects(label, max_label=len(task.classes))
     for value, name in enumerate(task.classes, start=1):
@@ -47,10 +48,5 @@ def label_measures(label: NDArray[np.uint8], spacing: tuple[float, ...], task: T
             measures[f"{name}.at_{letter}"] = (box[axis].start + middle + 0.5) / label.shape[axis]
             spread = float(np.sqrt(np.average((places - middle) ** 2, weights=along)))
             measures[f"{name}.width_{letter}"] = spread * spacing[axis]
-        measures[f"{name}.truncated"] = float(_touches_border(box, label.shape))
+        measures[f"{name}.truncated"] = float(touches_border(label, value))
     return measures
-
-
-def _touches_border(box: tuple[slice, ...], shape: tuple[int, ...]) -> bool:
-    """Whether a box reaches a face of the volume; axes with a single slice do not count."""
-    return any(n > 1 and (part.start == 0 or part.stop == n) for part, n in zip(box, shape))

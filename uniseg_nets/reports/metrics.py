@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from uniseg_nets.reports.statistics import touches_border, voxel_millilitres
 from uniseg_nets.reports.surfaces import surface_distances
-from uniseg_nets.transforms.grid import on_grid_of
+from uniseg_nets.transforms.grid import on_grid_of, touches_border, voxel_millilitres
 from uniseg_nets.transforms.labels import load_label_map
 
 __all__ = ["case_rows", "file_rows", "summarise"]
@@ -91,7 +90,7 @@ def case_rows(
                 **_figures(ours, theirs, spacing, tolerance_mm),
                 "volume_ml": float(ours.sum()) * millilitres,
                 "reference_ml": float(theirs.sum()) * millilitres,
-                "truncated": touches_border(theirs),
+                "truncated": touches_border(reference, value),
             }
         )
     return rows

@@ -9,6 +9,7 @@ import nibabel as nib
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.ndimage import find_objects
 from torch.nn.functional import adaptive_avg_pool3d, interpolate
 
 from uniseg_nets.io.files import atomic_path
@@ -72,12 +73,11 @@ def reduced(views: Views, voxels: int = PAGE_VOXELS) -> Reduced:
 
 def _box(views: Views) -> tuple[slice, ...]:
     """The box of the classes with a margin; the whole scan without classes."""
-    box = []
-    for axis, edge in enumerate(views.spacing):
-        inside = np.flatnonzero((views.label > 0).any(axis=tuple(other for other in range(3) if other != axis)))
-        margin = round(_MARGIN / edge)
-        box.append(slice(max(0, inside[0] - margin), inside[-1] + margin + 1) if len(inside) else slice(None))
-    return tuple(box)
+    boxes = find_objects((views.label > 0).astype(np.uint8))
+    if not boxes:
+        return (slice(None),) * 3
+    margins = [round(_MARGIN / edge) for edge in views.spacing]
+    return tuple(slice(max(0, part.start - margin), part.stop + margin) for part, margin in zip(boxes[0], margins))
 
 
 def _shape(extent: NDArray[np.float64], spacing: NDArray[np.float64], voxels: int) -> tuple[int, int, int]:

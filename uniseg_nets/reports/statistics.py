@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["label_statistics", "touches_border", "voxel_edges", "voxel_millilitres"]
+from uniseg_nets.transforms.grid import touches_border, voxel_millilitres
+
+__all__ = ["label_statistics"]
 
 
 def label_statistics(
@@ -41,7 +43,7 @@ def label_statistics(
             {
                 "class": name,
                 "value": value,
-                "status": "absent" if not voxels else "truncated" if touches_border(mask) else "present",
+                "status": "absent" if not voxels else "truncated" if touches_border(label, value) else "present",
                 "voxels": voxels,
                 "volume_ml": round(voxels * millilitres, 3),
                 "mean": round(float(inside.mean()), 3) if len(inside) else None,
@@ -49,20 +51,3 @@ def label_statistics(
             }
         )
     return rows
-
-
-def voxel_edges(spacing: ArrayLike) -> NDArray[np.float64]:
-    """(3, 3), whose columns are the voxel edges in mm. Three lengths are those along the axes."""
-    edges = np.asarray(spacing, dtype=np.float64)
-    return np.diag(edges) if edges.ndim == 1 else edges
-
-
-def voxel_millilitres(spacing: ArrayLike) -> float:
-    """The volume of a voxel in ml. In a sheared grid it is smaller than the product of the edge lengths."""
-    return float(abs(np.linalg.det(voxel_edges(spacing)))) / 1000
-
-
-def touches_border(mask: NDArray[np.bool_]) -> bool:
-    """Whether the mask reaches a face of the scan. Axes with a single slice have no faces."""
-    axes = [axis for axis in range(3) if mask.shape[axis] > 1]
-    return any(bool(np.moveaxis(mask, axis, 0)[side].any()) for axis in axes for side in (0, -1))

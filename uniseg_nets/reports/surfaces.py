@@ -7,15 +7,15 @@ percentile by area, distances in the plane of a single slice, and sheared grids.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from monai.metrics.utils import get_mask_edges
 from numpy.typing import ArrayLike, NDArray
+from scipy.ndimage import find_objects
 from scipy.spatial import KDTree
 
-from uniseg_nets.reports.statistics import voxel_edges
+from uniseg_nets.transforms.grid import voxel_edges
 
 __all__ = ["SurfaceDistances", "surface_distances"]
 
@@ -53,7 +53,7 @@ def surface_distances(ours: NDArray[np.bool_], theirs: NDArray[np.bool_], spacin
     if 1 in ours.shape:
         flat = ours.shape.index(1)
         ours, theirs, edges = ours.squeeze(flat), theirs.squeeze(flat), np.delete(edges, flat, axis=1)
-    box = _box(ours | theirs)
+    (box,) = find_objects((ours | theirs).astype(np.uint8))
     masks = [torch.from_numpy(np.pad(mask[box], 1)) for mask in (ours, theirs)]
     lengths = np.linalg.norm(edges, axis=0).tolist()
     first, second, *areas = (part.numpy() for part in get_mask_edges(masks[0], masks[1], crop=False, spacing=lengths))
@@ -67,10 +67,3 @@ def _percentile(distances: NDArray[np.float64], areas: NDArray[np.float64], shar
     order = np.argsort(distances)
     reached = np.cumsum(areas[order]) / areas.sum()
     return float(distances[order][min(int(np.searchsorted(reached, share)), len(order) - 1)])
-
-
-def _box(mask: NDArray[Any]) -> tuple[slice, ...]:
-    """The smallest box around the true voxels."""
-    axes = range(mask.ndim)
-    lines = [np.flatnonzero(mask.any(axis=tuple(other for other in axes if other != axis))) for axis in axes]
-    return tuple(slice(line[0], line[-1] + 1) for line in lines)

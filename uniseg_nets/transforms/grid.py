@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +24,18 @@ from torch import Tensor
 
 from uniseg_nets.tasks import ANISOTROPY, STACK
 
-__all__ = ["Grid", "bounding_box", "coarse_axis", "flipped", "network_flips", "on_grid_of", "same_grid"]
+__all__ = [
+    "Grid",
+    "bounding_box",
+    "coarse_axis",
+    "flipped",
+    "network_flips",
+    "on_grid_of",
+    "same_grid",
+    "touches_border",
+    "voxel_edges",
+    "voxel_millilitres",
+]
 
 # The network's axes (z, y, x) point to superior, anterior, right.
 _CANONICAL = "SAR"
@@ -189,6 +201,23 @@ def bounding_box(mask: Tensor) -> tuple[tuple[int, ...], tuple[int, ...]] | None
         start.append(int(hit[0]))
         stop.append(int(hit[-1]) + 1)
     return tuple(start), tuple(stop)
+
+
+def touches_border(label: NDArray[Any], value: int) -> bool:
+    """Whether a class of a label map, with three axes, reaches a face of it. Axes with a single slice have no faces."""
+    axes = [axis for axis in range(3) if label.shape[axis] > 1]
+    return any(bool((np.moveaxis(label, axis, 0)[side] == value).any()) for axis in axes for side in (0, -1))
+
+
+def voxel_edges(spacing: ArrayLike) -> NDArray[np.float64]:
+    """(3, 3), whose columns are the voxel edges in mm. Three lengths are those along the axes."""
+    edges = np.asarray(spacing, dtype=np.float64)
+    return np.diag(edges) if edges.ndim == 1 else edges
+
+
+def voxel_millilitres(spacing: ArrayLike) -> float:
+    """The volume of a voxel in ml. In a sheared grid it is smaller than the product of the edge lengths."""
+    return float(abs(np.linalg.det(voxel_edges(spacing)))) / 1000
 
 
 def same_grid(one: ArrayLike, other: ArrayLike, shape: Sequence[int]) -> bool:
