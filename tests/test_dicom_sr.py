@@ -18,7 +18,7 @@ from uniseg_nets.bundle.run import run_bundle
 from uniseg_nets.dicom import SaveDicomSegd, SaveDicomSrd
 from uniseg_nets.dicom.measurements import write_measurements
 from uniseg_nets.dicom.segmentation import write_dicom_seg
-from uniseg_nets.engines import CasesFailedError
+from uniseg_nets.io.errors import CasesFailedError
 from uniseg_nets.io.provenance import dicom_mark, is_result, marked
 from uniseg_nets.io.series import dicom_series
 from uniseg_nets.transforms import LoadCase, SaveLabelMapd

@@ -11,8 +11,8 @@ from torch import nn
 from torch.utils.data import default_collate
 
 from uniseg_nets.data import Claims, FaultTolerantDataset
-from uniseg_nets.engines import AutocastInferer, CaseEvaluator, CasesFailedError, PrepareTaskBatch
-from uniseg_nets.io.errors import ClaimLostError
+from uniseg_nets.engines import AutocastInferer, CaseEvaluator, PrepareTaskBatch
+from uniseg_nets.io.errors import CasesFailedError, ClaimLostError
 
 
 def evaluator(names, transform, postprocessing=None, network=None, handlers=None):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 
-from uniseg_nets.engines import CasesFailedError
+from uniseg_nets.io.errors import CasesFailedError
 from uniseg_nets.io.files import write_csv, write_json
 from uniseg_nets.reports import Report
 from uniseg_nets.reports.run import report_case

@@ -15,8 +15,9 @@ from torch.utils.data import DataLoader
 from tests.dicom_files import write_slice
 from tests.test_results import case_of, save
 from uniseg_nets.data import FaultTolerantDataset
-from uniseg_nets.engines import CaseEvaluator, CasesFailedError
+from uniseg_nets.engines import CaseEvaluator
 from uniseg_nets.handlers import RunLog
+from uniseg_nets.io.errors import CasesFailedError
 from uniseg_nets.io.provenance import dicom_mark
 from uniseg_nets.reports import ReportCased, RunReport
 from uniseg_nets.reports.merge import merge_runs

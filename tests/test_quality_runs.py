@@ -10,7 +10,7 @@ import pytest
 
 from uniseg_nets import Segmenter
 from uniseg_nets.bundle.run import run_bundle
-from uniseg_nets.engines import CasesFailedError
+from uniseg_nets.io.errors import CasesFailedError
 from uniseg_nets.phantom import write_phantoms
 from uniseg_nets.reports.merge import merge_runs
 from uniseg_nets.reports.page import by_verdict

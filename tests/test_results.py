@@ -11,7 +11,7 @@ import pytest
 import torch
 from monai.data import MetaTensor
 
-from uniseg_nets.engines import CasesFailedError
+from uniseg_nets.io.errors import CasesFailedError
 from uniseg_nets.reports import Report
 from uniseg_nets.tasks import TaskTable
 from uniseg_nets.transforms import SaveLabelMapd

@@ -7,7 +7,7 @@ import pytest
 from tests.test_exports import run
 from tests.test_results import case_of, save
 from uniseg_nets.data import find_cases
-from uniseg_nets.engines import CasesFailedError
+from uniseg_nets.io.errors import CasesFailedError
 from uniseg_nets.io.provenance import is_result, nrrd_mark
 from uniseg_nets.results.colours import rgb
 from uniseg_nets.results.label_map import LabelMap

@@ -26,7 +26,7 @@ from uniseg_nets.io.errors import CasesFailedError, root_cause
 from uniseg_nets.nets.bfloat16 import SmallConvolutionsInFloat32
 from uniseg_nets.tasks import TaskTable
 
-__all__ = ["AutocastInferer", "CaseEvaluator", "CaseEvents", "CasesFailedError", "PrepareTaskBatch"]
+__all__ = ["AutocastInferer", "CaseEvaluator", "CaseEvents", "PrepareTaskBatch"]
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from ignite.engine import Events
 
-from uniseg_nets.engines import CaseEvaluator, CasesFailedError
+from uniseg_nets.engines import CaseEvaluator
+from uniseg_nets.io.errors import CasesFailedError
 from uniseg_nets.ranks import from_all_ranks, is_first_rank
 
 __all__ = ["CaseReport"]
