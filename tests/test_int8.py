@@ -1,5 +1,6 @@
 import copy
 import logging
+import sys
 from importlib.util import find_spec
 
 import numpy as np
@@ -121,6 +122,14 @@ def test_a_calibration_without_nncf_says_what_to_install(monkeypatch):
     monkeypatch.setattr("uniseg_nets.bundle.calibrate.find_spec", lambda name: None if name == "nncf" else name)
     with pytest.raises(NotInstalledError, match="`pip install nncf`"):
         calibrate_int8(["scan.nii.gz"], "hippocampus")
+
+
+def test_without_nncf_nothing_is_quantised_and_the_reason_is_told(monkeypatch):
+    from uniseg_nets.runtimes.int8 import quantise
+
+    monkeypatch.setitem(sys.modules, "nncf", None)
+    with pytest.raises(NotInstalledError, match="a calibration needs nncf: `pip install nncf`"):
+        quantise(None)
 
 
 def test_a_calibration_leaves_logging_as_it_was(quantised):

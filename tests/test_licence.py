@@ -15,6 +15,7 @@ from uniseg_nets.bundle.pack import pack_bundle
 from uniseg_nets.cli.weights import fetch_weights
 from uniseg_nets.handlers import WeightFiles
 from uniseg_nets.io.bundles import bundle_folder
+from uniseg_nets.io.errors import NotInstalledError
 from uniseg_nets.plan import PlanOptions, plan_dataset
 from uniseg_nets.weights import fetch
 from uniseg_nets.weights.checkpoints import convert, initial_terms, save_weights
@@ -151,6 +152,6 @@ def test_a_plan_that_says_nothing_of_the_licence_is_packed_with_the_authors_term
 
 def test_without_gdown_the_message_names_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "gdown", None)
-    with pytest.raises(ConnectionError, match=r"`pip install gdown`; or, without it, download https://"):
+    with pytest.raises(NotInstalledError, match=r"`pip install gdown`; or, without it, download https://"):
         fetch.fetch_weights(tmp_path / "model.pt")
     assert not list(tmp_path.iterdir())

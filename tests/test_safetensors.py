@@ -9,6 +9,7 @@ import torch
 
 from tests.test_checkpoints import SMALL
 from uniseg_nets import UniSeg
+from uniseg_nets.io.errors import NotInstalledError
 from uniseg_nets.weights.checkpoints import convert, read_state, read_weights, save_weights
 
 safetensors = pytest.importorskip("safetensors")
@@ -73,7 +74,7 @@ def test_the_official_layout_is_refused_as_safetensors(ours, tmp_path):
 def test_without_the_library_the_remedy_is_told_before_any_work(ours, tmp_path, monkeypatch):
     convert(ours, tmp_path / "a.safetensors")
     monkeypatch.setitem(sys.modules, "safetensors.torch", None)
-    with pytest.raises(ValueError, match="pip install safetensors"):
+    with pytest.raises(NotInstalledError, match="`pip install safetensors`"):
         read_weights(tmp_path / "a.safetensors")
-    with pytest.raises(ValueError, match="pip install safetensors"):
+    with pytest.raises(NotInstalledError, match="`pip install safetensors`"):
         convert(tmp_path / "gone.pt", tmp_path / "b.safetensors")

@@ -9,6 +9,7 @@ import torch
 from uniseg_nets import Segmenter
 from uniseg_nets.bundle.contents import zip_bundle
 from uniseg_nets.bundle.run import run_bundle
+from uniseg_nets.io.errors import NotInstalledError
 from uniseg_nets.phantom import write_phantoms
 
 
@@ -147,5 +148,5 @@ def test_a_notebook_shows_the_scan_and_its_classes(bundle, demo_weights, scan):
 
 def test_a_view_without_the_widget_s_package_says_what_to_install(bundle, demo_weights, scan, monkeypatch):
     monkeypatch.setitem(sys.modules, "ipyniivue", None)
-    with pytest.raises(ValueError, match="pip install ipyniivue"):
+    with pytest.raises(NotInstalledError, match="`pip install ipyniivue`"):
         Segmenter(bundle, task="prostate", weights=str(demo_weights), overlap=0.25).show(scan)

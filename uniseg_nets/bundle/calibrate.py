@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from uniseg_nets.bundle.segmenter import Segmenter
-from uniseg_nets.io.errors import NotInstalledError
+from uniseg_nets.io.errors import not_installed
 from uniseg_nets.quality.network import members_of, pairwise_dice
 
 __all__ = ["calibrate_int8", "mean_agreement"]
@@ -55,7 +55,7 @@ def calibrate_int8(
     if weight_bits not in (7, 8):
         raise ValueError(f"weight_bits={weight_bits}: expected 7 or 8")
     if missing := [name for name in ("openvino", "nncf") if find_spec(name) is None]:
-        raise NotInstalledError(f"a calibration needs {' and '.join(missing)}: `pip install {' '.join(missing)}`")
+        raise not_installed("a calibration", *missing)
     from uniseg_nets.runtimes.cached import user_cache
     from uniseg_nets.runtimes.int8 import Int8Runtime, RecordingRuntime, quantise, store_int8
 

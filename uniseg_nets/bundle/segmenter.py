@@ -154,7 +154,8 @@ class Segmenter:
             NiiVue's widget, from ipyniivue; ``volumes[0]`` is the scan, ``volumes[1]`` the label map.
 
         Raises:
-            FileNotFoundError, ValueError: as for a call; or if ipyniivue is not installed.
+            FileNotFoundError, ValueError: as for a call.
+            NotInstalledError: ipyniivue is not installed.
         """
         from uniseg_nets.reports.views import Views
         from uniseg_nets.reports.widget import widget

@@ -10,10 +10,11 @@ import logging
 from os import PathLike
 from pathlib import Path
 
-from uniseg_nets.demo.brain import NoTemplate, segment_brain
+from uniseg_nets.demo.brain import segment_brain
 from uniseg_nets.demo.decathlon import segment_decathlon
 from uniseg_nets.demo.phantoms import segment_phantoms
 from uniseg_nets.demo.table import as_text
+from uniseg_nets.io.errors import NotInstalledError
 from uniseg_nets.io.files import write_json
 from uniseg_nets.reports.preview import save_preview
 
@@ -32,7 +33,7 @@ def run_demo(output: str | PathLike[str]) -> str:
     try:
         more, brain = segment_brain(output)
         rows, pictures = [*more, *rows], [*brain, *pictures]
-    except NoTemplate as error:
+    except NotInstalledError as error:
         logger.warning("%s", error)
     write_json(output / "results.json", rows)
     save_preview(pictures, output / "preview.png")

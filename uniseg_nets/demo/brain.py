@@ -19,11 +19,12 @@ import numpy as np
 from nibabel.affines import apply_affine
 
 from uniseg_nets.demo.cases import DemoCase, segment_cases
+from uniseg_nets.io.errors import not_installed
 from uniseg_nets.io.files import atomic_path
 from uniseg_nets.reports.preview import PreviewRow
 from uniseg_nets.tasks import load_task_table
 
-__all__ = ["NoTemplate", "segment_brain"]
+__all__ = ["segment_brain"]
 
 # Boxes around the hippocampi in MNI space, mm (right, anterior, superior); as large as the training crops.
 _BOXES = {
@@ -32,20 +33,16 @@ _BOXES = {
 }
 
 
-class NoTemplate(ImportError):
-    """nilearn, which contains the template, is not installed."""
-
-
 def segment_brain(output: Path) -> tuple[list[dict[str, Any]], list[PreviewRow]]:
     """Segments both hippocampi of the template with the open weights; returns rows and pictures, without a reference.
 
     Raises:
-        NoTemplate: if nilearn is not installed; the message says how to install it.
+        NotInstalledError: if nilearn, which contains the template, is not installed.
     """
     try:
         from nilearn.datasets import load_mni152_template
     except ImportError as error:
-        raise NoTemplate("no real brain in the demonstration: it needs nilearn, `pip install nilearn`") from error
+        raise not_installed("the real brain of the demonstration", "nilearn") from error
     template = load_mni152_template(resolution=1)
     cases = []
     for name, corners in _BOXES.items():

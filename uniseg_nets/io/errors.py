@@ -45,7 +45,7 @@ def not_installed(what: str, *packages: str, instead: str = "") -> NotInstalledE
         instead: how to do without, in words.
     """
     remedy = f"`pip install {' '.join(packages)}`"
-    return NotInstalledError(f"{what} needs {' and '.join(packages)}: {remedy}{instead and f'; or {instead}'}")
+    return NotInstalledError(f"{what} needs {' and '.join(packages)}: {remedy}{instead and f'; or, without it, {instead}'}")
 
 
 class CasesFailedError(ValueError):

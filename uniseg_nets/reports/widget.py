@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from uniseg_nets.io.errors import not_installed
 from uniseg_nets.reports.reduced import reduced
 from uniseg_nets.reports.views import Views
 from uniseg_nets.reports.windows import window_presets
@@ -23,12 +24,12 @@ def widget(views: Views, modality: str | None = None, height: int = 500) -> Any:
         height: height in pixels.
 
     Raises:
-        ValueError: if ipyniivue is not installed.
+        NotInstalledError: if ipyniivue is not installed.
     """
     try:
         from ipyniivue import NiiVue, ShowRender, Volume
     except ImportError as error:
-        raise ValueError("a view in a notebook needs ipyniivue: `pip install ipyniivue`") from error
+        raise not_installed("a view in a notebook", "ipyniivue") from error
     small = reduced(views, _VOXELS)
     window = window_presets(views.image, modality)[0]
     scan = Volume(

@@ -24,6 +24,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from uniseg_nets.io.errors import not_installed
 from uniseg_nets.io.files import read_json
 from uniseg_nets.nets import UniSegBackbone
 from uniseg_nets.runtimes.cached import network_digest, store_models, stored_models, user_cache
@@ -118,7 +119,7 @@ def quantise(recorded: RecordingRuntime, weight_bits: int = 7) -> dict[str, Any]
             cuts off.
 
     Raises:
-        ImportError: if NNCF is not installed.
+        NotInstalledError: if NNCF is not installed.
         ValueError: if no windows were recorded, or windows of several sizes.
     """
     nncf = _nncf()
@@ -150,6 +151,8 @@ def _nncf() -> Any:
     loggers = logging.getLoggerClass()
     try:
         import nncf
+    except ImportError as error:
+        raise not_installed("a calibration", "nncf") from error
     finally:
         logging.setLoggerClass(loggers)
     return nncf

@@ -123,7 +123,8 @@ def read_state(path: str | PathLike[str]) -> tuple[dict[str, Tensor], bool]:
 
     Raises:
         FileNotFoundError: if there is no such file; the message says how to get the weights.
-        ValueError: if the file has no tensors, or the library for a ``.safetensors`` file is missing.
+        ValueError: if the file has no tensors.
+        NotInstalledError: if the library for a ``.safetensors`` file is missing.
     """
     path = Path(path)
     if not path.is_file():
@@ -288,6 +289,8 @@ def _official(ours: Mapping[str, Tensor]) -> dict[str, Any]:
 
 
 def _load(path: Path) -> Any:
+    if is_safetensors(path):
+        safetensors_library()  # that it is missing is no fault of the file
     try:
         if is_safetensors(path):
             return load_safetensors(path)

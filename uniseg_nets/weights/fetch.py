@@ -7,6 +7,7 @@ import tempfile
 from os import PathLike
 from pathlib import Path
 
+from uniseg_nets.io.errors import not_installed
 from uniseg_nets.weights.checkpoints import Weights, convert
 from uniseg_nets.weights.licence import AUTHORS_TERMS
 
@@ -33,6 +34,7 @@ def fetch_weights(target: str | PathLike[str], file: str | PathLike[str] | None 
     Raises:
         FileExistsError: if the target exists already.
         PermissionError: if its folder cannot be written to; nothing is downloaded.
+        NotInstalledError: if gdown, which downloads, is not installed.
         ConnectionError: if the download fails; the message says how to do it by hand.
         FileNotFoundError, ValueError: as for :func:`uniseg_nets.weights.checkpoints.read_weights`.
     """
@@ -67,9 +69,7 @@ def _download(target: Path) -> None:
     try:
         import gdown
     except ImportError as error:
-        raise ConnectionError(
-            f"downloading needs gdown, which is not installed: `pip install gdown`; or, without it, {_REMEDY}"
-        ) from error
+        raise not_installed("the download", "gdown", instead=_REMEDY) from error
     logger.info("downloading %s", _ADDRESS)
     try:
         done = gdown.download(id=_DRIVE_ID, output=str(target))

@@ -8,6 +8,7 @@ from types import ModuleType
 
 from torch import Tensor
 
+from uniseg_nets.io.errors import not_installed
 from uniseg_nets.version import __version__
 
 __all__ = ["is_safetensors", "load_safetensors", "safetensors_library", "save_safetensors"]
@@ -22,12 +23,12 @@ def safetensors_library() -> ModuleType:
     """The library that reads and writes these files.
 
     Raises:
-        ValueError: if it is not installed; the message says how to install it.
+        NotInstalledError: if it is not installed.
     """
     try:
         import safetensors.torch
     except ImportError as error:
-        raise ValueError("files that end in .safetensors need a library: `pip install safetensors`") from error
+        raise not_installed("a file that ends in .safetensors", "safetensors") from error
     return safetensors.torch
 
 
