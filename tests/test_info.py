@@ -69,6 +69,8 @@ def test_an_extra_is_installed_if_all_its_packages_are_and_are_new_enough(uniseg
         'Requires-Dist: numpy>=999; extra == "new"',
         "Provides-Extra: all",
         'Requires-Dist: numpy; extra == "all"',
+        "Provides-Extra: several",
+        'Requires-Dist: uniseg-nets[all,some]; extra == "several"',
     ]
     (own / "METADATA").write_text("\n".join(["Metadata-Version: 2.1", *lines]) + "\n")
     monkeypatch.syspath_prepend(tmp_path)
@@ -78,6 +80,7 @@ def test_an_extra_is_installed_if_all_its_packages_are_and_are_new_enough(uniseg
         "some": {"installed": False, "packages": {"numpy": numpy, "no-such-package": None}},
         "new": {"installed": False, "packages": {"numpy": None}},
         "all": {"installed": True, "packages": {"numpy": numpy}},
+        "several": {"installed": False, "packages": {"numpy": numpy, "no-such-package": None}},
     }
 
 

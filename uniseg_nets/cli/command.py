@@ -12,6 +12,7 @@ import fire
 
 from uniseg_nets.cli.arguments import Call, NotUnderstoodError, deferred, spelled_out
 from uniseg_nets.cli.help import overview, page_of
+from uniseg_nets.cli.status import Status
 from uniseg_nets.cli.verbs import RESUMED, VERBS, verb_named
 from uniseg_nets.io.errors import CasesFailedError, NotInstalledError
 from uniseg_nets.version import __version__
@@ -23,8 +24,7 @@ logger = logging.getLogger("uniseg")
 _HELP = ("--help", "-h")
 # Errors that a user can mend: the message is enough. Any other error is a fault of this program and shows a traceback.
 _USER_ERRORS = (ValueError, OSError, NotInstalledError)
-# Exit statuses; 0 is done.
-_USER_ERROR, _NOT_UNDERSTOOD, _CASES_FAILED, _STOPPED = 1, 2, 3, 130
+_STATUS = {NotUnderstoodError: Status.NOT_UNDERSTOOD, CasesFailedError: Status.CASES_FAILED}
 
 
 def main() -> None:
@@ -38,16 +38,15 @@ def main() -> None:
         sys.stdout.flush()
     except BrokenPipeError:  # the reader, such as `head`, has enough; Python's own flush at exit must not fail again
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(_USER_ERROR)
+        sys.exit(Status.ERROR)
     except _USER_ERRORS as error:
         logger.error("%s", _message(error))
-        status = {NotUnderstoodError: _NOT_UNDERSTOOD, CasesFailedError: _CASES_FAILED}
-        sys.exit(status.get(type(error), _USER_ERROR))
+        sys.exit(_STATUS.get(type(error), Status.ERROR))
     except KeyboardInterrupt:
         resumed = sys.argv[1:2] and sys.argv[1].replace("_", "-") in RESUMED
         left = "goes on with the cases that are left" if resumed else "starts again"
         logger.error("stopped; the same command %s", left)
-        sys.exit(_STOPPED)
+        sys.exit(Status.STOPPED)
 
 
 def _message(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""What a verb takes, from its signature and docstring: for people in :mod:`help`, for programs in :mod:`info`."""
+"""What a verb takes, from its signature and docstring: for people in :mod:`help`, for programs in ``info``."""
 
 from __future__ import annotations
 

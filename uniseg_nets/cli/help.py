@@ -7,18 +7,12 @@ from collections.abc import Callable
 
 from uniseg_nets.cli.arguments import usage
 from uniseg_nets.cli.describe import arguments_of, summary_of
+from uniseg_nets.cli.status import MEANINGS
 from uniseg_nets.cli.verbs import GROUPS
 
-__all__ = ["EXIT_STATUS", "overview", "page_of"]
+__all__ = ["overview", "page_of"]
 
 _WIDTH = 110
-EXIT_STATUS = {
-    0: "done",
-    1: "an error that the message says how to mend; or a fault of this program, with its traceback",
-    2: "the command was not understood, nothing has run",
-    3: "the run is done, some cases of it failed or were refused; with --strict also: are to be checked",
-    130: "stopped",
-}
 
 
 def overview() -> str:
@@ -27,7 +21,7 @@ def overview() -> str:
     for group, verbs in GROUPS.items():
         rows = [_row(name, summary_of(verb), 17) for name, verb in verbs.items()]
         parts.append("\n".join([f"{group}:", *rows]))
-    statuses = [f"  {status:<4} {meaning}" for status, meaning in EXIT_STATUS.items()]
+    statuses = [f"  {status:<4} {meaning}" for status, meaning in MEANINGS.items()]
     return "\n\n".join([*parts, "\n".join(["exit status:", *statuses])])
 
 

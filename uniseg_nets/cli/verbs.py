@@ -8,7 +8,7 @@ from uniseg_nets.cli.arguments import NotUnderstoodError
 from uniseg_nets.cli.calibrate import calibrate
 from uniseg_nets.cli.fingerprint import fingerprint
 from uniseg_nets.cli.images_2d import convert_2d, segment_2d
-from uniseg_nets.cli.info import info
+from uniseg_nets.cli.installation import tell_installation
 from uniseg_nets.cli.scale import merge, workflow
 from uniseg_nets.cli.segment import segment, tasks
 from uniseg_nets.cli.share import hub_folder, label_app, merge_config, pack, zip_bundle
@@ -21,6 +21,16 @@ from uniseg_nets.io.messages import did_you_mean
 __all__ = ["GROUPS", "RESUMED", "VERBS", "verb_named"]
 
 Verb = Callable[..., None]
+
+
+def info(*, json: bool = False) -> None:
+    """Tell the version, the weights that are here, and which optional packages are installed.
+
+    Args:
+        json: print all of it as JSON, with every verb and its arguments and the tasks of each weights.
+    """
+    tell_installation(GROUPS, json)
+
 
 GROUPS: Mapping[str, Mapping[str, Verb]] = {
     "use": {

@@ -6,6 +6,7 @@ The one rule: nothing heavy is imported, so that the answer takes half a second.
 from __future__ import annotations
 
 import platform
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from importlib import metadata
 from json import dumps
@@ -13,32 +14,33 @@ from typing import Any
 
 from packaging.requirements import Requirement
 
+from uniseg_nets.cli.describe import arguments_of, summary_of
+from uniseg_nets.cli.status import MEANINGS
 from uniseg_nets.io.bundles import bundle_folder, model_file
 from uniseg_nets.tasks import Task, load_task_table
 from uniseg_nets.version import __version__
 from uniseg_nets.weights.shipped import SHIPPED, SHIPPED_2D, ShippedWeights, ShippedWeights2D
 
-__all__ = ["info"]
+__all__ = ["tell_installation"]
 
 _DISTRIBUTION = "uniseg-nets"
 
 
-def info(*, json: bool = False) -> None:
-    """Tell the version, the weights that are here, and which optional packages are installed.
+def tell_installation(groups: Mapping[str, Mapping[str, Callable[..., None]]], as_json: bool) -> None:
+    """Prints the version, the weights that are here, and the optional packages.
 
     Args:
-        json: print all of it as JSON, with every verb and its arguments and the tasks of each weights.
+        groups: group -> name -> verb of the command.
+        as_json: print JSON, with every verb and its arguments and the tasks of each weights.
     """
     weights, extras = [_weights(one) for one in SHIPPED], _extras()
     weights_2d = [_file("esp_medsam_2d", one) for one in SHIPPED_2D]
-    if json:
-        from uniseg_nets.cli.help import EXIT_STATUS
-
+    if as_json:
         answer = {
             "version": __version__,
             "python": platform.python_version(),
-            "verbs": _verbs(),
-            "exit_status": EXIT_STATUS,
+            "verbs": _verbs(groups),
+            "exit_status": MEANINGS,
             "weights": weights,
             "weights_2d": weights_2d,
             "extras": extras,
@@ -57,13 +59,10 @@ def info(*, json: bool = False) -> None:
         print(f"  {name:<12} {'installed' if extra['installed'] else 'needs ' + ', '.join(missing)}")
 
 
-def _verbs() -> dict[str, Any]:
-    from uniseg_nets.cli.describe import arguments_of, summary_of
-    from uniseg_nets.cli.verbs import GROUPS
-
+def _verbs(groups: Mapping[str, Mapping[str, Callable[..., None]]]) -> dict[str, Any]:
     return {
         name: {"group": group, "summary": summary_of(verb), "arguments": [asdict(one) for one in arguments_of(verb)]}
-        for group, verbs in GROUPS.items()
+        for group, verbs in groups.items()
         for name, verb in verbs.items()
     }
 
@@ -105,14 +104,23 @@ def _extras() -> dict[str, Any]:
         own = metadata.metadata(_DISTRIBUTION)
     except metadata.PackageNotFoundError:
         return {}
-    optional = [
-        (one, one.marker) for one in map(Requirement, own.get_all("Requires-Dist", [])) if one.marker is not None
-    ]
+    needed = [Requirement(line) for line in own.get_all("Requires-Dist", [])]
     answer = {}
     for extra in own.get_all("Provides-Extra", []):
-        packages = {one.name: _version(one) for one, marker in optional if marker.evaluate({"extra": extra})}
+        packages = {one.name: _version(one) for one in _of_extra(extra, needed)}
         answer[extra] = {"installed": None not in packages.values(), "packages": packages}
     return answer
+
+
+def _of_extra(extra: str, needed: Sequence[Requirement]) -> Iterator[Requirement]:
+    """The requirements of an extra, with those of the extras that it names."""
+    for one in needed:
+        if one.marker is not None and one.marker.evaluate({"extra": extra}):
+            if one.name == _DISTRIBUTION:
+                for named in sorted(one.extras):
+                    yield from _of_extra(named, needed)
+            else:
+                yield one
 
 
 def _version(requirement: Requirement) -> str | None:
