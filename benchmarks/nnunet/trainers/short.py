@@ -6,9 +6,10 @@ nnUNetv2_train 1 3d_fullres all -tr ShortTrainer -device cpu        # with --c i
 
 from __future__ import annotations
 
-from typing import Any
-
+import torch
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+
+_DEVICE = torch.device("cpu")
 
 
 class ShortTrainer(nnUNetTrainer):
@@ -17,8 +18,10 @@ class ShortTrainer(nnUNetTrainer):
     Their number is that of the steps which one core makes in the time of the network that it is compared with.
     """
 
-    def __init__(self, *settings: Any, **more: Any) -> None:
-        super().__init__(*settings, **more)
+    def __init__(
+        self, plans: dict, configuration: str, fold: int, dataset_json: dict, device: torch.device = _DEVICE
+    ) -> None:  # nnU-Net reads the names of these arguments
+        super().__init__(plans, configuration, fold, dataset_json, device)
         self.num_epochs, self.num_iterations_per_epoch, self.num_val_iterations_per_epoch = 34, 10, 1
         self.save_every = 1
 
