@@ -25,6 +25,7 @@ from uniseg_nets.data.fault_tolerant import ELSEWHERE, ERROR, REFUSAL
 from uniseg_nets.io.errors import CasesFailedError, root_cause
 from uniseg_nets.nets.bfloat16 import SmallConvolutionsInFloat32
 from uniseg_nets.tasks import TaskTable
+from uniseg_nets.transforms.result import VERDICT
 
 __all__ = ["AutocastInferer", "CaseEvaluator", "CaseEvents", "PrepareTaskBatch"]
 
@@ -234,8 +235,8 @@ class CaseEvaluator(SupervisedEvaluator):
         try:
             for case, scores in zip(batch, output):
                 exported = self._postprocessing(case | scores)
-                if "verdict" in exported:
-                    self.verdicts[exported["name"]] = exported["verdict"].as_record()
+                if VERDICT in exported:
+                    self.verdicts[exported["name"]] = exported[VERDICT].as_record()
                 self._make(self.exports, exported)
         except Exception as error:
             self._failed(name, error)

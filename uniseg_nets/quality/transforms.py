@@ -13,14 +13,14 @@ from uniseg_nets.io.errors import RefusedError
 from uniseg_nets.quality.inferer import MeasuredInferer
 from uniseg_nets.quality.judge import Judge
 from uniseg_nets.quality.verdict import CHECK, OK, REFUSED, Verdict
-from uniseg_nets.transforms.result import ResultSaver
+from uniseg_nets.transforms.result import VERDICT, ResultSaver
 
 __all__ = ["CheckScand", "Judged"]
 
 logger = logging.getLogger(__name__)
 
-# Keys of a case: verdict on the scan, as text, which loaders pass on unchanged; final verdict.
-BEFORE, VERDICT = "verdict_before", "verdict"
+# Key of a case: verdict on the scan, as text, which loaders pass on unchanged.
+_BEFORE = "verdict_before"
 # Key of a case: MONAI Label adds this to its answer.
 _ANSWER = "result"
 
@@ -57,7 +57,7 @@ class CheckScand(MapTransform):
                     self.saver.refuse(d, str(d[key].meta.get("filename_or_obj", "")), verdict.as_record())
                 message = f"{REFUSED}: {' '.join(verdict.sentences)} (--force computes it all the same)"
                 raise RefusedError(message, verdict.as_record())
-            d[BEFORE] = verdict.dumps()
+            d[_BEFORE] = verdict.dumps()
         return d
 
 
@@ -75,7 +75,7 @@ class Judged(Transform):
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         d = dict(data)
-        before = Verdict.loads(d[BEFORE]) if BEFORE in d else Verdict()
+        before = Verdict.loads(d[_BEFORE]) if _BEFORE in d else Verdict()
         measures = d.get("measures") or self.inferer.measures
         verdict = self.judge.after(before, measures, d.get("task"))
         if verdict.word != OK:

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from uniseg_nets.transforms.result import OF_THE_VERDICT
+
 __all__ = ["CHECK", "OK", "REFUSED", "WORDS", "Reason", "Verdict"]
 
 OK, CHECK, REFUSED = "ok", "check", "refused"
@@ -65,11 +67,11 @@ class Verdict:
 
     def as_record(self) -> dict[str, Any]:
         """The fields of the verdict in records, tables and answers of servers."""
-        record: dict[str, Any] = {"verdict": self.word, "reasons": self.sentences}
+        values: list[Any] = [self.word, self.sentences]
         if self.estimated_dice is not None:
-            record |= {"estimated_dice": round(self.estimated_dice, 3)}
-            record |= {"estimate_error": None if self.estimate_error is None else round(self.estimate_error, 3)}
-        return record
+            values.append(round(self.estimated_dice, 3))
+            values.append(None if self.estimate_error is None else round(self.estimate_error, 3))
+        return dict(zip(OF_THE_VERDICT, values))
 
     def dumps(self) -> str:
         """The verdict as text, which data loaders pass on unchanged."""

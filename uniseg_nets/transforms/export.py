@@ -36,7 +36,7 @@ from uniseg_nets.transforms.labels import load_label_map
 from uniseg_nets.transforms.pieces import keep_largest_pieces
 from uniseg_nets.transforms.preprocess import grid_of
 from uniseg_nets.transforms.resample import argmax_values, resample_argmax
-from uniseg_nets.transforms.result import ResultSaver
+from uniseg_nets.transforms.result import VERDICT, ResultSaver
 
 __all__ = ["LabelMapd", "SaveLabelMapd", "nifti_label_map", "read_label_map"]
 
@@ -190,7 +190,7 @@ class SaveLabelMapd(ResultSaver):
             label: MetaTensor = d[key]
             source = str(label.meta["filename_or_obj"])
             image = nifti_label_map(label.as_tensor()[0].numpy(), np.asarray(label.affine), Path(source))
-            verdict = d["verdict"].as_record() if "verdict" in d else {}
+            verdict = d[VERDICT].as_record() if VERDICT in d else {}
             self.write(d, source, {"label_map": self.targets(d)[0].name, **verdict}, partial(nib.save, image))
         return d
 

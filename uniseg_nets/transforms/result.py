@@ -29,12 +29,14 @@ from uniseg_nets.io.names import is_name_of_table
 from uniseg_nets.io.provenance import read_record, scan_identity
 from uniseg_nets.version import __version__
 
-__all__ = ["OF_THE_VERDICT", "ResultSaver"]
+__all__ = ["OF_THE_VERDICT", "VERDICT", "ResultSaver"]
 
 logger = logging.getLogger(__name__)
 
+# Key of a case: its verdict.
+VERDICT = "verdict"
 # Keys of a record that describe the result itself. All other keys are its provenance, which is compared as a whole.
-OF_THE_VERDICT = ("verdict", "reasons", "estimated_dice", "estimate_error")
+OF_THE_VERDICT = (VERDICT, "reasons", "estimated_dice", "estimate_error")
 _OF_THE_RESULT = ("image", "label_map", "mask", "modality", "confidence", "sha256", "written", *OF_THE_VERDICT)
 
 
