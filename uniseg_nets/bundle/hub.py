@@ -52,6 +52,7 @@ def write_hub_folder(
         NotInstalledError: ``huggingface_hub`` is not installed.
     """
     try:
+        import yaml
         from huggingface_hub import ModelCardData, hf_hub_url
     except ImportError as error:
         raise not_installed("the hub", "huggingface_hub") from error
@@ -67,10 +68,10 @@ def write_hub_folder(
     text = _LINK.sub(lambda link: _moved(link, bundle), (bundle / _CARD).read_text(encoding="utf-8"))
     address = hf_hub_url(repository, _HUB_CARD).partition("/resolve/")[0]
     large = [_entry(path, bundle, f"{address}/resolve/{metadata['version']}") for path in weights]
+    listed = yaml.safe_dump({"large_files": large}, sort_keys=False)
     copy_files(files, bundle, target)
     (target / _CARD).unlink()
     (target / _HUB_CARD).write_text(f"---\n{card.to_yaml()}\n---\n\n{text}", encoding="utf-8")
-    listed = "".join(["large_files:\n", *large]) if large else "large_files: []\n"
     (target / "large_files.yml").write_text(listed, encoding="utf-8")
     write_json(target / _METADATA, metadata | {"huggingface_model_id": repository, "huggingface_url": address})
     return HubFolder(target, terms["license"], metadata["version"])
@@ -102,8 +103,7 @@ def _moved(link: re.Match[str], bundle: Path) -> str:
     return link[0].replace(f"({address}{anchor})", f"({target.relative_to(root).as_posix()}{anchor})")
 
 
-def _entry(path: Path, bundle: Path, address: str) -> str:
+def _entry(path: Path, bundle: Path, address: str) -> dict[str, str]:
     """A file as ``download_large_files`` reads it."""
     name = path.relative_to(bundle).as_posix()
-    lines = [f'path: "{name}"', f'url: "{address}/{name}"', 'hash_type: "sha256"', f'hash_val: "{sha256_of(path)}"']
-    return "  - " + "\n    ".join(lines) + "\n"
+    return {"path": name, "url": f"{address}/{name}", "hash_type": "sha256", "hash_val": sha256_of(path)}

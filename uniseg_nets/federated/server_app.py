@@ -5,7 +5,6 @@ The server needs no scans and no bundle: it averages named arrays.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,7 +14,7 @@ from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MetricRecord
 from flwr.serverapp import Grid, ServerApp
 from flwr.serverapp.strategy import FedAvg
 
-from uniseg_nets.io.files import atomic_path
+from uniseg_nets.io.files import write_json
 from uniseg_nets.weights.checkpoints import read_state, save_weights
 from uniseg_nets.weights.licence import terms_of
 
@@ -91,8 +90,7 @@ class RecordedFedAvg(FedAvg):
         earlier = [one["mean_dice"] for one in self.rounds[:-1] if one["mean_dice"] is not None]
         if now["mean_dice"] is not None and now["mean_dice"] >= max(earlier, default=0.0):
             self._save(self.arrays, "best.pt")
-        with atomic_path(self.folder / "rounds.json") as temporary:
-            temporary.write_text(json.dumps(self.rounds, indent=1), encoding="utf-8")
+        write_json(self.folder / "rounds.json", self.rounds)
         logger.info(
             "round %d: trained %s; %d bytes down, %d bytes up; Dice %s",
             *(server_round, ", ".join(now["trained"]) or "nowhere", now["bytes_down"], now["bytes_up"]),

@@ -44,8 +44,8 @@ def not_installed(what: str, *packages: str, instead: str = "") -> NotInstalledE
         packages: names of the packages as pip has them.
         instead: how to do without, in words.
     """
-    remedy = f"`pip install {' '.join(packages)}`"
-    return NotInstalledError(f"{what} needs {' and '.join(packages)}: {remedy}{instead and f'; or, without it, {instead}'}")
+    message = f"{what} needs {' and '.join(packages)}: `pip install {' '.join(packages)}`"
+    return NotInstalledError(f"{message}; or, without it, {instead}" if instead else message)
 
 
 class CasesFailedError(ValueError):

@@ -11,6 +11,7 @@ from os import PathLike
 from torch import Tensor, nn
 
 from uniseg_nets.nets.prompt_unetr import PROMPTS
+from uniseg_nets.ranks import unwrapped
 from uniseg_nets.weights.beside import read_beside, write_beside
 
 __all__ = ["TrainedPart", "base_digest", "base_of", "belongs", "check_parts", "mark_base", "train_only", "trainable"]
@@ -109,8 +110,8 @@ class TrainedPart:
 
     def state_dict(self) -> dict[str, Tensor]:
         """Name -> trained parameter, without empty ones."""
-        network = getattr(self.network, "module", self.network)  # without the data-parallel wrapper
-        return {name: p.detach() for name, p in network.named_parameters() if p.requires_grad and p.numel()}
+        parameters = unwrapped(self.network).named_parameters()
+        return {name: p.detach() for name, p in parameters if p.requires_grad and p.numel()}
 
     @cached_property
     def base(self) -> str | None:
@@ -118,4 +119,4 @@ class TrainedPart:
 
         It is computed once, as a training does not change it.
         """
-        return base_digest(getattr(self.network, "module", self.network), {*self.state_dict(), PROMPTS})
+        return base_digest(unwrapped(self.network), {*self.state_dict(), PROMPTS})
