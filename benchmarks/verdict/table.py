@@ -41,7 +41,8 @@ class Judged:
         dice: against the reference; ``None`` where there is none.
         verdict: on it.
         signs: how far it lies from training's cases, by name; empty where the network did not run.
-        level: mean Dice of the requested task's held cases, without those of its patient.
+        level: mean Dice of the requested task's held cases, without those of its patient; ``None`` for a task with too
+            few cases for an estimate.
         seconds: of the case; ``None`` likewise.
     """
 
@@ -51,7 +52,7 @@ class Judged:
     dice: float | None
     verdict: Verdict
     signs: dict[str, float]
-    level: float
+    level: float | None
     seconds: float | None
 
     def flagged(self, layers: Iterable[str]) -> bool:
@@ -65,7 +66,7 @@ def judged(row: dict[str, Any], judge: Judge, tasks: TaskTable) -> Judged:
     before = Verdict(tuple(judge.scan_reasons(properties, [task])))
     head = (row["own"], row["requested"], row["fault"], row["dice"])
     assert judge.fingerprint is not None and judge.fingerprint.estimate is not None
-    level = judge.fingerprint.estimate.levels[task.name]
+    level = judge.fingerprint.estimate.levels.get(task.name)
     if row["numbers"] is None:
         return Judged(*head, before, {}, level, None)
     measured = measured_of(row)
@@ -157,12 +158,16 @@ def print_layers(rows: list[Judged]) -> None:
 
 
 def print_ranking(rows: list[Judged], tasks: TaskTable) -> None:
-    """How well scores tell bad label maps from good ones, on held scans as they are, and with the spoilt ones."""
+    """How well scores tell bad label maps from good ones, on held scans as they are, and with the spoilt ones.
+
+    Tasks without an estimate are left out.
+    """
+    rows = [row for row in rows if row.level is not None]
     scores: dict[str, Callable[[Judged], float]] = {
         name: (lambda row, name=name: row.signs[name])  # type: ignore[misc]
         for name in ("intensities", "agreement", "certainty", "label")
     }
-    scores["the task's mean Dice"] = lambda row: -row.level
+    scores["the task's mean Dice"] = lambda row: -float(row.level or 0)
     scores["estimated Dice"] = lambda row: -float(row.verdict.estimated_dice or 0)
     held = [row for row in rows if row.own == row.requested and not row.fault and row.dice is not None]
     spoilt = [row for row in rows if row.own == row.requested and row.fault and row.dice is not None and row.signs]
@@ -181,7 +186,7 @@ def print_ranking(rows: list[Judged], tasks: TaskTable) -> None:
         print(f"| {name} | {cells[0]:.2f} | {cells[1]:.2f} | {np.mean(inside):.2f} | {cells[2]:.2f} | {cells[3]:.2f} |")
     estimates = {
         "Estimated Dice": [float(row.verdict.estimated_dice or 0) for row in held],
-        "The task's mean Dice": [row.level for row in held],
+        "The task's mean Dice": [float(row.level or 0) for row in held],
     }
     print()
     for name, values in estimates.items():
