@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from uniseg_nets import UniSeg
 from uniseg_nets.weights.checkpoints import read_weights, save_weights
+from uniseg_nets.weights.licence import terms_of
 
 
 def main() -> None:
@@ -35,7 +36,7 @@ def main() -> None:
         for name, like in wide.state_dict().items()
     }
     wide.load_state_dict(state)
-    save_weights(state, options.wide)
+    save_weights(state, options.wide, terms=terms_of(options.small))
     window = torch.rand(1, tasks["in_channels"][0], *options.patch)
     with torch.inference_mode():
         difference = max(float((small(window, task) - wide(window, task)).abs().max()) for task in (0, 1))

@@ -45,7 +45,7 @@ def test_a_bad_case_does_not_end_the_run_and_is_named_at_its_end():
     with pytest.raises(CasesFailedError, match="2 of 4 cases failed") as error:
         run.run()
     assert done == ["good", "also_good"]
-    assert run.with_label_map == []
+    assert run.with_label_map == set()
     assert error.value.failures == {"bad": "broken file", "full": "disk is full"}
     assert "bad: broken file" in str(error.value)
 
@@ -122,7 +122,7 @@ def test_a_run_s_handlers_see_what_its_review_finds():
     with pytest.raises(CasesFailedError, match="2 of 3 cases failed"):
         run.run()
     assert seen == {"b": "check", "earlier": "check"} and set(run.seconds) == {"a", "b"}
-    assert run.with_label_map == ["b", "earlier"]
+    assert run.with_label_map == {"b", "earlier"}
 
 
 def test_a_case_whose_export_alone_fails_is_a_failure_with_a_label_map():
@@ -133,7 +133,7 @@ def test_a_case_whose_export_alone_fails_is_a_failure_with_a_label_map():
     run.exports = [export]
     with pytest.raises(CasesFailedError, match="2 of 2 cases failed"):
         run.run()
-    assert run.with_label_map == ["a"]
+    assert run.with_label_map == {"a"}
 
 
 def test_a_case_that_is_exported_and_reviewed_counts_once():

@@ -3,7 +3,7 @@ import zipfile
 
 import pytest
 import torch
-from monai.bundle import download, load
+from monai.bundle import ConfigParser, download, load
 
 from uniseg_nets.bundle.contents import bundle_files, zip_bundle
 from uniseg_nets.bundle.hub import write_hub_folder
@@ -144,6 +144,20 @@ def test_a_folder_for_the_hub_and_a_server_s_app_have_nothing_of_patients(used_b
     assert in_hub == {*_OWN, *_CONFIGS, "README.md"} - {"docs/README.md"}
     weights = {name for name in _OWN if name.startswith("models/model.")}
     assert in_app == {*_OWN, *_CONFIGS, "models/model.pt", "models/model.pt.sha256"} - weights
+
+
+_OF_A_SERVER = {"uniseg_upstream": "models/model.pt", "uniseg_finetune": "models/model.pt"}
+_OF_A_SERVER["unetr_prompt_tuning"] = "models/centres/new.pt"
+
+
+@pytest.mark.parametrize("name", _OF_A_SERVER)
+def test_a_server_s_training_writes_the_weights_where_the_server_reads_them(name, tmp_path, demo_weights):
+    (tmp_path / "sample").mkdir()
+    (tmp_path / "sample" / "main.py").touch()
+    app = make_label_app(tmp_path / "app", bundle_folder(name), weights=demo_weights, sample_app=tmp_path / "sample")
+    parser = ConfigParser(json.loads((app / "configs" / "train.json").read_text()))
+    parser["bundle_root"] = "ROOT"
+    assert parser.get_parsed_content("best_weights") == f"ROOT/{_OF_A_SERVER[name]}"
 
 
 @pytest.mark.parametrize("name", ["uniseg_upstream", "uniseg_finetune", "unetr_prompt_tuning", "esp_medsam_2d"])

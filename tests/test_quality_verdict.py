@@ -32,7 +32,6 @@ def test_a_verdict_comes_back_from_its_text():
 
 
 def test_a_strict_run_counts_no_record_of_a_case_that_is_not_finished(tmp_path):
-    """Such as one that another process refuses, or whose label map is of other weights."""
     for name, word in (("ok", "ok"), ("to check", "check"), ("refused", "refused")):
         record = {"verdict": word, "reasons": ["Look."], "versions": {"uniseg_nets": "0.9"}}
         (tmp_path / f"{name}.json").write_text(json.dumps(record))

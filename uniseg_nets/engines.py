@@ -144,7 +144,7 @@ class CaseEvaluator(SupervisedEvaluator):
         self.seconds: dict[str, float] = {}
         self.verdicts: dict[str, dict[str, Any]] = {}
         self.reviewed: list[str] = []
-        self.with_label_map: list[str] = []
+        self.with_label_map: set[str] = set()
         self._ended: set[str] = set()  # names of the cases that are exported, failed, or done by other processes
         self._exporting: Future[None] | None = None
         self.exported = self._export_pending()
@@ -160,7 +160,7 @@ class CaseEvaluator(SupervisedEvaluator):
 
     def _predict(self, global_epoch: int) -> None:
         self._begun = time.perf_counter()
-        # Claims are given up last, when the running export has ended.
+        # All exports have ended when the run returns (EPOCH_COMPLETED waits for them); claims are given up last.
         with self.claims or nullcontext(), ThreadPoolExecutor(1, "export") as self._exporter:
             super().run(global_epoch)
             unread = self._total - len(self._ended)
@@ -192,7 +192,7 @@ class CaseEvaluator(SupervisedEvaluator):
             except Exception as error:
                 reasons.append(root_cause(error))
         if reasons:
-            self.with_label_map.append(case["name"])
+            self.with_label_map.add(case["name"])
             raise ValueError("; ".join(reasons))
 
     def _register_postprocessing(self, posttrans: Callable[[Any], Any]) -> None:
@@ -257,7 +257,7 @@ class CaseEvaluator(SupervisedEvaluator):
         """Counts what the review finds as failed, and keeps the names."""
         further = {} if self.review is None else self.review()
         self.reviewed = [name for name in further if name not in self.failures]
-        self.with_label_map += self.reviewed
+        self.with_label_map.update(self.reviewed)
         self.failures = {**further, **self.failures}
 
     def _failed(self, name: str, error: Exception) -> None:

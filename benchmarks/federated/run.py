@@ -117,7 +117,8 @@ def _round(
     start = time.perf_counter()
     weights = next(iter(group.values())).initial() if number == 1 else read_state(earlier)[0]
     answers = [site.train(weights, number, rounds) for site in group.values()]
-    save_weights(_mean([one for one, _ in answers], [figures["num-examples"] for _, figures in answers]), state)
+    mean = _mean([one for one, _ in answers], [figures["num-examples"] for _, figures in answers])
+    save_weights(mean, state, terms=next(iter(group.values())).terms)
     sent = sum(byte_count(one) for one, _ in answers) if len(group) > 1 else 0
     row = {"arm": arm, "group": "-".join(group), "round": number, "bytes_up": sent, "bytes_down": sent}
     row["seconds"] = round(time.perf_counter() - start, 1)

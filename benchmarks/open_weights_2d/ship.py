@@ -11,7 +11,7 @@ import argparse
 from pathlib import Path
 
 from uniseg_nets.weights.checkpoints import halved, read_state, save_weights
-from uniseg_nets.weights.licence import OPEN_2D_TERMS, mark_terms
+from uniseg_nets.weights.licence import OPEN_2D_TERMS
 
 
 def main() -> None:
@@ -21,8 +21,7 @@ def main() -> None:
     options = parser.parse_args()
     state, _ = read_state(options.weights)
     large = {name: tensor for name, tensor in state.items() if not name.startswith("recogniser.")}
-    print(save_weights(state | halved(large, options.weights), options.target))
-    mark_terms(options.target, OPEN_2D_TERMS)
+    print(save_weights(state | halved(large, options.weights), options.target, terms=OPEN_2D_TERMS))
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from uniseg_nets.bundle.contents import bundle_files, copy_files
 from uniseg_nets.bundle.run import merged_config
 from uniseg_nets.bundle.train_request import checked_train_request, refuse_other_weights
 from uniseg_nets.io.bundles import model_file
-from uniseg_nets.io.errors import root_cause, root_error
+from uniseg_nets.io.errors import NotInstalledError, root_cause, root_error
 from uniseg_nets.io.files import read_json, write_json
 from uniseg_nets.io.messages import in_lines
 from uniseg_nets.io.plain import plain_data
@@ -42,10 +42,9 @@ _WEIGHTS = ("models/*",)
 _IN_BATCH = ("_id", "_image_id")
 # Config values of a served bundle. "global": the label values that the server shows and clients submit. val_interval 1:
 # clients train for few epochs. checkpoint_interval 0 and resume: a training starts from the weights of the one before
-# and replaces them, in the folder that the server reads; it writes no checkpoints, and accepts that folder.
+# and replaces them; it writes no checkpoints, and accepts the folder of the one before.
 _SERVED = {
     "label_values": "global",
-    "ckpt_dir": "$@bundle_root + '/models'",
     "val_interval": 1,
     "checkpoint_interval": 0,
     "resume": True,
@@ -77,7 +76,7 @@ def _answered(method: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return method(*args, **kwargs)
         except Exception as error:
-            if not isinstance(root_error(error), (ValueError, OSError)):
+            if not isinstance(root_error(error), (ValueError, OSError, NotInstalledError)):
                 raise
             logger.error("%s", root_cause(error))
             raise HTTPException(400, root_cause(error)) from error
@@ -211,5 +210,7 @@ def make_label_app(
         served = _SERVED if terms is None else {**_SERVED, "pretrained_license": terms}
         for section in _WITHOUT_DATALIST & config.keys():
             config[section]["cases"] = []
+        if "@ckpt_dir" in str(config.get("best_weights")):  # unlike those of a centre, which have a folder of their own
+            config["ckpt_dir"] = "$@bundle_root + '/models'"  # where the server reads them
         write_json(copy / "configs" / name, config | {key: value for key, value in served.items() if key in config})
     return copy

@@ -152,6 +152,9 @@ UniSeg's U-Net, trained for these labels. Channels in order: {", ".join(entry["c
     cd {name}
     python -m monai.bundle run --config_file configs/inference.json --dataset_dir DIR --output_dir OUT
 
+`configs/train.json` and a plan of new data train it further. That training writes to models/trained, and
+`--weights models/trained/model.pt` predicts with what it learnt.
+
 Research only: not a medical device, not for diagnosis or treatment. Say here on which data it was trained and how good
 it is on which others. {words}
 """

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from uniseg_nets.io.errors import NotInstalledError
+from uniseg_nets.io.errors import not_installed
 from uniseg_nets.io.names import REPORT_ENDING, STRUCTURES_ENDING
 from uniseg_nets.io.provenance import dicom_mark, marked
 from uniseg_nets.io.series import dicom_modality, dicom_series
@@ -43,9 +43,7 @@ class DicomExport(CaseExport):
 
             self._write, identifiers = self._loaded()
         except ImportError as error:
-            raise NotInstalledError(
-                f"{self.what}s need highdicom and contourpy: `pip install highdicom contourpy`"
-            ) from error
+            raise not_installed(f"a {self.what}", "highdicom", "contourpy") from error
         super().__init__(saver, [case for case in cases if _source(case).is_dir()])
         self.modality = dicom_modality(modalities[0])
         others = [case["name"] for case in cases if case["name"] not in self.cases]

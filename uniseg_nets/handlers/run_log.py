@@ -37,9 +37,9 @@ class RunLog:
 
     ``OUTPUT_DIR/run.json`` has the same of the whole run, when it begins and when it ends; ``failed_with_label_map``
     names the failed cases whose label map stands. Failed cases are in ``failures.json`` as well, name -> reason, a file
-    that exists only if a case failed. Under ``torchrun`` each process
-    writes its own, ``run_1.json`` and so on; those of ranks that a run does not have are removed. A run whose processes
-    know nothing of each other has neither until :func:`~uniseg_nets.reports.merge.merge_runs` makes them.
+    that exists only if a case failed. Under ``torchrun`` each process writes its own, ``run_1.json`` and so on; those
+    of ranks that a run does not have are removed. A run whose processes know nothing of each other has neither until
+    :func:`~uniseg_nets.reports.merge.merge_runs` makes them.
 
     Args:
         saver: writer of the results. The log uses its folder and its provenance.
@@ -66,11 +66,10 @@ class RunLog:
         engine.add_event_handler(Events.COMPLETED, self._complete)
 
     def _complete(self, engine: CaseEvaluator) -> None:
-        for name in engine.exported:  # finished before, so that no event told of them
-            if name not in self._logged:
-                self._log(engine, name)
-        for name in engine.reviewed:
-            self._log(engine, name)
+        # Finished before, so that no event told of them; then those of the review, some of them for the second time.
+        exported = [name for name in engine.exported if name not in self._logged]
+        for name in (*exported, *engine.reviewed):
+            self._log(engine, name, exported=name not in engine.seconds)
         self._write_summary(engine)
 
     def _remove_of_more_ranks(self) -> None:
@@ -82,7 +81,7 @@ class RunLog:
                 path.with_name(f"failures_{number}.json").unlink(missing_ok=True)
                 path.unlink()
 
-    def _log(self, engine: CaseEvaluator, name: str) -> None:
+    def _log(self, engine: CaseEvaluator, name: str, exported: bool = False) -> None:
         if not self._logged:
             self._append({"started": _text(self.started), "host": socket.gethostname(), **self._about(engine)})
         self._logged.add(name)
@@ -93,7 +92,7 @@ class RunLog:
             line["label_map"] = True
         if name in engine.seconds:
             line["seconds"] = engine.seconds[name]
-        elif name in engine.exported or name in engine.reviewed:
+        if exported:
             line["exported"] = True
         if name in engine.verdicts:
             line["verdict"] = engine.verdicts[name]
@@ -123,7 +122,7 @@ class RunLog:
             "seconds_per_case": before.get("seconds_per_case", engine.seconds),
             "verdicts": before.get("verdicts", engine.verdicts),
             "failed": engine.failures,
-            "failed_with_label_map": engine.with_label_map,
+            "failed_with_label_map": sorted(engine.with_label_map),
             **self._about(engine),
         }
         write_json(target, record)

@@ -36,10 +36,14 @@ def bundle_root(bundle: str | PathLike[str]) -> Path:
     """The folder of a bundle, given as a folder or as a name of this distribution. A folder comes first.
 
     Raises:
-        FileNotFoundError: there is no such folder and no bundle of that name.
+        FileNotFoundError: there is no such folder and no bundle of that name, or the folder has no configs.
     """
     folder = Path(bundle)
-    return (folder if (folder / "configs").is_dir() else bundle_folder(str(bundle))).resolve()
+    if not str(bundle) or not folder.is_dir():
+        return bundle_folder(str(bundle)).resolve()
+    if not (folder / "configs").is_dir():
+        raise FileNotFoundError(f"no bundle at {folder}: expected a folder `configs` in it")
+    return folder.resolve()
 
 
 def config_file(name: str | PathLike[str], bundle: Path | None = None) -> Path:

@@ -82,7 +82,7 @@ def _not_computed(folder: Path) -> dict[str, dict[str, Any]]:
     """
     found = {}
     for record in run_records(folder):
-        verdicts, with_label_map = record.get("verdicts", {}), record.get("failed_with_label_map", ())
+        verdicts, with_label_map = record.get("verdicts", {}), set(record.get("failed_with_label_map", ()))
         for name, reason in record.get("failed", {}).items():
             if name not in with_label_map:
                 refused = verdicts.get(name, {}).get("verdict") == REFUSED

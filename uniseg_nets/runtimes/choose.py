@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from uniseg_nets.io.errors import NotInstalledError
+from uniseg_nets.io.errors import not_installed
 from uniseg_nets.runtimes.eager import EagerRuntime
 from uniseg_nets.runtimes.tensorrt import TensorRTRuntime, lacking_for_tensorrt
 
@@ -94,7 +94,7 @@ def resolve_runtime(runtime: str, precision: str, device: torch.device) -> tuple
     if runtime == "openvino" and device.type != "cpu":
         raise ValueError(f"runtime openvino computes on a CPU, the network is on {device}: choose runtime torch")
     if runtime == "openvino" and not installed:
-        raise NotInstalledError("runtime openvino: install it with `pip install openvino`, or choose runtime torch")
+        raise not_installed("the runtime openvino", "openvino", instead="choose runtime torch")
     if runtime == "openvino" and limit:
         raise ValueError(
             f"runtime openvino cannot compute with {_ISA_LIMIT}={limit}: unset it, or choose runtime torch"

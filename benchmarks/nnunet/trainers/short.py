@@ -1,7 +1,9 @@
-"""nnU-Net's training of 340 steps instead of 250,000; nnU-Net's commands find it::
+"""nnU-Net's training of 340 steps instead of 250,000.
 
-export nnUNet_extTrainer=benchmarks/nnunet/trainers nnUNet_n_proc_DA=0 OMP_NUM_THREADS=1
-nnUNetv2_train 1 3d_fullres all -tr ShortTrainer -device cpu        # with --c it goes on after an interruption
+nnU-Net's commands find it, in its environment; ``--c`` resumes it::
+
+    export nnUNet_extTrainer=benchmarks/nnunet/trainers nnUNet_n_proc_DA=0 OMP_NUM_THREADS=1
+    nnUNetv2_train 1 3d_fullres all -tr ShortTrainer -device cpu
 """
 
 from __future__ import annotations
