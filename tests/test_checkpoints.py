@@ -182,3 +182,11 @@ def test_a_failed_conversion_leaves_the_older_file(official, tmp_path):
     with pytest.raises(ValueError, match=r"tu\.0\.weight"):
         convert(official, target)
     assert target.read_bytes() == b"older"
+
+
+def test_weights_with_a_changed_byte_are_refused(ours, tmp_path):
+    content = bytearray(ours.read_bytes())
+    content[len(content) // 2] ^= 1
+    (tmp_path / "changed.pt").write_bytes(content)
+    with pytest.raises(ValueError, match=r"changed\.pt cannot be read as PyTorch weights: .* damaged"):
+        read_weights(tmp_path / "changed.pt")

@@ -129,6 +129,20 @@ def test_a_file_that_ends_too_early_is_told_as_damaged(write_scan, ending):
         LoadCase()(path)
 
 
+def test_a_compressed_file_with_a_changed_bit_is_refused_or_read_rightly(write_scan):
+    path = write_scan("a.nii.gz", np.random.default_rng(0).random((20, 20, 20)))
+    content, voxels = path.read_bytes(), LoadCase()(path)
+    refused = 0
+    for place in range(400, len(content) - 8, len(content) // 40):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        try:
+            assert torch.equal(LoadCase()(path), voxels)
+        except ValueError as error:
+            assert "the file is damaged" in str(error)
+            refused += 1
+    assert refused > 35
+
+
 @pytest.mark.parametrize(
     ("ending", "old", "new"),
     [

@@ -115,6 +115,14 @@ def test_a_choice_that_there_is_not_is_refused_before_anything_is_read(wrong):
         PlanOptions(**wrong)
 
 
+@pytest.mark.parametrize("content", ['{"labels": {"background": 0}}', "no JSON"])
+def test_a_plan_replaces_no_other_file(patients, tmp_path, content):
+    (tmp_path / "dataset.json").write_text(content)
+    with pytest.raises(ValueError, match=r"dataset\.json is there and is no plan: choose another file"):
+        plan_dataset(patients, tmp_path / "dataset.json")
+    assert (tmp_path / "dataset.json").read_text() == content
+
+
 def test_the_user_s_order_of_axes_is_taken(patients, tmp_path):
     plan = plan_dataset(patients, tmp_path / "plan.json", PlanOptions(axes="acquisition"))
     assert plan["task_entry"]["axes"] == "acquisition"

@@ -50,8 +50,8 @@ def test_a_shorter_distance_is_better(two):
 
 
 def test_cases_of_one_patient_count_once(tmp_path):
-    a = evaluation(tmp_path / "a", [row(f"p{i // 2}_{i}", 0.5, patient=f"p{i // 2}") for i in range(8)])
-    b = evaluation(tmp_path / "b", [row(f"p{i // 2}_{i}", 0.5 + i % 2, patient=f"p{i // 2}") for i in range(8)])
+    a = evaluation(tmp_path / "a", [row(f"p{i // 2}_{i}", 0.0, patient=f"p{i // 2}") for i in range(8)])
+    b = evaluation(tmp_path / "b", [row(f"p{i // 2}_{i}", float(i % 2), patient=f"p{i // 2}") for i in range(8)])
     (only,) = compare(a, b)
     assert (only.patients, only.cases, only.difference, only.low, only.high) == (4, 8, 0.5, 0.5, 0.5)
     assert "Fewer than 6 patients with a difference cannot reach p < 0.05: ct organ" in as_markdown([only])
@@ -235,3 +235,30 @@ def test_two_folds_of_real_scans_by_the_command(tmp_path, test_data):
     words = [*uniseg, "compare", out / "fold0" / "eval", out / "fold0" / "eval"]
     compared = subprocess.run(words, check=True, capture_output=True, text=True)
     assert "+0.000" in compared.stdout
+
+
+def _evaluation(path, **changed):
+    rows = [row(name, 0.8) | {"reference_ml": 10.0} for name in "ab"]
+    write_csv(path, [rows[0] | changed, rows[1]])
+    return path
+
+
+def test_evaluations_against_other_references_are_not_compared(tmp_path):
+    first, same = _evaluation(tmp_path / "a.csv"), _evaluation(tmp_path / "b.csv", reference_ml=10.004)
+    assert compare(first, same)[0].difference == 0
+    other = _evaluation(tmp_path / "c.csv", reference_ml=50)
+    with pytest.raises(ValueError, match="other references: organ of case a has 10 and 50 ml"):
+        compare(first, other)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"dice": 80}, "dice of case a is 80, expected a number from 0 to 1"),
+        ({"dice": -0.1}, "dice of case a is -0.1, expected"),
+        ({"case": "b", "patient": "b"}, "case b has two rows for organ"),
+    ],
+)
+def test_figures_that_cannot_be_are_refused(tmp_path, changed, message):
+    with pytest.raises(ValueError, match=message):
+        compare(_evaluation(tmp_path / "a.csv"), _evaluation(tmp_path / "b.csv", **changed))

@@ -103,7 +103,7 @@ def segment(
         rtstruct: also write an RT Structure Set of each case that came as DICOM.
         slicer_seg: also write each label map as NAME.seg.nrrd, with names and colours, for 3D Slicer.
         bundle: another bundle than uniseg_upstream: a folder or a zip, such as `uniseg pack` writes.
-        plan: file of `uniseg plan`, for weights that are fine-tuned and not packed.
+        plan: file of `uniseg plan`, for weights that are fine-tuned and not packed; it can hold code, as all configs.
         strict: count a case with the verdict "check" as failed.
         force: also compute cases that are refused.
         check_flips: compute each case a second time, mirrored, and compare, for its verdict; twice the work.

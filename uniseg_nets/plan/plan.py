@@ -15,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from uniseg_nets.data.dataset_json import refuse_ignored
-from uniseg_nets.io.files import atomic_path
+from uniseg_nets.io.files import atomic_path, read_json
 from uniseg_nets.io.messages import in_lines, listing
 from uniseg_nets.io.plain import plain_data
 from uniseg_nets.plan.axes import choose_axes, choose_mirror_axes
@@ -95,6 +95,7 @@ def plan_dataset(
             two sides of the data set's own split, a label marks voxels to ignore, cases are faulty, or the intensities
             or names make no task. The message names all faults and says what to do; nothing is written.
     """
+    _refuse_to_replace(Path(output))
     options = options or PlanOptions()
     pretrained = _pretrained_network(options)
     data = by_patient(read_layout(source), options.group)
@@ -123,6 +124,16 @@ def plan_dataset(
     with atomic_path(output) as temporary:
         temporary.write_text(_pretty(plan), encoding="utf-8")
     return plan
+
+
+def _refuse_to_replace(output: Path) -> None:
+    """Refuses to overwrite what is no plan, such as the data set's own JSON."""
+    try:
+        kept = output.is_file() and "task_entry" not in read_json(output)
+    except ValueError:
+        kept = True
+    if kept:
+        raise ValueError(f"{output} is there and is no plan: choose another file for the plan")
 
 
 def _refuse_code(plan: Mapping[str, Any], root: Path) -> None:

@@ -16,7 +16,15 @@ import numpy as np
 from scipy import stats
 
 from uniseg_nets.io.files import write_csv
-from uniseg_nets.study.figures import METRICS, Figures, bootstrap_interval, figures_of, patient_means, read_rows
+from uniseg_nets.study.figures import (
+    METRICS,
+    Figures,
+    bootstrap_interval,
+    figures_of,
+    patient_means,
+    read_rows,
+    refuse_other_references,
+)
 
 __all__ = ["Comparison", "as_markdown", "compare", "holm"]
 
@@ -70,9 +78,11 @@ def compare(
 
     Raises:
         FileNotFoundError, ValueError: as for :func:`~uniseg_nets.study.figures.read_rows`; or if the metric is unknown,
-            or the evaluations have no case in common.
+            the evaluations have no case in common, or other references.
     """
-    one, two = _of_one_division(*(figures_of(read_rows(evaluation), metric) for evaluation in (first, second)))
+    rows_of_both = [read_rows(evaluation) for evaluation in (first, second)]
+    refuse_other_references(*rows_of_both)
+    one, two = _of_one_division(*(figures_of(rows, metric) for rows in rows_of_both))
     pairs = {key: sorted(one[key].keys() & two[key].keys()) for key in one if key in two}
     pairs = {key: cases for key, cases in pairs.items() if cases}
     if not pairs:

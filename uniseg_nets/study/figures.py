@@ -12,12 +12,23 @@ import numpy as np
 
 from uniseg_nets.io.files import read_csv
 
-__all__ = ["METRICS", "Figures", "bootstrap_interval", "figures_of", "patient_means", "read_rows"]
+__all__ = [
+    "METRICS",
+    "Figures",
+    "bootstrap_interval",
+    "figures_of",
+    "patient_means",
+    "read_rows",
+    "refuse_other_references",
+]
 
 # Columns of ``cases.csv`` that are figures -> whether higher is better.
 METRICS: Mapping[str, bool] = {"dice": True, "nsd": True, "hd95_mm": False}
 _SAMPLES = 10_000
 
+# What a metric may be, by whether higher is better.
+_RANGES = {True: "a number from 0 to 1", False: "a number of mm from 0 on"}
+_SAME = 0.01  # relative, and in ml: volumes are rounded
 # (task, class) -> (patient, case) -> figure.
 Figures = dict[tuple[str, str], dict[tuple[str, str], float]]
 
@@ -50,7 +61,7 @@ def figures_of(rows: Sequence[Mapping[str, str]], metric: str = "dice") -> Figur
     class. A case without a patient counts as a patient of its own.
 
     Raises:
-        ValueError: the metric is unknown, or a figure is not a number.
+        ValueError: the metric is unknown, a figure is no number or out of range, or a case has two rows for a class.
     """
     if metric not in METRICS:
         raise ValueError(f"metric is {metric!r}, expected one of {', '.join(METRICS)}")
@@ -60,10 +71,39 @@ def figures_of(rows: Sequence[Mapping[str, str]], metric: str = "dice") -> Figur
             value = float(row[metric] or "nan")
         except ValueError as error:
             raise ValueError(f"{metric} of case {row['case']} is {row[metric]!r}, expected a number") from error
-        if not math.isnan(value):
-            case = row["case"]
-            figures[row["task"], row["class"]][row.get("patient") or case, case] = value
+        if math.isnan(value):
+            continue
+        if value < 0 or (value > 1 and METRICS[metric]):
+            raise ValueError(f"{metric} of case {row['case']} is {value:g}, expected {_RANGES[METRICS[metric]]}")
+        own, case = figures[row["task"], row["class"]], row["case"]
+        patient = row.get("patient") or case
+        if (patient, case) in own:
+            raise ValueError(f"case {case} has two rows for {row['class']}: expected one per case and class")
+        own[patient, case] = value
     return dict(figures)
+
+
+def refuse_other_references(first: Sequence[Mapping[str, str]], second: Sequence[Mapping[str, str]]) -> None:
+    """Raises ValueError if two evaluations have a case and class in common whose references differ in volume.
+
+    Args:
+        first, second: rows of :func:`read_rows`.
+    """
+    volumes = [
+        {
+            (row["task"], row["case"], row["class"]): float(row["reference_ml"])
+            for row in rows
+            if row.get("reference_ml")
+        }
+        for rows in (first, second)
+    ]
+    for key in volumes[0].keys() & volumes[1].keys():
+        one, two = (own[key] for own in volumes)
+        if not math.isclose(one, two, rel_tol=_SAME, abs_tol=_SAME):
+            raise ValueError(
+                f"the evaluations have other references: {key[2]} of case {key[1]} has {one:g} and {two:g} ml. Compare "
+                "evaluations against the same label maps"
+            )
 
 
 def patient_means(figures: Mapping[tuple[str, str], float]) -> np.ndarray:

@@ -5,6 +5,7 @@ nibabel itself reads a voxel edge of 0 as 1 mm, ignores the unit metre, and drop
 
 from __future__ import annotations
 
+import gzip
 import zlib
 from os import PathLike
 from typing import cast
@@ -23,6 +24,7 @@ _UNITS = {1: ("metres", 1000.0), 3: ("micrometres", 0.001)}
 # Range of plausible voxel edges in mm for units other than mm: some programs write a wrong unit.
 _SMALLEST, _LARGEST = 0.001, 100.0
 _REMEDY = "copy or export it again"
+_REST = 2**20  # bytes, of what follows the voxels
 
 
 def open_nifti(file: str | PathLike[str]) -> tuple[nib.Nifti1Image, NDArray[np.float64]]:
@@ -51,11 +53,20 @@ def open_nifti(file: str | PathLike[str]) -> tuple[nib.Nifti1Image, NDArray[np.f
 def read_voxels(scan: nib.Nifti1Image) -> NDArray[np.float32]:
     """The voxels of a NIfTI image, (x, y, z, ...), scaled as its header says.
 
+    A compressed file is read to its end, where its checksum stands: nibabel stops after the last voxel.
+
     Raises:
         ValueError: the file ends before them, is damaged, or its header gives a size that no memory holds.
     """
+    file = scan.file_map["image"].filename
     try:
-        return np.asarray(scan.dataobj, dtype=np.float32)
+        if not (isinstance(scan, nib.Nifti1Image) and str(file).lower().endswith(".nii.gz")):
+            return np.asarray(scan.dataobj, dtype=np.float32)
+        with gzip.open(str(file)) as stream:
+            voxels = np.asarray(type(scan).from_stream(stream).dataobj, dtype=np.float32)
+            while stream.read(_REST):
+                pass
+        return voxels
     except (OSError, EOFError, zlib.error, ArithmeticError, ValueError, MemoryError) as error:
         size = " x ".join(map(str, scan.shape))
         raise ValueError(f"its {size} voxels cannot be read, the file is damaged: {_REMEDY}") from error

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -294,6 +295,7 @@ def _load(path: Path) -> Any:
     try:
         if is_safetensors(path):
             return load_safetensors(path)
+        _refuse_damaged(path)
         with torch.serialization.safe_globals(_numpy_types()):
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a file of another kind can raise any error
@@ -303,6 +305,14 @@ def _load(path: Path) -> Any:
             reason = _reason(error)
         kind = "safetensors" if is_safetensors(path) else "PyTorch"
         raise ValueError(f"{path} cannot be read as {kind} weights: {reason}") from error
+
+
+def _refuse_damaged(path: Path) -> None:
+    """Compares the checksums of PyTorch's archive, which PyTorch does not."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            if archive.testzip() is not None:
+                raise ValueError("its checksums do not fit")
 
 
 def _reason(error: Exception) -> str:
