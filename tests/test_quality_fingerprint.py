@@ -13,6 +13,7 @@ from uniseg_nets.quality import CheckScand, FingerprintFile, Judge, Reason, Verd
 from uniseg_nets.quality.before import LEVELS, ScanProperties
 from uniseg_nets.quality.cases import CaseMeasurer, Measured
 from uniseg_nets.quality.fingerprint import Fingerprint, carry_fingerprint, fingerprint_file, read_fingerprint
+from uniseg_nets.quality.fit import fit_fingerprint
 from uniseg_nets.quality.reference import TaskReference
 from uniseg_nets.quality.rows import CaseRow, measured_cases
 from uniseg_nets.tasks import load_task_table
@@ -263,3 +264,15 @@ def test_the_command_measures_a_datalist_and_writes_the_file(uniseg, demo_weight
     assert list(read_fingerprint(tmp_path / "w.pt").tasks) == ["prostate"]
     uniseg("convert", str(tmp_path / "w.pt"), str(tmp_path / "half.pt"), "--half")
     assert list(read_fingerprint(tmp_path / "half.pt").tasks) == ["prostate"]
+
+
+def test_a_fingerprint_loses_no_task_and_its_cases_name_theirs(fitted, tmp_path):
+    (tmp_path / "w.pt").write_bytes(b"weights")
+    fitted.save(tmp_path / "w.pt")
+    kept = fingerprint_file(tmp_path / "w.pt").read_bytes()
+    for task, message in (("hippocampus", "has the tasks left_atrium too"), (None, "no task for a: add")):
+        entry = {"name": "a", "image": "a.nii.gz", "label": "b.nii.gz"} | ({} if task is None else {"task": task})
+        (tmp_path / "datalist.json").write_text(json.dumps({"training": [entry]}))
+        with pytest.raises(ValueError, match=message):
+            fit_fingerprint(tmp_path / "w.pt", tmp_path / "datalist.json", tasks_file="open")
+    assert fingerprint_file(tmp_path / "w.pt").read_bytes() == kept

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,9 @@ from torch import nn
 
 from uniseg_nets.data.datalist import load_datalist
 from uniseg_nets.io.errors import root_cause
+from uniseg_nets.io.messages import listing
 from uniseg_nets.quality.cases import CaseMeasurer
-from uniseg_nets.quality.fingerprint import Fingerprint
+from uniseg_nets.quality.fingerprint import Fingerprint, fingerprint_file, read_fingerprint
 from uniseg_nets.quality.rows import measured_cases
 from uniseg_nets.ranks import is_first_rank, unwrapped
 from uniseg_nets.tasks import TaskTable, load_task_table, table_of
@@ -55,8 +56,8 @@ def fit_fingerprint(
 
     Raises:
         FileNotFoundError: the weights or the datalist do not exist.
-        ValueError: the section or a task is unknown, the weights are for another number of tasks, or no task has
-            enough cases.
+        ValueError: the section or a task is unknown, a case names none, the weights are for another number of tasks, no
+            task has enough cases, or the present fingerprint of these weights has further tasks.
     """
     if task is not None:
         load_task_table(tasks_file or table_of(task)).one(task)
@@ -66,8 +67,13 @@ def fit_fingerprint(
         if name is not None and not found:
             raise ValueError(f"section {name!r} of {datalist} has no cases: name one that has ({option})")
     table = load_task_table(tasks_file or table_of(entries[0].get("task", task)))
-    for entry in [*entries, *held_out]:
-        table.one(entry.get("task", ""))
+    nameless = [entry["name"] for entry in [*entries, *held_out] if "task" not in entry]
+    if nameless:
+        raise ValueError(f'no task for {listing(nameless)}: add "task" to each case of {datalist}, or give --task')
+    own = {table.one(entry["task"]).name for entry in entries}
+    for entry in held_out:
+        table.one(entry["task"])
+    _refuse_loss(weights, own)
     chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
     measurer = CaseMeasurer.of_weights(weights, table, device=torch.device(chosen))
     rows, held_rows = (
@@ -75,6 +81,20 @@ def fit_fingerprint(
     )
     fingerprint = Fingerprint.fitted(rows, table, held_rows)
     return fingerprint.save(weights), fingerprint
+
+
+def _refuse_loss(weights: str | PathLike[str], tasks: Collection[str]) -> None:
+    """Refuses to replace a fingerprint of the same weights that has further tasks, whose verdicts need it."""
+    try:
+        known = read_fingerprint(weights)
+    except ValueError:
+        return
+    lost = [] if known is None else [name for name in known.tasks if name not in tasks]
+    if lost:
+        raise ValueError(
+            f"{fingerprint_file(weights)} has the tasks {listing(lost)} too, and would lose them: give a datalist of "
+            "all tasks, or copy the weights to a folder of their own"
+        )
 
 
 class FingerprintFile:
