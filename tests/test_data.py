@@ -109,12 +109,22 @@ def test_a_single_file_brings_its_other_channels(tmp_path):
     assert case["name"] == "a" and len(case["image"]) == 2
 
 
-def test_a_datalist_gives_its_first_section_to_segment(tmp_path):
+def test_a_datalist_gives_its_first_section_to_segment(tmp_path, caplog):
+    caplog.set_level("INFO")
     content = {"training": [{"image": "t.nii.gz"}], "testing": [{"image": ["a_0000.nii.gz", "a_0001.nii.gz"]}]}
     (tmp_path / "datalist.json").write_text(json.dumps(content))
     for source in (tmp_path, tmp_path / "datalist.json"):
         (case,) = find_cases(source)
         assert case["name"] == "a" and case["image"][1] == str(tmp_path / "a_0001.nii.gz")
+        assert "its section 'testing' alone is segmented, not training" in caplog.text
+
+
+def test_a_datalist_of_several_tasks_is_not_segmented_without_a_word(tmp_path, caplog):
+    tasks = {"a": "liver", "b": "spleen", "c": "liver"}
+    content = {"testing": [{"image": f"{name}.nii.gz", "task": task} for name, task in tasks.items()]}
+    (tmp_path / "datalist.json").write_text(json.dumps(content))
+    assert names(find_cases(tmp_path)) == ["a", "b", "c"]
+    assert "names several tasks (liver, spleen)" in caplog.text and "wrong label map" in caplog.text
 
 
 def test_a_decathlon_dataset_json_lists_its_test_files(tmp_path):

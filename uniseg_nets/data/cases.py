@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from uniseg_nets.data.datalist import first_section, image_files, load_datalist
+from uniseg_nets.io.messages import listing
 from uniseg_nets.io.names import DICOM_ENDINGS, SCAN_ENDINGS, SEGMENTATION_ENDING, scan_name
 from uniseg_nets.io.provenance import is_result
 from uniseg_nets.io.series import is_dicom_folder
@@ -87,10 +88,16 @@ def rank_partition(cases: Sequence[dict[str, Any]], part: str | int | None = Non
 
 
 def _from_datalist(path: Path) -> list[dict[str, Any]]:
-    cases = []
-    for entry in load_datalist(path, first_section(path)):
-        cases.append({"name": str(entry["name"]), "image": image_files(entry)})
-    return unique(cases)
+    entries = load_datalist(path, first_section(path))
+    tasks = sorted({str(entry["task"]) for entry in entries if "task" in entry})
+    if len(tasks) > 1:
+        logger.warning(
+            "%s names several tasks (%s), and this run segments all of its cases as the task or tasks that were asked "
+            "for: a case of another task gets a wrong label map",
+            path,
+            listing(tasks),
+        )
+    return unique([{"name": entry["name"], "image": image_files(entry)} for entry in entries])
 
 
 def _single_file(file: Path) -> dict[str, Any]:

@@ -144,14 +144,17 @@ def image_entry(files: Sequence[str]) -> str | list[str]:
 
 
 def first_section(path: Path) -> str:
-    """The section of a datalist to segment: the first one with cases, from testing to training.
+    """The section of a datalist to segment: the first one with cases, from testing to training. The log names others.
 
     Raises:
         FileNotFoundError: if there is no such datalist.
         ValueError: if the file is not JSON or has no cases; the message names the file.
     """
     content = read_json(path)
-    section = next((name for name in _SECTIONS if content.get(name)), None)
-    if section is None:
+    sections = [name for name in _SECTIONS if content.get(name)]
+    if not sections:
         raise ValueError(f"datalist {path} has no cases: expected a list under one of {', '.join(_SECTIONS)}")
+    section, *others = sections
+    if others:
+        logger.info("%s: its section %r alone is segmented, not %s", path, section, listing(others))
     return section
