@@ -33,7 +33,7 @@ def test_file_array_and_command_give_one_label_map(bundle, demo_weights, scan, t
 
 
 def test_what_is_missing_is_named(bundle, demo_weights, scan, tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no bundle .*: expected a bundle's folder or zip"):
+    with pytest.raises(FileNotFoundError, match=r"no bundle at .*: expected a folder `configs` in it"):
         Segmenter(tmp_path)
     (tmp_path / "half" / "configs").mkdir(parents=True)
     with pytest.raises(FileNotFoundError, match=r"expected configs/inference\.json"):
