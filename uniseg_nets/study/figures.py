@@ -24,11 +24,11 @@ __all__ = [
 
 # Columns of ``cases.csv`` that are figures -> whether higher is better.
 METRICS: Mapping[str, bool] = {"dice": True, "nsd": True, "hd95_mm": False}
-_SAMPLES = 10_000
-
-# What a metric may be, by whether higher is better.
+# What such a figure may be, by whether higher is better.
 _RANGES = {True: "a number from 0 to 1", False: "a number of mm from 0 on"}
+_SAMPLES = 10_000
 _SAME = 0.01  # relative, and in ml: volumes are rounded
+
 # (task, class) -> (patient, case) -> figure.
 Figures = dict[tuple[str, str], dict[tuple[str, str], float]]
 

@@ -92,9 +92,9 @@ class ESPMedSAM(nn.Module):
         kinds: largest number of kinds of images per modality that the recogniser tells apart.
 
     Raises:
-        ValueError: if there is no modality, the layout is unknown or does not fit a modality. From ``forward``,
-            if the network does not have the modality (the message names those it has), or the image's
-            sides are not multiples of 32.
+        ValueError: if there is no modality, the layout is unknown or does not fit a modality. From ``forward``, if
+            the network does not have the modality (the message names those it has), or the image's sides are not
+            multiples of 32.
     """
 
     def __init__(
