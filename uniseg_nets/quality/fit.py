@@ -73,9 +73,9 @@ def fit_fingerprint(
     own = {table.one(entry["task"]).name for entry in entries}
     for entry in held_out:
         table.one(entry["task"])
-    _refuse_loss(weights, own)
     chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
     measurer = CaseMeasurer.of_weights(weights, table, device=torch.device(chosen))
+    _refuse_loss(weights, own)
     rows, held_rows = (
         measured_cases(members, measurer, cases, label_values=label_values) for members in (entries, held_out)
     )
