@@ -91,6 +91,44 @@ def test_an_acquisition_per_table_position_is_one_stack(tmp_path, volume):
     np.testing.assert_array_equal(loaded(tmp_path)[0], volume)
 
 
+def by_turns(folder, volume, keyword, thickness, turns=2):
+    """One series of 2 mm steps whose attribute has the values 1, 2, ... in turn."""
+    tags_ = {keyword: lambda z: 1 + z % turns, "SliceThickness": thickness}
+    return write_series(folder, "MR", volume, SeriesInstanceUID="1.2.3.9", **tags_)
+
+
+@pytest.mark.parametrize("keyword", ["AcquisitionNumber", "TemporalPositionIdentifier", "EchoTime", "TriggerTime"])
+@pytest.mark.parametrize(("thickness", "turns"), [(4, 2), (3, 2), (None, 2), (5, 3)])
+def test_acquisitions_that_are_shifted_by_a_part_of_a_slice_are_refused(tmp_path, volume, keyword, thickness, turns):
+    by_turns(tmp_path, volume, keyword, thickness, turns)
+    with pytest.raises(
+        ValueError, match=rf"2 mm apart and differ in {keyword} by turns \(1\S*: \d slices, 2\S*: \d sl"
+    ):
+        loaded(tmp_path, "T2")
+
+
+def test_an_acquisition_of_every_second_slice_first_is_one_stack(tmp_path, volume):
+    by_turns(tmp_path, volume, "AcquisitionNumber", 2)
+    np.testing.assert_array_equal(loaded(tmp_path, "T2")[0], volume)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"AcquisitionNumber": lambda z: z // 5},  # table positions
+        {"AcquisitionNumber": lambda z: [1, 2, 1, 2, 1, 2, 1, 2, 2, 1][z]},
+        {"AcquisitionNumber": lambda z: 1 + (z == 4)},
+        {"TriggerTime": lambda z: 10.5 * z, "EchoTime": lambda z: 4 + 0.01 * (z * 7 % 10)},  # of each slice its own
+        {"TriggerTime": lambda z: 100 * (z % 5)},  # each heart phase twice
+        {"ImageType": lambda z: ["ORIGINAL", "PRIMARY", "M", "ND" if z < 3 else "NORM"]},
+        {},
+    ],
+)
+def test_overlapping_slices_of_one_acquisition_are_one_stack(tmp_path, volume, values):
+    write_series(tmp_path, "CT", volume, SliceThickness=4, **values)
+    np.testing.assert_array_equal(loaded(tmp_path)[0], volume)
+
+
 def test_a_slice_that_is_there_twice_is_refused_and_named(tmp_path, volume):
     files = write_series(tmp_path, "CT", volume)
     (tmp_path / "copy.dcm").write_bytes(files[3].read_bytes())
@@ -304,6 +342,22 @@ def test_series_of_two_patients_are_no_case(tmp_path, volume):
         file.rename(tmp_path / f"other-{file.name}")
     with pytest.raises(ValueError, match="series of 2 patients"):
         loaded(tmp_path)
+
+
+@pytest.mark.parametrize("uid", ["1.2.3.9", None])
+def test_slices_of_two_patients_in_one_series_are_refused_and_files_named(tmp_path, volume, uid):
+    files = write_series(
+        tmp_path, "CT", volume, SeriesInstanceUID=uid, PatientID=lambda z: "Smith 17 " if z < 6 else "Jones 18"
+    )
+    with pytest.raises(ValueError, match="series of 2 patients") as refused:
+        loaded(tmp_path)
+    assert files[0].name in str(refused.value) and files[6].name in str(refused.value)
+    assert "Smith" not in str(refused.value) and "Jones" not in str(refused.value)
+
+
+def test_slices_that_lost_their_patient_s_identifier_are_of_no_other_patient(tmp_path, volume):
+    write_series(tmp_path, "CT", volume, PatientID=lambda z: ["one", "", None, " one"][z % 4])
+    np.testing.assert_array_equal(loaded(tmp_path)[0], volume)
 
 
 def test_reports_and_segmentations_beside_a_series_are_no_slices(tmp_path, volume):

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from uniseg_nets.io.messages import listing
 from uniseg_nets.io.series.files import dicom_files
 from uniseg_nets.io.series.frames import Frame, read_frames
 
@@ -53,6 +56,15 @@ class Series:
         corrections = self.frames[0].get("CorrectedImage")
         return self.modality == "PT" and corrections is not None and "ATTN" not in corrections
 
+    def as_record(self) -> dict[str, Any]:
+        """What identifies the series in a record: DICOM's attributes as far as it has them, and the number of slices.
+
+        ``slices`` counts the images; all other keys are DICOM's.
+        """
+        keywords = ("Modality", "SeriesInstanceUID", "SeriesDescription")
+        known = {keyword: str(value) for keyword in keywords if (value := self.frames[0].get(keyword)) is not None}
+        return {**known, "slices": len(self.frames)}
+
     def __str__(self) -> str:
         return f"{self.modality} {self.description!r} of {len(self.frames)} slices"
 
@@ -91,23 +103,35 @@ def find_series(folder: Path, modality: str | None = None) -> Series:
     series = all_series(folder)
     if not series:
         raise ValueError("no DICOM images in this folder: expected the folder of a series or a study")
-    patients = {str(patient) for one in series if (patient := one.frames[0].get("PatientID"))}
-    if len(patients) > 1:
-        raise ValueError(f"holds DICOM series of {len(patients)} patients: give each patient a folder")
-    listing = ", ".join(map(str, series))
+    _refuse_patients(series)
+    names = ", ".join(map(str, series))
     fitting = [one for one in series if modality in (None, one.modality)]
     if not fitting:
         raise ValueError(
-            f"holds {listing}, but no {modality} series, which the task reads: export that too, or choose another task"
+            f"holds {names}, but no {modality} series, which the task reads: export that too, or choose another task"
         )
     taken = max(fitting, key=lambda one: (not one.uncorrected, len(one.frames)))
     if len(series) > 1:
         logger.warning(
-            "%s has %d DICOM series (%s): took %s %r", folder, len(series), listing, taken.modality, taken.description
+            "%s has %d DICOM series (%s): took %s %r", folder, len(series), names, taken.modality, taken.description
         )
     if taken.localisers:
         logger.warning("%s: left out the localisers %s", folder, ", ".join(map(str, taken.localisers)))
     return taken
+
+
+def _refuse_patients(series: Iterable[Series]) -> None:
+    """Refuses images of several patients, also within one series: archives mix them up, and so do de-identifiers."""
+    patients: dict[str, Frame] = {}
+    for frame in (frame for one in series for frame in one.frames):
+        if patient := str(frame.get("PatientID") or "").strip():
+            patients.setdefault(patient, frame)
+    if len(patients) > 1:
+        files = listing([str(frame) for frame in patients.values()])  # not the identifiers: messages go into logs
+        raise ValueError(
+            f"holds DICOM series of {len(patients)} patients (their PatientID differs), such as {files}: give each "
+            "patient a folder"
+        )
 
 
 def _series_key(frame: Frame) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ _SAME_PLACE = 0.01  # mm, maximum distance of two images at one position
 # relative to the slice distance. A missing slice moves others by half of a slice distance or more.
 _ROUNDING, _UNEVEN = 0.1, (0.1, 0.4)
 _DIRECTION = 1e-3  # tolerance of directions, and of their length 1
+_OVERLAP = 1.1  # slice thickness over slice distance, above which slices overlap
 _DRIFT = 0.1  # pixels, in-plane offset from first to last slice that rounding explains
 # Attributes that may distinguish several images at one position.
 _TELLING = (
@@ -79,7 +80,8 @@ def stack_of(series: Series) -> Stack:
 
     Raises:
         ValueError: if slices have no position, differ in size, spacing, orientation or frame of reference, share a
-            position, or are not at equal distances; the message names slices or their positions along the normal.
+            position, are not at equal distances, or are of several acquisitions by turns; the message names slices or
+            their positions along the normal.
     """
     frames = series.frames
     if (unknown := next((frame for frame in frames if not frame.described), None)) is not None:
@@ -106,6 +108,7 @@ def stack_of(series: Series) -> Stack:
     ordered, places, positions = tuple(frames[i] for i in order), places[order], positions[order]
     _refuse_doublets(ordered, places)
     _refuse_gaps(places, positions)
+    _refuse_alternation(ordered, places)
     step = _step(series, ordered, positions, normal, float(spacings[0].min()))
     affine = np.eye(4)
     affine[:3] = (
@@ -178,6 +181,27 @@ def _refuse_gaps(places: NDArray[np.float64], positions: NDArray[np.float64]) ->
         f"its slices are {usual:.4g} mm apart, but {listing(wrong)}: slices are missing or belong to another stack; "
         "copy the series again"
     )
+
+
+def _refuse_alternation(frames: Sequence[Frame], places: NDArray[np.float64]) -> None:
+    """Refuses acquisitions that are shifted by a part of a slice, which together look like one finer stack.
+
+    Their slices take turns, and overlap. One acquisition may do either: MR scanners acquire every second slice first
+    and may count that as an acquisition, but these slices do not overlap; overlapping slices of CT do not take turns.
+    """
+    thickness = min(float(frame.get("SliceThickness") or np.inf) for frame in frames)
+    step = float(np.median(np.diff(places))) if len(places) > 1 else np.inf
+    if thickness <= _OVERLAP * step:
+        return
+    for keyword in _TELLING:
+        values = [str(frame.get(keyword)) for frame in frames]
+        count = Counter(values)
+        if min(count.values()) > 2 and len(count) > 1 and values[len(count) :] == values[: -len(count)]:
+            counts = ", ".join(f"{value}: {n} slices" for value, n in count.items())
+            raise ValueError(
+                f"its slices are {step:.4g} mm apart and differ in {keyword} by turns ({counts}), as those of shifted "
+                "acquisitions do: keep those of one acquisition in the folder"
+            )
 
 
 def _step(
