@@ -429,6 +429,19 @@ LEFT = 70e3 / (4e8 * 2 ** (-3600 / 6586.2))
             70e3 / 4e8 * 2,
         ),
         ({"Units": "GML", "DecayCorrection": None}, {"RadionuclideTotalDose": None}, 1),
+        # A newborn, a heavy patient, rubidium 82, a late image.
+        ({"PatientWeight": 3.2}, {"RadionuclideTotalDose": 26e6}, LEFT * 3.2 / 70 * 400 / 26),
+        ({"PatientWeight": 230}, {"RadionuclideTotalDose": 9e8}, LEFT * 230 / 70 * 4 / 9),
+        (
+            {"PatientWeight": 45},
+            {
+                "RadionuclideTotalDose": 2.2e9,
+                "RadionuclideHalfLife": 75.0,
+                "RadiopharmaceuticalStartTime": "102730.0",
+            },
+            45e3 / 2.2e9 * 4,
+        ),
+        ({}, {"RadiopharmaceuticalStartTime": "043000"}, 70e3 / (4e8 * 2 ** (-6 * 3600 / 6586.2))),
     ],
 )
 def test_pet_is_read_as_suv_by_body_weight(tmp_path, volume, change, injection, factor):
@@ -459,6 +472,16 @@ def test_pet_is_read_as_suv_by_body_weight(tmp_path, volume, change, injection, 
         ({}, {"RadionuclideHalfLife": 45720.0}, "lacks .*: RadiopharmaceuticalStartDateTime"),  # copper 64
         ({}, {"RadiopharmaceuticalStartDateTime": "20200101113000"}, "begins before RadiopharmaceuticalStartDateTime"),
         ({}, {"RadiopharmaceuticalStartDateTime": "20190101093000"}, "wrong times"),
+        ({}, {"RadiopharmaceuticalStartDateTime": "20191231193000"}, "54000 s from injection .* wrong times"),
+        ({}, {"RadiopharmaceuticalStartTime": "103500"}, "begins 300 s before the injection, or 23.9 hours after it"),
+        ({}, {"RadiopharmaceuticalStartTime": "200000"}, "or 14.5 hours after it"),
+        ({}, {"RadionuclideHalfLife": 109.8}, "3600 s from injection to scan at a half-life of 109.8 s: wrong times"),
+        ({}, {"RadionuclideTotalDose": 1e12}, r"dose 1e\+12 Bq"),
+        ({}, {"RadionuclideTotalDose": 4e5}, r"dose 400000 Bq"),  # kBq
+        ({}, {"RadionuclideTotalDose": float("nan")}, r"dose nan Bq"),
+        ({"PatientWeight": 700}, {}, "weight 700 kg: .* a weight of 1 to 350 kg"),
+        ({"PatientWeight": 70000}, {}, "weight 70000 kg"),  # g
+        ({"PatientWeight": 3}, {}, r"weight 3 kg: .* at most 1e\+08 Bq per kg"),
     ],
 )
 def test_a_pet_that_cannot_become_suv_is_refused_with_the_reason(tmp_path, volume, change, injection, reason):

@@ -17,8 +17,19 @@ __all__ = ["suv_factor"]
 _DAY = 24 * 3600.0
 # Tracers with a longer half-life may be imaged days after the injection: the time of day alone is not enough.
 _LONG_HALF_LIFE = _DAY / 2
-_MOST_HALF_LIVES = 20  # no activity is left after more
-_LEAST_DOSE = 1e5  # Bq; smaller numbers have another unit
+# At most 1/256 of the activity is left after more. FDG is imaged after 55 to 75 minutes (QIBA), which is 0.7
+# half-lives, and late images after 6 hours, 3.3; rubidium 82 after 8 minutes, 6.4.
+_MOST_HALF_LIVES = 8
+# Seconds from an injection before midnight to the scan after it. If only the times of day are known, a longer time is
+# that of a scan which seems to begin before the injection: their clocks or entries differ.
+_PAST_MIDNIGHT = 6 * 3600.0
+# Bq, a dose. 1 MBq is below the smallest ones, those of zirconium 89 and iodine 124: smaller numbers are MBq, kBq, mCi.
+# 10 GBq is above the largest ones, 2 GBq of rubidium 82 and several GBq of a therapy with yttrium 90.
+_DOSE = (1e6, 1e10)
+_WEIGHT = (1.0, 350.0)  # kg, up to what the tables of scanners carry
+# Bq per kg. Adults get 3 to 7 MBq of FDG, newborns up to 10, and a light adult up to 55 of rubidium 82. More means a
+# weight that was made up, or a dose in another unit.
+_MOST_PER_KG = 1e8
 _INSTEAD = ": export the series with its original headers, or give the PET as NIfTI in SUV"
 
 
@@ -55,15 +66,18 @@ def suv_factor(stack: Stack) -> float:
             (stack.frames[0], "PatientWeight"),
         )
     )
-    if dose < _LEAST_DOSE or half_life <= 0 or weight <= 0:
+    plausible = _DOSE[0] <= dose <= _DOSE[1] and _WEIGHT[0] <= weight <= _WEIGHT[1] and dose <= _MOST_PER_KG * weight
+    if not (plausible and half_life > 0):
         raise ValueError(
-            f"{name}: dose {dose:g} Bq, half-life {half_life:g} s, weight {weight:g} kg: expected a dose above "
-            f"{_LEAST_DOSE:g} Bq and numbers above 0"
+            f"{name}: dose {dose:g} Bq, half-life {half_life:g} s, weight {weight:g} kg: expected a dose of "
+            f"{_DOSE[0]:g} to {_DOSE[1]:g} Bq and at most {_MOST_PER_KG:g} Bq per kg, a weight of {_WEIGHT[0]:g} to "
+            f"{_WEIGHT[1]:g} kg, and a half-life above 0{_INSTEAD}"
         )
     elapsed = 0.0 if decay == "ADMIN" else _since_injection(stack, tracer, half_life, name)
     if elapsed > _MOST_HALF_LIVES * half_life:
         raise ValueError(
-            f"{name}: {elapsed:g} s from injection to scan at a half-life of {half_life:g} s: wrong times{_INSTEAD}"
+            f"{name}: {elapsed:g} s from injection to scan at a half-life of {half_life:g} s: wrong times, expected at "
+            f"most {_MOST_HALF_LIVES} half-lives{_INSTEAD}"
         )
     return float(1000 * weight / (dose * 2 ** (-elapsed / half_life)))
 
@@ -93,7 +107,16 @@ def _since_injection(stack: Stack, tracer: Frame, half_life: float, name: Any) -
     start = _scan_start(stack, dated=False)
     if time is None or start is None:
         raise _lacking(name, "RadiopharmaceuticalStartTime" if time is None else "AcquisitionTime")
-    return (start - _seconds("", str(time))) % _DAY  # modulo a day: the scan may be after midnight
+    elapsed = start - _seconds("", str(time))
+    if elapsed < 0:
+        elapsed += _DAY
+        if elapsed > _PAST_MIDNIGHT:
+            raise ValueError(
+                f"{name}: by the time of day the scan begins {_DAY - elapsed:g} s before the injection, or "
+                f"{elapsed / 3600:.3g} hours after it: expected at most {_PAST_MIDNIGHT / 3600:g} hours past "
+                f"midnight{_INSTEAD}"
+            )
+    return elapsed
 
 
 def _scan_start(stack: Stack, dated: bool = True) -> float | None:
