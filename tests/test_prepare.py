@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import zlib
 
 import nibabel as nib
 import numpy as np
@@ -58,12 +59,17 @@ def write(path, volume, affine=None):
     nib.save(nib.Nifti1Image(volume, np.diag([1.0, 2, 3, 1]) if affine is None else affine), path)
 
 
+def image_of(*words):
+    """Voxels that differ from those of other words."""
+    return np.full((6, 6, 6), zlib.crc32(" ".join(map(str, words)).encode()) % 10_000, np.float32)
+
+
 def miniature(root, source, cases=5):
     files, values = LAYOUTS[source]
     for i in range(cases):
         *images, label = (root / name.format(i=i) for name in files)
         for image in images:
-            write(image, np.full((6, 6, 6), i, np.float32))
+            write(image, image_of(source, i))
         volume = np.zeros((6, 6, 6), np.uint8)
         volume.flat[: len(values)] = values
         write(label, volume)
@@ -191,7 +197,7 @@ def test_cases_that_a_split_does_not_name_are_warned_of(tmp_path, table, caplog)
 
 def nnunet(root, names=("a_0", "a_1", "a_2"), value=1):
     for name in names:
-        write(root / f"imagesTr/{name}_0000.nii.gz", np.ones((6, 6, 6), np.float32))
+        write(root / f"imagesTr/{name}_0000.nii.gz", image_of(root, name))
         write(root / f"labelsTr/{name}.nii.gz", np.full((6, 6, 6), value, np.uint8))
     (root / "dataset.json").write_text(json.dumps({"channel_names": {"0": "T1"}}))
     return root
@@ -370,6 +376,81 @@ def test_the_same_scans_under_two_names_are_not_mixed(tmp_path, table, sources):
     with pytest.raises(ValueError, match=rf"has cases of {first}, which are the scans of {second} .*another folder"):
         prepare(second, miniature(tmp_path / second, second), tmp_path / "out", table)
     assert path.read_text() == before
+
+
+def split_of(path, **sections):
+    path.write_text(json.dumps(sections))
+    return path
+
+
+def test_copies_of_a_scan_under_other_names_are_drawn_to_one_side(tmp_path, caplog):
+    root = nnunet(tmp_path / "raw", [f"a_{index}" for index in range(8)])
+    for index in range(0, 8, 2):  # the same voxels in another type, with another header
+        write(root / f"imagesTr/a_{index + 1}_0000.nii.gz", image_of(root, f"a_{index}").astype(np.int16), np.eye(4))
+        write(root / f"labelsTr/a_{index + 1}.nii.gz", np.ones((6, 6, 6), np.uint8), np.eye(4))
+    for seed in range(4):
+        sides = sides_of(prepare("nnunet", root, tmp_path / "out", OWN, "schwannoma", seed=seed))
+        assert len(sides["validation"]) == 2
+        assert not {int(name[2:]) // 2 for name in sides["training"]} & {
+            int(name[2:]) // 2 for name in sides["validation"]
+        }
+    assert "4 of 8 cases hold the same image as another one" in caplog.text and "a_3 as a_2" in caplog.text
+
+
+def test_copies_on_both_sides_of_a_split_are_refused(tmp_path):
+    root = nnunet(tmp_path / "raw")
+    shutil.copy(root / "imagesTr/a_0_0000.nii.gz", root / "imagesTr/a_2_0000.nii.gz")
+    split = split_of(tmp_path / "split.json", training=["a_0", "a_1"], validation=["a_2"])
+    with pytest.raises(ValueError, match=r"split\.json puts copies of 1 scan.*\n  a_0 in training, a_2 in validation"):
+        prepare("nnunet", root, tmp_path / "out", OWN, "schwannoma", split)
+    assert not (tmp_path / "out").exists()
+
+
+def test_all_cases_of_patients_who_share_a_scan_are_of_one_patient(tmp_path):
+    root = nnunet(tmp_path / "raw", ["p1_a", "p1_b", "p2_a", "p2_b", "p3_a"])
+    shutil.copy(root / "imagesTr/p1_a_0000.nii.gz", root / "imagesTr/p2_a_0000.nii.gz")
+    split = split_of(tmp_path / "split.json", training=["p1_a", "p1_b"], validation=["p2_b", "p3_a"])
+    with pytest.raises(ValueError, match=r"puts 1 patient.*\n  p1: p1_a, p1_b in training, p2_b in validation"):
+        prepare("nnunet", root, tmp_path / "out", OWN, "schwannoma", split, group=r"p\d")
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_copies_of_scans_that_another_data_set_has_are_refused_on_the_other_side(tmp_path, table, monkeypatch, busy):
+    lits, root = miniature(tmp_path / "lits", "lits"), nnunet(tmp_path / "own")
+    shutil.copy(lits / "Training_Batch1/volume-3.nii", root / "imagesTr/a_1_0000.nii")
+    (root / "imagesTr/a_1_0000.nii.gz").unlink()
+    write(root / "labelsTr/a_1.nii.gz", np.ones((6, 6, 6), np.uint8))
+    kept = split_of(tmp_path / "lits.json", training=["liver_1", "liver_3"], validation=["liver_2"])
+    options = {"tasks": OWN, "task": "schwannoma"}
+    other = split_of(tmp_path / "other.json", training=["a_0"], validation=["a_1", "a_2"])
+
+    def first():
+        prepare("lits", lits, tmp_path / "out", table, split=kept)
+
+    meanwhile(monkeypatch, first) if busy else first()
+    with pytest.raises(ValueError, match=r"other\.json puts copies of 1 .*\n  a_1 in validation, liver_3 in training"):
+        prepare("nnunet", root, tmp_path / "out", split=other, **options)
+    same = split_of(tmp_path / "same.json", training=["a_1", "a_0"], validation=["a_2"])
+    path = prepare("nnunet", root, tmp_path / "out", split=same, **options)
+    assert names_of(path) == ["a_0", "a_1", "a_2", "liver_1", "liver_2", "liver_3"]
+
+
+def test_entries_whose_scans_are_away_are_named_and_not_compared(tmp_path, table, caplog):
+    lits = miniature(tmp_path / "lits", "lits")
+    prepare("lits", lits, tmp_path / "out", table)
+    (lits / "Training_Batch1/volume-3.nii").unlink()
+    path = prepare("nnunet", nnunet(tmp_path / "own"), tmp_path / "out", OWN, "schwannoma")
+    assert len(names_of(path)) == 8 and "not compared with the other scans of" in caplog.text
+    assert re.search(r"datalist\.json: liver_3 \(cannot read .*volume-3\.nii", caplog.text)
+
+
+def test_scans_of_different_sizes_are_not_read_to_compare_them(tmp_path, monkeypatch):
+    root = nnunet(tmp_path / "raw")
+    for index in range(3):
+        write(root / f"imagesTr/a_{index}_0000.nii.gz", np.ones((6, 6, 6 + index), np.float32))
+        write(root / f"labelsTr/a_{index}.nii.gz", np.ones((6, 6, 6 + index), np.uint8))
+    monkeypatch.setattr("uniseg_nets.prepare.copies.LoadCase", pytest.fail)
+    prepare("nnunet", root, tmp_path / "out", OWN, "schwannoma")
 
 
 def test_people_of_one_name_in_two_folders_count_as_one_and_the_way_out_is_named(tmp_path):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from uniseg_nets.data.copies import voxel_digest
 from uniseg_nets.transforms.grid import Grid, bounding_box, same_grid
 from uniseg_nets.transforms.labels import load_label_map
 from uniseg_nets.transforms.load import LoadCase
@@ -95,7 +95,7 @@ def extract_fingerprint(case: Mapping[str, Any]) -> CaseFingerprint:
         tuple(_intensities(channel) for channel in channels),
         _foreground(channels, labels[0]),
         {int(value): int(count) for value, count in zip(values, counts) if value},
-        hashlib.sha256(np.ascontiguousarray(channels).data).hexdigest(),
+        voxel_digest(channels),
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from uniseg_nets.data.copies import originals
 from uniseg_nets.data.dataset_json import refuse_ignored
 from uniseg_nets.io.files import atomic_path, read_json
 from uniseg_nets.io.messages import in_lines, listing
@@ -221,10 +222,8 @@ def _case_faults(
 
 def _copies(fingerprints: Sequence[CaseFingerprint]) -> dict[str, str]:
     """Case -> the earlier case with the same image. In two folds, copies would make the validation too good."""
-    first: dict[str, str] = {}
-    return {
-        case.name: first[case.digest] for case in fingerprints if first.setdefault(case.digest, case.name) != case.name
-    }
+    first = originals({case.name: case.digest for case in fingerprints})
+    return {name: original for name, original in first.items() if name != original}
 
 
 def _check_classes(fingerprints: Sequence[CaseFingerprint], labels: Mapping[int, str]) -> None:

@@ -20,6 +20,7 @@ from uniseg_nets.data.groups import group_of, patients_of, recognised_pattern, r
 from uniseg_nets.io.messages import in_lines, listing
 from uniseg_nets.prepare.check import has_foreground, label_of_task
 from uniseg_nets.prepare.converters import CONVERTERS, Converter
+from uniseg_nets.prepare.copies import Copies
 from uniseg_nets.prepare.datalist import Datalist, alone
 from uniseg_nets.prepare.download import download_decathlon, refuse_other_archive
 from uniseg_nets.prepare.find import Case, find_labelled, nnunet_source, nnunet_values, other_kinds
@@ -50,7 +51,8 @@ def prepare(
 
     Label maps whose values differ from the task's are rewritten under ``output/labels/TASK``. Data that are not NIfTI
     are converted to ``output/images/TASK`` and ``output/labels/TASK``; existing files are not converted again. All
-    cases of a patient are on one side of the split. Several runs may add to one datalist at the same time.
+    cases of a patient are on one side of the split, and so are copies of a scan, with the same voxels under other
+    names. Several runs may add to one datalist at the same time.
 
     Args:
         name: a key of :data:`SOURCES` or :data:`CONVERTERS`, or ``nnunet`` for a folder with ``imagesTr``, ``labelsTr``
@@ -74,8 +76,8 @@ def prepare(
         ValueError: if there is no such source, or the folder is of another task of the Decathlon; a label map has no
             image, another grid than its image, or a value that the data set or the task does not have; a case name has
             no patient; the split lacks a section, or a name of it is missing or occurs twice; a patient is in both
-            training and validation; the datalist has the same scans from another source; or no case is left. The
-            message has the names; the datalist is unchanged.
+            training and validation, or copies of a scan are; the datalist has the same scans from another source; or no
+            case is left. The message has the names; the datalist is unchanged.
     """
     raw, output = Path(raw), Path(output)
     source = nnunet_source(raw, task) if name == NNUNET else SOURCES.get(name) or CONVERTERS.get(name)
@@ -92,7 +94,7 @@ def prepare(
     origin = Origin.of(chosen.name, name, raw, output)
     datalist = Datalist.read(output / "datalist.json", origin)
     identify = partial(_identities, listed, origin=origin, raw=raw, output=output, pattern=group)
-    names, patients = identify(datalist)
+    names, patients = identified = identify(datalist)
     where = f"with the entries of {datalist.path}, the split drawn by seed {seed} (choose one with `--split`)"
     sections = None
     if split is not None:
@@ -100,10 +102,13 @@ def prepare(
         _refuse_divided(sections, patients, datalist, origin, where)
     cases = _as_files(listed, chosen, names, output)
     usable = {case.name: case for case in _check(cases, source, chosen, name)}
+    copies = Copies(usable.values())
+    patients = copies.united(patients)
     if sections is None:
         sections = draw_split({case: patients[case] for case in usable}, validation_share, seed)
-        _refuse_divided(sections, patients, datalist, origin, where)
     sections = {section: [case for case in members if case in usable] for section, members in sections.items()}
+    copies.refuse_divided(sections, datalist, where)
+    _refuse_divided(sections, patients, datalist, origin, where)
     if not any(sections.values()):
         raise ValueError(f"{name}: no case is left, those without foreground are left out; the datalist is unchanged")
     output.mkdir(parents=True, exist_ok=True)
@@ -114,11 +119,12 @@ def prepare(
         }
         with alone(datalist.path):
             now = Datalist.read(datalist.path, origin)
-            if now != datalist and identify(now) != (names, patients):
+            if now != datalist and identify(now) != identified:
                 raise ValueError(
                     f"{now.path}: another run has meanwhile added cases with the names or images of these; they stay, "
                     f"prepare {name} again"
                 )
+            copies.refuse_divided(sections, now, where)
             _refuse_divided(sections, patients, now, origin, where)
             labels = _in_place(labels, Path(folder), output / "labels" / chosen.name)
             entries = {

@@ -16,7 +16,7 @@ from uniseg_nets.transforms.grid import same_grid
 from uniseg_nets.transforms.labels import load_label_map
 from uniseg_nets.transforms.nifti import open_nifti
 
-__all__ = ["Values", "has_foreground", "label_of_task"]
+__all__ = ["Values", "has_foreground", "label_of_task", "size_of"]
 
 # Label value in the file -> the task's own value. Other values are faults, but stay if the mapping is empty. None maps
 # all foreground to 1.
@@ -60,6 +60,16 @@ def has_foreground(case: Case, values: Values, channels: int, classes: int) -> b
     if own - set(range(classes + 1)):
         raise ValueError(f"{case.label} holds values {there.tolist()}, the task has classes 1 to {classes}")
     return own != {0}
+
+
+def size_of(images: Sequence[Path]) -> tuple[int, ...]:
+    """Size (C, x, y, z) of a scan with one file per channel, or one for all, from the headers alone.
+
+    Raises:
+        ValueError: if a file cannot be read as NIfTI; the message names it.
+    """
+    sizes = [_opened(image)[0] for image in images]
+    return (sum(channels for channels, *_ in sizes), *sizes[0][1:])
 
 
 def _opened(image: Path) -> tuple[tuple[int, ...], NDArray[np.float64]]:
