@@ -2,9 +2,14 @@ import json
 
 import numpy as np
 import pytest
+from monai.bundle import ConfigParser
 
+from uniseg_nets.bundle.choose import ChosenInference
+from uniseg_nets.bundle.run import merged_config
 from uniseg_nets.data import FaultTolerantDataset, find_cases, load_datalist, with_task
+from uniseg_nets.io.bundles import INFERENCE, bundle_root
 from uniseg_nets.phantom import write_phantom_tasks
+from uniseg_nets.tasks import TaskTable
 
 
 def touch(folder, *names):
@@ -119,12 +124,69 @@ def test_a_datalist_gives_its_first_section_to_segment(tmp_path, caplog):
         assert "its section 'testing' alone is segmented, not training" in caplog.text
 
 
-def test_a_datalist_of_several_tasks_is_not_segmented_without_a_word(tmp_path, caplog):
-    tasks = {"a": "liver", "b": "spleen", "c": "liver"}
-    content = {"testing": [{"image": f"{name}.nii.gz", "task": task} for name, task in tasks.items()]}
-    (tmp_path / "datalist.json").write_text(json.dumps(content))
-    assert names(find_cases(tmp_path)) == ["a", "b", "c"]
-    assert "names several tasks (liver, spleen)" in caplog.text and "wrong label map" in caplog.text
+@pytest.fixture
+def datalist(tmp_path):
+    """Writes a datalist of cases that are called after their tasks, and ``bare``, which names none."""
+
+    def write(*tasks):
+        cases = [{"name": str(task), "image": f"{task}.nii.gz", "task": task} for task in tasks]
+        content = {"testing": [*cases, {"name": "bare", "image": "bare.nii.gz"}]}
+        (tmp_path / "datalist.json").write_text(json.dumps(content))
+        return tmp_path / "datalist.json"
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("task", "taken"),
+    [
+        ("liver", ["0", "bare", "liver"]),
+        (0, ["0", "bare", "liver"]),
+        ("liver,spleen", ["0", "bare", "liver", "spleen"]),
+        (["spleen", "liver"], ["0", "bare", "liver", "spleen"]),
+        ("all_ct", ["0", "all_ct", "bare", "liver", "spleen"]),
+    ],
+)
+def test_a_datalist_of_several_tasks_is_not_segmented_without_a_word(datalist, table, caplog, task, taken):
+    caplog.set_level("INFO")
+    cases = find_cases(datalist("liver", 0, "spleen", "prostate", "all_ct"), None, table, task)
+    assert names(cases) == taken and not any("task" in case for case in cases)
+    assert f"{len(taken)} of 6 cases; the others are of " in caplog.text and "prostate" in caplog.text
+
+
+def test_a_datalist_without_a_case_of_the_task_is_refused(datalist, table, tmp_path, uniseg, caplog):
+    listed = json.loads(datalist("spleen", "prostate").read_text())["testing"][:2]
+    (tmp_path / "two.json").write_text(json.dumps({"testing": listed}))
+    message = r"two.json: 'testing' has no case of the task 'liver': its cases name prostate, spleen"
+    with pytest.raises(ValueError, match=message):
+        find_cases(tmp_path / "two.json", None, table, "liver")
+    assert uniseg("segment", tmp_path / "two.json", tmp_path / "out", "--task=liver", "--weights=demo") == 1
+    assert "no case of the task 'liver'" in caplog.text and not (tmp_path / "out").exists()
+
+
+def test_a_network_of_one_task_takes_the_cases_of_the_datalist_that_it_was_planned_from(datalist, caplog):
+    entry = {"name": "my_data", "channels": ["CT"], "spacing": [1, 1, 1], "classes": ["spleen"]}
+    mine = TaskTable([entry])
+    assert names(find_cases(datalist("spleen"), None, mine, "my_data")) == ["bare", "spleen"]
+    assert "all cases are segmented as 'my_data', the network's one task; they name spleen" in caplog.text
+    assert names(find_cases(datalist("my_data", "liver"), None, mine, 0)) == ["bare", "my_data"]
+    assert names(find_cases(datalist("spleen", "liver"), None, mine, "my_data")) == ["bare"]
+
+
+def test_a_datalist_that_is_searched_for_later_jobs_keeps_its_tasks(datalist):
+    assert [case.get("task") for case in find_cases(datalist("spleen", "liver"))] == [None, "liver", "spleen"]
+
+
+@pytest.mark.parametrize("bundle", ["uniseg_upstream", "uniseg_finetune", "unetr_prompt_tuning"])
+def test_a_bundle_s_run_selects_the_cases_of_its_task(datalist, bundle):
+    root = bundle_root(bundle)
+    overlay = {"bundle_root": str(root), "dataset_dir": str(datalist("liver", "custom", "head_neck_tumour", "x"))}
+    parser = ConfigParser(merged_config(root / INFERENCE, overlay))
+    own = {"uniseg_upstream": "liver", "uniseg_finetune": "custom", "unetr_prompt_tuning": "head_neck_tumour"}[bundle]
+    assert names(parser.get_parsed_content("cases")) == sorted(["bare", own])
+    chosen = ChosenInference(root, **{} if bundle != "uniseg_upstream" else {"task": "liver", "weights": "demo"})
+    table, task = chosen.tasks()
+    assert table.one(task).name == own
 
 
 def test_a_decathlon_dataset_json_lists_its_test_files(tmp_path):
@@ -207,6 +269,9 @@ def test_relative_paths_are_those_of_the_working_directory_at_the_time(tmp_path,
         ({"image": "a.nii", "label": None}, "has label None"),
         ({"image": "a.nii", "name": "../a"}, "has the name '../a', expected a name without folders"),
         ({"image": "a.nii", "name": ""}, "has the name ''"),
+        ({"image": "a.nii", "name": ".."}, "has the name '..', expected a name without folders"),
+        ({"image": "a.nii", "name": None}, "has the name None"),
+        ({"image": "a.nii", "name": ["a"]}, r"has the name \['a'\]"),
     ],
 )
 def test_an_entry_that_is_no_case_is_refused_by_its_number(tmp_path, entry, message):

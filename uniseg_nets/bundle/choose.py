@@ -17,7 +17,10 @@ from uniseg_nets.bundle.overrides import (
 )
 from uniseg_nets.io.bundles import model_file
 from uniseg_nets.io.devices import device_of
+from uniseg_nets.io.errors import root_error
 from uniseg_nets.io.files import read_json
+from uniseg_nets.io.plain import plain_data
+from uniseg_nets.tasks import TaskTable
 from uniseg_nets.weights.shipped import DEMO, files_by_name, named_weights, needed_by
 
 __all__ = ["ChosenInference"]
@@ -72,6 +75,18 @@ class ChosenInference:
             checkpoint = read_weights(self._weights[0])
             values |= {"weights": checkpoint, **checkpoint.overrides()}
         return values
+
+    def tasks(self) -> tuple[TaskTable, Any]:
+        """The task table of the configs, and the task or tasks of the run. MONAI's parser makes them."""
+        from monai.bundle import ConfigParser
+
+        parser = ConfigParser()
+        parser.read_config([str(self.root / "configs" / name) for name in self.configs])
+        parser.update({"bundle_root": str(self.root), **plain_data(self._values)})
+        try:
+            return parser.get_parsed_content("tasks"), parser.get_parsed_content("task")
+        except RuntimeError as error:
+            raise root_error(error) from None
 
     def _merged(self) -> dict[str, Any]:
         files = [self.root / "configs" / name for name in self.configs]  # an absolute path stays as it is

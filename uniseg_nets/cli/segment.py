@@ -77,7 +77,8 @@ def segment(
     """Segment a scan, or every scan of a folder.
 
     Args:
-        input: a NIfTI, NRRD or MHA file, a DICOM folder, a folder of such, an nnU-Net folder or a MONAI datalist.
+        input: a NIfTI, NRRD or MHA file, a DICOM folder, a folder of such, an nnU-Net folder or a MONAI datalist, of
+            which cases that name another task are left out.
         output: a folder; or a .nii.gz file, for one scan.
         task: what to segment, a name from `uniseg tasks`; several that read the same scans, as liver,spleen, make one
             map. A bundle of one task needs none.
@@ -167,7 +168,7 @@ def segment(
         target = Path(output).absolute()
         to_file = target.name.endswith(".nii.gz")
         folder = target.parent if to_file else target
-        cases = find_cases(source, None if to_file else folder)
+        cases = find_cases(source, None if to_file else folder, *chosen.tasks())
         if to_file:
             if len(cases) > 1:
                 raise ValueError(f"{input} holds {len(cases)} cases: name an output folder instead of {target}")

@@ -13,13 +13,13 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from uniseg_nets.data.datalist import first_section, image_files, load_datalist
-from uniseg_nets.io.messages import listing
+from uniseg_nets.data.datalist import first_section, image_files, load_datalist, of_tasks
 from uniseg_nets.io.names import DICOM_ENDINGS, SCAN_ENDINGS, SEGMENTATION_ENDING, scan_name
 from uniseg_nets.io.provenance import is_result
 from uniseg_nets.io.series import is_dicom_folder
 from uniseg_nets.parts import part_of
 from uniseg_nets.ranks import launched_rank
+from uniseg_nets.tasks import TaskTable
 
 __all__ = ["find_cases", "rank_partition", "unique"]
 
@@ -28,7 +28,12 @@ logger = logging.getLogger(__name__)
 _NNUNET_FOLDERS = ("imagesTs", "imagesTr")
 
 
-def find_cases(source: str | PathLike[str], output_dir: str | PathLike[str] | None = None) -> list[dict[str, Any]]:
+def find_cases(
+    source: str | PathLike[str],
+    output_dir: str | PathLike[str] | None = None,
+    tasks: TaskTable | None = None,
+    task: str | int | Sequence[str] = 0,
+) -> list[dict[str, Any]]:
     """Finds the cases at ``source``, each ``{"name": ..., "image": [paths]}``, sorted by name.
 
     ``source`` is one of
@@ -44,23 +49,27 @@ def find_cases(source: str | PathLike[str], output_dir: str | PathLike[str] | No
     Args:
         source: file or folder.
         output_dir: folder for the results, which is not searched.
+        tasks: the task table of the network; of a datalist then only the cases of ``task`` are taken, see
+            :func:`~uniseg_nets.data.datalist.of_tasks`. Without it all are, each with the ``task`` that it names.
+        task: the task or tasks to segment.
 
     Returns:
         The cases, with absolute paths.
 
     Raises:
         FileNotFoundError: if there is no such file or folder, or no scan in it.
-        ValueError: if results would lie among the scans, two cases share a name, or the file type is unknown.
+        ValueError: if results would lie among the scans, two cases share a name, the file type is unknown, or a
+            datalist has no case of the task.
     """
     source = Path(source).absolute()
     if not source.exists():
         raise FileNotFoundError(f"no file or folder {source}")
     if source.suffix.lower() == ".json":
-        return _from_datalist(source)
+        return _from_datalist(source, tasks, task)
     if source.is_file():
         return [_single_file(source)]
     if (source / "datalist.json").is_file():
-        return _from_datalist(source / "datalist.json")
+        return _from_datalist(source / "datalist.json", tasks, task)
     folder = next((source / name for name in _NNUNET_FOLDERS if (source / name).is_dir()), source)
     results = None if output_dir is None else Path(output_dir).resolve()
     if results == folder.resolve():
@@ -87,17 +96,16 @@ def rank_partition(cases: Sequence[dict[str, Any]], part: str | int | None = Non
     return list(cases[rank::world])
 
 
-def _from_datalist(path: Path) -> list[dict[str, Any]]:
-    entries = load_datalist(path, first_section(path))
-    tasks = sorted({str(entry["task"]) for entry in entries if "task" in entry})
-    if len(tasks) > 1:
-        logger.warning(
-            "%s names several tasks (%s), and this run segments all of its cases as the task or tasks that were asked "
-            "for: a case of another task gets a wrong label map",
-            path,
-            listing(tasks),
-        )
-    return unique([{"name": entry["name"], "image": image_files(entry)} for entry in entries])
+def _from_datalist(path: Path, tasks: TaskTable | None, task: Any) -> list[dict[str, Any]]:
+    section, kept = first_section(path), ["name", "task"]
+    cases = load_datalist(path, section)
+    if tasks is not None:
+        kept.remove("task")
+        try:
+            cases = of_tasks(cases, tasks, task)
+        except ValueError as error:
+            raise ValueError(f"datalist {path}: {section!r} has {error}") from error
+    return unique([{key: case[key] for key in kept if key in case} | {"image": image_files(case)} for case in cases])
 
 
 def _single_file(file: Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ channels as a list. Both are read.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,9 @@ from typing import Any
 from uniseg_nets.io.files import read_json
 from uniseg_nets.io.messages import listing
 from uniseg_nets.io.names import scan_name
+from uniseg_nets.tasks import TaskTable
 
-__all__ = ["first_section", "image_entry", "image_files", "load_datalist", "with_task"]
+__all__ = ["first_section", "image_entry", "image_files", "load_datalist", "of_tasks", "with_task"]
 
 logger = logging.getLogger(__name__)
 
@@ -92,11 +93,11 @@ def _case(entry: Any, base: Path) -> dict[str, Any]:
                 raise ValueError(f"has {key} {case[key]!r}, expected a file, or a list of files, one per channel")
             absolute = [str(base / file) for file in files]
             case[key] = absolute if isinstance(case[key], list) else absolute[0]
-    case = {"name": scan_name(image_files(case)[0])[0], **case}
-    name = str(case["name"])
-    if not name or Path(name).name != name:  # results would leave their folder
+    name = case.get("name", scan_name(image_files(case)[0])[0])
+    # Results would leave their folder; Path("..").name is "..".
+    if not isinstance(name, (str, int, float)) or name in ("", "..") or Path(str(name)).name != str(name):
         raise ValueError(f"has the name {name!r}, expected a name without folders: results are called after it")
-    return case | {"name": name}
+    return case | {"name": str(name)}
 
 
 def with_task(
@@ -123,9 +124,40 @@ def with_task(
     if nameless and not one:
         raise ValueError(f'no task for {listing(nameless)}: add "task" to each case, or choose one task')
     own = {"task": task} if one else {}
-    selected = [{**own, **case} for case in cases if str(case.get("task", task)) in names]
+    return [{**own, **case} for case in _selected(cases, names, ", ".join(names))]
+
+
+def of_tasks(
+    cases: Sequence[Mapping[str, Any]], tasks: TaskTable, task: str | int | Sequence[str]
+) -> list[dict[str, Any]]:
+    """The cases that a network segments: those that name one of its tasks, and those that name none.
+
+    A case names a task by its name or its id, or all of them by their merged name, such as ``all_ct``. The others are
+    left out, and the log says so. A network of one task takes all cases where they name one task under another name:
+    a plan has a name of its own, whatever its datalist calls the task. The log then warns.
+
+    Args:
+        cases: the cases.
+        tasks: the task table of the network.
+        task: the task or tasks to segment, as :meth:`~uniseg_nets.tasks.TaskTable.select` takes them.
+
+    Raises:
+        ValueError: if no case is of the tasks, or the table does not have them.
+    """
+    word = tasks.word(task)
+    names = {word, *(name for one in tasks.select(task) for name in (one.name, str(one.id)))}
+    named = {str(case["task"]) for case in cases if "task" in case}
+    if len(tasks) == 1 and len(named) == 1 and not named & names:
+        logger.warning("all cases are segmented as %r, the network's one task; they name %s", word, *named)
+        return [dict(case) for case in cases]
+    return _selected(cases, names, word)
+
+
+def _selected(cases: Sequence[Mapping[str, Any]], names: Collection[str], wanted: str) -> list[dict[str, Any]]:
+    """The cases that have one of these tasks, or name none. If others are left out, the log says so."""
+    selected = [dict(case) for case in cases if "task" not in case or str(case["task"]) in names]
     if len(selected) < len(cases):
-        wanted, others = ", ".join(names), sorted({str(case["task"]) for case in cases if "task" in case} - set(names))
+        others = sorted({str(case["task"]) for case in cases if "task" in case} - set(names))
         if not selected:
             raise ValueError(f"no case of the task {wanted!r}: its cases name {listing(others)}")
         logger.info("task %s: %d of %d cases; the others are of %s", wanted, len(selected), len(cases), listing(others))
