@@ -63,7 +63,9 @@ test-federated:  ## a federation of three processes, with Flower, in an environm
 	OMP_NUM_THREADS=1 $(VENV)-federated/bin/python -m pytest -m "slow or not slow" tests/test_federated_flower.py
 
 bundles: $(READY)  ## every bundle as a versioned zip, in dist/
-	for bundle in bundles/*; do $(BIN)/uniseg zip-bundle $$bundle dist || exit; done
+	rm -rf dist/new
+	for bundle in bundles/*; do $(BIN)/uniseg zip-bundle $$bundle dist/new || exit; done
+	mv dist/new/*.zip dist && rmdir dist/new
 
 docs: $(READY)  ## the documentation site, in site/
 	$(BIN)/python -m pip install --quiet --editable ".[dev,docs]"

@@ -236,6 +236,10 @@ def test_files_come_before_what_is_written(uniseg, called, words, expected):
         ("prepare lits here out --group (", "--group is '(', expected a regular expression"),
         ("merge-config array.json merged.json", "array.json holds a list, expected an object"),
         ("pack plan.json , out", "',' has an empty part"),
+        ("phantom data --task liver", "data/datalist.json exists already: choose another OUTPUT, or move it away"),
+        ("phantom data/sets --task liver", "liver/dataset.json exists already, of another data set: choose another"),
+        ("phantom-2d data", "data/datalist.json exists already: choose another OUTPUT, or move it away"),
+        ("phantom-studies data", "data/liver.nii.gz exists already: choose another OUTPUT, or move it away"),
         ("phantom ph --count 0", "--count and --validation are 0, expected 1 or more of either"),
         ("phantom-2d ph --count 0", "--count and --validation are 0, expected 1 or more of either"),
         ("segment-2d here out --weights here", "here is a folder: expected --weights, a checkpoint"),
@@ -248,6 +252,9 @@ def test_a_mistake_that_can_be_mended_is_told_before_any_work(uniseg, tmp_path, 
     for name in ("plan.json", "model.pt", "file.txt"):
         (tmp_path / name).write_text("{}")
     (tmp_path / "array.json").write_text("[1]")
+    for name in ("datalist.json", "liver.nii.gz", "sets/liver/dataset.json"):
+        (tmp_path / "data" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "data" / name).write_text("{}")
     case = {"name": "a", "image": "a.nii.gz", "label": "a.nii.gz", "task": "liver"}
     (tmp_path / "list.json").write_text(json.dumps({"training": [case], "data": [1]}))
     (tmp_path / "text.csv").write_text("task,case,class,status,dice,nsd,hd95_mm\nliver,a,liver,present,half,0.5,1\n")

@@ -54,10 +54,28 @@ def small_bundle(tmp_path):
 
 def test_the_bundle_of_this_folder_has_the_folder_s_name_and_holds_no_archive_of_itself(small_bundle, monkeypatch):
     monkeypatch.chdir(small_bundle)
-    for output in (".", "dist", "dist"):
+    for output in (".", "dist", "dist/again"):
         archive = zip_bundle(".", output)
         assert archive.name == "organ_v1.0.0.zip"
         assert zipfile.ZipFile(archive).namelist() == ["organ/configs/metadata.json"]
+
+
+def test_a_zip_of_the_same_name_is_not_replaced(small_bundle, tmp_path):
+    archive = zip_bundle(small_bundle, tmp_path / "dist")
+    before = archive.read_bytes()
+    (small_bundle / "LICENSE").write_text("new")
+    with pytest.raises(FileExistsError, match=r"organ_v1\.0\.0\.zip exists already: choose another OUTPUT, or move it"):
+        zip_bundle(small_bundle, tmp_path / "dist")
+    assert archive.read_bytes() == before
+
+
+def test_a_packed_bundle_of_the_same_version_is_not_replaced(tmp_path):
+    (tmp_path / "organ_v1.0.0.zip").write_text("earlier")
+    entry = {"name": "organ", "channels": ["CT"], "spacing": [1, 1, 1], "classes": ["organ"]}
+    (tmp_path / "plan.json").write_text(json.dumps({"task_entry": entry}))
+    with pytest.raises(FileExistsError, match=r"organ_v1\.0\.0\.zip exists already"):
+        pack_bundle(tmp_path, tmp_path / "plan.json", ["model.pt"])
+    assert (tmp_path / "organ_v1.0.0.zip").read_text() == "earlier"
 
 
 @pytest.mark.parametrize("folder", [True, False])

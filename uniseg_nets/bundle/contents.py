@@ -16,7 +16,7 @@ from monai.bundle import ConfigParser
 from uniseg_nets.io.files import atomic_path, read_json
 from uniseg_nets.io.messages import listing
 
-__all__ = ["bundle_files", "copy_files", "zip_bundle"]
+__all__ = ["absent_zip", "bundle_files", "copy_files", "zip_bundle"]
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +43,7 @@ def zip_bundle(bundle: str | PathLike[str], output: str | PathLike[str]) -> Path
     What is no part of a bundle is left out, see :func:`bundle_files`.
 
     Raises:
+        FileExistsError: the zip exists.
         FileNotFoundError: the bundle does not exist.
         ValueError: the bundle has a link to a folder, or to a file outside of it.
     """
@@ -50,11 +51,23 @@ def zip_bundle(bundle: str | PathLike[str], output: str | PathLike[str]) -> Path
     if bundle.name in ("", ".."):  # as `.` has, whose folder has a name
         bundle = bundle.resolve()
     version = read_json(bundle / "configs" / "metadata.json")["version"]
-    target = Path(output) / f"{bundle.name}_v{version}.zip"
+    target = absent_zip(output, bundle.name, version)
     files = bundle_files(bundle)
     with atomic_path(target) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in files:
             archive.write(path, Path(bundle.name) / path.relative_to(bundle))
+    return target
+
+
+def absent_zip(output: str | PathLike[str], name: str, version: str) -> Path:
+    """The path of a bundle's zip, ``OUTPUT/NAME_vVERSION.zip``, which must not exist.
+
+    Raises:
+        FileExistsError: the file exists.
+    """
+    target = Path(output) / f"{name}_v{version}.zip"
+    if target.exists():
+        raise FileExistsError(f"{target} exists already: choose another OUTPUT, or move it away")
     return target
 
 

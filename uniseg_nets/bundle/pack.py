@@ -12,7 +12,7 @@ from typing import Any
 
 from monai.bundle import ConfigParser
 
-from uniseg_nets.bundle.contents import zip_bundle
+from uniseg_nets.bundle.contents import absent_zip, zip_bundle
 from uniseg_nets.bundle.run import merged_config
 from uniseg_nets.io.bundles import MODEL, bundle_folder, model_file
 from uniseg_nets.io.files import read_json, write_json
@@ -65,6 +65,7 @@ def pack_bundle(
         The zip.
 
     Raises:
+        FileExistsError: the zip exists.
         FileNotFoundError: the plan or a weights file does not exist.
         ValueError: the plan has no task, the weights do not fit it, or the version is not three numbers.
     """
@@ -77,6 +78,7 @@ def pack_bundle(
     terms = _terms(planned, weights)
     task = TaskTable([content["task_entry"]]).tasks[0]
     name = re.sub(r"\W+", "_", task.name).strip("_").lower()
+    absent_zip(output, name, version)
     source = bundle_folder(_SOURCE)
     models = [MODEL] if len(weights) == 1 else [f"fold{index}.pt" for index in range(len(weights))]
     own_weights = [f"$@bundle_root + '/models/{model}'" for model in models]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from uniseg_nets.cli.values import at_least, new_folder
+from pathlib import Path
+
+from uniseg_nets.cli.values import absent_file, at_least, new_folder
 from uniseg_nets.tasks import load_task_table
 
 __all__ = ["demo", "demo_2d", "phantom", "phantom_2d", "phantom_studies"]
@@ -43,7 +45,7 @@ def phantom(output: str, *, task: str | None = None, count: int = 1, validation:
         validation: further patients per task, for validation.
         seed: seed of the first patient; the same seed gives the same patient.
     """
-    new_folder(output)
+    _refuse_present(output, "datalist.json")
     _check_counts(count, validation, seed)
     table = load_task_table()
     selected = table.tasks if task is None else table.select(task)
@@ -59,10 +61,11 @@ def phantom_studies(output: str) -> None:
     Args:
         output: folder.
     """
-    new_folder(output)
+    table = load_task_table()
+    _refuse_present(output, *(f"{task.name}.nii.gz" for task in table))
     from uniseg_nets.phantom import write_phantom_studies
 
-    print(f"wrote {', '.join(write_phantom_studies(output, load_task_table()))} to {output}")
+    print(f"wrote {', '.join(write_phantom_studies(output, table))} to {output}")
 
 
 def phantom_2d(output: str, *, count: int = 1, validation: int = 0, seed: int = 0) -> None:
@@ -74,11 +77,18 @@ def phantom_2d(output: str, *, count: int = 1, validation: int = 0, seed: int = 
         validation: further images per modality, for validation.
         seed: seed of the first image; the same seed gives the same image.
     """
-    new_folder(output)
+    _refuse_present(output, "datalist.json")
     _check_counts(count, validation, seed)
     from uniseg_nets.phantom import write_phantom_pictures
 
     print(f"wrote {write_phantom_pictures(output, count, validation, seed)}")
+
+
+def _refuse_present(output: str, *files: str) -> None:
+    """Refuses a folder with one of these files, which would be replaced."""
+    folder = Path(new_folder(output))
+    for file in files:
+        absent_file(str(folder / file), "OUTPUT")
 
 
 def _check_counts(count: int, validation: int, seed: int) -> None:

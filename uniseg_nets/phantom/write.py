@@ -11,11 +11,13 @@ import nibabel as nib
 import numpy as np
 
 from uniseg_nets.data.datalist import image_entry
-from uniseg_nets.io.files import atomic_path, write_json
+from uniseg_nets.io.files import atomic_path, read_json, write_json
 from uniseg_nets.phantom.patient import make_phantom
 from uniseg_nets.tasks import Task
 
 __all__ = ["write_phantom_tasks", "write_phantoms"]
+
+_DESCRIPTION = "dataset.json"
 
 
 def write_phantoms(folder: str | PathLike[str], task: Task, count: int, seed: int = 0) -> list[str]:
@@ -33,14 +35,26 @@ def write_phantoms(folder: str | PathLike[str], task: Task, count: int, seed: in
             nib.save(nib.Nifti1Image(phantom.label, phantom.affine), temporary)
         names.append(name)
     description = {
-        "name": f"{task.name} phantoms",
+        "name": _name(task),
         "channel_names": {str(i): modality for i, modality in enumerate(task.channels)},
         "labels": {"background": 0} | {name: value for value, name in enumerate(task.classes, start=1)},
         "numTraining": len(list((folder / "labelsTr").glob("*.nii.gz"))),
         "file_ending": ".nii.gz",
     }
-    write_json(folder / "dataset.json", description)
+    write_json(folder / _DESCRIPTION, description)
     return names
+
+
+def _name(task: Task) -> str:
+    return f"{task.name} phantoms"
+
+
+def _refuse_other(description: Path, task: Task) -> None:
+    """Refuses a folder with the description of a data set that is no phantoms, whose scans could be replaced."""
+    if description.is_file() and read_json(description).get("name") != _name(task):
+        raise FileExistsError(
+            f"{description} exists already, of another data set: choose another OUTPUT, or move it away"
+        )
 
 
 def write_phantom_tasks(
@@ -57,8 +71,13 @@ def write_phantom_tasks(
 
     Returns:
         The path of the datalist.
+
+    Raises:
+        FileExistsError: ``folder/TASK`` is a data set of something else.
     """
-    folder = Path(folder)
+    folder, tasks = Path(folder), list(tasks)
+    for task in tasks:
+        _refuse_other(folder / task.name / _DESCRIPTION, task)
     datalist: dict[str, list[dict[str, Any]]] = {"training": [], "validation": []}
     for task in tasks:
         for index, name in enumerate(write_phantoms(folder / task.name, task, count + validation, seed)):
