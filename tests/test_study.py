@@ -1,5 +1,6 @@
 import csv
 import json
+import shutil
 import subprocess
 import sys
 
@@ -152,8 +153,53 @@ def test_folds_evaluated_by_two_versions_are_not_pooled(tmp_path, monkeypatch):
 
 def plan_of(folder, folds=3):
     path = folder / "plan.json"
-    path.write_text(json.dumps({"data": [{"name": str(i), "fold": i % folds} for i in range(6)]}))
+    cases = [{"name": str(i), "image": [f"i{i}.mha"], "label": f"l{i}.mha", "fold": i % folds} for i in range(6)]
+    path.write_text(json.dumps({"data": cases}))
+    for case in cases:
+        for file in (*case["image"], case["label"]):
+            (folder / file).write_text(file)
     return path
+
+
+def leaves_evaluations(folder):
+    """A process in whose place what it would leave in the folder of a cross-validation is written."""
+
+    def run(words, check):
+        fold = words[words.index("--fold") + 1]
+        if "evaluate.json" in words[words.index("--config_file") + 1]:
+            evaluation(folder / f"fold{fold}" / "eval", [row(f"case{fold}", 0.5)])
+        return subprocess.CompletedProcess(words, 0)
+
+    return run
+
+
+def test_a_case_that_the_data_lack_is_named_before_anything_is_trained(tmp_path, monkeypatch):
+    monkeypatch.setattr(cross_validation.subprocess, "run", None)
+    plan = plan_of(tmp_path)
+    (tmp_path / "l4.mha").unlink()
+    with pytest.raises(FileNotFoundError, match=r"lacks 1 of 12 files of .*plan\.json: l4\.mha: name the folder that"):
+        cross_validate(plan, tmp_path, tmp_path / "cv", folds=[0])
+    assert not (tmp_path / "cv").exists()
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+def test_folds_of_other_data_are_not_gone_on_with(tmp_path, monkeypatch, earlier):
+    monkeypatch.setattr(cross_validation.subprocess, "run", leaves_evaluations(tmp_path / "cv"))
+    plan = plan_of(tmp_path)
+    cross_validate(plan, tmp_path, tmp_path / "cv", folds=[0])
+    moved, others = (shutil.copytree(tmp_path, tmp_path.with_name(f"{tmp_path.name}_{i}")) for i in range(2))
+    cross_validate(plan, moved, tmp_path / "cv", folds=[1])
+    (others / "i3.mha").write_text("another scan")
+    if earlier:  # of a version that kept no sizes
+        kept = tmp_path / "cv" / "settings.json"
+        kept.write_text(
+            json.dumps({key: value for key, value in json.loads(kept.read_text()).items() if key != "bytes"})
+        )
+        cross_validate(plan, others, tmp_path / "cv", folds=[2])
+        return
+    monkeypatch.setattr(cross_validation.subprocess, "run", None)
+    with pytest.raises(ValueError, match=r"cv was begun with other data .*: other sizes have i3\.mha: name the data"):
+        cross_validate(plan, others, tmp_path / "cv", folds=[2])
 
 
 def test_folds_are_trained_once_evaluated_and_pooled(tmp_path, monkeypatch):
@@ -192,13 +238,7 @@ def test_folds_are_trained_once_evaluated_and_pooled(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("change", ["folds", "overlays"])
 def test_folds_of_another_plan_are_not_taken_for_this_one_s(tmp_path, monkeypatch, change):
-    def run(words, check):
-        fold = words[words.index("--fold") + 1]
-        if "evaluate.json" in words[words.index("--config_file") + 1]:
-            evaluation(tmp_path / "cv" / f"fold{fold}" / "eval", [row(f"case{fold}", 0.5)])
-        return subprocess.CompletedProcess(words, 0)
-
-    monkeypatch.setattr(cross_validation.subprocess, "run", run)
+    monkeypatch.setattr(cross_validation.subprocess, "run", leaves_evaluations(tmp_path / "cv"))
     cross_validate(plan_of(tmp_path), tmp_path, tmp_path / "cv", overlays=["small.json"])
     monkeypatch.setattr(cross_validation.subprocess, "run", None)
     overlays = ["small.json"] if change == "folds" else ["small.json", "from_scratch.json"]

@@ -1,7 +1,7 @@
 """Cross-validation of a fine-tuning: trains each fold, evaluates it on its held-out cases, and pools the results.
 
 The one rule: a finished fold is not trained again, and a stopped one continues where it stopped. Both hold for one
-plan with its overlays, which the folder keeps: another one is refused.
+plan with its overlays and data, which the folder keeps: others are refused.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from uniseg_nets.data.datalist import image_files
 from uniseg_nets.io.bundles import bundle_folder, config_file
 from uniseg_nets.io.files import read_json, write_csv, write_json
+from uniseg_nets.io.messages import listing
 from uniseg_nets.study.figures import METRICS, bootstrap_interval, figures_of, patient_means, read_rows
 
 __all__ = ["cross_validate", "pooled_table"]
@@ -47,25 +49,29 @@ def cross_validate(
         The pooled file of all folds that have been evaluated so far.
 
     Raises:
-        FileNotFoundError: the plan, the data set or an overlay does not exist.
-        ValueError: the file is no plan, the plan lacks a fold, or the folder has folds of another plan or of other
-            overlays.
+        FileNotFoundError: the plan, the data set, a file of a case or an overlay does not exist.
+        ValueError: the file is no plan, the plan lacks a fold, or the folder has folds of another plan, of other
+            overlays or of other data.
         RuntimeError: a training or an evaluation failed; its own message is in the output above.
     """
     plan, data, output = (Path(path).resolve() for path in (plan, data, output_dir))
     if not data.is_dir():
         raise FileNotFoundError(f"no data set at {data}: name the folder that was planned")
     planned = read_json(plan).get("data")
-    if not isinstance(planned, list) or not planned or not all(_has_fold(case) for case in planned):
-        raise ValueError(f"{plan} is no plan: it lacks data, cases with a fold; `uniseg plan` writes one")
+    if not isinstance(planned, list) or not planned or not all(_is_planned(case) for case in planned):
+        raise ValueError(
+            f"{plan} is no plan: it lacks data, cases with a fold, an image and a label; `uniseg plan` writes one"
+        )
     known = sorted({int(case["fold"]) for case in planned})
     chosen = known if folds is None else list(folds)
     unknown = [fold for fold in chosen if fold not in known]
     if unknown:
         raise ValueError(f"no fold {', '.join(map(str, unknown))} in {plan}: it has {', '.join(map(str, known))}")
+    sizes = _sizes(planned, data, plan)
     root = bundle_folder(_BUNDLE)
     configs = [root / "configs" / "train.json", plan, *(config_file(name, root) for name in overlays)]
-    _claim(output, {"plan": read_json(plan), "overlays": [read_json(config) for config in configs[2:]]})
+    overlaid = [read_json(config) for config in configs[2:]]
+    _claim(output, {"plan": read_json(plan), "overlays": overlaid, "bytes": sizes})
     for fold in chosen:
         folder = output / f"fold{fold}"
         common = {"dataset_dir": data, "ckpt_dir": folder / "models"}
@@ -78,14 +84,45 @@ def cross_validate(
     return _pool(output, known)
 
 
+def _sizes(cases: Sequence[Mapping[str, Any]], data: Path, plan: Path) -> dict[str, int]:
+    """The bytes of each file of the plan, by which another data set is recognised wherever the data lie.
+
+    Raises:
+        FileNotFoundError: a file does not exist; the message has the names.
+    """
+    files = list(dict.fromkeys(file for case in cases for file in (*image_files(case), str(case["label"]))))
+    missing = [file for file in files if not (data / file).exists()]
+    if missing:
+        raise FileNotFoundError(
+            f"{data} lacks {len(missing)} of {len(files)} files of {plan}: {listing(missing)}: name the folder that "
+            "was planned"
+        )
+    return {file: _bytes(data / file) for file in files}
+
+
+def _bytes(path: Path) -> int:
+    """The size of a file, or of the files in the folder of a DICOM series."""
+    return sum(file.stat().st_size for file in (path.rglob("*") if path.is_dir() else [path]) if file.is_file())
+
+
 def _claim(output: Path, settings: dict[str, Any]) -> None:
-    """Keeps plan and overlays in the folder, and refuses others there."""
+    """Keeps plan, overlays and sizes of the data in the folder, and refuses others there.
+
+    Folders of earlier versions have no sizes.
+    """
     kept = output / _SETTINGS
     if kept.is_file():
-        if read_json(kept) != settings:
+        begun = read_json(kept)
+        if any(begun[key] != settings.get(key) for key in begun if key != "bytes"):
             raise ValueError(
                 f"{output} has folds of another plan or of other overlays ({kept.name}), whose networks may have "
                 "learnt from cases that this plan holds out: choose another folder, or remove that one"
+            )
+        others = [file for file, size in begun.get("bytes", {}).items() if settings["bytes"].get(file) != size]
+        if others:
+            raise ValueError(
+                f"{output} was begun with other data ({kept.name}): other sizes have {listing(others)}: name the data "
+                "that it was begun with, or choose another folder"
             )
         return
     if any(output.glob("fold*")):
@@ -96,8 +133,8 @@ def _claim(output: Path, settings: dict[str, Any]) -> None:
     write_json(kept, settings)
 
 
-def _has_fold(case: Any) -> bool:
-    return isinstance(case, Mapping) and isinstance(case.get("fold"), int)
+def _is_planned(case: Any) -> bool:
+    return isinstance(case, Mapping) and isinstance(case.get("fold"), int) and {"image", "label"} <= set(case)
 
 
 def _run(root: Path, configs: Sequence[Path], fold: int, options: dict[str, Any]) -> None:
