@@ -7,6 +7,7 @@ import torch
 from tests.dicom_files import write_series
 from uniseg_nets.io.names import scan_name
 from uniseg_nets.transforms import LoadCase, LoadCased
+from uniseg_nets.transforms.load import DOUBTS
 
 AFFINE = np.array([[-1.0, 0, 0, 30], [0, -1.5, 0, 40], [0, 0, 2, -50], [0, 0, 0, 1]])
 
@@ -111,6 +112,38 @@ def test_a_channel_on_another_grid_is_resampled_with_a_warning(write_scan, caplo
     image = LoadCase()([write_scan("a_0000.nii.gz", ramp, fine), write_scan("a_0001.nii.gz", half, coarse)])
     assert "another grid" in caplog.text and "a_0001.nii.gz" in caplog.text
     np.testing.assert_allclose(image[1, 1:7], ramp[1:7], atol=1e-4)
+
+
+def elsewhere(write_scan, millimetres, turned=None):
+    """Two channels of 20 mm, the second one displaced along z."""
+    displaced = np.eye(4) if turned is None else turned
+    displaced[2, 3] += millimetres
+    return [
+        write_scan("a_0000.nii.gz", volume(20, 20, 20), np.eye(4)),
+        write_scan("a_0001.nii.gz", volume(20, 20, 20), displaced),
+    ]
+
+
+@pytest.mark.parametrize(("millimetres", "share"), [(400, "0%"), (16, "20%")])
+def test_a_channel_that_lies_elsewhere_is_refused_with_both_places(write_scan, millimetres, share):
+    z = f"z {millimetres} to {millimetres + 19} mm"
+    with pytest.raises(ValueError, match=rf"a_0001\.nii\.gz covers {share} of .*a_0000.*{z}.*, z 0 to 19 mm.*register"):
+        LoadCase()(elsewhere(write_scan, millimetres))
+
+
+@pytest.mark.parametrize(("millimetres", "doubtful"), [(8, True), (3, False)])
+def test_a_channel_that_covers_a_part_of_the_first_one_is_doubtful(write_scan, millimetres, doubtful, caplog):
+    image = LoadCase()(elsewhere(write_scan, millimetres))
+    assert f"covers {100 - 5 * millimetres} %" in caplog.text
+    assert ("Channel 2 covers only 60%" in image.meta.get(DOUBTS, "")) == doubtful
+
+
+def test_a_wide_channel_and_a_turned_one_cover_the_first_one(write_scan):
+    turned = np.array([[0, -1, 0, 19], [1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]])
+    image = LoadCase()(elsewhere(write_scan, 0, turned))
+    wide = write_scan("wide.nii.gz", volume(40, 40, 40), np.array(np.eye(4) - 10 * np.eye(4, k=3)))
+    assert DOUBTS not in image.meta
+    assert DOUBTS not in LoadCase()([write_scan("b.nii.gz", volume(20, 20, 20)), wide]).meta
 
 
 def test_a_gap_in_the_channel_files_is_named(write_scan):

@@ -11,6 +11,7 @@ import torch
 from uniseg_nets.plan import PlanOptions, plan_dataset
 from uniseg_nets.transforms import LoadCase, LoadCased, PreprocessCased
 from uniseg_nets.transforms.export import LabelMapd, SaveLabelMapd, read_label_map
+from uniseg_nets.transforms.load import DOUBTS
 
 AFFINE = np.diag([1.5, 1.5, 3.0, 1.0])
 
@@ -158,6 +159,148 @@ def test_a_voxel_edge_of_zero_is_refused_in_other_files_too(tmp_path, ending, ol
     path.write_bytes(content.replace(old, new))
     with pytest.raises(ValueError, match=rf"a\.{ending} as a scan: its header gives voxels edges of 1, 0, 1 mm"):
         LoadCase()(path)
+
+
+def written(path, compression):
+    voxels = np.random.default_rng(0).integers(0, 99, (9, 10, 11)).astype(np.int16)
+    itk.imwrite(itk.image_from_array(voxels), str(path), compression=compression)
+    return path
+
+
+@pytest.mark.parametrize("ending", ["mha", "mhd", "nrrd"])
+def test_compressed_voxels_with_a_changed_bit_are_refused_in_other_files_too(tmp_path, ending):
+    path = written(tmp_path / f"a.{ending}", compression=True)
+    voxels = LoadCase()(path)
+    stored = path.with_suffix(".zraw") if ending == "mhd" else path
+    content = stored.read_bytes()
+    begin = len(content) - 800  # within the voxels
+    refused = 0
+    for place in range(begin, len(content), 20):
+        stored.write_bytes(content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :])
+        try:
+            assert torch.equal(LoadCase()(path), voxels)
+        except ValueError as error:
+            assert f"a.{ending} as a scan: its 11 x 10 x 9 voxels cannot be read, the file is damaged" in str(error)
+            refused += 1
+    assert refused == 40
+    stored.write_bytes(content)
+    assert torch.equal(LoadCase()(path), voxels)
+
+
+@pytest.mark.parametrize("compression", [True, False])
+@pytest.mark.parametrize("ending", ["mha", "mhd", "nrrd"])
+def test_other_files_that_end_too_early_or_have_another_size_in_the_header_are_refused(tmp_path, ending, compression):
+    path = written(tmp_path / f"a.{ending}", compression)
+    stored = next((file for file in tmp_path.glob("*raw")), path)
+    header, content = path.read_bytes(), stored.read_bytes()
+    stored.write_bytes(content[:-9])
+    with pytest.raises(ValueError, match="its 11 x 10 x 9 voxels cannot be read, the file is damaged: copy or export"):
+        LoadCase()(path)
+    stored.write_bytes(content)
+    path.write_bytes(header.replace(b"11 10 9", b"11 10 12"))
+    with pytest.raises(ValueError, match="its 11 x 10 x 12 voxels cannot be read, the file is damaged"):
+        LoadCase()(path)
+
+
+def test_a_header_without_its_voxel_file_says_which_file_is_missing(tmp_path):
+    path = written(tmp_path / "a.mhd", compression=True)
+    (tmp_path / "a.zraw").unlink()
+    with pytest.raises(ValueError, match=r"a\.mhd as a scan: its voxels are in .*a\.zraw, which does not exist"):
+        LoadCase()(path)
+
+
+def nrrd(path, fields):
+    head = "NRRD0004\ntype: short\ndimension: 3\nsizes: 11 10 9\nendian: little\nencoding: raw\n"
+    path.write_bytes((head + fields + "\n").encode() + bytes(2 * 990))
+
+
+def mha(path, fields):
+    head = "ObjectType = Image\nNDims = 3\nBinaryData = True\nBinaryDataByteOrderMSB = False\n"
+    rest = "DimSize = 11 10 9\nElementType = MET_SHORT\nElementDataFile = LOCAL\n"
+    path.write_bytes((head + fields + rest).encode() + bytes(2 * 990))
+
+
+@pytest.mark.parametrize(
+    ("write", "fields"),
+    [(nrrd, ""), (nrrd, "spacings: 1 1 nan\n"), (mha, ""), (mha, "TransformMatrix = 1 0 0 0 1 0 0 0 1\n")],
+)
+def test_a_header_without_voxel_edges_is_not_taken_for_a_millimetre(tmp_path, write, fields):
+    path = tmp_path / f"a.{write.__name__}"
+    write(path, fields)
+    with pytest.raises(ValueError, match="its header does not give the edges of a voxel in mm: write them"):
+        LoadCase()(path)
+
+
+DIRECTIONS = "space directions: (1,0,0) (0,1,0) (0,0,1)\n"
+
+
+@pytest.mark.parametrize(
+    ("write", "fields", "doubt"),
+    [
+        (nrrd, "spacings: 1 1 3\n", "without space"),
+        (nrrd, f"space: scanner-xyz\n{DIRECTIONS}", "of space 'scanner-xyz'"),
+        (nrrd, f"space: right-anterior-superior\n{DIRECTIONS}space:=none\n", None),
+        (nrrd, f"space: LPS\n{DIRECTIONS}", None),
+        (mha, "ElementSpacing = 1 1 3\n", "without TransformMatrix"),
+        (mha, "ElementSpacing = 1 1 3\nTransformMatrix = 1 0 0 0 1 0 0 0 1\n", None),
+    ],
+)
+def test_a_header_that_does_not_say_how_the_patient_lies_is_doubtful(tmp_path, write, fields, doubt, caplog):
+    path = tmp_path / f"a.{write.__name__}"
+    write(path, fields)
+    doubts = LoadCase()(path).meta.get(DOUBTS)
+    if doubt is None:
+        assert doubts is None and not caplog.text
+    else:
+        assert (
+            doubts == f"A header {doubt} does not say how the patient lies: taken as LPS. See whether left and right "
+            "are right."
+        )
+        assert f"a.{write.__name__}: {doubts}" in caplog.text
+
+
+def with_forms(tmp_path, sform, qform, codes=(1, 1)):
+    image = nib.Nifti1Image(volume(), AFFINE)
+    image.set_sform(sform, codes[0])
+    image.set_qform(qform, codes[1])
+    nib.save(image, tmp_path / "a.nii.gz")
+    return tmp_path / "a.nii.gz"
+
+
+TURNED = AFFINE[[1, 0, 2, 3]]
+
+
+@pytest.mark.parametrize(
+    ("qform", "told"),
+    [
+        (np.diag([-1, 1, 1, 1]) @ AFFINE, "sform RAS with voxels of 1.5 x 1.5 x 3 and qform LAS"),
+        (TURNED, "sform RAS with voxels of 1.5 x 1.5 x 3 and qform ARS"),
+        (np.diag([2.0, 2.0, 3.0, 1.0]), "and qform RAS with voxels of 2 x 2 x 3"),
+    ],
+    ids=["mirrored", "turned", "larger"],
+)
+def test_an_sform_and_a_qform_that_contradict_each_other_are_doubtful(tmp_path, qform, told, caplog):
+    path = with_forms(tmp_path, AFFINE, qform)
+    loaded = LoadCase()(path)
+    np.testing.assert_allclose(loaded.affine, AFFINE)
+    assert told in loaded.meta[DOUBTS] and "the sform is used" in caplog.text and "a.nii.gz" in caplog.text
+    assert LoadCase()(nib.load(path)).meta[DOUBTS] == loaded.meta[DOUBTS]
+
+
+def test_forms_that_only_lie_apart_are_logged_and_equal_ones_are_not(tmp_path, caplog):
+    apart = AFFINE.copy()
+    apart[0, 3] = 40
+    assert DOUBTS not in LoadCase()(with_forms(tmp_path, AFFINE, apart)).meta
+    assert "its sform and qform place the voxels apart; the sform is used" in caplog.text
+    caplog.clear()
+    for sform, qform, codes in ((AFFINE, AFFINE + 1e-4, (1, 1)), (AFFINE, apart, (1, 0)), (apart, AFFINE, (0, 1))):
+        assert DOUBTS not in LoadCase()(with_forms(tmp_path, sform, qform, codes)).meta
+    assert not caplog.text
+
+
+def test_a_scan_without_orientation_is_doubtful(tmp_path, caplog):
+    loaded = LoadCase()(with_forms(tmp_path, AFFINE, AFFINE, (0, 0)))
+    assert "does not say how the patient lies" in loaded.meta[DOUBTS] and "taken as LAS" in caplog.text
 
 
 @pytest.mark.parametrize("ending", ["nrrd", "mha"])

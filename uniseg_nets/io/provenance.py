@@ -29,6 +29,7 @@ __all__ = [
     "nrrd_mark",
     "read_record",
     "scan_identity",
+    "voxel_files",
 ]
 
 _CHANNEL = re.compile(r"(.+_)0000(\..+)")
@@ -92,7 +93,7 @@ def _files(path: Path, alone: bool) -> Iterator[Path]:
         yield from sorted(file for file in path.glob(pattern) if not (file.name.startswith(".") or is_result(file)))
         return
     yield path
-    yield from _detached(path)
+    yield from voxel_files(path)
     channel = _CHANNEL.fullmatch(path.name) if alone else None
     if channel:
         number = 1
@@ -101,8 +102,11 @@ def _files(path: Path, alone: bool) -> Iterator[Path]:
             number += 1
 
 
-def _detached(header: Path) -> Iterator[Path]:
-    """The separate voxel files of a header: one, a list, or a numbered series."""
+def voxel_files(header: Path) -> Iterator[Path]:
+    """The separate voxel files of a MetaImage or NRRD header: one, a list, or a numbered series.
+
+    Nothing is yielded for a file that holds its voxels itself.
+    """
     if not (header.name.lower().endswith(_HEADERS) and header.is_file()):
         return
     with header.open("rb") as file:

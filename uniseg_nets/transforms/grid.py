@@ -28,6 +28,7 @@ __all__ = [
     "Grid",
     "bounding_box",
     "coarse_axis",
+    "covered_share",
     "flipped",
     "network_flips",
     "on_grid_of",
@@ -41,6 +42,7 @@ __all__ = [
 _CANONICAL = "SAR"
 # Displacement of a voxel by rounded headers that is tolerated, relative to the shortest voxel edge.
 _ROUNDING = 0.1
+_SAMPLES = 32  # voxels along an axis
 
 
 @dataclass(frozen=True, eq=False)
@@ -236,6 +238,19 @@ def same_grid(one: ArrayLike, other: ArrayLike, shape: Sequence[int]) -> bool:
     corners = np.array(list(product(*((0, n - 1) for n in shape))))
     apart = np.linalg.norm(apply_affine(one, corners) - apply_affine(other, corners), axis=1)
     return bool(apart.max() <= _ROUNDING * voxel_sizes(other).min())
+
+
+def covered_share(shape: Sequence[int], affine: ArrayLike, other_shape: Sequence[int], other: ArrayLike) -> float:
+    """The share of a grid, 0 to 1, that lies within the volume of another one; measured at up to 32 voxels an axis.
+
+    Args:
+        shape, affine: size (x, y, z) of the grid, and its voxels -> mm, (4, 4).
+        other_shape, other: those of the other grid.
+    """
+    along = [np.linspace(0, n - 1, min(n, _SAMPLES)) for n in shape]
+    voxels = np.stack(np.meshgrid(*along, indexing="ij"), axis=-1)
+    places = apply_affine(np.linalg.solve(np.asarray(other, dtype=np.float64), np.asarray(affine)), voxels)
+    return float(((places > -1) & (places < np.asarray(other_shape))).all(axis=-1).mean())
 
 
 def on_grid_of(volume: Tensor, affine: ArrayLike, shape: Sequence[int], other: ArrayLike) -> Tensor:

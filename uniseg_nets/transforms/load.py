@@ -7,35 +7,41 @@ folder with a DICOM series, and MONAI Label replaces every ``LoadImaged`` with a
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import product
 from os import PathLike
 from pathlib import Path
 from typing import Any, cast
 
-import itk
 import nibabel as nib
 import numpy as np
 import torch
 from monai.config import KeysCollection
-from monai.data import ITKReader, MetaTensor
+from monai.data import MetaTensor
 from monai.transforms import MapTransform, ResampleToMatch
 from monai.utils.enums import MetaKeys
+from nibabel.affines import apply_affine
 from numpy.typing import NDArray
 
 from uniseg_nets.io.names import NIFTI_ENDINGS, SCAN_ENDINGS, scan_name
 from uniseg_nets.io.series import Stack, dicom_modality, find_series, read_stack, stack_of
 from uniseg_nets.tasks import TaskTable
-from uniseg_nets.transforms.grid import same_grid
-from uniseg_nets.transforms.nifti import checked_affine, open_nifti, read_voxels
+from uniseg_nets.transforms.grid import covered_share, same_grid
+from uniseg_nets.transforms.itk_files import read_itk
+from uniseg_nets.transforms.nifti import checked_affine, open_nifti, orientation_doubts, read_voxels
 
-__all__ = ["LoadCase", "LoadCased"]
+__all__ = ["DOUBTS", "LoadCase", "LoadCased"]
 
 logger = logging.getLogger(__name__)
 
-# What ITK says of an edge of 0.
-_ITK_SPACING = re.compile(r"Refusing to change spacing from .* to \[(.*)\]")
+# Key of an image's metadata: sentences on what is doubtful about the scan, one a line; absent for nothing.
+DOUBTS = "doubts"
+# Shares of the first channel's grid. Where another channel has no voxels, those of its border are repeated. Below the
+# first share the other channel is refused: most of it would be invented. Below the second one it is doubtful. A CT of
+# 700 mm around a PET of 600 mm is covered to 0.73, and the patient in it wholly.
+_LEAST_COVERED, _USUALLY_COVERED = 0.25, 0.7
+_TO_FIRST: Callable[..., Any] = ResampleToMatch(mode="bilinear", padding_mode="border")
 
 
 class LoadCase:
@@ -43,7 +49,8 @@ class LoadCase:
 
     Takes NIfTI, NRRD, MHA / MHD, a folder with a DICOM series, a list of these (one per channel), a nibabel image, or
     an array or tensor (x, y, z) or (C, x, y, z). The fourth axis of a file is its channels. Channels on another grid
-    than the first one are resampled to it, with a warning.
+    than the first one are resampled to it, with a warning. What is doubtful about a scan, such as an orientation that
+    its header does not give, is logged and is in the metadata as :data:`DOUBTS`.
 
     Args:
         modalities: modality of each channel, as named by a task. A file ``NAME_0000`` then includes its siblings
@@ -55,8 +62,8 @@ class LoadCase:
 
     Raises:
         ValueError: if the scan cannot be read, a channel file is missing, a DICOM folder has no series of the modality
-            or its slices make no regular stack, or DICOM channels are of two patients or frames of reference. The
-            message names the file.
+            or its slices make no regular stack, DICOM channels are of two patients or frames of reference, or a channel
+            lies elsewhere than the first one. The message names the file.
         FileNotFoundError: if there is no such file.
     """
 
@@ -67,26 +74,33 @@ class LoadCase:
         if isinstance(case, nib.spatialimages.SpatialImage):
             image = _from_nibabel(cast(nib.Nifti1Image, case), checked_affine(case))
             image.meta["filename_or_obj"] = case.get_filename() or ""
+            _warn(case.get_filename() or "image", _doubts(image))
             return _as_image(image)
         if isinstance(case, (np.ndarray, torch.Tensor)):
             return _as_image(case)
         files, sources = self._sources(case)
         channels = [_read(file, source) for file, source in zip(files, sources)]
-        first = channels[0]
-        to_first: Callable[..., Any] = ResampleToMatch(mode="bilinear", padding_mode="border")
-        for index, channel in enumerate(channels[1:], start=1):
+        first, doubts = channels[0], []
+        for index, (file, channel) in enumerate(zip(files, channels)):
+            own = _doubts(channel)
             if channel.shape[1:] != first.shape[1:] or not same_grid(channel.affine, first.affine, first.shape[1:]):
+                share = _covered(first, files[0], channel, file)
                 logger.warning(
-                    "%s lies on another grid (size %s) than %s (size %s): resampled to the latter",
-                    files[index],
-                    tuple(channel.shape[1:]),
-                    files[0],
-                    tuple(first.shape[1:]),
+                    "%s lies on another grid (size %s) than %s (size %s), of which it covers %.0f %%: resampled to it",
+                    *(file, tuple(channel.shape[1:])),
+                    *(files[0], tuple(first.shape[1:]), 100 * share),
                 )
-                channels[index] = to_first(channel, img_dst=first)
+                if share < _USUALLY_COVERED:
+                    own.append(
+                        f"Channel {index + 1} covers only {share:.0%} of the first one; beyond it the voxels of its "
+                        "border are repeated. See whether both show the same part of the patient."
+                    )
+                channels[index] = _TO_FIRST(channel, img_dst=first)
+            _warn(file, own)
+            doubts += own
         tensors = [channel.as_tensor() for channel in channels]
         image = MetaTensor(torch.cat(tensors) if len(tensors) > 1 else tensors[0], affine=first.affine)
-        image.meta.update(_meta(image, str(files[0])))
+        image.meta.update(_meta(image, str(files[0])) | _as_meta(doubts))
         return image
 
     def _sources(self, case: Any) -> tuple[list[Path], list[Path | Stack]]:
@@ -169,6 +183,39 @@ def _meta(image: MetaTensor, name: str) -> dict[str, Any]:
     }
 
 
+def _as_meta(doubts: Sequence[str]) -> dict[str, str]:
+    """The doubts as an item of an image's metadata, which data loaders pass on unchanged."""
+    return {DOUBTS: "\n".join(dict.fromkeys(doubts))} if doubts else {}
+
+
+def _doubts(image: MetaTensor) -> list[str]:
+    return str(image.meta.get(DOUBTS, "")).splitlines()
+
+
+def _warn(name: object, doubts: Sequence[str]) -> None:
+    for text in doubts:
+        logger.warning("%s: %s", name, text)
+
+
+def _covered(first: MetaTensor, first_file: Path, channel: MetaTensor, file: Path) -> float:
+    """The share of the first channel's grid on which another channel has voxels; a very small one is refused."""
+    share = covered_share(first.shape[1:], first.affine, channel.shape[1:], channel.affine)
+    if share < _LEAST_COVERED:
+        raise ValueError(
+            f"{file} covers {share:.0%} of {first_file}: its voxels lie at {_extent(channel)}, those of the first "
+            f"channel at {_extent(first)}. Channels of one case must show the same part of one patient: see whether "
+            "they belong together, and register them"
+        )
+    return share
+
+
+def _extent(image: MetaTensor) -> str:
+    """Where the voxels of an image (C, x, y, z) lie, in words."""
+    corners = apply_affine(image.affine.numpy(), list(product(*((0, n - 1) for n in image.shape[1:]))))
+    ranges = zip("xyz", corners.min(axis=0), corners.max(axis=0))
+    return f"{', '.join(f'{axis} {low:.0f} to {high:.0f}' for axis, low, high in ranges)} mm (RAS+)"
+
+
 def _as_image(array: NDArray[Any] | torch.Tensor) -> MetaTensor:
     if array.ndim not in (3, 4) or 0 in array.shape:
         raise ValueError(f"image array has shape {tuple(array.shape)}, expected (x, y, z) or (channel, x, y, z)")
@@ -202,8 +249,12 @@ def _read(file: Path, source: Path | Stack) -> MetaTensor:
         if isinstance(source, Stack):
             return _channel_first(read_stack(source), source.affine)
         if file.name.lower().endswith(NIFTI_ENDINGS):
-            return _read_nifti(file)
-        return _read_itk(file)
+            return _from_nibabel(*open_nifti(file))  # not ITK, which refuses the sheared affines that some tools write
+        if not file.name.lower().endswith(SCAN_ENDINGS):
+            raise ValueError(
+                f"unknown kind of file; scans are {', '.join(SCAN_ENDINGS)} or a folder with a DICOM series"
+            )
+        return _channel_first(*read_itk(file))
 
 
 @contextmanager
@@ -229,37 +280,14 @@ def _refuse_strangers(stacks: Sequence[tuple[Path, Stack]]) -> None:
                 )
 
 
-def _read_nifti(file: Path) -> MetaTensor:
-    # Not ITK, which refuses the slightly sheared affines that some tools write.
-    return _from_nibabel(*open_nifti(file))
-
-
 def _from_nibabel(scan: nib.Nifti1Image, affine: NDArray[np.float64]) -> MetaTensor:
     array = read_voxels(scan)
     while array.ndim > 4 and 1 in array.shape[3:]:  # vector images: (x, y, z, 1, channel)
         array = array.squeeze(3 + array.shape[3:].index(1))
-    return _channel_first(array, affine)
+    return _channel_first(array, affine, orientation_doubts(scan))
 
 
-def _read_itk(file: Path) -> MetaTensor:
-    if not file.name.lower().endswith(SCAN_ENDINGS):
-        raise ValueError(f"unknown kind of file; scans are {', '.join(SCAN_ENDINGS)} or a folder with a DICOM series")
-    try:
-        image = itk.imread(str(file))
-    except RuntimeError as error:
-        spacing = _ITK_SPACING.search(str(error))
-        if spacing is None:
-            raise
-        raise ValueError(f"its header gives voxels edges of {spacing[1]} mm (x, y, z): correct them") from error
-    array, meta = ITKReader().get_data(image)
-    array = np.array(array, dtype=np.float32)  # a copy: ITK owns the original
-    affine = np.asarray(meta[MetaKeys.AFFINE])
-    if image.GetImageDimension() == 2:  # one slice
-        array, affine = np.expand_dims(array, 2), np.insert(np.insert(affine, 2, 0, axis=0), 2, (0, 0, 1, 0), axis=1)
-    return _channel_first(array, affine)
-
-
-def _channel_first(array: NDArray[np.float32], affine: Any) -> MetaTensor:
+def _channel_first(array: NDArray[np.float32], affine: Any, doubts: Sequence[str] = ()) -> MetaTensor:
     """(x, y), (x, y, z) or (x, y, z, C) -> (C, x, y, z)."""
     if array.ndim == 2:
         array = array[..., None]
@@ -267,7 +295,8 @@ def _channel_first(array: NDArray[np.float32], affine: Any) -> MetaTensor:
         raise ValueError(f"size {array.shape}, expected (x, y, z) or (x, y, z, channel)")
     array = array[None] if array.ndim == 3 else np.moveaxis(array, -1, 0)
     # Not made contiguous: x is the fastest axis of NIfTI, which is the order (z, y, x) of preprocessing.
-    return MetaTensor(torch.from_numpy(array), affine=torch.as_tensor(np.array(affine), dtype=torch.float64))
+    affine = torch.as_tensor(np.array(affine), dtype=torch.float64)
+    return MetaTensor(torch.from_numpy(array), affine=affine, meta=_as_meta(doubts))
 
 
 def _refuse_gaps(files: Sequence[Path]) -> None:

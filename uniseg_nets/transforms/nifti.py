@@ -6,6 +6,7 @@ nibabel itself reads a voxel edge of 0 as 1 mm, ignores the unit metre, and drop
 from __future__ import annotations
 
 import gzip
+import logging
 import zlib
 from os import PathLike
 from typing import cast
@@ -17,14 +18,20 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
-__all__ = ["checked_affine", "open_nifti", "read_voxels"]
+from uniseg_nets.transforms.grid import same_grid
+
+__all__ = ["REMEDY", "checked_affine", "open_nifti", "orientation_doubts", "read_voxels"]
+
+logger = logging.getLogger(__name__)
 
 # NIfTI's codes of length units other than mm, with their mm. Other codes are read as mm.
 _UNITS = {1: ("metres", 1000.0), 3: ("micrometres", 0.001)}
 # Range of plausible voxel edges in mm for units other than mm: some programs write a wrong unit.
 _SMALLEST, _LARGEST = 0.001, 100.0
-_REMEDY = "copy or export it again"
+REMEDY = "copy or export it again"
 _REST = 2**20  # bytes, of what follows the voxels
+# An sform and a qform with axes less than 45 degrees and edges less than 1 % apart give the network the same input.
+_NEAR, _EDGE = 0.7, 0.01
 
 
 def open_nifti(file: str | PathLike[str]) -> tuple[nib.Nifti1Image, NDArray[np.float64]]:
@@ -42,9 +49,9 @@ def open_nifti(file: str | PathLike[str]) -> tuple[nib.Nifti1Image, NDArray[np.f
     except FileNotFoundError:
         raise
     except (ImageFileError, OSError, EOFError, zlib.error) as error:
-        raise ValueError(f"it is no NIfTI file, or a part of one: {_REMEDY}") from error
+        raise ValueError(f"it is no NIfTI file, or a part of one: {REMEDY}") from error
     except (HeaderDataError, ArithmeticError, ValueError) as error:
-        raise ValueError(f"its NIfTI header is damaged: {_REMEDY}") from error
+        raise ValueError(f"its NIfTI header is damaged: {REMEDY}") from error
     affine = checked_affine(scan)
     _refuse_unknown_edges(scan)
     return scan, affine
@@ -69,7 +76,7 @@ def read_voxels(scan: nib.Nifti1Image) -> NDArray[np.float32]:
         return voxels
     except (OSError, EOFError, zlib.error, ArithmeticError, ValueError, MemoryError) as error:
         size = " x ".join(map(str, scan.shape))
-        raise ValueError(f"its {size} voxels cannot be read, the file is damaged: {_REMEDY}") from error
+        raise ValueError(f"its {size} voxels cannot be read, the file is damaged: {REMEDY}") from error
 
 
 def checked_affine(scan: nib.spatialimages.SpatialImage) -> NDArray[np.float64]:
@@ -96,6 +103,46 @@ def checked_affine(scan: nib.spatialimages.SpatialImage) -> NDArray[np.float64]:
             f"{', '.join(f'{edge:g}' for edge in edges)} mm: correct the unit (xyzt_units)"
         )
     return affine
+
+
+def orientation_doubts(scan: nib.Nifti1Image) -> list[str]:
+    """Sentences on what is doubtful about the orientation in a NIfTI header; empty for nothing.
+
+    That is a header without orientation, or one whose sform and qform turn, flip or scale the voxels differently. If
+    the two only lie apart, as after a registration, a warning is logged: the network's input is the same.
+    """
+    sform, qform = scan.header.get_sform(coded=True)[0], _qform(scan.header)
+    if sform is None and int(scan.header["qform_code"]) <= 0:
+        return [
+            "The header does not say how the patient lies (its sform and qform have code 0): taken as "
+            f"{_axes(scan.affine)}. See whether left and right are right."
+        ]
+    if sform is None or qform is None or same_grid(qform, sform, (*scan.shape, 1)[:3]):
+        return []
+    edges = voxel_sizes(sform), voxel_sizes(qform)
+    cosines = (sform[:3, :3] / edges[0] * (qform[:3, :3] / edges[1])).sum(axis=0)
+    if cosines.min() > _NEAR and np.allclose(*edges, rtol=_EDGE):
+        logger.warning("%s: its sform and qform place the voxels apart; the sform is used", scan.get_filename())
+        return []
+    one, other = (
+        f"{name} {_axes(affine)} with voxels of {' x '.join(f'{edge:.3g}' for edge in voxel_sizes(affine))}"
+        for name, affine in (("sform", sform), ("qform", qform))
+    )
+    return [
+        f"The header gives two orientations, {one} and {other}: the sform is used. See whether it is the right one."
+    ]
+
+
+def _axes(affine: NDArray[np.float64]) -> str:
+    return "".join(nib.aff2axcodes(affine))
+
+
+def _qform(header: nib.Nifti1Header) -> NDArray[np.float64] | None:
+    """The qform (4, 4); ``None`` if it has code 0 or no rotation can be computed from it."""
+    try:
+        return cast("NDArray[np.float64] | None", header.get_qform(coded=True)[0])
+    except (HeaderDataError, ArithmeticError, ValueError):
+        return None
 
 
 def _refuse_unknown_edges(scan: nib.Nifti1Image) -> None:
