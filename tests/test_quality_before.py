@@ -85,6 +85,19 @@ def test_a_field_smaller_than_the_organ_is_noticed(table):
     assert any("liver needs about 90 mm" in text for text in sentences(loaded, table.one("liver")))
 
 
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+def test_voxels_without_a_finite_value_are_noticed_with_their_share(table, value):
+    loaded = phantom(table, "whole_body_tumour")
+    planes = round(0.09 * loaded.shape[1])
+    loaded[1, :planes] = value
+    (text,) = sentences(loaded, table.one("whole_body_tumour"))
+    assert text.startswith(f"{planes / loaded.shape[1]:.1%} of the voxels of the PET are NaN or infinite")
+    loaded[1, 1:planes] = 0
+    loaded[1, 0] = 0
+    loaded[1, 0, 0, :3] = value  # a division by 0 here and there
+    assert sentences(loaded, table.one("whole_body_tumour")) == []
+
+
 def test_padding_around_a_scan_does_not_change_its_intensities(table):
     loaded = phantom(table, "liver")
     wider = scan(np.pad(loaded.numpy(), ((0, 0), (20, 20), (20, 20), (0, 0)), constant_values=-2000))

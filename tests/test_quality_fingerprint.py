@@ -17,7 +17,7 @@ from uniseg_nets.quality.fit import fit_fingerprint
 from uniseg_nets.quality.reference import TaskReference
 from uniseg_nets.quality.rows import CaseRow, measured_cases
 from uniseg_nets.tasks import load_task_table
-from uniseg_nets.weights.checkpoints import convert, read_weights
+from uniseg_nets.weights.checkpoints import convert, read_weights, save_weights
 
 LABEL = {"largest_share": 0.98, "at_z": 0.5, "at_y": 0.4, "at_x": 0.6, "width_z": 20, "width_y": 20, "width_x": 20}
 
@@ -97,6 +97,15 @@ def test_nothing_found_is_a_reason_to_look(judge):
     verdict = judge.after(Verdict(), {"left_atrium": empty})
     assert verdict.word == "check" and "left_atrium was not found." in verdict.sentences
     assert verdict.estimated_dice < 0.5
+
+
+def test_a_verdict_says_whether_the_case_was_compared_with_those_of_the_training(judge, open_tasks):
+    made = row(np.random.default_rng(7))
+    assert verdict_of(judge, made).as_record()["compared_with_training"] is True
+    bare = Judge(open_tasks, "left_atrium").after(Verdict(), {"left_atrium": made.measured.measures})
+    assert bare.as_record() == {"verdict": "ok", "reasons": [], "compared_with_training": False}
+    judge.task = "hippocampus"  # the fingerprint has the left atrium alone
+    assert judge.after(Verdict(), {}).compared_with_training is False
 
 
 def test_a_fingerprint_holds_no_number_of_a_single_case(fitted, rows):
@@ -266,8 +275,9 @@ def test_the_command_measures_a_datalist_and_writes_the_file(uniseg, demo_weight
     assert list(read_fingerprint(tmp_path / "half.pt").tasks) == ["prostate"]
 
 
-def test_a_fingerprint_loses_no_task_and_its_cases_name_theirs(fitted, tmp_path):
-    (tmp_path / "w.pt").write_bytes(b"weights")
+def test_a_fingerprint_loses_no_task_and_its_cases_name_theirs(fitted, open_tasks, tmp_path):
+    small = UniSeg(num_tasks=len(open_tasks), base_features=4, max_features=8, patch_size=[32, 64, 64])
+    save_weights(small.state_dict(), tmp_path / "w.pt")
     fitted.save(tmp_path / "w.pt")
     kept = fingerprint_file(tmp_path / "w.pt").read_bytes()
     for task, message in (("hippocampus", "has the tasks left_atrium too"), (None, "no task for a: add")):

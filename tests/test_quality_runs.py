@@ -49,7 +49,11 @@ def test_a_folder_run_says_of_every_case_whether_it_needs_eyes(scans, tmp_path):
     assert "as a CT does" in record(output, ct)["reasons"][0]
     assert not (output / f"{tiny}.nii.gz").exists() and "label_map" not in record(output, tiny)
     told = json.loads((output / "run.json").read_text())["verdicts"]
-    assert told[ct]["verdict"] == "check" and told[good] == {"verdict": "ok", "reasons": []}
+    assert told[ct]["verdict"] == "check" and told[good] == {
+        "verdict": "ok",
+        "reasons": [],
+        "compared_with_training": False,
+    }
     assert told[tiny]["verdict"] == "refused" and "no scanner makes" in told[tiny]["reasons"][0]
     rows = list(csv.DictReader((output / "statistics.csv").open()))
     assert [(row["case"], row["verdict"]) for row in rows] == [(tiny, "refused"), (ct, "check"), (good, "ok")]
@@ -73,6 +77,18 @@ def test_a_scan_that_cannot_be_read_stands_first_in_the_report(scans, tmp_path):
     assert "an edge of 0 mm along axis x" in rows[0]["reasons"]
     page = (tmp_path / "out" / "report.html").read_text()
     assert "3 cases: 1 failed, 1 refused, 1 ok." in page and "an edge of 0 mm along axis x" in page
+
+
+def test_a_scan_whose_header_does_not_say_how_the_patient_lies_is_to_check(scans, tmp_path):
+    folder, (good, _, _) = scans
+    file = folder / "imagesTr" / f"{good}_0000.nii.gz"
+    content = bytearray(gzip.decompress(file.read_bytes()))
+    content[252:256] = bytes(4)  # qform_code and sform_code
+    file.write_bytes(gzip.compress(bytes(content)))
+    run(file, tmp_path / "out")
+    found = record(tmp_path / "out", good)
+    assert found["verdict"] == "check" and "does not say how the patient lies" in found["reasons"][0]
+    assert found["compared_with_training"] is False
 
 
 def test_a_strict_run_does_not_take_a_finished_case_without_a_verdict_for_ok(scans, tmp_path):

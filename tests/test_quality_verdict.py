@@ -26,7 +26,7 @@ def test_a_case_without_a_reason_is_ok_and_the_worst_reason_decides():
 
 
 def test_a_verdict_comes_back_from_its_text():
-    verdict = Verdict((Reason("network", "Unsure."),), 0.8123, 0.1)
+    verdict = Verdict((Reason("network", "Unsure."),), 0.8123, 0.1, compared_with_training=True)
     assert Verdict.loads(verdict.dumps()) == verdict
     assert verdict.as_record()["estimated_dice"] == 0.812
 

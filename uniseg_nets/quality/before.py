@@ -19,8 +19,9 @@ from uniseg_nets.quality.organs import smallest_field_mm
 from uniseg_nets.quality.verdict import Reason
 from uniseg_nets.tasks import Task
 from uniseg_nets.transforms.grid import Grid
+from uniseg_nets.transforms.load import DOUBTS
 
-__all__ = ["FAT", "LEVELS", "ScanProperties", "geometry_faults", "known_faults", "scan_properties"]
+__all__ = ["FAT", "LEVELS", "ScanProperties", "doubts", "geometry_faults", "known_faults", "scan_properties"]
 
 # Levels of the intensity quantiles: shares of voxels.
 LEVELS = tuple(float(level) for level in np.linspace(0.01, 0.99, 25))
@@ -32,6 +33,8 @@ FAT = -20.0
 # No MR or PET has one voxel in twenty below this: resampling makes only some voxels negative, z-scores lie within a few
 # units of 0.
 _NEGATIVE, _NEGATIVE_SHARE = -50.0, 0.05
+# A larger share of voxels without a finite value is no rounding fault of single voxels.
+_NON_FINITE = 0.001
 AXES = "zyx"
 
 
@@ -43,11 +46,13 @@ class ScanProperties:
         spacing: voxel edges in mm, (z, y, x) in the task's order of axes.
         extent: size in mm, in the same order.
         quantiles: (C, level), the intensities at :data:`LEVELS`, over the voxels outside of the padding.
+        non_finite: of each channel, the share of its voxels that are NaN or infinite.
     """
 
     spacing: tuple[float, ...]
     extent: tuple[float, ...]
     quantiles: NDArray[np.float64]
+    non_finite: tuple[float, ...] = ()
 
     def measures(self) -> dict[str, float]:
         """Spacing and extent by name."""
@@ -69,6 +74,11 @@ def geometry_faults(image: MetaTensor) -> list[Reason]:
     return []
 
 
+def doubts(image: MetaTensor) -> list[Reason]:
+    """Reasons to check a scan of which :class:`~uniseg_nets.transforms.LoadCase` found something doubtful."""
+    return [Reason("before", text) for text in str(image.meta.get(DOUBTS, "")).splitlines()]
+
+
 def scan_properties(image: MetaTensor, task: Task) -> ScanProperties:
     """Measures a loaded scan (C, X, Y, Z).
 
@@ -82,6 +92,7 @@ def scan_properties(image: MetaTensor, task: Task) -> ScanProperties:
         tuple(float(mm) for mm in grid.spacing),
         tuple(float(mm) for mm in grid.spacing * np.asarray(grid.stored_shape)),
         np.stack([_intensities(channel) for channel in image.as_tensor()]),
+        tuple(1 - int(channel.isfinite().count_nonzero()) / channel.numel() for channel in image.as_tensor()),
     )
 
 
@@ -89,6 +100,11 @@ def known_faults(properties: ScanProperties, task: Task) -> list[Reason]:
     """Reasons to check a scan that need no fingerprint: the definition of its modality and the size of the organ."""
     reasons = _swapped(properties, task) or [
         reason for values, modality in zip(properties.quantiles, task.channels) for reason in _unlike(values, modality)
+    ]
+    reasons += [
+        Reason("before", f"{share:.1%} of the voxels of the {modality} are NaN or infinite. They are taken as 0.")
+        for share, modality in zip(properties.non_finite, task.channels)
+        if share > _NON_FINITE
     ]
     needed = smallest_field_mm(task)
     short = [mm for mm in properties.extent if mm < needed]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from os import PathLike
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 from monai.data import MetaTensor
 
 from uniseg_nets.quality import words
-from uniseg_nets.quality.before import ScanProperties, geometry_faults, known_faults, scan_properties
+from uniseg_nets.quality.before import ScanProperties, doubts, geometry_faults, known_faults, scan_properties
 from uniseg_nets.quality.fingerprint import Fingerprint, read_fingerprint
 from uniseg_nets.quality.measure import Measures
 from uniseg_nets.quality.verdict import REFUSED, Reason, Verdict
@@ -32,7 +33,7 @@ class Judge:
     """Decides whether a scan and its label map are as usual in training.
 
     Without a fingerprint beside the weights only definitions are checked: geometry, Hounsfield units, negative values,
-    the size of the scan, and whether the label map is empty.
+    the size of the scan, and whether the label map is empty. The verdict says so, as ``compared_with_training``.
 
     Args:
         tasks: the task table.
@@ -64,13 +65,13 @@ class Judge:
             task: the task, if the judge was made without one.
         """
         tasks = self._selected(task)
-        reasons = geometry_faults(image)
-        if reasons:
-            return Verdict(tuple(reasons))
-        properties = scan_properties(image, tasks[0])
-        if len(properties.quantiles) != len(tasks[0].channels):  # preprocessing says so, and which are needed
-            return Verdict()
-        return Verdict(tuple(self.scan_reasons(properties, tasks)))
+        faults = geometry_faults(image)
+        if faults:
+            return Verdict(tuple(faults))
+        reasons, properties = doubts(image), scan_properties(image, tasks[0])
+        if len(properties.quantiles) == len(tasks[0].channels):  # else preprocessing says so, and which are needed
+            reasons += self.scan_reasons(properties, tasks)
+        return Verdict(tuple(reasons), compared_with_training=self._knows(tasks))
 
     def scan_reasons(self, properties: ScanProperties, tasks: Sequence[Task]) -> list[Reason]:
         """Reasons to check a measured scan, for tasks with the same preprocessing."""
@@ -91,7 +92,8 @@ class Judge:
             measures: task name -> measurements, from :class:`~uniseg_nets.quality.inferer.MeasuredInferer`.
             task: the task, if the judge was made without one.
         """
-        tasks = [one for one in self._selected(task) if one.name in measures]
+        selected = self._selected(task)
+        tasks = [one for one in selected if one.name in measures]
         reasons: list[Reason] = []
         estimates: list[float] = []
         references = dict(self._references(tasks))
@@ -106,11 +108,11 @@ class Judge:
             if estimate is not None and before.word != REFUSED:
                 dice = estimate.of(one.name, reference.signs(measured, one))
                 estimates += [] if dice is None else [dice]
-        verdict = before.with_reasons(reasons)
+        verdict = replace(before.with_reasons(reasons), compared_with_training=self._knows(selected))
         if not estimates or estimate is None:
             return verdict
         lowest = min(estimates)
-        verdict = Verdict(verdict.reasons, lowest, estimate.error)
+        verdict = replace(verdict, estimated_dice=lowest, estimate_error=estimate.error)
         if lowest < LOW_DICE:
             verdict = verdict.with_reasons([Reason("estimate", words.estimate(lowest, estimate.error))])
         return verdict
@@ -120,6 +122,10 @@ class Judge:
         if named is None:
             raise ValueError("no task: name one for the judge or for the call")
         return self.tasks.select(named)
+
+    def _knows(self, tasks: Sequence[Task]) -> bool:
+        """Whether the fingerprint has all of these tasks."""
+        return len(self._references(tasks)) == len(tasks)
 
     def _references(self, tasks: Sequence[Task]) -> list[tuple[str, Any]]:
         """The names of the tasks with their references, for tasks that the fingerprint has."""

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from uniseg_nets.transforms.result import OF_THE_VERDICT
+from uniseg_nets.transforms.result import VERDICT
 
 __all__ = ["CHECK", "OK", "REFUSED", "WORDS", "Reason", "Verdict"]
 
@@ -43,11 +43,14 @@ class Verdict:
         reasons: the reasons; empty for ok.
         estimated_dice: estimate of the Dice between the label map and an expert's; ``None`` without a fitted estimate.
         estimate_error: half the width of the interval that contains 90 % of the cases.
+        compared_with_training: whether a fingerprint of the weights has all tasks of the case; if not, only definitions
+            were checked. ``None`` if that is unknown.
     """
 
     reasons: tuple[Reason, ...] = ()
     estimated_dice: float | None = None
     estimate_error: float | None = None
+    compared_with_training: bool | None = None
 
     @property
     def word(self) -> str:
@@ -63,15 +66,17 @@ class Verdict:
         return list(dict.fromkeys(reason.text for reason in ordered))
 
     def with_reasons(self, reasons: Iterable[Reason]) -> Verdict:
-        return Verdict((*self.reasons, *reasons), self.estimated_dice, self.estimate_error)
+        return replace(self, reasons=(*self.reasons, *reasons))
 
     def as_record(self) -> dict[str, Any]:
         """The fields of the verdict in records, tables and answers of servers."""
-        values: list[Any] = [self.word, self.sentences]
+        error = None if self.estimate_error is None else round(self.estimate_error, 3)
+        record: dict[str, Any] = {VERDICT: self.word, "reasons": self.sentences}
+        if self.compared_with_training is not None:
+            record["compared_with_training"] = self.compared_with_training
         if self.estimated_dice is not None:
-            values.append(round(self.estimated_dice, 3))
-            values.append(None if self.estimate_error is None else round(self.estimate_error, 3))
-        return dict(zip(OF_THE_VERDICT, values))
+            record |= {"estimated_dice": round(self.estimated_dice, 3), "estimate_error": error}
+        return record
 
     def dumps(self) -> str:
         """The verdict as text, which data loaders pass on unchanged."""
@@ -81,8 +86,7 @@ class Verdict:
     def loads(text: str) -> Verdict:
         """The verdict of a text that :meth:`dumps` made."""
         content: Mapping[str, Any] = json.loads(text)
-        reasons = tuple(Reason(**reason) for reason in content["reasons"])
-        return Verdict(reasons, content["estimated_dice"], content["estimate_error"])
+        return Verdict(**{**content, "reasons": tuple(Reason(**reason) for reason in content["reasons"])})
 
     def __str__(self) -> str:
         return f"{self.word}: {' '.join(self.sentences)}" if self.reasons else self.word

@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 # Key of a case: its verdict.
 VERDICT = "verdict"
 # Keys of a record that describe the result itself. All other keys are its provenance, which is compared as a whole.
-OF_THE_VERDICT = (VERDICT, "reasons", "estimated_dice", "estimate_error")
+OF_THE_VERDICT = (VERDICT, "reasons", "compared_with_training", "estimated_dice", "estimate_error")
 _OF_THE_RESULT = ("image", "label_map", "mask", "modality", "confidence", "sha256", "written", *OF_THE_VERDICT)
 
 
