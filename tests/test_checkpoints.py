@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from uniseg_nets import UniSeg
+from uniseg_nets.io.files import sha256_of_weights
 from uniseg_nets.weights.checkpoints import convert, load_network, read_weights, save_weights
 
 SMALL = {"base_features": 4, "max_features": 8, "patch_size": [32, 64, 64]}
@@ -30,7 +31,12 @@ def edited(path, edit):
     content = torch.load(path, weights_only=True)
     edit(content.get("state_dict", content))
     torch.save(content, path)
+    digest_beside(path).unlink()
     return path
+
+
+def digest_beside(path):
+    return path.with_name(f"{path.name}.sha256")
 
 
 def test_sizes_are_read_from_the_tensors(ours, official):
@@ -90,6 +96,7 @@ def test_data_parallel_names_are_understood(official):
     content = torch.load(official, weights_only=True)
     content["state_dict"] = {"module." + name: tensor for name, tensor in content["state_dict"].items()}
     torch.save(content, official)
+    digest_beside(official).unlink()
     assert read_weights(official).official
 
 
@@ -190,3 +197,37 @@ def test_weights_with_a_changed_byte_are_refused(ours, tmp_path):
     (tmp_path / "changed.pt").write_bytes(content)
     with pytest.raises(ValueError, match=r"changed\.pt cannot be read as PyTorch weights: .* damaged"):
         read_weights(tmp_path / "changed.pt")
+
+
+def test_weights_of_another_sha256_than_the_one_beside_them_are_refused(ours, tmp_path):
+    read_weights(ours)
+    save_weights(UniSeg(**SMALL).state_dict(), tmp_path / "other.pt")
+    (tmp_path / "other.pt").replace(ours)
+    with pytest.raises(
+        ValueError, match=r"ours\.pt is not the file .*if you replaced the weights .*delete ours\.pt\.sha"
+    ):
+        read_weights(ours)
+    digest_beside(ours).unlink()
+    read_weights(ours)
+
+
+def test_the_digest_of_weights_may_be_in_capitals_and_of_another_program(ours):
+    digest = digest_beside(ours).read_text().split()[0]
+    digest_beside(ours).write_text(f"SHA256 (ours.pt) = {digest.upper()}\n")
+    read_weights(ours)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"garbage", "holds no SHA-256"), (b"", "holds no SHA-256"), (bytes(range(256)), "it holds no text")],
+)
+def test_a_digest_file_of_something_else_is_refused_by_name(ours, content, message):
+    digest_beside(ours).write_bytes(content)
+    with pytest.raises(ValueError, match=rf"ours\.pt\.sha256 .*{message}.*delete it"):
+        read_weights(ours)
+
+
+def test_weights_are_hashed_once_for_their_check_and_their_record(ours, monkeypatch):
+    read_weights(ours)
+    monkeypatch.setattr("uniseg_nets.io.files.sha256_of", lambda path: pytest.fail("hashed again"))
+    assert sha256_of_weights(ours) == digest_beside(ours).read_text().split()[0]

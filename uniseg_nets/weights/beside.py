@@ -11,9 +11,16 @@ __all__ = ["read_beside", "write_beside"]
 
 
 def read_beside(weights: str | PathLike[str], ending: str) -> str | None:
-    """The text in ``FILE.ENDING``; ``None`` if there is no such file."""
+    """The text in ``FILE.ENDING``; ``None`` if there is no such file.
+
+    Raises:
+        ValueError: the file holds no text; the message names it.
+    """
     file = _beside(weights, ending)
-    return file.read_text(encoding="utf-8") if file.is_file() else None
+    try:
+        return file.read_text(encoding="utf-8") if file.is_file() else None
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{file} is damaged, it holds no text: copy it again, or delete it") from error
 
 
 def write_beside(weights: str | PathLike[str], ending: str, text: str | None) -> None:

@@ -20,11 +20,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from uniseg_nets.io.files import atomic_path, sha256_of
+from uniseg_nets.io.files import atomic_path, sha256_of, sha256_of_weights
 from uniseg_nets.io.messages import listing, no_weights
 from uniseg_nets.nets import UniSeg
 from uniseg_nets.nets.unet import TOTAL_STRIDE
-from uniseg_nets.weights.beside import write_beside
+from uniseg_nets.weights.beside import read_beside, write_beside
 from uniseg_nets.weights.freezing import mark_base
 from uniseg_nets.weights.licence import mark_terms, strictest, terms_of
 from uniseg_nets.weights.safetensors_file import is_safetensors, load_safetensors, safetensors_library, save_safetensors
@@ -65,6 +65,8 @@ _OFFICIAL_ORDER = (
     "tu",
     "seg_outputs",
 )
+
+_DIGEST = re.compile(r"\b[0-9a-fA-F]{64}\b")
 
 
 @dataclass(frozen=True)
@@ -124,12 +126,13 @@ def read_state(path: str | PathLike[str]) -> tuple[dict[str, Tensor], bool]:
 
     Raises:
         FileNotFoundError: if there is no such file; the message says how to get the weights.
-        ValueError: if the file has no tensors.
+        ValueError: if the file has no tensors, or another SHA-256 than ``FILE.sha256`` beside it says.
         NotInstalledError: if the library for a ``.safetensors`` file is missing.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(no_weights(path))
+    _refuse_other_digest(path)
     content = _load(path)
     official = isinstance(content, Mapping) and "state_dict" in content
     state = (
@@ -287,6 +290,25 @@ def _official(ours: Mapping[str, Tensor]) -> dict[str, Any]:
         "lr_scheduler_state_dict": None,
         "plot_stuff": ([], [], [], []),
     }
+
+
+def _refuse_other_digest(path: Path) -> None:
+    """Compares a file with the SHA-256 beside it, if there is one."""
+    text = read_beside(path, "sha256")
+    if text is None:
+        return
+    told, beside = _DIGEST.search(text), f"{path.name}.sha256"
+    if told is None:
+        raise ValueError(
+            f"{beside} beside {path} holds no SHA-256 (64 hexadecimal digits): copy it again, or delete it"
+        )
+    digest = sha256_of_weights(path)
+    if digest != told[0].lower():
+        raise ValueError(
+            f"{path} is not the file that {beside} beside it describes: its SHA-256 is {digest[:12]}..., expected "
+            f"{told[0][:12].lower()}...: copy or download both again; if you replaced the weights yourself, delete "
+            f"{beside}"
+        )
 
 
 def _load(path: Path) -> Any:
