@@ -16,7 +16,9 @@ from pydicom.uid import generate_uid
 
 from tests.dicom_files import PATIENT, STUDY, dataset, identified, write, write_enhanced, write_series
 from uniseg_nets.bundle.run import run_bundle
+from uniseg_nets.dicom import SaveDicomSegd, SaveDicomSrd, SaveRtStructd
 from uniseg_nets.dicom.codes import category_and_type
+from uniseg_nets.dicom.measurements import write_measurements
 from uniseg_nets.dicom.segmentation import write_dicom_seg
 from uniseg_nets.dicom.slices import IDENTIFIERS, frames_of, missing_identifiers, read_slices
 from uniseg_nets.dicom.structures import write_rtstruct
@@ -160,6 +162,79 @@ def test_a_series_without_identifiers_is_refused_and_says_why(test_data, tmp_pat
     label = np.ones(image.shape[1:], np.uint8)
     with pytest.raises(ValueError, match="has no StudyInstanceUID and no SeriesInstanceUID"):
         write_dicom_seg(label, image.affine.numpy(), dicom_series(folder), {1: "liver"}, tmp_path / "a.dcm")
+
+
+TAKEN_OVER = [*PATIENT, *STUDY]
+
+
+def objects_of(folder, label=1):
+    """The three DICOM objects of a series and a label map that is full of a value."""
+    image, series = LoadCase(["CT"])(folder), dicom_series(folder, "CT")
+    label, affine, names = np.full(image.shape[1:], label, np.uint8), image.affine.numpy(), {1: "liver"}
+    files = [folder.with_name(f"{kind}.dcm") for kind in ("seg", "sr", "rt")]
+    write_dicom_seg(label, affine, series, names, files[0])
+    write_measurements(label, affine, series, names, files[0], files[1])
+    write_rtstruct(label, affine, series, names, files[2])
+    return [pydicom.dcmread(file) for file in files]
+
+
+@pytest.mark.parametrize("left", [{}, {"PatientID": "t", "StudyDate": "20200101"}, dict.fromkeys(TAKEN_OVER, "")])
+def test_objects_of_a_series_without_the_patient_have_the_patient_s_attributes_empty(tmp_path, left):
+    files = write_series(tmp_path / "scan", "CT", VOLUME, **left)
+    before = [file.read_bytes() for file in files]
+    for made in objects_of(tmp_path / "scan"):
+        assert {keyword: str(made[keyword].value or "") for keyword in TAKEN_OVER} == dict.fromkeys(
+            TAKEN_OVER, ""
+        ) | left
+    assert [file.read_bytes() for file in files] == before
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value:UserWarning")
+@pytest.mark.parametrize(
+    ("keyword", "value"),
+    [("PatientBirthDate", "1970"), ("StudyDate", "2020-01-01"), ("StudyTime", "25:61"), ("PatientSex", "W")],
+)
+def test_a_patient_s_attribute_that_is_no_value_of_dicom_is_empty_in_objects_and_named(
+    tmp_path, monkeypatch, caplog, keyword, value
+):
+    with monkeypatch.context() as patched:
+        patched.setattr(pydicom.config.settings, "writing_validation_mode", pydicom.config.IGNORE)
+        series = write_series(tmp_path / "scan", "CT", VOLUME, **{**PATIENT, **STUDY, keyword: value})
+    assert [str(made[keyword].value or "") for made in objects_of(tmp_path / "scan")] == ["", "", ""]
+    assert f"{series[0]} has no valid {keyword}" in caplog.text
+
+
+@pytest.mark.parametrize("thickness", [None, "gone"])
+def test_slices_without_a_thickness_are_as_thick_as_their_distance_in_a_segmentation(tmp_path, thickness):
+    for file in write_series(tmp_path / "scan", "CT", VOLUME, step=(0, 0.7, 1.9), SliceThickness=None):
+        data = pydicom.dcmread(file)
+        if thickness == "gone":
+            del data.SliceThickness
+        data.save_as(file)
+    measures = objects_of(tmp_path / "scan")[0].SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+    assert measures.SliceThickness == pytest.approx(1.9)
+
+
+def test_a_single_slice_without_a_thickness_has_that_of_its_distance_in_a_segmentation(tmp_path):
+    write_series(tmp_path / "scan", "CT", VOLUME[..., :1], SliceThickness=None, SpacingBetweenSlices=3)
+    measures = objects_of(tmp_path / "scan")[0].SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+    assert measures.SliceThickness == 3
+
+
+@pytest.mark.parametrize("keyword", [*IDENTIFIERS, "SOPInstanceUID", "SOPClassUID"])
+@pytest.mark.parametrize("export", [SaveDicomSegd, SaveDicomSrd, SaveRtStructd])
+def test_a_slice_without_an_identifier_of_any_object_is_named_before_anything_is_predicted(
+    tmp_path, table, keyword, export
+):
+    lost = write_series(tmp_path / "scan", "CT", VOLUME, StudyInstanceUID="1.2.3", **PATIENT, **STUDY)
+    for file in lost if keyword in IDENTIFIERS else lost[4:5]:
+        data = pydicom.dcmread(file)
+        del data[keyword]
+        data.file_meta.pop(f"MediaStorage{keyword}", None)
+        data.save_as(file, enforce_file_format=False)
+    saver = SaveLabelMapd("pred", tmp_path / "out", table, "spleen")
+    with pytest.raises(ValueError, match=rf"scan/.*\.dcm has no {keyword}: leave out --"):
+        export(saver, [{"name": "scan", "image": [str(tmp_path / "scan")]}], ["CT"])
 
 
 def test_identifiers_are_those_of_the_series_that_is_read(tmp_path):

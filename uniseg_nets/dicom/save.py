@@ -41,7 +41,7 @@ class DicomExport(CaseExport):
         try:
             from uniseg_nets.dicom.slices import missing_identifiers
 
-            self._write, identifiers = self._loaded()
+            self._write = self._loaded()
         except ImportError as error:
             raise not_installed(f"a {self.what}", "highdicom", "contourpy") from error
         super().__init__(saver, [case for case in cases if _source(case).is_dir()])
@@ -50,7 +50,7 @@ class DicomExport(CaseExport):
         if others:
             logger.warning("%d cases did not come as DICOM, such as %s: no %s", len(others), others[0], self.what)
         folders = [_source(case) for case in self.cases.values()]
-        faults = [missing_identifiers(folder, self.modality, identifiers) for folder in folders]
+        faults = [missing_identifiers(folder, self.modality) for folder in folders]
         lacking = [fault for fault in faults if fault]
         if lacking:
             raise ValueError(
@@ -79,8 +79,8 @@ class DicomExport(CaseExport):
     def _target(self, name: str) -> Path:
         return self.saver.output_dir / f"{name}{self.ending}"
 
-    def _loaded(self) -> tuple[Callable[..., Iterable[str]], Sequence[str]]:
-        """The function that writes the object, and the identifiers that a series needs for it.
+    def _loaded(self) -> Callable[..., Iterable[str]]:
+        """The function that writes the object.
 
         Raises:
             ImportError: a library is missing.
@@ -95,11 +95,10 @@ class SaveDicomSegd(DicomExport):
     switch = "dicom_seg"
     ending = ".dcm"
 
-    def _loaded(self) -> tuple[Callable[..., Iterable[str]], Sequence[str]]:
+    def _loaded(self) -> Callable[..., Iterable[str]]:
         from uniseg_nets.dicom.segmentation import write_dicom_seg
-        from uniseg_nets.dicom.slices import IDENTIFIERS
 
-        return write_dicom_seg, IDENTIFIERS
+        return write_dicom_seg
 
 
 class SaveRtStructd(DicomExport):
@@ -109,10 +108,10 @@ class SaveRtStructd(DicomExport):
     switch = "rtstruct"
     ending = STRUCTURES_ENDING
 
-    def _loaded(self) -> tuple[Callable[..., Iterable[str]], Sequence[str]]:
-        from uniseg_nets.dicom.structures import STRUCTURE_IDENTIFIERS, write_rtstruct
+    def _loaded(self) -> Callable[..., Iterable[str]]:
+        from uniseg_nets.dicom.structures import write_rtstruct
 
-        return write_rtstruct, STRUCTURE_IDENTIFIERS
+        return write_rtstruct
 
 
 class SaveDicomSrd(DicomExport):
@@ -139,9 +138,8 @@ class SaveDicomSrd(DicomExport):
             raise ValueError(f"{segmentation} belongs to another label map: delete it, and run the command again")
         super().make(case, fingerprint)
 
-    def _loaded(self) -> tuple[Callable[..., Iterable[str]], Sequence[str]]:
+    def _loaded(self) -> Callable[..., Iterable[str]]:
         from uniseg_nets.dicom.measurements import refers_to, write_measurements
-        from uniseg_nets.dicom.slices import IDENTIFIERS
 
         self._refers_to = refers_to
 
@@ -150,7 +148,7 @@ class SaveDicomSrd(DicomExport):
             volumes = write_measurements(label, affine, series, names, segmentation, target, *texts)
             return [f"{name} {volume} ml" for name, volume in volumes.items()]
 
-        return write, IDENTIFIERS
+        return write
 
     def _segmentation(self, name: str) -> Path:
         return self.saver.output_dir / f"{name}{SaveDicomSegd.ending}"

@@ -6,46 +6,71 @@ positions may be rounded as far as the reader of series tolerates it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
+import highdicom as hd
 import numpy as np
 import pydicom
 from nibabel.affines import apply_affine
 from numpy.typing import NDArray
+from pydicom.valuerep import DA, TM
 
-from uniseg_nets.io.series import LPS_TO_RAS, Frame, find_series
+from uniseg_nets.io.series import LPS_TO_RAS, find_series
 
 __all__ = ["IDENTIFIERS", "frames_of", "missing_identifiers", "patient_points", "present_values", "read_slices"]
 
-IDENTIFIERS = ("StudyInstanceUID", "SeriesInstanceUID")
+logger = logging.getLogger(__name__)
+
+IDENTIFIERS = ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")
 # Voxels, tolerated distance of a slice's corner from the label map's grid. From slice to slice: above that of rounded
 # positions, which the reader tolerates up to 0.4 of a slice distance, and below half a voxel, where two slices would
 # come together. Within the slice positions are rounded to a part of a pixel.
 _OFF_SLICE, _OFF_PIXEL = 0.45, 0.2
+# What an object takes over of its patient and study from the first slice, and the kinds of their values. They may be
+# empty (type 2 in DICOM PS3.3, C.7.1.1 and C.7.2.1). De-identified files may lack them, or have a birth date of 1970.
+_TAKEN_OVER: dict[str, Callable[[str], Any]] = {
+    **dict.fromkeys(("PatientName", "PatientID", "ReferringPhysicianName", "StudyID", "AccessionNumber"), str),
+    **{"PatientBirthDate": DA, "PatientSex": hd.PatientSexValues, "StudyDate": DA, "StudyTime": TM},
+}
 # Some de-identified files have these only in the file meta information.
 _IN_FILE_META = {"SOPClassUID": "MediaStorageSOPClassUID", "SOPInstanceUID": "MediaStorageSOPInstanceUID"}
 
 
-def read_slices(series: Sequence[str | PathLike[str]], needed: Sequence[str] = IDENTIFIERS) -> list[pydicom.Dataset]:
-    """Reads the slices of a series, in the given order.
+def read_slices(series: Sequence[str | PathLike[str]]) -> list[pydicom.Dataset]:
+    """Reads the slices of a series, in the given order. The first one is completed for highdicom; its file stays.
+
+    What an object takes over from it, such as the patient's name, is empty if the file lacks it, or has a value of
+    another kind, which is logged. A missing SliceThickness becomes the distance of the slices.
 
     Args:
         series: files of the slices.
-        needed: identifiers that a reference to the series needs.
 
     Raises:
-        ValueError: a slice lacks an identifier.
+        ValueError: a slice lacks an identifier that a reference to it needs.
     """
-    return [_read(file, needed) for file in series]
+    first, *others = slices = [_read(file) for file in series]
+    for keyword, kind in _TAKEN_OVER.items():
+        try:
+            if value := first.setdefault(keyword, None).value:
+                kind(str(value))
+        except ValueError:
+            logger.warning("%s has no valid %s: it is empty in DICOM objects", series[0], keyword)
+            setattr(first, keyword, None)
+    if not first.get("SliceThickness"):
+        # The reader takes no single slice without any depth.
+        first.SliceThickness = _distance(slices) if others else first.SpacingBetweenSlices
+    return slices
 
 
 def missing_identifiers(folder: Path, modality: str, needed: Sequence[str] = IDENTIFIERS) -> str | None:
     """A text on what the series that is read from a folder lacks for references to it; ``None`` if it has all.
 
-    Those are the identifiers of each slice, and a file of its own: the frames of an enhanced object cannot be referred
-    to here. A folder without a series that can be read lacks nothing: reading it says why.
+    Those are the identifiers of each slice and of its series, and a file of its own: the frames of an enhanced object
+    cannot be referred to here. A folder without a series that can be read lacks nothing: reading it says why.
 
     Args:
         folder: folder of a series or a study, or a disc with its DICOMDIR.
@@ -59,7 +84,7 @@ def missing_identifiers(folder: Path, modality: str, needed: Sequence[str] = IDE
     for frame in frames:
         if frame.count > 1:
             return f"{frame.file} holds {frame.count} frames, to which no object can refer here, only to single slices"
-        if lacking := _lacking(frame.file, frame, needed):
+        if lacking := _lacking(frame.file, _identifiers(frame.header, needed)):
             return lacking
     return None
 
@@ -116,20 +141,32 @@ def patient_points(slice_: pydicom.Dataset, pixels: NDArray[np.float64]) -> NDAr
     return corner + pixels[:, 1:] * across * along_row + pixels[:, :1] * down * along_column
 
 
-def _read(file: str | PathLike[str], needed: Sequence[str]) -> pydicom.Dataset:
+def _read(file: str | PathLike[str]) -> pydicom.Dataset:
     slice_ = pydicom.dcmread(file, force=True)
-    for keyword, stored in _IN_FILE_META.items():
-        if value := slice_.get(keyword) or slice_.file_meta.get(stored):
-            setattr(slice_, keyword, value)
-    lacking = _lacking(file, slice_, (*needed, *_IN_FILE_META))
-    if lacking:
+    identifiers = _identifiers(slice_, IDENTIFIERS)
+    if lacking := _lacking(file, identifiers):
         raise ValueError(f"{lacking}: no DICOM object could refer to its series")
+    for keyword, value in identifiers.items():
+        setattr(slice_, keyword, value)
     return slice_
 
 
-def _lacking(file: str | PathLike[str], header: pydicom.Dataset | Frame, needed: Sequence[str]) -> str | None:
-    missing = [name for name in needed if not header.get(name)]
+def _identifiers(header: pydicom.Dataset, needed: Sequence[str]) -> dict[str, Any]:
+    """The identifiers of a slice, with those of the file itself."""
+    own = {keyword: header.get(keyword) or header.file_meta.get(stored) for keyword, stored in _IN_FILE_META.items()}
+    return {**{keyword: header.get(keyword) for keyword in needed}, **own}
+
+
+def _lacking(file: str | PathLike[str], identifiers: Mapping[str, Any]) -> str | None:
+    missing = [keyword for keyword, value in identifiers.items() if not value]
     return f"{file} has no {' and no '.join(missing)}" if missing else None
+
+
+def _distance(slices: Sequence[pydicom.Dataset]) -> float:
+    """The distance of the slices along their normal, in mm."""
+    row, column = np.asarray(slices[0].ImageOrientationPatient, dtype=float).reshape(2, 3)
+    places = np.array([slice_.ImagePositionPatient for slice_ in slices], dtype=float) @ np.cross(row, column)
+    return float(np.ptp(places)) / (len(slices) - 1)
 
 
 def _frame(label: NDArray[np.uint8], affine: NDArray[np.float64], slice_: pydicom.Dataset) -> NDArray[np.uint8]:

@@ -18,13 +18,12 @@ from pydicom.uid import ImplicitVRLittleEndian, RTStructureSetStorage
 from uniseg_nets.dicom.codes import category_and_type
 from uniseg_nets.dicom.mark import EQUIPMENT, contribution, series_description
 from uniseg_nets.dicom.outlines import outlines
-from uniseg_nets.dicom.slices import IDENTIFIERS, frames_of, patient_points, present_values, read_slices
+from uniseg_nets.dicom.slices import frames_of, patient_points, present_values, read_slices
 from uniseg_nets.io.files import atomic_path
 from uniseg_nets.results.colours import rgb
 
-__all__ = ["STRUCTURE_IDENTIFIERS", "write_rtstruct"]
+__all__ = ["write_rtstruct"]
 
-STRUCTURE_IDENTIFIERS = (*IDENTIFIERS, "FrameOfReferenceUID")
 # SOP Class of a study. It is retired, but the reference to a study still requires it.
 _STUDY = "1.2.840.10008.3.1.2.3.1"
 _DIGITS = 4  # decimals of a coordinate in mm; DICOM's decimal strings have at most 16 characters
@@ -55,7 +54,7 @@ def write_rtstruct(
         ValueError: the label map has no foreground, or another grid than the series, or the series lacks identifiers
             that a structure set must refer to.
     """
-    slices = read_slices(series, STRUCTURE_IDENTIFIERS)
+    slices = read_slices(series)
     frames = frames_of(label, affine, slices)
     present = present_values(frames, names, "structure set: it would have no outline")
     structures = _empty(slices, mark)

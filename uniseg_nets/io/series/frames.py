@@ -49,6 +49,7 @@ _TAGS = [
     "PerFrameFunctionalGroupsSequence",
     "RadiopharmaceuticalInformationSequence",
     "Rows",
+    "SOPClassUID",
     "SOPInstanceUID",
     "SUVType",
     "SamplesPerPixel",
