@@ -1,13 +1,16 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from monai.bundle import ConfigParser
 
+from tests.dicom_files import write_slice
 from uniseg_nets.bundle.choose import ChosenInference
 from uniseg_nets.bundle.run import merged_config
 from uniseg_nets.data import FaultTolerantDataset, find_cases, load_datalist, with_task
 from uniseg_nets.io.bundles import INFERENCE, bundle_root
+from uniseg_nets.io.series import dicom_files, find_series
 from uniseg_nets.phantom import write_phantom_tasks
 from uniseg_nets.tasks import TaskTable
 
@@ -90,6 +93,81 @@ def test_a_disc_with_its_index_is_one_case(tmp_path):
 def test_stray_files_hide_no_dicom_series(tmp_path):
     touch(tmp_path, "p1/A.TXT", "p1/B.INF", "p1/C.EXE", "p1/IM1.dcm")
     assert names(find_cases(tmp_path)) == ["p1"]
+
+
+def test_a_stray_dicom_file_hides_no_patients_in_folders_below_it(tmp_path):
+    touch(tmp_path, "in/stray.dcm", "in/p1/1.dcm", "in/p1/2.dcm", "in/p2/a/1.dcm", "in/p2/b/1.dcm", "in/p3.txt")
+    touch(tmp_path, "in/p4/ct.nii.gz", "in/in/1.dcm")
+    with pytest.raises(ValueError, match=r"'in' belongs to several scans"):
+        find_cases(tmp_path / "in")
+    (tmp_path / "in" / "in").rename(tmp_path / "in" / "p5")
+    cases = find_cases(tmp_path / "in")
+    assert names(cases) == ["a", "b", "ct", "in", "p1", "p5"]
+    assert cases[3]["image"] == [str(tmp_path / "in")] and dicom_files(tmp_path / "in") == [
+        tmp_path / "in" / "stray.dcm"
+    ]
+
+
+def test_a_link_back_to_a_folder_that_is_being_searched_is_not_followed(tmp_path):
+    touch(tmp_path, "in/a.nii.gz", "in/sub/b.nii.gz", "in/.v2/c.nii.gz", "other/d.nii.gz")
+    for link, target in {"latest": ".", "sub/up": "..", "current": ".v2", "more": "../other", "more/back": "."}.items():
+        (tmp_path / "in" / link).symlink_to(target)
+    assert names(find_cases(tmp_path / "in")) == ["a", "b", "c", "d"]
+
+
+@pytest.fixture
+def unreadable(monkeypatch):
+    """Files of these names, and folders, cannot be read, as by another user."""
+
+    def forbid(*forbidden):
+        def guarded(method):
+            def call(path, *args, **kwargs):
+                if path.name in forbidden:
+                    raise PermissionError(13, "Permission denied", str(path))
+                return method(path, *args, **kwargs)
+
+            return call
+
+        monkeypatch.setattr(Path, "open", guarded(Path.open))
+        monkeypatch.setattr(Path, "iterdir", guarded(Path.iterdir))
+
+    return forbid
+
+
+def test_what_cannot_be_read_is_named_and_stops_no_search(tmp_path, unreadable, caplog):
+    touch(tmp_path, "core", "a.nii.gz", "p1/1.dcm", "lost+found/b.nii.gz")
+    (tmp_path / "gone").symlink_to("nowhere")
+    (tmp_path / "g.nii.gz").symlink_to("nowhere")
+    unreadable("core", "lost+found", "a.nii.gz")
+    assert names(find_cases(tmp_path)) == ["a", "g", "p1"]  # reading a and g tells why not
+    assert "skipped 2 files that are no scans: core, gone" in caplog.text
+    assert "left out a folder that cannot be searched" in caplog.text and "lost+found" in caplog.text
+
+
+@pytest.mark.parametrize("last", ["forbidden", "gone"])
+def test_a_slice_that_cannot_be_read_is_not_taken_for_a_file_that_is_none(tmp_path, unreadable, last):
+    for z in range(4):
+        write_slice(tmp_path / "p1" / f"IM{z}", np.zeros((4, 4)), "CT", (0, 0, z), (1, 1, 1))
+    assert len(find_series(tmp_path / "p1").frames) == 4
+    if last == "forbidden":
+        unreadable("IM3")
+    else:
+        (tmp_path / "p1" / "IM3").unlink()
+        (tmp_path / "p1" / "IM3").symlink_to("nowhere")
+    assert names(find_cases(tmp_path)) == ["p1"]
+    assert tmp_path / "p1" / "IM3" in dicom_files(tmp_path / "p1")
+    if last == "gone":
+        with pytest.raises(ValueError, match=r"IM3 cannot be read as DICOM"):
+            find_series(tmp_path / "p1")
+
+
+def test_an_earlier_result_of_a_name_that_changed_is_named(tmp_path, caplog):
+    touch(tmp_path, "in/p1/ct.nii.gz", "in/t1.nii.gz", "in/p1/t1.nii.gz", "out/ct.json", "out/t1.json")
+    assert names(find_cases(tmp_path / "in", tmp_path / "out")) == ["ct", "p1_t1", "t1"] and not caplog.text
+    touch(tmp_path, "in/p2/ct.nii.gz")
+    assert names(find_cases(tmp_path / "in", tmp_path / "out")) == ["p1_ct", "p1_t1", "p2_ct", "t1"]
+    assert "scans in several sub-folders are called ct, so that their cases are" in caplog.text
+    assert f"{tmp_path / 'out'} has an earlier result of that name, which stays" in caplog.text
 
 
 def test_a_dicom_file_beside_nifti_scans_hides_none_of_them(tmp_path, caplog):

@@ -1,11 +1,14 @@
 """Finds the cases at a path, in four layouts.
 
-The one rule: a case's name depends on its files alone, so that a second run recognises the results of the first.
+The one rule: the names of cases depend on the files at the path alone, so that a second run over the same files
+recognises the results of the first. A file that is added can change another case's name: scans of one name in several
+sub-folders are all called after their sub-folders too.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -14,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from uniseg_nets.data.datalist import first_section, image_files, load_datalist, of_tasks
+from uniseg_nets.io.messages import listing
 from uniseg_nets.io.names import DICOM_ENDINGS, SCAN_ENDINGS, SEGMENTATION_ENDING, scan_name
 from uniseg_nets.io.provenance import is_result
-from uniseg_nets.io.series import is_dicom_folder
+from uniseg_nets.io.series import is_dicom_folder, is_disc
 from uniseg_nets.parts import part_of
 from uniseg_nets.ranks import launched_rank
 from uniseg_nets.tasks import TaskTable
@@ -141,7 +145,7 @@ def _from_folder(folder: Path, results: Path | None) -> list[dict[str, Any]]:
         if path.is_file() and is_result(path):
             earlier.append(path)
         elif path.is_dir() or _is_scan(path):
-            name, channel = scan_name(path) if path.is_file() else (path.name, None)
+            name, channel = (path.name, None) if path.is_dir() else scan_name(path)
             _add(files.setdefault((path.parent, name), {}), channel, path)
         else:
             unknown.append(path.name)
@@ -150,28 +154,52 @@ def _from_folder(folder: Path, results: Path | None) -> list[dict[str, Any]]:
     if unknown:
         logger.warning("%s: skipped %d files that are no scans: %s", folder, len(unknown), ", ".join(unknown[:5]))
     count = Counter(name for _, name in files)
-    cases = []
+    cases: list[dict[str, Any]] = []
     for (parent, name), images in files.items():
         # Names that occur in several sub-folders get the sub-folder as a prefix.
-        parts = parent.relative_to(folder).parts if count[name] > 1 else ()
+        inside = count[name] > 1 and parent != folder.parent
+        parts = parent.relative_to(folder).parts if inside else ()
         cases.append({"name": "_".join([*parts, name]), "image": list(images.values())})
+    if results is not None:
+        _tell_changed_names(folder, results, set(count) - {case["name"] for case in cases})
     return unique(cases)
 
 
-def _walk(folder: Path, results: Path | None) -> Iterator[Path]:
+def _tell_changed_names(folder: Path, results: Path, names: set[str]) -> None:
+    """Warns where an earlier result has the name that a scan had before others of the same name came."""
+    stale = sorted(name for name in names if (results / f"{name}.json").is_file())
+    if stale:
+        logger.warning(
+            "%s: scans in several sub-folders are called %s, so that their cases are called after the sub-folders too "
+            "and computed anew; %s has an earlier result of that name, which stays",
+            *(folder, listing(stale), results),
+        )
+
+
+def _walk(folder: Path, results: Path | None, above: tuple[str, ...] = ()) -> Iterator[Path]:
     """Files and DICOM folders under ``folder``, sorted, without hidden ones and results.
 
     A disc with a DICOMDIR is one DICOM folder. In a folder with DICOM files and other scans, the other scans are used.
+    The sub-folders of a DICOM folder are searched too: its files may be strays above the folders of patients. A folder
+    that cannot be listed is named in the log. Links back to one of the folders ``above`` are not followed.
     """
-    if is_dicom_folder(folder) and not any(map(_is_scan, folder.iterdir())):
-        yield folder
+    above = (*above, os.path.realpath(folder))
+    try:
+        paths = sorted(folder.iterdir())
+        dicom = is_dicom_folder(folder) and not any(map(_is_scan, paths))
+    except PermissionError as error:
+        logger.warning("left out a folder that cannot be searched: %s", error)
         return
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or path.resolve() == results:
+    if dicom:
+        yield folder
+        if is_disc(folder):
+            return
+    for path in paths:
+        if path.name.startswith(".") or os.path.realpath(path) in (*above, str(results)):
             continue
         if path.is_dir():
-            yield from _walk(path, results)
-        elif not (path.name.lower().endswith(".json") or path.name.lower().endswith(".raw")):
+            yield from _walk(path, results, above)
+        elif not (dicom or path.name.lower().endswith((".json", ".raw"))):
             yield path
 
 

@@ -5,7 +5,7 @@ named. Not ITK's series reader, which MONAI uses: it ignores gaps, duplicates an
 type for all, and inverts MONOCHROME1.
 """
 
-from uniseg_nets.io.series.files import dicom_files, is_dicom, is_dicom_folder
+from uniseg_nets.io.series.files import dicom_files, is_dicom, is_dicom_folder, is_disc
 from uniseg_nets.io.series.find import Series, dicom_modality, find_series
 from uniseg_nets.io.series.frames import Frame, read_frames
 from uniseg_nets.io.series.pixels import read_stack
@@ -22,6 +22,7 @@ __all__ = [
     "find_series",
     "is_dicom",
     "is_dicom_folder",
+    "is_disc",
     "read_frames",
     "read_stack",
     "stack_of",

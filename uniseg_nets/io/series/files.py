@@ -6,13 +6,17 @@ from pathlib import Path
 
 from uniseg_nets.io.names import DICOM_ENDINGS
 
-__all__ = ["dicom_files", "is_dicom", "is_dicom_folder"]
+__all__ = ["dicom_files", "is_dicom", "is_dicom_folder", "is_disc"]
 
 _DISC_INDEX = "DICOMDIR"
 
 
 def is_dicom(file: Path) -> bool:
-    """Whether a file is a DICOM image, by its ending or by the mark after the preamble. A DICOMDIR is not."""
+    """Whether a file is a DICOM image, by its ending or by the mark after the preamble. A DICOMDIR is not.
+
+    Raises:
+        OSError: if the file cannot be read, and its ending does not tell.
+    """
     if file.name.upper() == _DISC_INDEX:
         return False
     if file.suffix.lower() in DICOM_ENDINGS:
@@ -23,18 +27,31 @@ def is_dicom(file: Path) -> bool:
 
 def is_dicom_folder(folder: Path) -> bool:
     """Whether a folder contains DICOM files itself, or is the root of a disc."""
-    return _is_disc(folder) or any(is_dicom(path) for path in _visible(folder))
+    return is_disc(folder) or any(_is_dicom(path, unread=False) for path in _visible(folder))
 
 
 def dicom_files(folder: Path) -> list[Path]:
-    """The DICOM files of a folder, sorted; for a disc, those of all its folders."""
-    folders = [folder, *(path for path in folder.rglob("*") if path.is_dir())] if _is_disc(folder) else [folder]
-    return sorted(path for folder in folders for path in _visible(folder) if is_dicom(path))
+    """The DICOM files of a folder, sorted; for a disc, those of all its folders.
+
+    A file that cannot be read is among them, since it may be a slice: its reader tells why it cannot be.
+    """
+    folders = [folder, *(path for path in folder.rglob("*") if path.is_dir())] if is_disc(folder) else [folder]
+    return sorted(path for folder in folders for path in _visible(folder) if _is_dicom(path, unread=True))
+
+
+def is_disc(folder: Path) -> bool:
+    """Whether a folder is the root of a disc, with a DICOMDIR."""
+    return any(path.name.upper() == _DISC_INDEX for path in folder.iterdir() if path.is_file())
+
+
+def _is_dicom(file: Path, unread: bool) -> bool:
+    try:
+        return is_dicom(file)
+    except OSError:
+        return unread
 
 
 def _visible(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
-
-
-def _is_disc(folder: Path) -> bool:
-    return any(path.name.upper() == _DISC_INDEX for path in folder.iterdir() if path.is_file())
+    """The files of a folder, and its links to files that are gone."""
+    shown = [path for path in folder.iterdir() if not path.name.startswith(".")]
+    return sorted(path for path in shown if path.is_file() or (path.is_symlink() and not path.exists()))
