@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 from contextlib import nullcontext
+from pathlib import Path
 
 import highdicom as hd
 import nibabel as nib
@@ -56,8 +57,11 @@ def test_a_study_becomes_a_segmentation_that_fits_its_series(study, demo_weights
     label = nib.load(tmp_path / "study.nii.gz")
     found = hd.seg.segread(tmp_path / "study.dcm")
     assert [segment.SegmentLabel for segment in found.SegmentSequence] == ["spleen"]
-    verdict = json.loads((tmp_path / "study.json").read_text())["verdict"]
-    assert verdict == "check" and found.SeriesDescription == "UniSeg (check): spleen"
+    record = json.loads((tmp_path / "study.json").read_text())
+    (series,) = record["series"]
+    source = pydicom.dcmread(dicom_series(study, "CT")[0])
+    assert series["SeriesInstanceUID"] == source.SeriesInstanceUID and series["slices"] == 20
+    assert record["verdict"] == "check" and found.SeriesDescription == "UniSeg (check): spleen"
     volume = found.get_volume(combine_segments=True)
     to_ras = np.diag([-1, -1, 1, 1]) @ volume.affine
     voxels = np.argwhere(volume.array > 0)
@@ -67,6 +71,47 @@ def test_a_study_becomes_a_segmentation_that_fits_its_series(study, demo_weights
     if shutil.which("dciodvfy"):
         report = subprocess.run(["dciodvfy", tmp_path / "study.dcm"], capture_output=True, text=True, check=False)
         assert "Error" not in report.stderr + report.stdout
+
+
+def series_in_record(folder, table, channels=("CT",), task="spleen"):
+    """Saves an empty label map of a folder or list of channels, if it has none yet; returns its record's series."""
+    saver = SaveLabelMapd("pred", Path("out").absolute(), table, task)
+    case = {"name": "scan", "image": folder}
+    for left in saver.unfinished([case]):
+        image = LoadCase(channels)(folder)
+        label = {"image": image, "pred": MetaTensor(torch.zeros(1, *image.shape[1:], dtype=torch.uint8))}
+        label["pred"].meta.update(image.meta)
+        saver({**left, **label})
+    assert saver.unfinished([case]) == []
+    return json.loads(Path("out/scan.json").read_text()).get("series")
+
+
+def test_the_record_has_the_series_that_was_read_and_one_that_is_added_later_is_segmented_anew(
+    tmp_path, monkeypatch, table
+):
+    monkeypatch.chdir(tmp_path)
+    write_series(tmp_path / "scan", "CT", VOLUME[..., :4], SeriesInstanceUID="1.2.3.1", SeriesDescription="thick")
+    thick = {"Modality": "CT", "SeriesInstanceUID": "1.2.3.1", "SeriesDescription": "thick", "slices": 4}
+    assert series_in_record("scan", table) == [thick]
+    written = Path("out/scan.nii.gz").stat().st_mtime_ns
+    assert series_in_record("scan", table) == [thick] and Path("out/scan.nii.gz").stat().st_mtime_ns == written
+    for file in write_series(tmp_path / "more", "CT", VOLUME, SeriesInstanceUID="1.2.3.2"):
+        file.rename(tmp_path / "scan" / f"more-{file.name}")
+    assert series_in_record("scan", table) == [{"Modality": "CT", "SeriesInstanceUID": "1.2.3.2", "slices": 10}]
+
+
+def test_the_record_has_the_series_of_each_channel_that_came_as_dicom(tmp_path, monkeypatch, table):
+    monkeypatch.chdir(tmp_path)
+    for kind in ("a", "b"):
+        write_series(tmp_path / kind, "MR", VOLUME, SeriesInstanceUID=None, SeriesDescription=kind)
+    image = LoadCase(["T1"])("a")
+    nib.save(nib.Nifti1Image(image[0].numpy(), image.affine.numpy()), "c.nii.gz")
+    both = [{"Modality": "MR", "SeriesDescription": kind, "slices": 10} for kind in ("a", "b")]
+    assert series_in_record(["a", "b"], table, ["T1", "T2"]) == both
+    shutil.rmtree("out")
+    assert series_in_record(["c.nii.gz", "b"], table, ["T1", "T2"]) == [None, both[1]]
+    shutil.rmtree("out")
+    assert series_in_record("c.nii.gz", table, ["T1"]) is None
 
 
 def test_a_label_map_of_another_grid_or_without_foreground_is_refused(study, tmp_path):

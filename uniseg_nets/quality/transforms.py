@@ -13,6 +13,7 @@ from uniseg_nets.io.errors import RefusedError
 from uniseg_nets.quality.inferer import MeasuredInferer
 from uniseg_nets.quality.judge import Judge
 from uniseg_nets.quality.verdict import CHECK, OK, REFUSED, Verdict
+from uniseg_nets.transforms.load import series_record
 from uniseg_nets.transforms.result import VERDICT, ResultSaver
 
 __all__ = ["CheckScand", "Judged"]
@@ -54,7 +55,8 @@ class CheckScand(MapTransform):
             verdict = self.judge.before(d[key], d.get("task"))
             if verdict.word == REFUSED and not self.force:
                 if self.saver is not None and self.saver.name_key in d:
-                    self.saver.refuse(d, str(d[key].meta.get("filename_or_obj", "")), verdict.as_record())
+                    source = str(d[key].meta.get("filename_or_obj", ""))
+                    self.saver.refuse(d, source, {**verdict.as_record(), **series_record(d[key])})
                 message = f"{REFUSED}: {' '.join(verdict.sentences)} (--force computes it all the same)"
                 raise RefusedError(message, verdict.as_record())
             d[_BEFORE] = verdict.dumps()

@@ -33,6 +33,7 @@ from uniseg_nets.io.provenance import dicom_mark, nrrd_mark, read_record
 from uniseg_nets.tasks import Task, TaskTable
 from uniseg_nets.transforms.grid import flipped
 from uniseg_nets.transforms.labels import load_label_map
+from uniseg_nets.transforms.load import SERIES, series_record
 from uniseg_nets.transforms.pieces import keep_largest_pieces
 from uniseg_nets.transforms.preprocess import grid_of
 from uniseg_nets.transforms.resample import argmax_values, resample_argmax
@@ -95,6 +96,8 @@ class LabelMapd(MapTransform):
             label = MetaTensor(grid.to_file(prediction)[None].cpu(), affine=torch.from_numpy(grid.file_affine))
             for name in ("filename_or_obj", MetaKeys.ORIGINAL_AFFINE, MetaKeys.SPATIAL_SHAPE):
                 label.meta[name] = image.meta[name]
+            if SERIES in image.meta:
+                label.meta[SERIES] = image.meta[SERIES]
             d[key] = label
         return d
 
@@ -191,7 +194,8 @@ class SaveLabelMapd(ResultSaver):
             source = str(label.meta["filename_or_obj"])
             image = nifti_label_map(label.as_tensor()[0].numpy(), np.asarray(label.affine), Path(source))
             verdict = d[VERDICT].as_record() if VERDICT in d else {}
-            self.write(d, source, {"label_map": self.targets(d)[0].name, **verdict}, partial(nib.save, image))
+            details = {"label_map": self.targets(d)[0].name, **series_record(label), **verdict}
+            self.write(d, source, details, partial(nib.save, image))
         return d
 
 

@@ -6,6 +6,7 @@ folder with a DICOM series, and MONAI Label replaces every ``LoadImaged`` with a
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -31,12 +32,14 @@ from uniseg_nets.transforms.grid import covered_share, same_grid
 from uniseg_nets.transforms.itk_files import read_itk
 from uniseg_nets.transforms.nifti import checked_affine, open_nifti, orientation_doubts, read_voxels
 
-__all__ = ["DOUBTS", "LoadCase", "LoadCased"]
+__all__ = ["DOUBTS", "SERIES", "LoadCase", "LoadCased", "series_record"]
 
 logger = logging.getLogger(__name__)
 
 # Key of an image's metadata: sentences on what is doubtful about the scan, one a line; absent for nothing.
 DOUBTS = "doubts"
+# Key of an image's metadata, and of a record: the DICOM series of the channels, see :func:`series_record`.
+SERIES = "series"
 # Shares of the first channel's grid. Where another channel has no voxels, those of its border are repeated. Below the
 # first share the other channel is refused: most of it would be invented. Below the second one it is doubtful. A CT of
 # 700 mm around a PET of 600 mm is covered to 0.73, and the patient in it wholly.
@@ -50,7 +53,8 @@ class LoadCase:
     Takes NIfTI, NRRD, MHA / MHD, a folder with a DICOM series, a list of these (one per channel), a nibabel image, or
     an array or tensor (x, y, z) or (C, x, y, z). The fourth axis of a file is its channels. Channels on another grid
     than the first one are resampled to it, with a warning. What is doubtful about a scan, such as an orientation that
-    its header does not give, is logged and is in the metadata as :data:`DOUBTS`.
+    its header does not give, is logged and is in the metadata as :data:`DOUBTS`; the DICOM series that were read are
+    there as :data:`SERIES`.
 
     Args:
         modalities: modality of each channel, as named by a task. A file ``NAME_0000`` then includes its siblings
@@ -100,7 +104,7 @@ class LoadCase:
             doubts += own
         tensors = [channel.as_tensor() for channel in channels]
         image = MetaTensor(torch.cat(tensors) if len(tensors) > 1 else tensors[0], affine=first.affine)
-        image.meta.update(_meta(image, str(files[0])) | _as_meta(doubts))
+        image.meta.update(_meta(image, str(files[0])) | _as_meta(doubts) | _series(sources))
         return image
 
     def _sources(self, case: Any) -> tuple[list[Path], list[Path | Stack]]:
@@ -186,6 +190,20 @@ def _meta(image: MetaTensor, name: str) -> dict[str, Any]:
 def _as_meta(doubts: Sequence[str]) -> dict[str, str]:
     """The doubts as an item of an image's metadata, which data loaders pass on unchanged."""
     return {DOUBTS: "\n".join(dict.fromkeys(doubts))} if doubts else {}
+
+
+def _series(sources: Sequence[Path | Stack]) -> dict[str, Any]:
+    """The DICOM series of the channels as an item of an image's metadata, which data loaders pass on unchanged."""
+    series = [source.series.as_record() if isinstance(source, Stack) else None for source in sources]
+    return {SERIES: json.dumps(series)} if any(series) else {}
+
+
+def series_record(image: MetaTensor) -> dict[str, Any]:
+    """The item of a record that says which DICOM series an image was read from, per channel; empty if from none.
+
+    A channel that was not DICOM is ``None``. See :meth:`~uniseg_nets.io.series.Series.as_record`.
+    """
+    return {SERIES: json.loads(image.meta[SERIES])} if SERIES in image.meta else {}
 
 
 def _doubts(image: MetaTensor) -> list[str]:

@@ -37,7 +37,10 @@ logger = logging.getLogger(__name__)
 VERDICT = "verdict"
 # Keys of a record that describe the result itself. All other keys are its provenance, which is compared as a whole.
 OF_THE_VERDICT = (VERDICT, "reasons", "compared_with_training", "estimated_dice", "estimate_error")
-_OF_THE_RESULT = ("image", "label_map", "mask", "modality", "confidence", "sha256", "written", *OF_THE_VERDICT)
+_OF_THE_RESULT = (
+    *("image", "series", "label_map", "mask", "modality", "confidence", "sha256", "written"),
+    *OF_THE_VERDICT,
+)
 
 
 @dataclass(frozen=True)
