@@ -14,6 +14,7 @@ from nibabel.orientations import apply_orientation, axcodes2ornt, inv_ornt_aff, 
 from tests.test_plan import frames
 from tests.test_prepare import FRAMES, nnunet
 from uniseg_nets.bundle.choose import ChosenInference
+from uniseg_nets.cli.values import listed
 from uniseg_nets.cli.verbs import VERBS
 from uniseg_nets.phantom import write_phantoms
 from uniseg_nets.weights import fetch
@@ -203,6 +204,15 @@ def test_a_wrong_path_is_told_before_anything_heavy_is_imported(tmp_path, argume
     command = [sys.executable, "-c", code, *arguments]
     found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (found.returncode, message in found.stderr) == (10, True), found.stderr
+
+
+def test_the_path_of_a_file_is_one_value_even_with_a_comma(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "centre,north").mkdir()
+    (tmp_path / "centre,north" / "model.pt").touch()
+    assert listed("centre,north/model.pt") == ["centre,north/model.pt"]
+    assert listed("centre,south/model.pt") == ["centre", "south/model.pt"]
+    assert listed(",".join(map(str, range(2000)))) == [str(number) for number in range(2000)]
 
 
 def test_without_weights_the_answer_is_how_to_get_them(uniseg, scan, copy, tmp_path, caplog, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -139,9 +140,13 @@ def weights_file(weights: str) -> str:
 def listed(words: str) -> list[str]:
     """The parts of a text such as ``CT,PET``, which may also be written as a list ``['CT','PET']``.
 
+    The path of an existing file is one part, even with a comma.
+
     Raises:
         ValueError: a part is empty.
     """
+    if os.path.isfile(words):  # noqa: PTH113 - Path.is_file raises if the text is too long for a path
+        return [words]
     parts = [part.strip(" '\"") for part in words.strip("[]() ").split(",")]
     if not all(parts):
         raise ValueError(f"{words!r} has an empty part: write values with a comma between them, such as a,b")
