@@ -17,13 +17,13 @@ from pydicom.uid import generate_uid
 
 from tests.dicom_files import PATIENT, STUDY, dataset, identified, write, write_enhanced, write_series
 from uniseg_nets.bundle.run import run_bundle
-from uniseg_nets.dicom import SaveDicomSegd, SaveDicomSrd, SaveRtStructd
+from uniseg_nets.dicom import SaveDicomSegd, SaveDicomSrd, SaveRtStructd, slices
 from uniseg_nets.dicom.codes import category_and_type
 from uniseg_nets.dicom.measurements import write_measurements
 from uniseg_nets.dicom.segmentation import write_dicom_seg
 from uniseg_nets.dicom.slices import IDENTIFIERS, frames_of, missing_identifiers, read_slices
 from uniseg_nets.dicom.structures import write_rtstruct
-from uniseg_nets.io.series import dicom_series
+from uniseg_nets.io.series import dicom_series, find_series
 from uniseg_nets.transforms import LoadCase, SaveLabelMapd
 from uniseg_nets.transforms.export import read_label_map
 
@@ -306,6 +306,19 @@ def test_a_slice_without_identifiers_behind_good_ones_is_named_before_anything_i
     del data.FrameOfReferenceUID
     write(last, data)
     assert missing_identifiers(tmp_path, "CT", ["FrameOfReferenceUID"]) == f"{last} has no FrameOfReferenceUID"
+
+
+def test_the_headers_of_a_folder_are_read_once_for_all_kinds_of_objects_and_again_once_it_changes(
+    tmp_path, monkeypatch
+):
+    read = []
+    monkeypatch.setattr(slices, "find_series", lambda *folder: read.append(folder) or find_series(*folder))
+    last = write_series(tmp_path, "CT", VOLUME)[-1]
+    assert [missing_identifiers(tmp_path, "CT") for _ in range(3)] == [None] * 3 and len(read) == 1
+    data = pydicom.dcmread(last)
+    del data.FrameOfReferenceUID
+    write(last, data)
+    assert missing_identifiers(tmp_path, "CT") == f"{last} has no FrameOfReferenceUID" and len(read) == 2
 
 
 def test_a_folder_that_cannot_be_read_does_not_stop_the_others(tmp_path):

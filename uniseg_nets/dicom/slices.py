@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from nibabel.affines import apply_affine
 from numpy.typing import NDArray
 from pydicom.valuerep import DA, TM
 
+from uniseg_nets.io.provenance import scan_identity
 from uniseg_nets.io.series import LPS_TO_RAS, find_series
 
 __all__ = ["IDENTIFIERS", "frames_of", "missing_identifiers", "patient_points", "present_values", "read_slices"]
@@ -77,6 +79,12 @@ def missing_identifiers(folder: Path, modality: str, needed: Sequence[str] = IDE
         modality: DICOM's Modality of the series.
         needed: identifiers that a reference to the series needs.
     """
+    return _missing(folder, modality, tuple(needed), scan_identity(folder)[0]["listing_sha256"])
+
+
+@cache  # each kind of object asks for all folders of a run; their headers are read once
+def _missing(folder: Path, modality: str, needed: tuple[str, ...], _listing: str) -> str | None:
+    """See :func:`missing_identifiers`; ``_listing`` identifies the folder's files and their versions."""
     try:
         frames = find_series(folder, modality).frames
     except ValueError:
