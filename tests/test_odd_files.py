@@ -273,9 +273,9 @@ TURNED = AFFINE[[1, 0, 2, 3]]
 @pytest.mark.parametrize(
     ("qform", "told"),
     [
-        (np.diag([-1, 1, 1, 1]) @ AFFINE, "sform RAS with voxels of 1.5 x 1.5 x 3 and qform LAS"),
-        (TURNED, "sform RAS with voxels of 1.5 x 1.5 x 3 and qform ARS"),
-        (np.diag([2.0, 2.0, 3.0, 1.0]), "and qform RAS with voxels of 2 x 2 x 3"),
+        (np.diag([-1, 1, 1, 1]) @ AFFINE, "sform RAS with voxels of 1.5 x 1.5 x 3 mm and qform LAS"),
+        (TURNED, "sform RAS with voxels of 1.5 x 1.5 x 3 mm and qform ARS"),
+        (np.diag([2.0, 2.0, 3.0, 1.0]), "and qform RAS with voxels of 2 x 2 x 3 mm"),
     ],
     ids=["mirrored", "turned", "larger"],
 )

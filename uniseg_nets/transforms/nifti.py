@@ -125,7 +125,7 @@ def orientation_doubts(scan: nib.Nifti1Image) -> list[str]:
         logger.warning("%s: its sform and qform place the voxels apart; the sform is used", scan.get_filename())
         return []
     one, other = (
-        f"{name} {_axes(affine)} with voxels of {' x '.join(f'{edge:.3g}' for edge in voxel_sizes(affine))}"
+        f"{name} {_axes(affine)} with voxels of {' x '.join(f'{edge:.3g}' for edge in voxel_sizes(affine))} mm"
         for name, affine in (("sform", sform), ("qform", qform))
     )
     return [
