@@ -195,8 +195,8 @@ def test_folders_and_datalists(tmp_path, colours):
     (tmp_path / "in" / ".ipynb_checkpoints").mkdir()
     written(tmp_path / "in" / ".ipynb_checkpoints" / "b-checkpoint.png", colours)
     assert [case["name"] for case in find_pictures(tmp_path / "in")] == ["a", "b"]
-    written(tmp_path / "in" / "a.png", colours)
-    with pytest.raises(ValueError, match="'a' belongs to several images"):
+    written(tmp_path / "in" / "b.jpg", colours)
+    with pytest.raises(ValueError, match="'b' belongs to several images"):
         find_pictures(tmp_path / "in")
     with pytest.raises(ValueError, match="unknown kind"):
         find_pictures(tmp_path / "in" / "notes.txt")
@@ -205,6 +205,22 @@ def test_folders_and_datalists(tmp_path, colours):
     with pytest.raises(FileNotFoundError, match="no image in"):
         (tmp_path / "empty").mkdir()
         find_pictures(tmp_path / "empty")
+
+
+def test_images_of_one_name_in_two_sub_folders_get_the_sub_folder_as_a_prefix(tmp_path, colours):
+    for place in ("a.png", "one/a.png", "two/deep/a.png", "two/b.png"):
+        (tmp_path / "in" / place).parent.mkdir(parents=True, exist_ok=True)
+        written(tmp_path / "in" / place, colours)
+    found = {case["name"]: case["image"] for case in find_pictures(tmp_path / "in")}
+    assert found == {
+        name: str(tmp_path / "in" / place)
+        for name, place in (
+            ("a", "a.png"),
+            ("b", "two/b.png"),
+            ("one_a", "one/a.png"),
+            ("two_deep_a", "two/deep/a.png"),
+        )
+    }
 
 
 def test_the_datalist_of_a_folder_is_read_and_its_masks_are_no_images(tmp_path):
@@ -246,6 +262,21 @@ def test_results_are_found_again_and_never_overwrite_the_image(tmp_path, colours
     mine = written(tmp_path / "eye_mask.png", colours)
     with pytest.raises(ValueError, match="would overwrite its own image"):
         SavePictured("pred", tmp_path)(LoadPictured("image")(case | {"image": str(mine)}) | {"pred": mask})
+
+
+@pytest.mark.parametrize("empty", [False, True])
+def test_an_empty_mask_says_that_nothing_was_found(tmp_path, colours, caplog, empty):
+    case = {"name": "eye", "image": str(written(tmp_path / "eye.png", colours)), "modality": "fundus"}
+    mask = torch.zeros(1, 40, 50)
+    mask[0, 3, 3] = not empty
+    saver = SavePictured("pred", tmp_path / "out")
+    saved = saver(LoadPictured("image")(case) | {"pred": mask})
+    record = json.loads((tmp_path / "out" / "eye.json").read_text())
+    told = "eye: check: Nothing was found: the mask is empty." in caplog.text
+    assert (told, "verdict" in saved, "verdict" in record) == (empty,) * 3
+    if empty:
+        assert (record["verdict"], record["reasons"]) == ("check", ["Nothing was found: the mask is empty."])
+    assert saver.unfinished([case]) == []
 
 
 def test_a_picture_of_others_under_an_overlay_s_name_stays_and_results_are_no_images(tmp_path, colours):

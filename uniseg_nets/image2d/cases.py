@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
@@ -20,6 +21,8 @@ def find_pictures(
 ) -> list[dict[str, Any]]:
     """Finds the images at ``source``, each ``{"name", "image", "modality"}``, sorted by name.
 
+    Names that occur in several sub-folders get the sub-folder as a prefix, as for 3D scans.
+
     Args:
         source: an image, a MONAI datalist, or a folder: that of a ``datalist.json``, else it is searched with its
             sub-folders, except for hidden ones.
@@ -28,18 +31,22 @@ def find_pictures(
 
     Raises:
         FileNotFoundError: if there is no such file or folder, or no image in it.
-        ValueError: if two images share a name, or the file type is unknown.
+        ValueError: if two images of a folder or of a datalist share a name, or the file type is unknown.
     """
     source = Path(source).absolute()
     if not source.exists():
         raise FileNotFoundError(f"no file or folder {source}")
-    cases: list[dict[str, Any]]
+    cases: list[dict[str, Any]] = []
     if (source / "datalist.json").is_file():
         source = source / "datalist.json"
     if source.suffix.lower() == ".json":
         cases = _listed(source, first_section(source), None)
     else:
-        cases = [{"name": path.stem, "image": str(path)} for path in _files(source, output_dir)]
+        files = _files(source, output_dir)
+        count = Counter(path.stem for path in files)
+        for path in files:
+            parts = path.parent.relative_to(source).parts if count[path.stem] > 1 else ()
+            cases.append({"name": "_".join([*parts, path.stem]), "image": str(path)})
     return unique([{"modality": modality, **case} for case in cases], "images")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Hashable, Mapping
 from functools import partial
 from pathlib import Path
@@ -12,16 +13,22 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from uniseg_nets.image2d.load import read_picture
+from uniseg_nets.quality.verdict import Reason, Verdict
 from uniseg_nets.results.overlay import with_overlay
-from uniseg_nets.transforms.result import ResultSaver
+from uniseg_nets.transforms.result import VERDICT, ResultSaver
 
 __all__ = ["SavePictured"]
+
+logger = logging.getLogger(__name__)
+
+_EMPTY = Verdict((Reason("after", "Nothing was found: the mask is empty."),))
 
 
 class SavePictured(ResultSaver):
     """Writes ``OUTPUT_DIR/NAME_mask.png`` (0 and 255), ``NAME_overlay.png`` and last ``NAME.json``.
 
-    Takes masks (1, H, W) with values 0 and 1 at the image's own size.
+    Takes masks (1, H, W) with values 0 and 1 at the image's own size. An empty mask gets the verdict ``check``, in the
+    record, in the log and as the case's ``verdict``; other masks get none, since nothing else is checked.
 
     Args:
         keys, output_dir, name_key, weights, metadata: see :class:`~uniseg_nets.transforms.result.ResultSaver`.
@@ -46,6 +53,10 @@ class SavePictured(ResultSaver):
             details = {"mask": self.targets(d)[0].name, "modality": d["modality"]}
             if "confidence" in d:
                 details["confidence"] = round(float(d["confidence"]), 4)
+            if not mask.any():
+                d[VERDICT] = _EMPTY
+                details |= _EMPTY.as_record()
+                logger.warning("%s: %s", d[self.name_key], _EMPTY)
             self.write(d, source, details, partial(_write, mask, source))
         return d
 
