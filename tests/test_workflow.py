@@ -10,7 +10,7 @@ import pytest
 from uniseg_nets.data import find_cases
 from uniseg_nets.workflow import write_workflow
 
-OPTIONS = "--task liver --report"
+OPTIONS = "--task left_atrium --report"
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_jobs_get_the_cases_of_a_search_made_once(scans, tmp_path, uniseg):
     assert uniseg("workflow", jobs, scans, tmp_path / "out", f"--options={OPTIONS}", "--cases_per_job=2") == 0
     assert find_cases(jobs / "cases.json") == find_cases(scans)
     settings = (jobs / "config.yaml").read_text()
-    assert "\nparts: 3\n" in settings and '\noptions: "--task=liver --report=true"\n' in settings
+    assert "\nparts: 3\n" in settings and '\noptions: "--task=left_atrium --report=true"\n' in settings
     assert "#SBATCH --array=1-3\n" in (jobs / "array.sh").read_text()
     assert "config['parts']" in (jobs / "Snakefile").read_text()
 
@@ -61,16 +61,20 @@ def test_paths_in_the_options_are_those_of_the_command(scans, tmp_path, uniseg, 
     monkeypatch.chdir(tmp_path)
     for name in ("my own.pt", "liver"):
         (tmp_path / name).touch()
-    assert uniseg("workflow", "jobs", scans, "out", "--options=-w 'my own.pt' --task liver --tasks_file=none.json") == 0
+    assert (
+        uniseg("workflow", "jobs", scans, "out", "--options=-w 'my own.pt' --task liver --bundle=uniseg_upstream") == 0
+    )
     kept = json.loads((tmp_path / "jobs" / "config.yaml").read_text().split("\noptions: ")[1].splitlines()[0])
-    assert kept == f"'--weights={tmp_path}/my own.pt' --task=liver --tasks_file=none.json"
+    assert kept == f"'--weights={tmp_path}/my own.pt' --task=liver --bundle=uniseg_upstream"
 
 
 def test_several_weights_are_made_absolute_and_names_of_shipped_ones_are_no_paths(scans, tmp_path, uniseg, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("a.pt", "b.pt", "open", "demo"):
         (tmp_path / name).touch()
-    assert uniseg("workflow", "jobs", scans, "out", "--options=--task liver --weights a.pt,b.pt") == 0
+    entry = {"name": "organ", "channels": ["CT"], "spacing": [1, 1, 1], "classes": ["organ"]}
+    (tmp_path / "plan.json").write_text(json.dumps({"task_entry": entry}))
+    assert uniseg("workflow", "jobs", scans, "out", "--options=--plan plan.json --weights a.pt,b.pt") == 0
     assert f"--weights={tmp_path}/a.pt,{tmp_path}/b.pt" in (tmp_path / "jobs" / "config.yaml").read_text()
     assert uniseg("workflow", "more", scans, "out", "--options=--weights demo --tasks_file open --task sarcoma") == 0
     assert '"--weights=demo --tasks_file=open --task=sarcoma"' in (tmp_path / "more" / "config.yaml").read_text()
@@ -79,7 +83,7 @@ def test_several_weights_are_made_absolute_and_names_of_shipped_ones_are_no_path
 def test_a_job_of_the_array_does_its_part(job, tmp_path):
     status, ran = job(0)
     out = tmp_path / "out with spaces"
-    assert status == 0 and ran == f"uniseg|segment|cases.json|{out}|--task|liver|--report|--shared|--part|3|"
+    assert status == 0 and ran == f"uniseg|segment|cases.json|{out}|--task|left_atrium|--report|--shared|--part|3|"
 
 
 def test_faulty_scans_do_not_start_a_job_again(job):
@@ -106,9 +110,18 @@ def test_files_that_are_there_are_not_overwritten(scans, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--cases_per_job=0"], "a job of 0 cases: expected at least 1"),
+        (["--cases_per_job=0", f"--options={OPTIONS}"], "a job of 0 cases: expected at least 1"),
         (["--options=--taks liver"], "taks"),
         (["--options=--task liver --shared"], "--options has --shared, which each job gets by itself"),
+        (["--options=--task livr --weights demo"], "unknown task 'livr': did you mean 'liver'?"),
+        (["--options=--task sarcoma,livr --weights open"], "unknown task 'livr'"),
+        (["--options=--task livr --tasks_file uniseg --weights open"], "unknown task 'livr'"),
+        (["--options=--report"], "say with `--task` what to segment"),
+        ([], "say with `--task` what to segment"),
+        (["--options=--task liver --weights none.pt"], "no weights at none.pt"),
+        (["--options=--task liver --tasks_file none.json --weights demo"], "no task table none.json"),
+        (["--options=--plan none.json"], "none.json"),
+        (["--options=--bundle none --task liver"], "no bundle"),
         (["--options='--task"], "options '--task: No closing quotation"),
     ],
 )

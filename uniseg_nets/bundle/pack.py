@@ -16,6 +16,7 @@ from uniseg_nets.bundle.contents import absent_zip, zip_bundle
 from uniseg_nets.bundle.run import merged_config
 from uniseg_nets.io.bundles import MODEL, bundle_folder, model_file
 from uniseg_nets.io.files import read_json, write_json
+from uniseg_nets.plan.read import read_plan
 from uniseg_nets.quality.fingerprint import carry_fingerprint
 from uniseg_nets.tasks import AXES, TaskTable
 from uniseg_nets.version import __version__
@@ -71,10 +72,8 @@ def pack_bundle(
     """
     if not _VERSION.fullmatch(version):
         raise ValueError(f"version is {version!r}, expected three numbers such as 1.0.0")
-    planned = read_json(Path(plan))
+    planned = read_plan(plan)
     content = {key: value for key, value in planned.items() if key not in _PRIVATE}
-    if "task_entry" not in content:
-        raise ValueError(f"{plan} is no plan: it lacks task_entry; `uniseg plan` writes one")
     terms = _terms(planned, weights)
     task = TaskTable([content["task_entry"]]).tasks[0]
     name = re.sub(r"\W+", "_", task.name).strip("_").lower()

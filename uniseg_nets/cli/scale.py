@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from uniseg_nets.cli.arguments import spelled_out
 from uniseg_nets.cli.segment import segment
-from uniseg_nets.cli.values import existing
+from uniseg_nets.cli.values import existing, listed
 from uniseg_nets.weights.shipped import SHIPPED
 
 __all__ = ["merge", "workflow"]
 
 _PATHS = ("weights", "tasks_file", "bundle", "plan")  # options of `uniseg segment` that may be paths
 _NAMES = ("uniseg", *(name for one in SHIPPED for name in (one.name, one.table)))  # of shipped weights and task tables
+_UPSTREAM, _FINETUNE = "uniseg_upstream", "uniseg_finetune"
 _OF_THE_JOBS = ("shared", "part")
 
 
@@ -43,12 +45,32 @@ def _from_anywhere(word: str) -> str:
         raise ValueError(f"--options has --{name}, which each job gets by itself: leave it out")
     if name not in _PATHS:
         return word
-    return f"--{name}={','.join(map(_absolute, value.split(',')))}"
+    return f"--{name}={','.join(map(_absolute, listed(value)))}"
 
 
 def _absolute(file: str) -> str:
     path = Path(file).expanduser()
     return str(path.absolute()) if path.exists() and file not in _NAMES else file
+
+
+def _refuse_what_jobs_refuse(words: Sequence[str]) -> None:
+    """Refuses options that end every job: no task or an unknown one, and weights, a plan or a bundle that are away."""
+    from uniseg_nets.bundle.choose import ChosenInference
+    from uniseg_nets.bundle.run import opened_bundle
+    from uniseg_nets.plan.read import read_plan
+
+    given = dict(word.removeprefix("--").split("=", 1) for word in words)
+    values: dict[str, Any] = {name: listed(given[name]) for name in ("task", "weights") if name in given}
+    if len(values.get("task", ())) == 1:
+        (values["task"],) = values["task"]
+    if "tasks_file" in given:
+        values["tasks_file"] = given["tasks_file"]
+    overlays = []
+    if "plan" in given:
+        read_plan(given["plan"])
+        overlays.append(str(Path(given["plan"]).absolute()))
+    with opened_bundle(given.get("bundle") or (_FINETUNE if overlays else _UPSTREAM)) as root:
+        ChosenInference(root, overlays, **values)
 
 
 def workflow(folder: str, input: str, output: str, *, options: str = "", cases_per_job: int = 100) -> None:
@@ -68,6 +90,7 @@ def workflow(folder: str, input: str, output: str, *, options: str = "", cases_p
     _, _, *words = spelled_out("segment", [input, output, *words], segment)
     options = shlex.join(map(_from_anywhere, words))
     scans = existing(input)
+    _refuse_what_jobs_refuse(words)
     from uniseg_nets.workflow import write_workflow
 
     written = write_workflow(folder, scans, output, options, cases_per_job)

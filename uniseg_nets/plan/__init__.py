@@ -1,5 +1,12 @@
 """From a data set to the overlay for fine-tuning: read, extract fingerprints, choose, write."""
 
-from uniseg_nets.plan.plan import PlanOptions, plan_dataset
+from typing import TYPE_CHECKING
+
+from uniseg_nets.io.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from uniseg_nets.plan.plan import PlanOptions, plan_dataset
 
 __all__ = ["PlanOptions", "plan_dataset"]
+
+__getattr__ = lazy_names(__name__, {name: "plan" for name in __all__})

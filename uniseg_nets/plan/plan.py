@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from uniseg_nets.data.copies import originals
 from uniseg_nets.data.dataset_json import refuse_ignored
-from uniseg_nets.io.files import atomic_path, read_json
+from uniseg_nets.io.files import atomic_path
 from uniseg_nets.io.messages import in_lines, listing
 from uniseg_nets.io.plain import plain_data
 from uniseg_nets.plan.axes import choose_axes, choose_mirror_axes
@@ -24,6 +24,7 @@ from uniseg_nets.plan.choose import choose_patch, choose_spacing, looks_like_hou
 from uniseg_nets.plan.fingerprint import CaseFingerprint, extract_fingerprint
 from uniseg_nets.plan.folds import by_patient, planned_cases
 from uniseg_nets.plan.layouts import DataSet, read_layout
+from uniseg_nets.plan.read import read_plan
 from uniseg_nets.plan.scaling import CT_SCALINGS, choose_mask, choose_scaling
 from uniseg_nets.plan.slot import NEAREST, NO_SLOT, check_slot, nearest_slot
 from uniseg_nets.quality.before import FAT
@@ -129,12 +130,12 @@ def plan_dataset(
 
 def _refuse_to_replace(output: Path) -> None:
     """Refuses to overwrite what is no plan, such as the data set's own JSON."""
+    if not output.is_file():
+        return
     try:
-        kept = output.is_file() and "task_entry" not in read_json(output)
-    except ValueError:
-        kept = True
-    if kept:
-        raise ValueError(f"{output} is there and is no plan: choose another file for the plan")
+        read_plan(output)
+    except ValueError as error:
+        raise ValueError(f"{output} is there and is no plan: choose another file for the plan") from error
 
 
 def _refuse_code(plan: Mapping[str, Any], root: Path) -> None:
