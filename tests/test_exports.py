@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from tests.dicom_files import write_slice
 from tests.test_results import case_of, save
-from uniseg_nets.data import FaultTolerantDataset
+from uniseg_nets.data import FaultTolerantDataset, rank_partition
 from uniseg_nets.engines import CaseEvaluator
 from uniseg_nets.handlers import RunLog
 from uniseg_nets.io.errors import CasesFailedError
@@ -182,6 +183,82 @@ def test_a_run_s_record_counts_what_was_finished_before_it_and_names_what_failed
     assert (record["cases"], record["finished_before"], record["failed"]) == (5, 3, {"bad": "broken file"})
     assert set(record["seconds_per_case"]) == {"good"} and record["started"] <= record["written"]
     assert json.loads((tmp_path / "out" / "failures.json").read_text()) == {"bad": "broken file"}
+
+
+@pytest.fixture
+def run_over(saver, tmp_path):
+    """A run over cases, of which some are finished before and some are faulty; returns its two tables."""
+
+    def read(case):
+        if case.get("faulty"):
+            raise ValueError(f"broken file {case['name']}")
+        return case | {"image": torch.zeros(1, 2, 2, 2)}
+
+    def run_over(cases, left=None, rank=0):
+        left = rank_partition(cases) if left is None else left
+        evaluator = CaseEvaluator(
+            device=torch.device("cpu"),
+            val_data_loader=DataLoader(FaultTolerantDataset(left, read), batch_size=1),
+            network=nn.Identity(),
+            val_handlers=[RunLog(saver, len(rank_partition(cases)), cases=cases)],
+        )
+        try:
+            evaluator.run()
+        except CasesFailedError as error:
+            assert set(error.failures) <= {case["name"] for case in cases}
+        tables = [tmp_path / "out" / f"{name}{'_1' if rank else ''}.json" for name in ("run", "failures")]
+        return [json.loads(table.read_text()) if table.exists() else {} for table in tables]
+
+    return run_over
+
+
+def a_case(name, faulty=False):
+    return {"name": name, "faulty": faulty}
+
+
+def test_the_tables_of_a_folder_keep_what_earlier_runs_said_of_other_cases(run_over, caplog):
+    run_over([a_case("a"), a_case("b", faulty=True)])
+    record, failures = run_over([a_case("c"), a_case("d", faulty=True)])
+    assert failures == record["failed"] == {"b": "broken file b", "d": "broken file d"}
+    assert set(record["seconds_per_case"]) == {"a", "c"} and record["cases"] == 2
+    record, failures = run_over([a_case("a"), a_case("b")], left=[a_case("b")])  # b is repaired
+    assert failures == record["failed"] == {"d": "broken file d"}
+    assert set(record["seconds_per_case"]) == {"a", "b", "c"} and record["finished_before"] == 1
+    record, failures = run_over([a_case("c", faulty=True), a_case("d")])
+    assert failures == {"c": "broken file c"} and set(record["seconds_per_case"]) == {"a", "b", "d"}
+
+
+def test_a_run_that_was_stopped_and_goes_on_has_the_seconds_of_both_halves(run_over, tmp_path):
+    cases = [a_case("a"), a_case("b")]
+    run_over(cases, left=cases[:1])
+    (tmp_path / "out" / "run.json").unlink()
+    assert set(run_over(cases, left=cases[1:])[0]["seconds_per_case"]) == {"a", "b"}
+    assert set(run_over(cases, left=[])[0]["seconds_per_case"]) == {"a", "b"}
+
+
+def test_each_process_of_a_run_speaks_of_its_own_cases_and_the_first_of_those_of_none(run_over, monkeypatch):
+    run_over([a_case("a", faulty=True), a_case("b", faulty=True), a_case("z", faulty=True)])
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    tables = {}
+    for rank in (0, 1):
+        monkeypatch.setenv("RANK", str(rank))
+        tables[rank] = run_over([a_case("a", faulty=True), a_case("b")], rank=rank)
+    assert tables[0][1] == {"a": "broken file a", "z": "broken file z"}
+    assert tables[1][1] == {} and set(tables[1][0]["seconds_per_case"]) == {"b"}
+
+
+def test_what_killed_runs_left_half_written_is_removed_a_day_later(saver, tmp_path):
+    folders = [
+        tmp_path / "out" / place for place in (".writing-old", ".writing-new", ".writing-slow", "report/.writing-1")
+    ]
+    for folder in folders:
+        folder.mkdir(parents=True)
+        (folder / "a.nii.gz").touch()
+        ages = {".writing-new": (23, 23), ".writing-slow": (1, 48)}.get(folder.name, (48, 48))
+        for path, hours in zip((folder / "a.nii.gz", folder), ages):
+            os.utime(path, (time.time() - 3600 * hours,) * 2)
+    RunLog(saver, 1, part=True)
+    assert [folder.exists() for folder in folders] == [False, True, True, False]
 
 
 def test_tables_of_ranks_that_a_run_lacks_are_removed_and_files_of_others_stay(saver, case, tmp_path):

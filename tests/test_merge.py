@@ -116,6 +116,18 @@ def test_half_a_line_of_a_killed_process_is_left_out(folder):
     assert record["cases"] == 1 and record["processes"] == 1
 
 
+def test_a_damaged_file_of_the_records_is_named(folder, reported):
+    part = reported / "report" / "c 003.json"
+    part.write_text('{"name": ')
+    with pytest.raises(ValueError, match=r"report/c 003\.json is no JSON"):
+        merge_runs(reported)
+    lines = (reported / "log" / "one.jsonl").read_text().splitlines(keepends=True)
+    for damaged in ('{"case": "b", "wri\n', "\0\0\n", "7\n"):
+        (reported / "log" / "one.jsonl").write_text("".join([*lines[:2], damaged, *lines[2:]]))
+        with pytest.raises(ValueError, match=r"log/one\.jsonl, line 3 is damaged: delete the line, or restore"):
+            merge_runs(reported)
+
+
 def test_the_pages_of_many_cases_show_those_that_need_eyes_first(reported):
     merge_runs(reported)
     pages = [page.read_text() for page in sorted((reported / "report" / "pages").iterdir())]

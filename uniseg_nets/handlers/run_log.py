@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from ignite.engine import Events
 
+from uniseg_nets.data.cases import rank_partition
 from uniseg_nets.engines import CaseEvaluator, CaseEvents
-from uniseg_nets.io.files import read_json, server_time, write_json
+from uniseg_nets.io.files import read_json, remove_left, server_time, write_json
 from uniseg_nets.io.names import RUN_TABLES, is_name_of_table
 from uniseg_nets.ranks import launched_rank
 from uniseg_nets.transforms.result import ResultSaver
 
-__all__ = ["LOG_FOLDER", "RunLog", "refuse_others", "run_records", "write_failures"]
+__all__ = ["LOG_FOLDER", "RunLog", "read_log", "read_logs", "refuse_others", "run_records", "write_failures"]
+
+logger = logging.getLogger(__name__)
 
 LOG_FOLDER = "log"
 # Keys by which a run's file is known: today's, and that of versions up to 0.8.
@@ -36,25 +40,35 @@ class RunLog:
     that is killed while it writes leaves half a line, the last one.
 
     ``OUTPUT_DIR/run.json`` has the same of the whole run, when it begins and when it ends; ``failed_with_label_map``
-    names the failed cases whose label map stands. Failed cases are in ``failures.json`` as well, name -> reason, a file
-    that exists only if a case failed. Under ``torchrun`` each process writes its own, ``run_1.json`` and so on; those
-    of ranks that a run does not have are removed. A run whose processes know nothing of each other has neither until
+    names the failed cases whose label map stands. It also has what the logs say of earlier runs: seconds and verdicts
+    of cases that were finished before; and of cases that this run does not have everything, so that their failures
+    stay. Failed cases are in ``failures.json`` as well, name -> reason, a file that exists only if a case failed. Under
+    ``torchrun`` each process writes its own, ``run_1.json`` and so on; those of ranks that a run does not have are
+    removed. A run whose processes know nothing of each other has neither until
     :func:`~uniseg_nets.reports.merge.merge_runs` makes them.
 
     Args:
         saver: writer of the results. The log uses its folder and its provenance.
         total: number of cases, including those that were finished before.
         part: this process does a part of the cases, or shares them with others that it does not know.
+        cases: the cases of the run, of all its processes. Without them, as in bundles that earlier versions packed,
+            ``run.json`` has nothing of earlier runs.
 
     Raises:
-        ValueError: if the folder has files of these names that this package did not write.
+        ValueError: if the folder has files of these names that this package did not write, or a log of an earlier run
+            is damaged.
     """
 
-    def __init__(self, saver: ResultSaver, total: int, part: bool = False) -> None:
+    def __init__(
+        self, saver: ResultSaver, total: int, part: bool = False, cases: Sequence[dict[str, Any]] | None = None
+    ) -> None:
         refuse_others(saver.output_dir, RUN_TABLES)
+        for folder in (saver.output_dir, saver.output_dir / "report"):
+            remove_left(folder)
         self.saver = saver
         self.total = total
         self.part = part
+        self._earlier = {} if part or cases is None else _earlier_lines(saver.output_dir, cases)
         self.started = datetime.now(UTC)
         name = f"{self.started:%Y%m%dT%H%M%S.%f}_{socket.gethostname()}_{os.getpid()}.jsonl"
         self._file = saver.output_dir / LOG_FOLDER / name
@@ -115,18 +129,87 @@ class RunLog:
         target = _own_name(self.saver.output_dir / "run.json")
         # A run with nothing to do says what the one before did.
         before = read_json(target) if not len(engine.data_loader) and not engine.exported and _is_record(target) else {}
+        earlier = {name: line for name, line in self._earlier.items() if name not in engine.failures}
+        failures = _values(earlier, "failed") | engine.failures
         record = {
             "started": _text(self.started),
             "written": _text(now),
             "seconds": round((now - self.started).total_seconds(), 1),
-            "seconds_per_case": before.get("seconds_per_case", engine.seconds),
-            "verdicts": before.get("verdicts", engine.verdicts),
-            "failed": engine.failures,
-            "failed_with_label_map": sorted(engine.with_label_map),
+            "seconds_per_case": before.get("seconds_per_case", {}) | _values(earlier, "seconds") | engine.seconds,
+            "verdicts": before.get("verdicts", {}) | _values(earlier, "verdict") | engine.verdicts,
+            "failed": failures,
+            "failed_with_label_map": sorted(engine.with_label_map.union(_values(earlier, "label_map"))),
             **self._about(engine),
         }
         write_json(target, record)
-        write_failures(_own_name(self.saver.output_dir / "failures.json"), engine.failures)
+        write_failures(_own_name(self.saver.output_dir / "failures.json"), failures)
+
+
+def _earlier_lines(folder: Path, cases: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """What the logs say of this process's cases, except for failures; on the first process also of no process's cases.
+
+    Args:
+        folder: folder of the results.
+        cases: the cases of the run, of all its processes.
+    """
+    own, known = ({case["name"] for case in some} for some in (rank_partition(cases), cases))
+    lines: dict[str, dict[str, Any]] = {}
+    for name, line in read_logs(folder)[1].items():
+        if name in own:
+            lines[name] = _of_the_prediction(line)
+        elif name not in known and launched_rank()[0] == 0:
+            lines[name] = line
+    return lines
+
+
+def _values(lines: Mapping[str, Mapping[str, Any]], key: str) -> dict[str, Any]:
+    return {name: line[key] for name, line in lines.items() if key in line}
+
+
+def read_logs(folder: Path) -> tuple[list[dict[str, Any]], dict[str, dict[str, Any]]]:
+    """The lines on processes, and the last line on each case, of all logs in a folder of results.
+
+    Raises:
+        ValueError: if a log is damaged; the message names it.
+    """
+    processes: list[dict[str, Any]] = []
+    cases: dict[str, dict[str, Any]] = {}
+    for log in sorted((folder / LOG_FOLDER).glob("*.jsonl")):
+        for line in read_log(log):
+            if "case" not in line:
+                processes.append(line)
+            elif line["case"] not in cases or cases[line["case"]]["written"] <= line["written"]:
+                cases[line["case"]] = _since(cases.get(line["case"], {}), line)
+    return processes, cases
+
+
+def _since(earlier: dict[str, Any], line: dict[str, Any]) -> dict[str, Any]:
+    """A case's line; one on an export alone leaves the seconds and the verdict of the prediction."""
+    return (_of_the_prediction(earlier) if "exported" in line else {}) | line
+
+
+def _of_the_prediction(line: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: line[key] for key in line if key in ("seconds", "verdict")}
+
+
+def read_log(path: Path) -> Iterator[dict[str, Any]]:
+    """The lines of a log. Half a line at its end, of a process that was killed, is left out.
+
+    Raises:
+        ValueError: if another line is damaged; the message names the file and the line.
+    """
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.endswith(b"\n"):
+                logger.warning("%s ends with half a line: its process was killed", path)
+                return
+            try:
+                content = json.loads(line)
+            except ValueError:
+                content = None
+            if not isinstance(content, dict):
+                raise ValueError(f"{path}, line {number} is damaged: delete the line, or restore the file")
+            yield content
 
 
 def write_failures(path: Path, failures: dict[str, str]) -> None:

@@ -8,9 +8,11 @@ import hashlib
 import json
 import math
 import os
+import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import chain, repeat
 from os import PathLike
 from pathlib import Path
@@ -22,6 +24,7 @@ __all__ = [
     "json_rows",
     "read_csv",
     "read_json",
+    "remove_left",
     "server_time",
     "sha256_of",
     "sha256_of_weights",
@@ -30,6 +33,8 @@ __all__ = [
     "write_json",
 ]
 
+_TEMPORARY = ".writing-"
+_STALE = 24 * 3600  # seconds without a change after which nobody writes any more, whatever the clocks say
 # Characters with which a formula begins in a spreadsheet, and the apostrophe that marks such a text.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
 
@@ -43,10 +48,21 @@ def atomic_path(path: str | PathLike[str]) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".writing-", dir=path.parent) as folder:
+    with tempfile.TemporaryDirectory(prefix=_TEMPORARY, dir=path.parent) as folder:
         temporary = Path(folder) / path.name
         yield temporary
         temporary.replace(path)
+
+
+def remove_left(folder: Path) -> None:
+    """Removes what killed processes left of :func:`atomic_path` in a folder. What changed within a day stays.
+
+    Processes of other machines may be writing there, and their numbers say nothing here, so that only age can tell.
+    """
+    for left in folder.glob(f"{_TEMPORARY}*"):
+        with suppress(OSError):  # its writer, or another process, removes it in this moment
+            if max(path.stat().st_mtime for path in (left, *left.iterdir())) < time.time() - _STALE:
+                shutil.rmtree(left)
 
 
 def server_time(path: Path) -> float:

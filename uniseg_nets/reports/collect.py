@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from uniseg_nets.handlers.run_log import run_records
+from uniseg_nets.io.files import read_json
 from uniseg_nets.io.names import is_name_of_table
 from uniseg_nets.io.provenance import read_record
 from uniseg_nets.quality.verdict import REFUSED
@@ -32,7 +32,7 @@ def reported_cases(folder: Path) -> Iterator[dict[str, Any]]:
     briefs = {path.stem: _brief(path) for path in folder.glob("*.json") if not is_name_of_table(path.stem)}
     for part in (folder / "report").glob("*.json"):
         if briefs.get(part.stem) is None:  # a part without a record
-            briefs[part.stem] = {"name": part.stem, **_verdict_of(json.loads(part.read_text(encoding="utf-8")))}
+            briefs[part.stem] = {"name": part.stem, **_verdict_of(read_json(part))}
     not_computed = _not_computed(folder)
     for name, failed in not_computed.items():
         known = briefs.get(name) or {}
@@ -42,7 +42,7 @@ def reported_cases(folder: Path) -> Iterator[dict[str, Any]]:
     for case in by_verdict([brief for _, brief in sorted(briefs.items()) if brief is not None]):
         part = folder / "report" / f"{case['name']}.json"
         if part.is_file() and case["name"] not in not_computed:
-            content = json.loads(part.read_text(encoding="utf-8"))
+            content = read_json(part)
             yield content | {"classes": [_renamed(row) for row in content["classes"]]}
         elif case.get("verdict") in (FAILED, REFUSED):
             yield {"classes": [], "slices": [], **case}

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import logging
-from collections.abc import Container, Iterator
+from collections.abc import Container
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from uniseg_nets.handlers.run_log import LOG_FOLDER, refuse_others, write_failures
+from uniseg_nets.handlers.run_log import LOG_FOLDER, read_logs, refuse_others, write_failures
 from uniseg_nets.io.files import write_json
 from uniseg_nets.io.names import REPORT_PAGES, RUN_TABLES
 from uniseg_nets.quality.verdict import WORDS
 from uniseg_nets.reports.run import write_report
 
-__all__ = ["merge_runs", "read_log"]
-
-logger = logging.getLogger(__name__)
+__all__ = ["merge_runs"]
 
 
 def merge_runs(folder: str | PathLike[str], verdicts: Container[str] = WORDS) -> dict[str, Any]:
@@ -35,21 +31,13 @@ def merge_runs(folder: str | PathLike[str], verdicts: Container[str] = WORDS) ->
 
     Raises:
         FileNotFoundError: if the folder has no log, or no case in it.
-        ValueError: if it has files of the names to write that this package did not write.
+        ValueError: if it has files of the names to write that this package did not write, or a log is damaged.
     """
     folder = Path(folder)
-    logs = sorted((folder / LOG_FOLDER).glob("*.jsonl"))
-    if not logs:
+    if not any((folder / LOG_FOLDER).glob("*.jsonl")):
         raise FileNotFoundError(f"no log {folder / LOG_FOLDER}/*.jsonl: expected the output folder of `uniseg segment`")
     refuse_others(folder, (*RUN_TABLES, *REPORT_PAGES))
-    processes: list[dict[str, Any]] = []
-    cases: dict[str, dict[str, Any]] = {}
-    for log in logs:
-        for line in read_log(log):
-            if "case" not in line:
-                processes.append(line)
-            elif line["case"] not in cases or cases[line["case"]]["written"] <= line["written"]:
-                cases[line["case"]] = _since(cases.get(line["case"], {}), line)
+    processes, cases = read_logs(folder)
     if not cases:
         raise FileNotFoundError(f"no case is done in {folder / LOG_FOLDER}: run `uniseg segment` again")
     record = _summary(processes, cases)
@@ -57,22 +45,6 @@ def merge_runs(folder: str | PathLike[str], verdicts: Container[str] = WORDS) ->
     write_failures(folder / "failures.json", record["failed"])
     write_report(folder, verdicts)
     return record
-
-
-def _since(earlier: dict[str, Any], line: dict[str, Any]) -> dict[str, Any]:
-    """A case's line; one on an export alone leaves the seconds and the verdict of the prediction."""
-    kept = ("seconds", "verdict") if "exported" in line else ()
-    return {key: earlier[key] for key in kept if key in earlier} | line
-
-
-def read_log(path: Path) -> Iterator[dict[str, Any]]:
-    """The lines of a log. Half a line at its end, of a process that was killed, is left out."""
-    with path.open(encoding="utf-8") as file:
-        for line in file:
-            if line.endswith("\n"):
-                yield json.loads(line)
-            else:
-                logger.warning("%s ends with half a line: its process was killed", path)
 
 
 def _summary(processes: list[dict[str, Any]], cases: dict[str, dict[str, Any]]) -> dict[str, Any]:
