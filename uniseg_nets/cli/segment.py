@@ -7,10 +7,10 @@ from typing import Literal
 
 from uniseg_nets.cli.values import existing, existing_file, listed, new_file, new_folder, share_below_one
 from uniseg_nets.io.bundles import mode_configs
-from uniseg_nets.io.files import read_json
 from uniseg_nets.io.light import import_monai_for_inference
 from uniseg_nets.io.names import DICOM_ENDINGS, SCAN_ENDINGS
 from uniseg_nets.parts import part_of
+from uniseg_nets.plan.read import read_plan
 from uniseg_nets.tasks import TaskTable, load_task_table
 from uniseg_nets.weights.shipped import OFFICIAL, OPEN
 
@@ -131,8 +131,7 @@ def segment(
     overlays = []
     if plan is not None:
         file = Path(existing_file(plan, "--plan, a file of `uniseg plan`")).resolve()
-        if "task_entry" not in read_json(file):
-            raise ValueError(f"{plan} is no plan: it lacks task_entry; `uniseg plan` writes one")
+        read_plan(file)
         overlays = [str(file)]
     named = None if task is None else listed(task)
     options = {
