@@ -264,11 +264,13 @@ def test_too_few_cases_are_said(open_tasks, rows):
         Fingerprint.fitted(rows[:3], open_tasks)
 
 
-def test_the_command_measures_a_datalist_and_writes_the_file(uniseg, demo_weights, table, tmp_path, capsys):
+def test_the_command_measures_a_datalist_and_writes_the_file(uniseg, demo_weights, table, tmp_path, capsys, caplog):
     convert(demo_weights, tmp_path / "w.pt")
+    fingerprint_file(tmp_path / "w.pt").write_text('{"format": 2}')
     write_phantom_tasks(tmp_path / "data", [table.one("prostate")], 5, seed=1)
     uniseg("fingerprint", str(tmp_path / "w.pt"), str(tmp_path / "data" / "datalist.json"), "--cases", "4")
     out = capsys.readouterr().out
+    assert "make a new one" not in caplog.text
     assert "prostate: 4 cases" in out and "held" not in out and "w.pt.fingerprint.json" in out
     assert list(read_fingerprint(tmp_path / "w.pt").tasks) == ["prostate"]
     uniseg("convert", str(tmp_path / "w.pt"), str(tmp_path / "half.pt"), "--half")

@@ -105,9 +105,13 @@ def fingerprint_file(weights: str | PathLike[str]) -> Path:
     return path.with_name(f"{path.name}.fingerprint.json")
 
 
-def read_fingerprint(weights: str | PathLike[str]) -> Fingerprint | None:
+def read_fingerprint(weights: str | PathLike[str], replacing: bool = False) -> Fingerprint | None:
     """The fingerprint beside weights; ``None`` if there is none, or, with a warning, one of an older
     version or of other weights.
+
+    Args:
+        weights: file of the weights.
+        replacing: a new one is made now, so that there is nothing to do about an outdated one.
 
     Raises:
         ValueError: the file is no fingerprint; the message names it.
@@ -124,7 +128,8 @@ def read_fingerprint(weights: str | PathLike[str]) -> Fingerprint | None:
             (content["weights_sha256"] != sha256_of_weights(weights), "belongs to other weights"),
         ):
             if outdated:
-                logger.warning("%s %s: make a new one with `uniseg fingerprint`", path, why)
+                remedy = "it is replaced" if replacing else "make a new one with `uniseg fingerprint`"
+                logger.log(logging.INFO if replacing else logging.WARNING, "%s %s: %s", path, why, remedy)
                 return None
         return Fingerprint.from_json(content)
     except (AttributeError, KeyError, TypeError, ValueError) as error:

@@ -86,7 +86,7 @@ def fit_fingerprint(
 def _refuse_loss(weights: str | PathLike[str], tasks: Collection[str]) -> None:
     """Refuses to replace a fingerprint of the same weights that has further tasks, whose verdicts need it."""
     try:
-        known = read_fingerprint(weights)
+        known = read_fingerprint(weights, replacing=True)
     except ValueError:
         return
     lost = [] if known is None else [name for name in known.tasks if name not in tasks]
