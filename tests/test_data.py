@@ -232,6 +232,20 @@ def test_a_datalist_of_several_tasks_is_not_segmented_without_a_word(datalist, t
     assert f"{len(taken)} of 6 cases; the others are of " in caplog.text and "prostate" in caplog.text
 
 
+def test_a_case_whose_task_is_null_names_none(tmp_path, table):
+    (tmp_path / "list.json").write_text(json.dumps({"testing": [{"image": "a.nii.gz", "task": None}]}))
+    assert names(find_cases(tmp_path / "list.json", None, table, "liver")) == ["a"]
+
+
+def test_a_calibration_uses_the_cases_of_its_task(datalist, uniseg, monkeypatch):
+    calibrated = []
+    monkeypatch.setattr(
+        "uniseg_nets.bundle.calibrate.calibrate_int8", lambda scans, *_, **__: calibrated.extend(scans) or 1.0
+    )
+    assert uniseg("calibrate", datalist("spleen", "liver"), "--task=liver", "--weights=demo") == 0
+    assert [Path(file).name for (file,) in calibrated] == ["bare.nii.gz", "liver.nii.gz"]
+
+
 def test_a_datalist_without_a_case_of_the_task_is_refused(datalist, table, tmp_path, uniseg, caplog):
     listed = json.loads(datalist("spleen", "prostate").read_text())["testing"][:2]
     (tmp_path / "two.json").write_text(json.dumps({"testing": listed}))

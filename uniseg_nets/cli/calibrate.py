@@ -22,7 +22,7 @@ def calibrate(
     """Prepare `segment --precision int8` for a task on this machine, with a few scans of that task, without labels.
 
     Args:
-        input: scans, as for `uniseg segment`.
+        input: scans, as for `uniseg segment`; of a datalist, cases that name another task are left out.
         task: what will be segmented; several as liver,spleen.
         weights: a checkpoint of this package or of the authors; by default those that have the task.
         tasks_file: the task table of the weights, if it is not the official one.
@@ -33,14 +33,18 @@ def calibrate(
     source, named = existing(input), listed(task)
     at_least(1, scans=scans, windows=windows)
     from uniseg_nets.bundle.calibrate import calibrate_int8
+    from uniseg_nets.bundle.choose import ChosenInference
+    from uniseg_nets.bundle.run import opened_bundle
     from uniseg_nets.data import find_cases
     from uniseg_nets.runtimes.int8 import LEAST_AGREEMENT
 
     options: dict[str, Any] = {} if tasks_file is None else {"tasks_file": tasks_file}
     if weights is not None:
         options["weights"] = weights_file(weights)
-    cases = find_cases(source)[:scans]
     chosen = named[0] if len(named) == 1 else named
+    with opened_bundle(bundle) as root:
+        tasks = ChosenInference(root, task=chosen, **options).tasks()
+    cases = find_cases(source, None, *tasks)[:scans]
     agreement = calibrate_int8([case["image"] for case in cases], chosen, bundle, windows, **options)
     print(f"label maps in 8 bits and in float32 agree by a Dice of {agreement:.3f}")
     if agreement < LEAST_AGREEMENT:

@@ -84,6 +84,8 @@ def _case(entry: Any, base: Path) -> dict[str, Any]:
         ValueError: if it has no image, values that are not files, or a name that cannot be a file's.
     """
     case = dict(entry) if isinstance(entry, Mapping) else {"image": entry}
+    if case.get("task", "") is None:
+        del case["task"]
     if not case.get("image"):
         raise ValueError(f"has no image: {entry!r}")
     for key in _PATHS:
