@@ -59,6 +59,7 @@ def test_a_folder_run_says_of_every_case_whether_it_needs_eyes(scans, tmp_path):
     assert [(row["case"], row["verdict"]) for row in rows] == [(tiny, "refused"), (ct, "check"), (good, "ok")]
     page = (output / "report.html").read_text()
     assert "3 cases: 1 refused, 1 check, 1 ok." in page and "as a CT does" in page
+    assert "The weights have no fingerprint for 2 of them: ok means little there." in page
     worklist = page[page.index('id="worklist"') :]
     assert worklist.index(tiny) < worklist.index(ct) < worklist.index(good)
 

@@ -113,7 +113,11 @@ def _fill(path: Path, **parts: str) -> None:
 
 
 def _summary(cases: Cases) -> str:
-    """The number of cases, and their number per verdict."""
+    """The number of cases, their number per verdict, and how many verdicts rest on no fingerprint."""
     counts = [(word, sum(case.get("verdict") == word for case in cases)) for word in _WORDS]
     listed = ", ".join(f"{count} {word}" for word, count in counts if count)
-    return f"{len(cases)} case{'s' if len(cases) > 1 else ''}{f': {listed}' if listed else ''}."
+    text = f"{len(cases)} case{'s' if len(cases) > 1 else ''}{f': {listed}' if listed else ''}."
+    alone = sum(case.get("compared_with_training") is False for case in cases)
+    if alone:
+        text += f" The weights have no fingerprint for {alone} of them: ok means little there."
+    return text
