@@ -28,7 +28,7 @@ _Files = tuple[Path, ...]
 
 
 class Copies:
-    """Compares scans by their voxels. A scan is read only if another one has its size, and only once.
+    """Compares scans by the voxels of their first file. It is read only if another scan has its size, and only once.
 
     Args:
         cases: the cases of the data set.
@@ -117,8 +117,7 @@ class Copies:
         count = Counter(self._sizes[files] for files in scans)
         alike = [files for files in scans if count[self._sizes[files]] > 1]
         for files in tqdm([f for f in alike if f not in self._digests], desc="comparing images", disable=None):
-            image = LoadCase()([str(file) for file in files])
-            self._digests[files] = voxel_digest(image.numpy().transpose(0, 3, 2, 1))
+            self._digests[files] = voxel_digest(LoadCase()(files[0]).numpy().transpose(0, 3, 2, 1))
         return {files: files for files in scans} | originals({files: self._digests[files] for files in alike})
 
 
