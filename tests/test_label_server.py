@@ -133,7 +133,9 @@ def open_server(tmp_path_factory):
 
 def test_the_open_weights_are_served_with_their_tasks(open_server):
     table = load_task_table("open")
-    assert open_server.get("/info/")["models"][MODEL]["config"]["task"] == [task.name for task in table]
+    model = open_server.get("/info/")["models"][MODEL]
+    assert model["config"]["task"] == [task.name for task in table]
+    assert model["labels"] == {name: value for value, name in table.labels.items() if value}
     label = open_server.infer("crop", task="hippocampus", result_dtype="uint8")
     assert label.shape == (36, 50, 36) and set(np.unique(label.get_fdata())) <= {0, 1, 2}
     label = open_server.infer("crop", task="left_atrium", result_dtype="uint8")

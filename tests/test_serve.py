@@ -193,6 +193,21 @@ def test_an_app_has_the_guard_before_the_server_s_own_and_a_copy_of_the_bundle(s
     assert json.loads((copy / "configs" / "train.json").read_text())["resume"] is True
 
 
+def test_an_app_lists_the_labels_of_the_tasks_that_it_serves(sample, bundle, small_weights, tmp_path):
+    """A server shows the classes in the metadata of its bundle, and clients submit labels under their values."""
+    shipped = json.loads((bundle / "configs" / "metadata.json").read_text())
+    for overlays, name in (([], None), (["demo.json"], None), (["open.json"], "open")):
+        tasks = load_task_table(name)
+        copy = make_label_app(tmp_path / "-".join(["app", *overlays]), bundle, overlays, small_weights, sample)
+        made = json.loads((copy / "configs" / "metadata.json").read_text())
+        served = made["network_data_format"]["outputs"]["pred"]
+        assert served["channel_def"] == {str(value): label for value, label in tasks.labels.items()}
+        assert served["num_channels"] == tasks.out_channels
+        assert (made == shipped) == (name is None)
+    assert all(task.name in made["task"] and task.name in made["description"] for task in tasks)
+    assert made["image_classes"] == "T1; MR; CINE; CT; CT and PET"
+
+
 def test_the_server_gets_weights_of_any_layout_as_it_reads_them(sample, bundle, tmp_path, small_weights):
     convert(small_weights, tmp_path / "official.pth", to_official=True)
     convert(small_weights, tmp_path / "ours.safetensors")

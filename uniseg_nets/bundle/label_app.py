@@ -27,7 +27,7 @@ from uniseg_nets.io.files import read_json, write_json
 from uniseg_nets.io.messages import in_lines
 from uniseg_nets.io.plain import plain_data
 from uniseg_nets.quality.fingerprint import carry_fingerprint
-from uniseg_nets.tasks import chosen
+from uniseg_nets.tasks import TaskTable, chosen
 from uniseg_nets.weights.checkpoints import read_state, save_weights
 from uniseg_nets.weights.licence import terms_of
 
@@ -193,6 +193,7 @@ def make_label_app(
         raise FileExistsError(f"{app} exists already: choose another folder, or delete it")
     files = bundle_files(bundle, _WEIGHTS)
     laid = [read_json(bundle / "configs" / overlay) for overlay in overlays]
+    metadata = _metadata_of(read_json(bundle / "configs" / "metadata.json"), _served_tasks(bundle, laid))
     # The server reads only flat PyTorch files; of any other file it would load nothing, without an error.
     state, official = read_state(weights)
     shutil.copytree(sample_app, app, ignore=shutil.ignore_patterns("__pycache__"))
@@ -203,6 +204,7 @@ def make_label_app(
     terms = terms_of(weights, official)
     save_weights(state, model_file(copy), terms=terms)
     carry_fingerprint(weights, model_file(copy))
+    write_json(copy / "configs" / "metadata.json", metadata)
     for overlay in laid:
         overlay.pop("weights", None)  # the copy has its own
     for name in ("inference.json", "train.json"):
@@ -214,3 +216,27 @@ def make_label_app(
             config["ckpt_dir"] = "$@bundle_root + '/models'"  # where the server reads them
         write_json(copy / "configs" / name, config | {key: value for key, value in served.items() if key in config})
     return copy
+
+
+def _served_tasks(bundle: Path, overlays: Sequence[Mapping[str, Any]]) -> TaskTable:
+    """The task table of a bundle with some overlays."""
+    from monai.bundle import ConfigParser
+
+    config = merged_config(bundle / "configs" / "inference.json", *overlays)
+    tasks: TaskTable = ConfigParser(config | {"bundle_root": str(bundle)}).get_parsed_content("tasks")
+    return tasks
+
+
+def _metadata_of(metadata: dict[str, Any], tasks: TaskTable) -> dict[str, Any]:
+    """A bundle's metadata for the tasks that are served; unchanged if it has their classes.
+
+    The server lists its ``channel_def`` as the labels of the model, and clients draw and submit labels by that list.
+    """
+    pred = metadata["network_data_format"]["outputs"]["pred"]
+    served = {str(value): name for value, name in tasks.labels.items()}
+    if pred["channel_def"] == served:
+        return metadata
+    pred |= {"num_channels": tasks.out_channels, "channel_def": served}
+    words = f"Segmentation, with one network, of {', '.join(task.name for task in tasks)}"
+    images = "; ".join(dict.fromkeys(" and ".join(task.channels) for task in tasks))
+    return metadata | {"task": words, "description": f"{words}.", "image_classes": images}
