@@ -1,6 +1,7 @@
 """Fingerprints: fitted on measured cases, kept beside the weights, and what a judge makes of them."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -172,6 +173,55 @@ def test_the_dice_is_estimated_from_held_out_cases_if_there_are_enough(rows, ope
     assert not estimate.held and estimate.levels["left_atrium"] == pytest.approx(0.9, abs=0.02)
 
 
+@pytest.mark.parametrize(
+    ("trained", "held", "mean"),
+    [(0.0, (), 0.0), (0.9, (0.1, 0.2, 0.1, 0.2), 0.15), (0.9, (0.0,) * 4, 0.0), (0.9, (0.1, 0.1, 0.1), None)],
+)
+def test_weights_that_fail_on_their_own_cases_are_never_ok(trained, held, mean, open_tasks, tmp_path, caplog):
+    """Ranges that are fitted to failures hold the next failure; four held-out cases count before those of training."""
+    rng = np.random.default_rng(4)
+    own, held_out = [row(rng, dice=trained) for _ in range(6)], [row(rng, dice=dice) for dice in held]
+    (tmp_path / "w.pt").write_bytes(b"weights")
+    Fingerprint.fitted(own, open_tasks, held_out).save(tmp_path / "w.pt")
+    verdict = verdict_of(Judge(open_tasks, "left_atrium", str(tmp_path / "w.pt")), row(rng))
+    if mean is None:
+        assert verdict.word == "ok" and "needed" not in caplog.text
+        return
+    sentence = f"These weights had a mean Dice of {mean:.2f} on their own cases of left_atrium, 0.60 is needed."
+    assert verdict.word == "check" and verdict.sentences == [sentence]
+    assert f"{sentence} Every verdict of this task is `check`." in caplog.text
+
+
+def test_a_fingerprint_without_a_mean_dice_is_read_as_before(judge):
+    """Files of version 0.12 have none."""
+    file = fingerprint_file(judge.weights)
+    content = json.loads(file.read_text())
+    assert content["tasks"]["left_atrium"].pop("dice") == pytest.approx(0.9, abs=0.01)
+    file.write_text(json.dumps(content))
+    assert verdict_of(judge, row(np.random.default_rng(7))).word == "ok"
+
+
+def test_no_held_out_case_is_measured_where_the_training_has_too_few(open_tasks, rows):
+    held = iter(rows)
+    with pytest.raises(ValueError, match="no task has enough training cases"):
+        Fingerprint.fitted(rows[:3], open_tasks, held)
+    assert next(held) is rows[0]
+
+
+def test_what_is_odd_about_a_class_of_few_pieces_is_said_to_be_measured_before_the_others_are_removed(open_tasks):
+    task, rng = open_tasks.one("left_atrium"), np.random.default_rng(2)
+    made = [row(rng).measured for _ in range(12)]
+    reference = TaskReference.fitted(task, [one.properties for one in made], [one.measures for one in made])
+    usual = made[0].measures | {"left_atrium.volume_ml": 80.0}
+    for odd in ({"left_atrium.volume_ml": 1500.0}, {"left_atrium.largest_share": 0.3}, {"left_atrium.truncated": 1.0}):
+        for pieces, ending in ((1, " (measured before smaller pieces are removed)."), (0, ".")):
+            (reason,) = reference.after(usual | odd, replace(task, max_pieces=(pieces,)))
+            assert reason.text.endswith(ending) and ("removed" in reason.text) == bool(pieces)
+    assert [reason.text for reason in reference.after({"agreement": 0.9, "certainty": 0.93}, task)] == [
+        "left_atrium was not found."
+    ]
+
+
 def test_a_file_that_is_no_fingerprint_is_named(tmp_path):
     (tmp_path / "w.pt").write_bytes(b"")
     fingerprint_file(tmp_path / "w.pt").write_text('{"format": 1}')
@@ -193,6 +243,7 @@ def test_a_fingerprint_goes_along_with_its_weights(judge, tmp_path):
         (("tasks", "left_atrium", "numbers", "agreement", "scale"), "x", "scale 'x'"),
         (("tasks", "left_atrium", "numbers", "agreement", "std"), 0, "std 0"),
         (("tasks", "left_atrium", "channels", 0, "quantiles"), [1.0, 2.0], "2 numbers, expected 25"),
+        (("tasks", "left_atrium", "dice"), float("nan"), "mean Dice of nan"),
         (("estimate", "base"), float("nan"), "not finite"),
         (("estimate", "weights"), {"agreement": 1.0}, "an estimate has the signs"),
     ],
@@ -218,8 +269,9 @@ def test_the_order_of_an_estimate_s_weights_in_the_file_does_not_matter(judge, f
 
 
 def test_a_training_fits_the_fingerprint_of_its_weights_to_training_and_validation_cases(
-    demo_weights, table, write_scan, tmp_path
+    demo_weights, table, write_scan, tmp_path, caplog
 ):
+    caplog.set_level("INFO")
     convert(demo_weights, tmp_path / "w.pt")
     network = UniSeg(**read_weights(tmp_path / "w.pt").sizes).train()
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
@@ -236,6 +288,8 @@ def test_a_training_fits_the_fingerprint_of_its_weights_to_training_and_validati
     engine = Engine(lambda *_: None)
     handler.attach(engine)
     engine.run([0])
+    said = f"{tmp_path / 'w.pt'} are final; 24 cases are measured for their fingerprint"
+    assert caplog.text.index(said) < caplog.text.index("fingerprint written to")
     fingerprint = read_fingerprint(tmp_path / "w.pt")
     assert fingerprint.tasks["prostate"].cases == 4
     assert fingerprint.estimate.held and fingerprint.estimate.cases == 20 + 10

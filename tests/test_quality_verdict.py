@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from uniseg_nets.quality import words
 from uniseg_nets.quality.estimate import SIGNS, DiceEstimate, KnownDice
 from uniseg_nets.quality.histogram import ChannelHistogram
 from uniseg_nets.quality.ranges import Range
@@ -60,6 +61,20 @@ def test_equal_cases_still_leave_room_and_only_the_side_that_matters_counts():
     assert low.holds(1.0) and not low.holds(0.4) and low.holds(float("nan"))
     with pytest.raises(ValueError, match="at least two cases, got 1"):
         Range.fitted([1.0, float("nan")], "ratio")
+
+
+def test_numbers_have_no_exponent_and_places_lie_within_the_scan():
+    texts = [words.number(value) for value in (1567.2, 12_345_678.0, -4321.0, 99.96, 109.0, 12.34, 0.0012, 0.0)]
+    assert texts == ["1570", "12300000", "-4320", "100", "109", "12.3", "0.0012", "0"]
+    extent = [Range.fitted(np.array([400, 410, 420, 1100]) * size, "ratio") for size in (1.0, 1.0, 10.0)]
+    for text in (
+        words.lengths("extent", (20.0, 2000.0, 20000.0), extent),
+        words.label("liver", "volume_ml", 1e4, 1, 2e4, "anatomical"),
+    ):
+        assert "e+" not in text
+    text = words.label("liver", "at_x", 0.2, 0.45, 1.08, "anatomical")
+    assert text == "liver lies at 20% of the scan from left to right, usually at 45% to 100%."
+    assert "usually at 0% to 40%" in words.label("liver", "at_z", 0.9, -0.1, 0.4, "anatomical")
 
 
 def test_a_range_comes_back_from_json():

@@ -5,9 +5,7 @@ Shapes: C channels, (X, Y, Z) the size as stored.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +13,7 @@ from monai.data import MetaTensor
 from monai.utils.enums import MetaKeys
 from numpy.typing import NDArray
 
+from uniseg_nets.quality import words
 from uniseg_nets.quality.organs import smallest_field_mm
 from uniseg_nets.quality.verdict import Reason
 from uniseg_nets.tasks import Task
@@ -69,7 +68,8 @@ def geometry_faults(image: MetaTensor) -> list[Reason]:
         ]
     edges = np.linalg.norm(affine[:3, :3], axis=0)
     if edges.min() < _SMALLEST_EDGE or edges.max() > _LARGEST_EDGE:
-        text = f"The scan's header gives voxels of {_by(edges, ' x ')} mm, which no scanner makes: correct its spacing."
+        sizes = " x ".join(map(words.number, edges))
+        text = f"The scan's header gives voxels of {sizes} mm, which no scanner makes: correct its spacing."
         return [Reason("before", text, True)]
     return []
 
@@ -128,20 +128,20 @@ def _swapped(properties: ScanProperties, task: Task) -> list[Reason]:
 
 def _unlike(values: NDArray[np.float64], modality: str) -> list[Reason]:
     """Reasons why the quantiles (level,) of a channel cannot be those of its modality."""
-    kind = modality.upper()
+    kind, lowest = modality.upper(), words.number(values[0], 4)
     if kind == "CT":
         if values[0] > FAT:
             text = (
-                f"The CT holds no values below {values[0]:.4g}: Hounsfield units are -1000 in air and -100 in fat. It "
+                f"The CT holds no values below {lowest}: Hounsfield units are -1000 in air and -100 in fat. It "
                 "is no CT, or its scale was lost."
             )
             return [Reason("before", text)]
         return []
     if _often_below(values) < _NEGATIVE:
-        text = f"The {modality} holds values down to {values[0]:.4g}, as a CT does: it is of another modality."
+        text = f"The {modality} holds values down to {lowest}, as a CT does: it is of another modality."
         return [Reason("before", text)]
     if kind == "PET" and _often_below(values) < -0.05 * abs(values[-1]):
-        return [Reason("before", f"The PET holds values below zero, down to {values[0]:.4g}: its scale was lost.")]
+        return [Reason("before", f"The PET holds values below zero, down to {lowest}: its scale was lost.")]
     return []
 
 
@@ -162,7 +162,3 @@ def _intensities(channel: torch.Tensor) -> NDArray[np.float64]:
     inside = sampled[sampled > sampled.min()]
     inside = inside if len(inside) else sampled
     return np.quantile(inside, LEVELS)
-
-
-def _by(numbers: Sequence[float] | NDArray[Any], between: str) -> str:
-    return between.join(f"{number:.3g}" for number in numbers)

@@ -15,15 +15,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SIGNS", "DiceEstimate", "KnownDice"]
+__all__ = ["FEWEST_OF_TASK", "LOW_DICE", "SIGNS", "DiceEstimate", "KnownDice"]
 
 _Array = NDArray[np.float64]
 SIGNS = ("agreement", "certainty", "label")
+# A lower Dice, estimated for a case or measured as the mean of a task, is a reason to check.
+LOW_DICE = 0.6
 _PENALTY = 3.0
 _COVERED = 0.9
 # Cases that an estimate needs, and those of a task: the mean of fewer would tell the Dice of a single one. Degraded
 # copies of scans do not count.
-_FEWEST, _FEWEST_OF_TASK = 20, 4
+_FEWEST, FEWEST_OF_TASK = 20, 4
 
 
 @dataclass(frozen=True)
@@ -109,16 +111,16 @@ class DiceEstimate:
             ValueError: there are fewer than 20 cases that were not degraded.
         """
         known = Counter(case.task for case in cases if not case.worse)
-        count = sum(number for number in known.values() if number >= _FEWEST_OF_TASK)
+        count = sum(number for number in known.values() if number >= FEWEST_OF_TASK)
         if count < _FEWEST:
             raise ValueError(
-                f"an estimate needs at least {_FEWEST} cases that were not degraded, of tasks with {_FEWEST_OF_TASK} "
+                f"an estimate needs at least {_FEWEST} cases that were not degraded, of tasks with {FEWEST_OF_TASK} "
                 f"or more, got {count}"
             )
         return cls._solved(cases, held)
 
     @classmethod
-    def _solved(cls, cases: Sequence[KnownDice], held: bool, fewest_of_task: int = _FEWEST_OF_TASK) -> DiceEstimate:
+    def _solved(cls, cases: Sequence[KnownDice], held: bool, fewest_of_task: int = FEWEST_OF_TASK) -> DiceEstimate:
         """The regression for the cases of tasks that have enough of them."""
         by_task: dict[str, list[float]] = {}
         for case in cases:

@@ -8,13 +8,16 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from uniseg_nets.io.files import atomic_path, read_json, sha256_of_weights
-from uniseg_nets.quality.estimate import DiceEstimate, KnownDice
+from uniseg_nets.quality import words
+from uniseg_nets.quality.estimate import FEWEST_OF_TASK, LOW_DICE, DiceEstimate, KnownDice
 from uniseg_nets.quality.reference import TaskReference
 from uniseg_nets.quality.rows import CaseRow
 from uniseg_nets.tasks import TaskTable
@@ -43,11 +46,14 @@ class Fingerprint:
     def fitted(cls, rows: Iterable[CaseRow], tasks: TaskTable, held: Iterable[CaseRow] = ()) -> Fingerprint:
         """The fingerprint of measured cases. Tasks with too few cases are left out, with a warning.
 
+        A warning also names the tasks for which the weights have a low mean Dice: their verdicts are ``check``.
+
         Args:
             rows: cases of the training. The usual ranges come from those that were not degraded.
             tasks: the task table.
             held: cases that the training did not use. The Dice is estimated from them, or from ``rows`` if they are
-                fewer than an estimate needs.
+                fewer than an estimate needs. The mean Dice of a task is that of its held-out cases, or that of its
+                ``rows`` if fewer than four are held out.
 
         Raises:
             ValueError: no task has enough cases.
@@ -66,8 +72,13 @@ class Fingerprint:
                 logger.warning("%s: its scans are not compared", error)
         if not references:
             raise ValueError("no task has enough training cases for a fingerprint")
+        held = list(held)
+        for name, reference in references.items():
+            references[name] = reference = replace(reference, dice=_mean_dice(name, held, rows))
+            if reference.dice is not None and reference.dice < LOW_DICE:
+                logger.warning("%s Every verdict of this task is `check`.", words.poor(name, reference.dice, LOW_DICE))
         estimate = None
-        for cases, are_held in ((list(held), True), (rows, False)):
+        for cases, are_held in ((held, True), (rows, False)):
             if cases and estimate is None:
                 estimate = _estimate(cases, references, tasks, are_held)
         return cls(references, estimate)
@@ -144,6 +155,16 @@ def carry_fingerprint(source: str | PathLike[str], target: str | PathLike[str]) 
     """
     fingerprint = read_fingerprint(source)
     return None if fingerprint is None else fingerprint.save(target)
+
+
+def _mean_dice(task: str, *groups: Sequence[CaseRow]) -> float | None:
+    """The mean Dice of a task's cases that were not degraded, in the first group with enough of them."""
+    for rows in groups:
+        known = [row.measured.dice for row in rows if row.task == task and not row.worse]
+        dice = [one for one in known if one is not None]
+        if len(dice) >= FEWEST_OF_TASK:
+            return round(float(np.mean(dice)), 4)
+    return None
 
 
 def _estimate(

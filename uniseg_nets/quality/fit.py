@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -144,6 +145,12 @@ class FingerprintFile:
         training = network.training
         try:
             network.load_state_dict(read_state(self.weights)[0])
+            by_task = [Counter(case.get("task") for case in cases).values() for cases in (self.cases, self.held)]
+            logger.info(
+                "%s are final; %d cases are measured for their fingerprint (fingerprint_cases)",
+                self.weights,
+                sum(min(count, self.limit) for counts in by_task for count in counts),
+            )
             measurer = CaseMeasurer(network.eval(), self.tasks, self.patch_size)
             rows, held = (
                 measured_cases(cases, measurer, self.limit, self.limit // 2, self.label_values)

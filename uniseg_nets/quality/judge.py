@@ -14,17 +14,16 @@ from monai.data import MetaTensor
 
 from uniseg_nets.quality import words
 from uniseg_nets.quality.before import ScanProperties, doubts, geometry_faults, known_faults, scan_properties
+from uniseg_nets.quality.estimate import LOW_DICE
 from uniseg_nets.quality.fingerprint import Fingerprint, read_fingerprint
 from uniseg_nets.quality.measure import Measures
 from uniseg_nets.quality.verdict import REFUSED, Reason, Verdict
 from uniseg_nets.tasks import Task, TaskTable
 
-__all__ = ["LOW_DICE", "LOW_FLIPS", "Judge"]
+__all__ = ["LOW_FLIPS", "Judge"]
 
 logger = logging.getLogger(__name__)
 
-# A lower estimated Dice is a reason to check.
-LOW_DICE = 0.6
 # A lower agreement with the mirrored scan, or between the networks of an ensemble, is a reason to check.
 LOW_FLIPS = 0.7
 

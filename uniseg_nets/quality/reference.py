@@ -11,6 +11,7 @@ import numpy as np
 
 from uniseg_nets.quality import words
 from uniseg_nets.quality.before import ScanProperties
+from uniseg_nets.quality.estimate import LOW_DICE
 from uniseg_nets.quality.histogram import ChannelHistogram
 from uniseg_nets.quality.measure import Measures
 from uniseg_nets.quality.ranges import Range
@@ -49,6 +50,7 @@ class TaskReference:
         numbers: name of a number -> its usual range.
         channels: intensities of each channel.
         absent, truncated: class -> share of the training scans in which it was not found, or reaches the border.
+        dice: mean Dice of the weights; ``None`` if too few cases had a reference, or the file is of version 0.12.
     """
 
     cases: int
@@ -56,6 +58,11 @@ class TaskReference:
     channels: tuple[ChannelHistogram, ...]
     absent: dict[str, float] = field(default_factory=dict)
     truncated: dict[str, float] = field(default_factory=dict)
+    dice: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.dice is not None and not 0 <= self.dice <= 1:
+            raise ValueError(f"a task has a mean Dice of {self.dice}, expected 0 to 1")
 
     @classmethod
     def fitted(cls, task: Task, properties: Sequence[ScanProperties], measures: Sequence[Measures]) -> TaskReference:
@@ -107,27 +114,32 @@ class TaskReference:
         return reasons
 
     def after(self, measures: Measures, task: Task) -> list[Reason]:
-        """Reasons why the network's behaviour or the label map is unlike those of training."""
+        """Reasons why the weights are poor, or the network's behaviour or the label map is unlike those of training."""
         measures = self._from_the_usual_side(measures, task)
-        reasons = [
+        reasons = []
+        if self.dice is not None and self.dice < LOW_DICE:
+            reasons.append(Reason("network", words.poor(task.name, self.dice, LOW_DICE)))
+        reasons += [
             Reason("network", words.network(name, measures[name], self.numbers[name].low))
             for name in _NETWORK
             if name in self.numbers and not self.numbers[name].holds(measures[name])
         ]
-        return reasons + [reason for name in task.classes for reason in self._of_class(name, measures, task.axes)]
+        for name, limited in zip(task.classes, task.max_pieces):
+            reasons += self._of_class(name, measures, task.axes, limited)
+        return reasons
 
-    def _of_class(self, name: str, numbers: Mapping[str, float], axes: str) -> list[Reason]:
-        """Reasons to check a class of the label map."""
+    def _of_class(self, name: str, numbers: Mapping[str, float], axes: str, limited: int) -> list[Reason]:
+        """Reasons to check a class of the label map; ``limited`` is the class's number in ``max_pieces``."""
         if numbers.get(f"{name}.volume_ml", 0) == 0:
             return [Reason("after", words.absent(name))] if self.absent.get(name, 0) <= _USUAL else []
-        reasons = []
+        sentences = []
         for ending in _LABEL:
             expected, value = self.numbers.get(f"{name}.{ending}"), numbers.get(f"{name}.{ending}", math.nan)
             if expected is not None and not expected.holds(value):
-                reasons.append(Reason("after", words.label(name, ending, value, expected.low, expected.high, axes)))
+                sentences.append(words.label(name, ending, value, expected.low, expected.high, axes))
         if numbers.get(f"{name}.truncated", 0) and self.truncated.get(name, 0) <= _USUAL:
-            reasons.append(Reason("after", words.truncated(name)))
-        return reasons
+            sentences.append(words.truncated(name))
+        return [Reason("after", words.removed_later(text) if limited else text) for text in sentences]
 
     def signs(self, measures: Measures, task: Task) -> dict[str, float]:
         """The input of the Dice estimate: distances of a case from the training cases, in standard deviations.
@@ -184,6 +196,7 @@ class TaskReference:
             "channels": [channel.as_json() for channel in self.channels],
             "absent": self.absent,
             "truncated": self.truncated,
+            "dice": self.dice,
         }
 
     @classmethod
@@ -194,6 +207,7 @@ class TaskReference:
             tuple(map(ChannelHistogram.from_json, content["channels"])),
             dict(content["absent"]),
             dict(content["truncated"]),
+            content.get("dice"),
         )
 
 

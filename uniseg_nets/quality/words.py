@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from uniseg_nets.quality.ranges import Range
 
 __all__ = [
@@ -14,6 +16,9 @@ __all__ = [
     "lengths",
     "network",
     "nothing",
+    "number",
+    "poor",
+    "removed_later",
     "second_look",
     "truncated",
 ]
@@ -25,6 +30,11 @@ _DIRECTIONS = {
 }
 
 
+def number(value: float, digits: int = 3) -> str:
+    """A number with some significant digits and without an exponent: ``1567.2`` is ``1570``."""
+    return np.format_float_positional(value, digits, unique=False, fractional=False, trim="-")
+
+
 def lengths(what: str, sizes: Sequence[float], ranges: Sequence[Range]) -> str:
     """The sentence on an unusual extent or voxel size.
 
@@ -33,13 +43,13 @@ def lengths(what: str, sizes: Sequence[float], ranges: Sequence[Range]) -> str:
         sizes: (z, y, x) mm.
         ranges: their usual ranges.
     """
-    seen = " x ".join(f"{mm:.3g}" for mm in sizes)
-    expected = " x ".join(f"{one.low:.3g} to {one.high:.3g}" for one in ranges)
+    seen = " x ".join(map(number, sizes))
+    expected = " x ".join(f"{number(one.low)} to {number(one.high)}" for one in ranges)
     if what == "extent":
         return (
             f"The scan covers {seen} mm (z, y, x), training scans covered {expected}: another part, or wrong spacing."
         )
-    coarsest = " x ".join(f"{one.high:.3g}" for one in ranges)
+    coarsest = " x ".join(number(one.high) for one in ranges)
     return (
         f"The voxels are {seen} mm (z, y, x), those of training scans at most {coarsest}: too coarse, or wrong spacing."
     )
@@ -73,13 +83,19 @@ def label(name: str, ending: str, value: float, low: float, high: float, axes: s
     ``axes`` are those of the task, ``anatomical`` or ``acquisition``.
     """
     if ending == "volume_ml":
-        return f"{name}: {value:.3g} ml were found, usually {low:.3g} to {high:.3g} ml."
+        return f"{name}: {number(value)} ml were found, usually {number(low)} to {number(high)} ml."
     if ending == "largest_share":
         return f"{name} lies in pieces: the largest holds {value:.0%}, usually above {low:.0%}."
     direction = _DIRECTIONS[axes][ending[-1]]
     if ending.startswith("at_"):
+        low, high = max(low, 0.0), min(high, 1.0)
         return f"{name} lies at {value:.0%} of the scan {direction}, usually at {low:.0%} to {high:.0%}."
-    return f"{name} is spread {value:.3g} mm {direction}, usually {low:.3g} to {high:.3g} mm."
+    return f"{name} is spread {number(value)} mm {direction}, usually {number(low)} to {number(high)} mm."
+
+
+def removed_later(sentence: str) -> str:
+    """The sentence on a class of which the label map keeps only the largest pieces."""
+    return f"{sentence[:-1]} (measured before smaller pieces are removed)."
 
 
 def absent(name: str) -> str:
@@ -92,6 +108,11 @@ def nothing(task: str) -> str:
 
 def truncated(name: str) -> str:
     return f"{name} reaches the border of the scan: it may be cut off."
+
+
+def poor(task: str, dice: float, expected: float) -> str:
+    """The sentence on weights with a low mean Dice."""
+    return f"These weights had a mean Dice of {dice:.2f} on their own cases of {task}, {expected:.2f} is needed."
 
 
 def estimate(dice: float, error: float) -> str:
