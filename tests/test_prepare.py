@@ -1,6 +1,7 @@
 """Each data set on a miniature copy of its real layout."""
 
 import json
+import logging
 import re
 import shutil
 import zlib
@@ -522,15 +523,22 @@ def labelled(root, labels):
         ([50, 200], {"background": 0, "a": 50, "b": 200}, [0, 1, 2]),
         (None, {"background": 0, "core": 50, "rim": 200}, [0, 1, 2]),
         (None, {"background": 0, "rim": 1, "core": 2}, [0, 2, 1]),
-        (None, {"background": 0, "a": 1, "b": 2}, [0, 1, 2]),
+        (None, {"background": 0, "Rim": 1, "Core": 2}, [0, 2, 1]),
     ],
-    ids=["the table's values", "the table's names", "names in another order", "own values"],
+    ids=["the table's values", "the table's names", "names in another order", "names with capitals"],
 )
-def test_label_values_of_an_nnunet_folder_become_the_task_s_own(tmp_path, values, labels, own):
+def test_label_values_of_an_nnunet_folder_become_the_task_s_own(tmp_path, caplog, values, labels, own):
+    caplog.set_level(logging.INFO)
     table = tumours(**({} if values is None else {"values": values}))
     path = prepare("nnunet", labelled(tmp_path / "raw", labels), tmp_path / "out", table, "tumours")
     for case in load_datalist(path, "training"):
         assert [int(nib.load(case["label"]).dataobj[place, 0, 0]) for place in range(3)] == own
+    (named,) = (record.message for record in caplog.records if " is core" in record.message)
+    assert all(
+        f"{name} ({value}) is {table.one(0).classes[number - 1]}" in named
+        for (name, value), number in list(zip(labels.items(), own))[1:]
+    )
+    assert ("its values are believed" in caplog.text) == (values is not None)
 
 
 @pytest.mark.parametrize(
@@ -538,7 +546,6 @@ def test_label_values_of_an_nnunet_folder_become_the_task_s_own(tmp_path, values
     [
         ({"background": 0, "core": 2}, {}, 1),  # 1 is an organ without a name, and would be `core`
         ({"background": 0, "a": 50, "b": 200}, {"values": [50, 200]}, 1),
-        ({"background": 0, "a": 1}, {}, 2),  # neither names nor values say which class it is
     ],
 )
 def test_a_value_that_a_folder_does_not_name_becomes_no_class(tmp_path, labels, task, stray):
@@ -559,12 +566,32 @@ def test_a_value_that_a_data_set_does_not_have_becomes_no_class(tmp_path, table)
         prepare("brats21", root, tmp_path / "out", table)
 
 
-@pytest.mark.parametrize("labels", [{"rim": 1, "tumor": 2}, {"Rim": 1, "Core": 2}])
-def test_a_class_s_name_at_another_value_is_not_taken_for_another_class(tmp_path, labels):
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ({"spleen": 1}, r"spleen \(1\) are no classes of tumours, which has core, rim: name [^`]*$"),
+        ({"cancer": 1, "hepar": 2}, r"cancer \(1\), hepar \(2\) are no classes of tumours"),
+        ({"rim": 1, "tumor": 2}, r"tumor \(2\) are no classes of tumours, .*background with `--others_as_background`"),
+    ],
+)
+def test_a_label_that_is_no_class_of_the_task_is_not_taken_for_one_by_its_value(tmp_path, labels, message):
     root = labelled(tmp_path / "raw", {"background": 0, **labels})
-    with pytest.raises(ValueError, match=r"dataset\.json: .*[rR]im is 1, .*but tumours has core as 1, rim as 2"):
+    with pytest.raises(ValueError, match=rf"dataset\.json: {message}"):
         prepare("nnunet", root, tmp_path / "out", tumours(), "tumours")
     assert not (tmp_path / "out").exists()
+
+
+def test_one_organ_of_a_folder_of_many_is_a_task_with_the_others_as_background(tmp_path, uniseg):
+    root = labelled(tmp_path / "raw", {"background": 0, "spleen": 1, "rim": 2, "aorta": 3})
+    task = {"name": "tumours", "channels": ["T1"], "spacing": [1, 1, 1], "classes": ["core", "rim"]}
+    (tmp_path / "tasks.json").write_text(json.dumps({"tasks": [task]}))
+    options = ["--task=tumours", f"--tasks_file={tmp_path / 'tasks.json'}"]
+    assert uniseg("prepare", "nnunet", root, tmp_path / "out", *options) == 1
+    assert uniseg("prepare", "nnunet", root, tmp_path / "out", *options, "--others_as_background") == 0
+    for case in load_datalist(tmp_path / "out" / "datalist.json", "training"):
+        assert [int(nib.load(case["label"]).dataobj[place, 0, 0]) for place in range(4)] == [0, 0, 2, 0]
+    with pytest.raises(ValueError, match="others_as_background is for nnunet folders, and lits has its own"):
+        prepare("lits", miniature(tmp_path / "lits", "lits"), tmp_path / "out", others_as_background=True)
 
 
 def test_voxels_that_nnunet_ignores_are_no_class(tmp_path):

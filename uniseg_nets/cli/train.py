@@ -35,6 +35,7 @@ def prepare(
     tasks_file: str | None = None,
     group: str | None = None,
     download: bool = False,
+    others_as_background: bool = False,
 ) -> None:
     """Check a downloaded data set and add it to OUTPUT/datalist.json.
 
@@ -51,6 +52,8 @@ def prepare(
         group: regular expression that finds the patient in a case's name, as "patient[0-9]+"; needed if patients have
             several cases.
         download: download the data to RAW first if they are missing; only for msd02 to msd10.
+        others_as_background: of an nnU-Net folder, make labels that are no class of the task background, as the other
+            organs for a task of one organ; without it they are refused.
     """
     if not download:
         raw = existing(raw)
@@ -63,7 +66,9 @@ def prepare(
     table = load_task_table(tasks_file) if tasks_file else None
     from uniseg_nets.prepare import prepare as prepare_data
 
-    path = prepare_data(name, raw, output, table, task, split, validation_share, seed, group=group, download=download)
+    path = prepare_data(
+        name, raw, output, table, task, split, validation_share, seed, group, download, others_as_background
+    )
     print(f"wrote {path}")
 
 
@@ -89,15 +94,15 @@ def plan(
 
     Args:
         data: an nnU-Net folder, a dataset.json or MONAI datalist, or folders of images and of label maps.
-        out: the plan, a JSON file that is merged over the configs of uniseg_finetune.
+        out: the plan, a JSON file that is merged over the configs of uniseg_finetune; another plan that is there stays.
         name: name of the task; by default that of the folder.
         labels: names of the label values, as "50=organ,100=lesion", if the data set has none.
         channels: modalities in order, as "CT,PET", if the data set names none; CT means Hounsfield units.
         axes: order of the axes: "anatomical", or "acquisition" for the slice axis of a stack first and the others as
             stored; by default it follows from voxel sizes and headers.
         ct_scaling: scaling of CT: "percentiles" of the data set's labelled voxels, or "window" for -325 to 325 HU.
-        weights: pretrained UniSeg weights, a file or "open" for the open weights; by default those of `uniseg
-            fetch-weights`, if they exist.
+        weights: pretrained UniSeg weights, a file or "open" for the open weights; "none" for none, as a packed bundle
+            needs it, which learns further from its own; by default those of `uniseg fetch-weights`, if they exist.
         slot: task of the weights whose prompt is the start, a name or an id; "nearest" for the most similar channels
             and classes; "none" for a network without prompt, as the authors do.
         folds: number of cross-validation folds, if the data set defines none.
@@ -114,7 +119,9 @@ def plan(
     upstream = bundle_folder("uniseg_upstream")
     data = existing(data)
     new_file(out, "OUT")
-    if weights is not None:
+    if weights == "none":
+        weights = None
+    elif weights is not None:
         weights = weights_file(weights)
     elif model_file(upstream).is_file():
         weights = str(model_file(upstream))
@@ -146,6 +153,6 @@ def plan(
         f"channels {', '.join(entry['channels'])}; "
         f"labels {', '.join(f'{value} {label}' for value, label in zip(entry['values'], entry['classes']))}\n"
         f"axes in {entry['axes']} order, spacing {entry['spacing']} mm, patch {result['patch_size']} voxels (z, y, x)\n"
-        f"pretrained weights: {weights or 'none, see `uniseg fetch-weights`; training starts from scratch'}{start}\n"
+        f"pretrained weights: {weights or 'none, see `uniseg fetch-weights`; uniseg_finetune starts from scratch'}{start}\n"
         f"wrote {out}"
     )

@@ -46,6 +46,7 @@ def prepare(
     seed: int = 0,
     group: str | None = None,
     download: bool = False,
+    others_as_background: bool = False,
 ) -> Path:
     """Adds a data set to ``output/datalist.json``. Its earlier entries are replaced, those of other data sets stay.
 
@@ -67,25 +68,32 @@ def prepare(
         seed: random seed of the split.
         group: regular expression that finds the patient in a case's name, instead of the known pattern of the data set.
         download: download the data to ``raw`` first, if they are missing; for the Decathlon only.
+        others_as_background: of an ``nnunet`` folder, map labels that are no class of the task to background; they are
+            refused by default.
 
     Returns:
         The path of the datalist.
 
     Raises:
         FileNotFoundError: if there is no such data set or case.
-        ValueError: if there is no such source, or the folder is of another task of the Decathlon; a label map has no
-            image, another grid than its image, or a value that the data set or the task does not have; a case name has
-            no patient; the split lacks a section, or a name of it is missing or occurs twice; a patient is in both
-            training and validation, or copies of a scan are; the datalist has the same scans from another source; or no
-            case is left. The message has the names; the datalist is unchanged.
+        ValueError: if there is no such source, or the folder is of another task of the Decathlon; a label of an
+            ``nnunet`` folder is no class of the task; a label map has no image, another grid than its image, or a value
+            that the data set or the task does not have; a case name has no patient; the split lacks a section, or a
+            name of it is missing or occurs twice; a patient is in both training and validation, or copies of a scan
+            are; the datalist has the same scans from another source; or no case is left. The message has the names;
+            the datalist is unchanged.
     """
     raw, output = Path(raw), Path(output)
     source = nnunet_source(raw, task) if name == NNUNET else SOURCES.get(name) or CONVERTERS.get(name)
     if source is None:
         raise ValueError(f"unknown data set {name!r}: choose one of {', '.join([*SOURCES, *CONVERTERS, NNUNET])}")
     chosen = _task(name, source, task, tasks or shipped_table(task or source.task))
+    if others_as_background and name != NNUNET:
+        raise ValueError(
+            f"others_as_background is for {NNUNET} folders, and {name} has its own label values: leave it out"
+        )
     if isinstance(source, Source) and name == NNUNET:
-        source = replace(source, values=nnunet_values(raw, chosen))
+        source = replace(source, values=nnunet_values(raw, chosen, others_as_background))
     if download:
         _download(name, source, raw)
     if source.archive:

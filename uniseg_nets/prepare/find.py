@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from uniseg_nets.prepare.sources import Source
 from uniseg_nets.tasks import Task
 
 __all__ = ["Case", "find_labelled", "nnunet_source", "nnunet_values", "other_kinds"]
+
+logger = logging.getLogger(__name__)
 
 _NIFTI_ALONE = "`uniseg prepare` reads NIfTI alone: convert them to .nii.gz, or use `uniseg plan`, which reads them"
 
@@ -54,32 +57,48 @@ def nnunet_source(raw: Path, task: str | None) -> Source:
     return Source(task, r"labelsTr/(?P<id>[^/]+)", images, values={})
 
 
-def nnunet_values(raw: Path, task: Task) -> dict[int, int]:
-    """Label value in an nnU-Net folder's files -> the task's own 1, 2, ...; empty if the folder names no labels.
+def nnunet_values(raw: Path, task: Task, others_as_background: bool = False) -> dict[int, int]:
+    """Label value in an nnU-Net folder's files -> the task's own 1, 2, ..., which is logged.
 
-    Classes are matched by name, or else by the task's values. If neither matches, the files already have the task's own
-    values.
+    Labels are the classes of their names; capitals, and spaces for underscores, make no difference. Where no name is
+    that of a class, values of the task table that are not simply 1, 2, ... are believed, with a warning.
+
+    Args:
+        raw: the folder.
+        task: the task.
+        others_as_background: map labels that are no class of the task to 0; they are refused by default.
+
+    Returns:
+        The mapping; empty if the folder names no labels, so that its files must have the task's own values.
 
     Raises:
-        ValueError: if a label marks voxels to ignore, or has several values; or some names are those of the task, not
-            all, and have other values there.
+        ValueError: if a label is no class of the task, or none is, or one marks voxels to ignore or has several values.
     """
     path = raw / "dataset.json"
     labels = labels_of(read_json(path), path) or {}
     refuse_ignored(labels, path)
-    if labels and set(labels.values()) <= set(task.classes):
-        return {value: task.classes.index(name) + 1 for value, name in labels.items()}
-    own = {name.casefold(): value for value, name in zip(task.values, task.classes)}
-    elsewhere = [f"{name} is {value}" for value, name in labels.items() if own.get(name.casefold(), value) != value]
-    if elsewhere:
+    numbers = {value: number for number, value in enumerate(task.values, start=1)}
+    own = {_spelled(name): number for number, name in enumerate(task.classes, start=1)}
+    values = {value: own[_spelled(name)] for value, name in labels.items() if _spelled(name) in own}
+    others = [f"{name} ({value})" for value, name in labels.items() if value not in values]
+    if others and not values and set(labels) == set(numbers) != set(numbers.values()):
+        logger.warning("%s: no label has the name of a class of %s; its values are believed", path, task.name)
+        values, others = numbers, []
+    if others and not (values and others_as_background):
+        drop = ", or make these background with `--others_as_background`" if values else ""
         raise ValueError(
-            f"{path}: {listing(elsewhere)}, but {task.name} has "
-            f"{', '.join(f'{name} as {value}' for value, name in zip(task.values, task.classes))}: name the labels as "
-            "the task names its classes, then values may be in any order"
+            f"{path}: {listing(others)} are no classes of {task.name}, which has {listing(task.classes)}: name the "
+            f"labels as the task names its classes{drop}"
         )
-    if set(labels) == set(task.values):
-        return {value: own for own, value in enumerate(task.values, start=1)}
-    return {value: value for value in labels}
+    values = {value: values.get(value, 0) for value in labels}
+    shown = [f"{labels[value]} ({value}) is {task.classes[number - 1]}" for value, number in values.items() if number]
+    if labels:
+        logger.info("%s: %s%s", path, listing(shown), f"; background: {listing(others)}" if others else "")
+    return values
+
+
+def _spelled(name: str) -> str:
+    return name.casefold().replace(" ", "_")
 
 
 def find_labelled(raw: Path, source: Source) -> list[Case]:
