@@ -291,7 +291,7 @@ def test_folds_never_part_a_patient(tmp_path):
 
 def test_more_folds_than_patients_are_lowered_and_said_so(patients, tmp_path, caplog):
     count = len(folds_of(plan_dataset(patients, tmp_path / "plan.json", PlanOptions(folds=2))))
-    plan = plan_dataset(patients, tmp_path / "plan.json", PlanOptions(folds=50))
+    plan = plan_dataset(patients, tmp_path / "many.json", PlanOptions(folds=50))
     assert len(set(folds_of(plan).values())) == count
     assert f"50 folds of {count} patients cannot be" in caplog.text
 

@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 # What a bundle is made of: endings of the files in its folders, and names of those beside the folders. Anything else in
 # the folder, such as scans, label maps and plans, may be a patient's and is not passed on.
 _WEIGHTS = (".pt", ".safetensors", ".ts", ".onnx")
-_BESIDE_WEIGHTS = (".sha256", ".license", ".base", ".fingerprint.json")
+_BESIDE_WEIGHTS = (".sha256", ".license", ".base", ".task.json", ".fingerprint.json")
 _PARTS = {
     "configs": (".json", ".yaml", ".yml", ".conf"),
     "docs": (".md", ".txt", ".json", ".png", ".jpg", ".jpeg", ".gif", ".svg", ".pdf"),

@@ -30,6 +30,7 @@ from uniseg_nets.quality.fingerprint import carry_fingerprint
 from uniseg_nets.tasks import TaskTable, chosen
 from uniseg_nets.weights.checkpoints import read_state, save_weights
 from uniseg_nets.weights.licence import terms_of
+from uniseg_nets.weights.trained_task import refuse_other_task, task_of
 
 __all__ = ["RequestGuard", "make_label_app"]
 
@@ -177,7 +178,8 @@ def make_label_app(
 
     Raises:
         FileNotFoundError: MONAI Label is not installed in this environment, or the bundle or the weights do not exist.
-        ValueError: the weights cannot be read, or the bundle has a link to files outside of it.
+        ValueError: the weights cannot be read or were trained for another task, or the bundle has a link to files
+            outside of it.
         FileExistsError: the folder exists already.
     """
     app, bundle = Path(app), Path(bundle)
@@ -194,6 +196,8 @@ def make_label_app(
     files = bundle_files(bundle, _WEIGHTS)
     laid = [read_json(bundle / "configs" / overlay) for overlay in overlays]
     metadata = _metadata_of(read_json(bundle / "configs" / "metadata.json"), _served_tasks(bundle, laid))
+    entry = merged_config(bundle / "configs" / "inference.json", *laid).get("task_entry")
+    refuse_other_task(weights, entry)
     # The server reads only flat PyTorch files; of any other file it would load nothing, without an error.
     state, official = read_state(weights)
     shutil.copytree(sample_app, app, ignore=shutil.ignore_patterns("__pycache__"))
@@ -202,7 +206,8 @@ def make_label_app(
     copy = app / "model" / bundle.name
     copy_files(files, bundle, copy)
     terms = terms_of(weights, official)
-    save_weights(state, model_file(copy), terms=terms)
+    task = None if entry is None else task_of(weights) or {"task_entry": entry}
+    save_weights(state, model_file(copy), terms=terms, task=task)
     carry_fingerprint(weights, model_file(copy))
     write_json(copy / "configs" / "metadata.json", metadata)
     for overlay in laid:

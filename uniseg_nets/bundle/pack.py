@@ -22,6 +22,7 @@ from uniseg_nets.tasks import AXES, TaskTable
 from uniseg_nets.version import __version__
 from uniseg_nets.weights.checkpoints import save_weights
 from uniseg_nets.weights.licence import AUTHORS_TERMS, TERMS, strictest, terms_of, terms_text
+from uniseg_nets.weights.trained_task import trained_task
 from uniseg_nets.weights.transfer import load_finetuned
 
 __all__ = ["pack_bundle"]
@@ -68,14 +69,16 @@ def pack_bundle(
     Raises:
         FileExistsError: the zip exists.
         FileNotFoundError: the plan or a weights file does not exist.
-        ValueError: the plan has no task, the weights do not fit it, or the version is not three numbers.
+        ValueError: the plan has no task, the weights do not fit it or were trained for another one, or the version is
+            not three numbers.
     """
     if not _VERSION.fullmatch(version):
         raise ValueError(f"version is {version!r}, expected three numbers such as 1.0.0")
     planned = read_plan(plan)
     content = {key: value for key, value in planned.items() if key not in _PRIVATE}
     terms = _terms(planned, weights)
-    task = TaskTable([content["task_entry"]]).tasks[0]
+    entry = content["task_entry"]
+    task = TaskTable([entry]).tasks[0]
     name = re.sub(r"\W+", "_", task.name).strip("_").lower()
     absent_zip(output, name, version)
     source = bundle_folder(_SOURCE)
@@ -83,13 +86,15 @@ def pack_bundle(
     own_weights = [f"$@bundle_root + '/models/{model}'" for model in models]
     inference = merged_config(source / "configs" / "inference.json", content, {"weights": own_weights})
     again: dict[str, Any] = {"pretrained": own_weights[0], "new_tensors": [], "pretrained_license": terms}
+    again["loaded_network#task"] = "@task_entry"  # of which the packed heads are
     again["ckpt_dir"] = "$@bundle_root + '/models/trained'"  # beside the packed weights
     train = merged_config(source / "configs" / "train.json", content, again)
     network = ConfigParser(inference).get_parsed_content("network_def")
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / name
         for file, model in zip(weights, models):
-            save_weights(load_finetuned(network, file).state_dict(), model_file(root, model), terms=terms)
+            state = load_finetuned(network, file, task=entry).state_dict()
+            save_weights(state, model_file(root, model), terms=terms, task=trained_task(entry, network))
             carry_fingerprint(file, model_file(root, model))
         texts = {"configs/inference.json": inference, "configs/train.json": train}
         texts["configs/metadata.json"] = _metadata(source, content, version, terms)
@@ -153,8 +158,12 @@ UniSeg's U-Net, trained for these labels. Channels in order: {", ".join(entry["c
     cd {name}
     python -m monai.bundle run --config_file configs/inference.json --dataset_dir DIR --output_dir OUT
 
-`configs/train.json` and a plan of new data train it further. That training writes to models/trained, and
-`--weights models/trained/model.pt` predicts with what it learnt.
+It can be trained further on new data with the same labels in the same order. A new plan has the preprocessing of that
+training, and its weights, in models/trained, are used with this plan alone:
+
+    uniseg plan NEW_DATA --weights none --out plan.json
+    python -m monai.bundle run --config_file "['configs/train.json','plan.json']" --dataset_dir NEW_DATA
+    uniseg segment SCANS OUT --bundle . --plan plan.json --weights models/trained/model.pt
 
 Research only: not a medical device, not for diagnosis or treatment. Say here on which data it was trained and how good
 it is on which others. {words}

@@ -146,6 +146,7 @@ def plan(
     )
     result = plan_dataset(data, out, options)
     entry = result["task_entry"]
+    none = "none, see `uniseg fetch-weights`; uniseg_finetune starts from scratch"
     start = f", task {result['slot']} of it" if "slot" in result else ""
     patients, used = ({read(case) for case in result["data"]} for read in (group_of, itemgetter("fold")))
     print(
@@ -153,6 +154,6 @@ def plan(
         f"channels {', '.join(entry['channels'])}; "
         f"labels {', '.join(f'{value} {label}' for value, label in zip(entry['values'], entry['classes']))}\n"
         f"axes in {entry['axes']} order, spacing {entry['spacing']} mm, patch {result['patch_size']} voxels (z, y, x)\n"
-        f"pretrained weights: {weights or 'none, see `uniseg fetch-weights`; uniseg_finetune starts from scratch'}{start}\n"
+        f"pretrained weights: {weights or none}{start}\n"
         f"wrote {out}"
     )

@@ -93,9 +93,10 @@ def plan_dataset(
 
     Raises:
         FileNotFoundError: if there is no such data set.
-        ValueError: if the layout is unknown, a name has no patient or would be evaluated by a config, a patient is on
-            two sides of the data set's own split, a label marks voxels to ignore, cases are faulty, or the intensities
-            or names make no task. The message names all faults and says what to do; nothing is written.
+        ValueError: if the output is there and is no plan or another one, the layout is unknown, a name has no patient
+            or would be evaluated by a config, a patient is on two sides of the data set's own split, a label marks
+            voxels to ignore, cases are faulty, or the intensities or names make no task. The message names all faults
+            and says what to do; nothing is written.
     """
     _refuse_to_replace(Path(output))
     options = options or PlanOptions()
@@ -123,6 +124,7 @@ def plan_dataset(
     plan = _plan(data, usable, channels, labels, pretrained, options)
     _refuse_code(plan, data.root)
     _refuse_entry(plan["task_entry"], data.root)
+    _refuse_another(Path(output), plan)
     with atomic_path(output) as temporary:
         temporary.write_text(_pretty(plan), encoding="utf-8")
     return plan
@@ -136,6 +138,19 @@ def _refuse_to_replace(output: Path) -> None:
         read_plan(output)
     except ValueError as error:
         raise ValueError(f"{output} is there and is no plan: choose another file for the plan") from error
+
+
+def _refuse_another(output: Path, plan: Mapping[str, Any]) -> None:
+    """Refuses to overwrite another plan: networks may be trained with it, and a user may have edited it."""
+    if not output.is_file():
+        return
+    there, plan = read_plan(output), json.loads(json.dumps(plan))
+    others = [key for key in {**plan, **there} if plan.get(key) != there.get(key)]
+    if others:
+        raise ValueError(
+            f"{output} is there and is another plan, with other {listing(others)}: nothing was written, since networks "
+            "need the plan of their training: choose another file for this plan, or move that one away"
+        )
 
 
 def _refuse_code(plan: Mapping[str, Any], root: Path) -> None:

@@ -28,6 +28,7 @@ from uniseg_nets.weights.beside import read_beside, write_beside
 from uniseg_nets.weights.freezing import mark_base
 from uniseg_nets.weights.licence import mark_terms, strictest, terms_of
 from uniseg_nets.weights.safetensors_file import is_safetensors, load_safetensors, safetensors_library, save_safetensors
+from uniseg_nets.weights.trained_task import mark_task, refuse_other_task, task_of
 
 __all__ = [
     "Weights",
@@ -161,10 +162,12 @@ def load_network(network: UniSeg, weights: str | PathLike[str] | None, device: s
         device: the device.
 
     Raises:
-        FileNotFoundError, ValueError: as for :func:`read_weights`, or if the numbers of tasks differ.
+        FileNotFoundError, ValueError: as for :func:`read_weights`, or if the numbers of tasks differ, or the file was
+            fine-tuned for a task of its own.
     """
     if weights is None:
         return network.to(device)
+    refuse_other_task(weights, None)
     loaded = read_weights(weights)
     logger.info("weights %s, of %d tasks", loaded.path, loaded.sizes["num_tasks"])
     if (loaded.sizes["num_tasks"], loaded.sizes["out_channels"]) != (network.num_tasks, network.out_channels):
@@ -195,13 +198,14 @@ def save_weights(
     *,
     terms: str | None = None,
     base: str | None = None,
+    task: Mapping[str, Any] | None = None,
     metadata: Mapping[str, str] | None = None,
     official: bool = False,
 ) -> str:
     """Writes a flat state dict atomically, and beside it what belongs to it.
 
-    Beside it are its SHA-256, for ``sha256sum --check``, its licence terms and its base. Those of a file that is
-    replaced are replaced or deleted.
+    Beside it are its SHA-256, for ``sha256sum --check``, its licence terms, its base and its task. Those of a file that
+    is replaced are replaced or deleted.
 
     Args:
         state: name -> tensor.
@@ -210,6 +214,8 @@ def save_weights(
             :func:`~uniseg_nets.weights.licence.terms_of`; ``None`` if none are known.
         base: of a centre's file, the digest of the network that it was made for, see
             :func:`~uniseg_nets.weights.freezing.base_digest`.
+        task: of a fine-tuned file, the task that it was trained for, see
+            :func:`~uniseg_nets.weights.trained_task.task_of`.
         metadata: strings for the header of a ``.safetensors`` file; PyTorch's files have none.
         official: write the layout of the official release, a PyTorch file.
 
@@ -226,6 +232,7 @@ def save_weights(
     write_beside(path, "sha256", f"{digest}  {path.name}\n")
     mark_terms(path, terms)
     mark_base(path, base)
+    mark_task(path, task)
     return digest
 
 
@@ -263,7 +270,8 @@ def convert(
     state = halved(weights.state, source) if half else weights.state
     terms = terms or terms_of(source, weights.official)
     sizes = {"sizes": json.dumps(weights.sizes)}
-    return weights, save_weights(state, target, terms=terms, metadata=sizes, official=to_official)
+    task = task_of(source)
+    return weights, save_weights(state, target, terms=terms, task=task, metadata=sizes, official=to_official)
 
 
 def halved(state: Mapping[str, Tensor], source: str | PathLike[str]) -> dict[str, Tensor]:

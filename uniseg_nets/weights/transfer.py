@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +25,7 @@ from uniseg_nets.io.messages import listing
 from uniseg_nets.nets import PromptTunedUniSeg, UniSeg, UniSegBackbone
 from uniseg_nets.weights.checkpoints import read_state, state_faults
 from uniseg_nets.weights.freezing import train_only
+from uniseg_nets.weights.trained_task import refuse_other_classes, refuse_other_task
 
 __all__ = ["TransferReport", "fold_weights", "load_finetuned", "load_pretrained"]
 
@@ -68,6 +70,7 @@ def load_pretrained(
     new: Sequence[str] = (_HEADS,),
     frozen: Sequence[str] = (),
     trained: Sequence[str] = (),
+    task: Mapping[str, Any] | None = None,
 ) -> UniSegBackbone:
     """Loads weights of UniSeg or its backbone, official or ours, and logs a :class:`TransferReport`.
 
@@ -81,15 +84,17 @@ def load_pretrained(
         new: prefixes of tensor names that are not loaded.
         frozen: parts that are not trained, see :func:`~uniseg_nets.weights.freezing.belongs`.
         trained: the parts that are trained alone; empty for all.
+        task: of a packed bundle, whose heads are not new: entry of the task whose classes they must have learnt.
 
     Returns:
         The network.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if the weights are of another network, a tensor can neither be loaded nor adapted (named), or the
-            network lacks a part in ``frozen`` or ``trained``, or nothing is left to train; or without weights, if a
-            part would stay frozen at its random values.
+        ValueError: if the weights are of another network, a tensor can neither be loaded nor adapted (named), heads
+            that are kept have learnt other classes than those of ``task``, or the network lacks a part in ``frozen`` or
+            ``trained``, or nothing is left to train; or without weights, if a part would stay frozen at its random
+            values.
     """
     if weights is None and (frozen or trained):
         raise ValueError(
@@ -97,6 +102,8 @@ def load_pretrained(
             "`--weights`, or train everything (from_scratch.json alone)"
         )
     if weights is not None:
+        if task is not None and not _HEADS.startswith(tuple(new)):
+            refuse_other_classes(weights, task)
         state, _ = read_state(weights)
         chosen, report = _fit(state, network.state_dict(), tuple(new), Path(weights))
         network.load_state_dict(chosen)
@@ -107,7 +114,10 @@ def load_pretrained(
 
 
 def load_finetuned(
-    network: UniSegBackbone, weights: str | PathLike[str] | Sequence[str] | None, device: str | torch.device = "cpu"
+    network: UniSegBackbone,
+    weights: str | PathLike[str] | Sequence[str] | None,
+    device: str | torch.device = "cpu",
+    task: Mapping[str, Any] | None = None,
 ) -> nn.Module:
     """Loads the weights of a training; of several files, such as those of folds, as an ``nn.ModuleList`` of networks.
 
@@ -115,14 +125,20 @@ def load_finetuned(
         network: the network.
         weights: the file or files; ``None`` to leave the weights unchanged.
         device: the device.
+        task: entry of the task to segment; configs of earlier versions do not give it.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if tensors are missing, unexpected or of another shape (all named).
+        ValueError: if the weights were trained for another task, see
+            :func:`~uniseg_nets.weights.trained_task.refuse_other_task`, or tensors are missing, unexpected or of
+            another shape (all named).
     """
     if weights is None:
         return network.to(device)
     files = [weights] if isinstance(weights, (str, PathLike)) else list(weights)
+    if task is not None:
+        for file in files:
+            refuse_other_task(file, task, getattr(network, "slot", None))
     networks = []
     for file in files:
         state, _ = read_state(file)
