@@ -8,7 +8,7 @@ import torch
 
 from uniseg_nets import UniSeg
 from uniseg_nets.io.files import sha256_of_weights
-from uniseg_nets.weights.checkpoints import convert, load_network, read_weights, save_weights
+from uniseg_nets.weights.checkpoints import convert, load_network, read_state, read_weights, save_weights
 
 SMALL = {"base_features": 4, "max_features": 8, "patch_size": [32, 64, 64]}
 
@@ -155,6 +155,21 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path):
 def test_missing_weights_say_how_to_get_them(tmp_path):
     with pytest.raises(FileNotFoundError, match="uniseg fetch-weights"):
         read_weights(tmp_path / "none.pt")
+
+
+@pytest.mark.parametrize(
+    ("file", "way"),
+    [
+        ("esp_medsam_2d/models/teacher.pt", r"the training of the teacher writes it \(train_teacher\.json\)"),
+        ("esp_medsam_2d/models/stage1.pt", r"the first stage of the distillation writes it \(distill_stage1\.json\)"),
+        ("esp_medsam_2d/models/model.pt", "a training writes it$"),
+        ("own/models/trained/model.pt", "a training writes it$"),
+    ],
+)
+def test_missing_weights_of_other_networks_are_not_those_of_the_authors(tmp_path, file, way):
+    with pytest.raises(FileNotFoundError, match=rf"no weights at .*\.pt: {way}") as missing:
+        read_state(tmp_path / file)
+    assert "fetch-weights" not in str(missing.value)
 
 
 def test_load_network_takes_the_file_s_features_with_a_warning(ours, caplog):

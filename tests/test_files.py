@@ -1,6 +1,15 @@
+import re
+from pathlib import Path
+
 import pytest
 
-from uniseg_nets.io.files import atomic_path, read_csv, write_csv, write_json
+from uniseg_nets.io.files import atomic_path, read_csv, read_json, write_csv, write_json
+
+
+def test_a_missing_json_is_named_by_its_absolute_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match=f"no file {re.escape(str(tmp_path / 'DATA' / 'datalist.json'))}$"):
+        read_json(Path("DATA/datalist.json"))
 
 
 def test_an_error_while_writing_leaves_the_older_file_and_nothing_else(tmp_path):

@@ -1,3 +1,5 @@
+import re
+
 import itk
 import nibabel as nib
 import numpy as np
@@ -181,7 +183,7 @@ def test_arrays_are_taken_as_loaded():
         LoadCase()(np.zeros((4, 5)))
 
 
-def test_unreadable_files_are_named(tmp_path, write_scan):
+def test_unreadable_files_are_named(tmp_path, write_scan, monkeypatch):
     (tmp_path / "text.nii.gz").write_text("this is no scan")
     whole = write_scan("whole.nii.gz", volume(20, 20, 20)).read_bytes()
     (tmp_path / "cut.nii.gz").write_bytes(whole[: len(whole) // 2])
@@ -192,6 +194,9 @@ def test_unreadable_files_are_named(tmp_path, write_scan):
             LoadCase()(tmp_path / name)
     with pytest.raises(FileNotFoundError, match=r"none\.nii"):
         LoadCase()(tmp_path / "none.nii")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match=f"no file {re.escape(str(tmp_path / 'none.nii'))}$"):
+        LoadCase()("none.nii")
 
 
 def test_a_nifti_2_file_is_read(write_scan):

@@ -81,11 +81,13 @@ def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file, which may begin with a byte-order mark, as editors on Windows write it.
 
     Raises:
-        FileNotFoundError: if there is no such file.
+        FileNotFoundError: if there is no such file; the message has its absolute path.
         ValueError: if the file does not hold a JSON object; the message names the file.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise FileNotFoundError(f"no file {path.absolute()}") from None
     except json.JSONDecodeError as error:
         raise ValueError(f"{path} is no JSON: {error}") from error
     except UnicodeDecodeError as error:

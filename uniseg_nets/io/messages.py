@@ -5,12 +5,19 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 from os import PathLike
+from pathlib import Path
 
 __all__ = ["NOT_FINITE", "did_you_mean", "in_lines", "listing", "no_weights", "no_weights_2d"]
 
 # For NaN scores, which a comparison would turn into background.
 NOT_FINITE = "the network's scores are not finite: check the weights file, or compute in float32 (precision fp32)"
 _SHOWN = 10
+# Weights that a training of `esp_medsam_2d` writes for the next one; and the bundles whose weights are no UniSeg's.
+_WRITTEN_BY = {
+    "teacher.pt": "the training of the teacher writes it (train_teacher.json)",
+    "stage1.pt": "the first stage of the distillation writes it (distill_stage1.json)",
+}
+_NO_UNISEG = {"esp_medsam_2d", "unetr_prompt_tuning"}
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -38,11 +45,18 @@ def no_weights(path: str | PathLike[str], near: str = "") -> str:
         path: the file that does not exist.
         near: the nearest name of shipped weights, from :func:`did_you_mean`.
     """
-    return (
-        f"no weights at {path}: {near}get the authors' UniSeg with `uniseg fetch-weights` (or `uniseg fetch-weights "
-        "--file DOWNLOADED`), name a file with `--weights FILE`, or try out with `--weights demo`; a training writes "
-        "model_final.pt when it has ended"
-    )
+    file = Path(path).absolute()
+    if file.name in _WRITTEN_BY:
+        ways = f"{_WRITTEN_BY[file.name]}, as the bundle's page describes"
+    elif file.parent.name == "trained" or not _NO_UNISEG.isdisjoint(file.parts[-3:-1]):
+        ways = "a training writes it"
+    else:
+        ways = (
+            "get the authors' UniSeg with `uniseg fetch-weights` (or `uniseg fetch-weights --file DOWNLOADED`), name a "
+            "file with `--weights FILE`, or try out with `--weights demo`; a training writes model_final.pt when it "
+            "has ended"
+        )
+    return f"no weights at {path}: {near}{ways}"
 
 
 def no_weights_2d(path: str | PathLike[str], release: bool) -> str:

@@ -256,7 +256,7 @@ def _as_torch_takes_it(array: NDArray[Any]) -> NDArray[Any]:
 def _source(file: Path, modality: str | None) -> Path | Stack:
     """The source of a channel: the file itself, or the stack of the folder's series of the DICOM modality."""
     if not file.exists():
-        raise FileNotFoundError(f"no file {file}")
+        raise FileNotFoundError(f"no file {file.absolute()}")
     with _named(file):
         return stack_of(find_series(file, modality)) if file.is_dir() else file
 
