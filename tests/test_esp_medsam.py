@@ -183,6 +183,14 @@ def test_samples_of_a_batch_may_be_of_different_modalities(network):
         masks(network, images, ["fundus", "ultrasound"])
 
 
+def test_the_trained_part_is_logged_where_something_is_frozen(network, caplog):
+    caplog.set_level("INFO")
+    train_only(network)  # as an inference loads it
+    assert not caplog.records
+    train_only(network, ["controllers"])
+    assert f"training {parameters(network.controllers):,} of {parameters(network):,} parameters" in caplog.text
+
+
 def test_frozen_normalisations_keep_their_statistics_in_training(network):
     train_only(network, ["controllers"])
     before = {name: tensor.clone() for name, tensor in network.named_buffers()}

@@ -207,6 +207,17 @@ def test_folders_and_datalists(tmp_path, colours):
         find_pictures(tmp_path / "empty")
 
 
+def test_an_earlier_result_of_an_image_s_name_that_changed_is_named(tmp_path, colours, caplog):
+    written(tmp_path / "in" / "p1" / "a.png", colours)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a.json").touch()
+    assert [case["name"] for case in find_pictures(tmp_path / "in", output_dir=tmp_path / "out")] == ["a"]
+    assert not caplog.text
+    written(tmp_path / "in" / "p2" / "a.png", colours)
+    names = [case["name"] for case in find_pictures(tmp_path / "in", output_dir=tmp_path / "out")]
+    assert names == ["p1_a", "p2_a"] and "images in several sub-folders are called a, so that" in caplog.text
+
+
 def test_images_of_one_name_in_two_sub_folders_get_the_sub_folder_as_a_prefix(tmp_path, colours):
     for place in ("a.png", "one/a.png", "two/deep/a.png", "two/b.png"):
         (tmp_path / "in" / place).parent.mkdir(parents=True, exist_ok=True)
@@ -337,6 +348,13 @@ def test_modalities_are_recognised_and_others_refused():
             assert recogniser.recognise(image)[0] == name
     with pytest.raises(ValueError, match="name its modality if it is one of dermoscopy, xray"):
         recogniser.recognise(torch.rand(3, 256, 256))
+    known = torch.from_numpy(draw_picture("fundus", 0)[0].transpose(2, 0, 1)).float()
+    for image, least, reason in (
+        (torch.rand(3, 256, 256), 0.0, r"it is at a distance of \d+\.\d from these images, at most 1\.5 is accepted"),
+        (known, 1.01, r"the confidence is 1\.00, at least 1\.01 is needed"),
+    ):
+        with pytest.raises(ValueError, match=rf"not enough so: {reason}; name its"):
+            recogniser.recognise(image, least)
     with pytest.raises(ValueError, match="recognises no modality"):
         ModalityRecogniser().recognise(torch.rand(3, 256, 256))
 

@@ -20,7 +20,9 @@ logger = logging.getLogger(__name__)
 
 
 def train_only(network: nn.Module, trained: Sequence[str] = (), frozen: Sequence[str] = ()) -> nn.Module:
-    """Freezes all parameters but those of some parts, logs the number of the others, and returns the network.
+    """Freezes all parameters but those of some parts, and returns the network.
+
+    If any is frozen, the number of the others is logged.
 
     The 3D networks have neither dropout nor running statistics, so that ``network.train()`` changes nothing frozen;
     ESP-MedSAM handles its batch normalisations itself.
@@ -42,7 +44,8 @@ def train_only(network: nn.Module, trained: Sequence[str] = (), frozen: Sequence
     total = sum(parameter.numel() for parameter in network.parameters())
     if not count:
         raise ValueError(f"trained={list(trained)}, frozen={list(frozen)} leaves nothing to train")
-    logger.info("training %s of %s parameters (%.2f %%)", f"{count:,}", f"{total:,}", 100 * count / total)
+    if count < total:
+        logger.info("training %s of %s parameters (%.2f %%)", f"{count:,}", f"{total:,}", 100 * count / total)
     return network
 
 

@@ -95,11 +95,17 @@ class ModalityRecogniser(nn.Module):
         best = int(shares.argmax())
         name, distance = names[best], float(distances[best])
         confidence = sum(float(share) for other, share in zip(names, shares) if other == name)
-        if distance > _FARTHEST or confidence < min_confidence:
+        reasons = []
+        if distance > _FARTHEST:
+            reasons.append(
+                f"it is at a distance of {distance:.1f} from these images, at most {_FARTHEST:g} is accepted"
+            )
+        if confidence < min_confidence:
+            reasons.append(f"the confidence is {confidence:.2f}, at least {min_confidence:g} is needed")
+        if reasons:
             raise ValueError(
-                f"the image looks most like {name}, but not enough so (confidence {confidence:.2f}, distance "
-                f"{distance:.1f}, at most {_FARTHEST:g}): name its modality if it is one of {', '.join(self.known)}; "
-                "these weights cannot segment others"
+                f"the image looks most like {name}, but not enough so: {' and '.join(reasons)}; name its modality if "
+                f"it is one of {', '.join(self.known)}; these weights cannot segment others"
             )
         return name, confidence
 
