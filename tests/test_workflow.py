@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+from uniseg_nets.cli.scale import _from_anywhere
 from uniseg_nets.data import find_cases
 from uniseg_nets.workflow import write_workflow
 
@@ -57,6 +58,16 @@ def test_jobs_get_the_cases_of_a_search_made_once(scans, tmp_path, uniseg):
     assert "config['parts']" in (jobs / "Snakefile").read_text()
 
 
+def test_of_a_datalist_of_several_tasks_only_the_cases_of_the_task_are_divided(scans, tmp_path, uniseg):
+    cases = [{"image": str(path), "task": task} for path, task in zip(sorted(scans.iterdir()), 2 * ["lung", "liver"])]
+    (tmp_path / "list.json").write_text(json.dumps({"testing": cases}))
+    options = ["--options=--task liver --weights demo", "--cases_per_job=1"]
+    assert uniseg("workflow", tmp_path / "jobs", tmp_path / "list.json", tmp_path / "out", *options) == 0
+    kept = find_cases(tmp_path / "jobs" / "cases.json")
+    assert [case["name"] for case in kept] == ["case1", "case3"]
+    assert "\nparts: 2\n" in (tmp_path / "jobs" / "config.yaml").read_text()
+
+
 def test_paths_in_the_options_are_those_of_the_command(scans, tmp_path, uniseg, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("my own.pt", "liver"):
@@ -78,6 +89,24 @@ def test_several_weights_are_made_absolute_and_names_of_shipped_ones_are_no_path
     assert f"--weights={tmp_path}/a.pt,{tmp_path}/b.pt" in (tmp_path / "jobs" / "config.yaml").read_text()
     assert uniseg("workflow", "more", scans, "out", "--options=--weights demo --tasks_file open --task sarcoma") == 0
     assert '"--weights=demo --tasks_file=open --task=sarcoma"' in (tmp_path / "more" / "config.yaml").read_text()
+
+
+@pytest.mark.parametrize("name", ["my bundle (v2)", "a,b", "[c]"])
+def test_a_path_of_one_thing_is_made_absolute_whole(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).mkdir()
+    for option in ("bundle", "tasks_file", "plan"):
+        assert _from_anywhere(f"--{option}={name}") == f"--{option}={tmp_path / name}"
+
+
+def test_weights_that_only_the_machines_of_the_jobs_have_are_written_with_a_warning(scans, tmp_path, uniseg, caplog):
+    there = "/opt/container/model.pt"
+    options = f"--options=--task liver --weights {there}"
+    assert uniseg("workflow", tmp_path / "jobs", scans, tmp_path / "out", options) == 0
+    assert f"--weights={there}" in (tmp_path / "jobs" / "config.yaml").read_text()
+    assert f"no weights at {there} on this machine" in caplog.text
+    assert uniseg("workflow", tmp_path / "more", scans, tmp_path / "out", options.replace("liver", "livr")) != 0
+    assert "unknown task 'livr'" in caplog.text and not (tmp_path / "more").exists()
 
 
 def test_a_job_of_the_array_does_its_part(job, tmp_path):

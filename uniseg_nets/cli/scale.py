@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,10 +10,13 @@ from typing import Any, Literal
 
 from uniseg_nets.cli.arguments import spelled_out
 from uniseg_nets.cli.segment import segment
-from uniseg_nets.cli.values import existing, listed
-from uniseg_nets.weights.shipped import SHIPPED
+from uniseg_nets.cli.values import existing, listed, weights_file
+from uniseg_nets.tasks import TaskTable
+from uniseg_nets.weights.shipped import OPEN, SHIPPED
 
 __all__ = ["merge", "workflow"]
+
+logger = logging.getLogger(__name__)
 
 _PATHS = ("weights", "tasks_file", "bundle", "plan")  # options of `uniseg segment` that may be paths
 _NAMES = ("uniseg", *(name for one in SHIPPED for name in (one.name, one.table)))  # of shipped weights and task tables
@@ -45,7 +49,8 @@ def _from_anywhere(word: str) -> str:
         raise ValueError(f"--options has --{name}, which each job gets by itself: leave it out")
     if name not in _PATHS:
         return word
-    return f"--{name}={','.join(map(_absolute, listed(value)))}"
+    files = listed(value) if name == "weights" else [value]
+    return f"--{name}={','.join(map(_absolute, files))}"
 
 
 def _absolute(file: str) -> str:
@@ -53,8 +58,12 @@ def _absolute(file: str) -> str:
     return str(path.absolute()) if path.exists() and file not in _NAMES else file
 
 
-def _refuse_what_jobs_refuse(words: Sequence[str]) -> None:
-    """Refuses options that end every job: no task or an unknown one, and weights, a plan or a bundle that are away."""
+def _tasks_of_the_jobs(words: Sequence[str]) -> tuple[TaskTable, Any]:
+    """The task table of the jobs, and their task or tasks.
+
+    Refuses options with which every job would fail: no task or an unknown one; a plan, a bundle or weights that do not
+    exist. Weights with an absolute path may exist on the machines of the jobs alone: the log warns.
+    """
     from uniseg_nets.bundle.choose import ChosenInference
     from uniseg_nets.bundle.run import opened_bundle
     from uniseg_nets.plan.read import read_plan
@@ -65,12 +74,16 @@ def _refuse_what_jobs_refuse(words: Sequence[str]) -> None:
         (values["task"],) = values["task"]
     if "tasks_file" in given:
         values["tasks_file"] = given["tasks_file"]
+    for index, file in enumerate(values.get("weights", ())):
+        if Path(file).is_absolute() and not Path(file).is_file():
+            logger.warning("no weights at %s on this machine: the jobs fail if theirs have no such file", file)
+            values["weights"][index] = weights_file(OPEN.name)  # for the other checks, which read no weights
     overlays = []
     if "plan" in given:
         read_plan(given["plan"])
         overlays.append(str(Path(given["plan"]).absolute()))
     with opened_bundle(given.get("bundle") or (_FINETUNE if overlays else _UPSTREAM)) as root:
-        ChosenInference(root, overlays, **values)
+        return ChosenInference(root, overlays, **values).tasks()
 
 
 def workflow(folder: str, input: str, output: str, *, options: str = "", cases_per_job: int = 100) -> None:
@@ -90,8 +103,8 @@ def workflow(folder: str, input: str, output: str, *, options: str = "", cases_p
     _, _, *words = spelled_out("segment", [input, output, *words], segment)
     options = shlex.join(map(_from_anywhere, words))
     scans = existing(input)
-    _refuse_what_jobs_refuse(words)
+    tasks = _tasks_of_the_jobs(words)
     from uniseg_nets.workflow import write_workflow
 
-    written = write_workflow(folder, scans, output, options, cases_per_job)
+    written = write_workflow(folder, scans, output, options, cases_per_job, *tasks)
     print(f"wrote {', '.join(map(str, written))}\nstart: cd {folder} && snakemake --cores 4, or sbatch array.sh")

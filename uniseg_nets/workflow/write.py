@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shlex
+from collections.abc import Sequence
 from importlib.resources import files
 from os import PathLike
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 from uniseg_nets.data.cases import find_cases
 from uniseg_nets.io.files import atomic_path, write_json
+from uniseg_nets.tasks import TaskTable
 
 __all__ = ["write_workflow"]
 
@@ -25,6 +27,8 @@ def write_workflow(
     output: str | PathLike[str],
     options: str,
     cases_per_job: int = 100,
+    tasks: TaskTable | None = None,
+    task: str | int | Sequence[str] = 0,
 ) -> list[Path]:
     """Writes ``cases.json``, ``config.yaml``, ``Snakefile`` and ``array.sh``; returns their paths.
 
@@ -36,10 +40,13 @@ def write_workflow(
         output: folder for the results.
         options: further words of `uniseg segment`, such as ``--task liver --report``.
         cases_per_job: cases that a job does with a network that it loads once.
+        tasks: the task table of the network; of a datalist then only the cases of ``task`` are taken.
+        task: the task or tasks that ``options`` name.
 
     Raises:
         FileNotFoundError: if there is no scan.
-        ValueError: if one of the files is there already, or ``cases_per_job`` is below 1.
+        ValueError: if one of the files is there already, ``cases_per_job`` is below 1, or a datalist has no case of the
+            task.
     """
     folder, output = Path(folder).absolute(), Path(output).absolute()
     if cases_per_job < 1:
@@ -48,7 +55,7 @@ def write_workflow(
     there = [str(folder / name) for name in names if (folder / name).exists()]
     if there:
         raise ValueError(f"{', '.join(there)} exists already: choose another folder, or move it away")
-    cases = find_cases(scans, output)
+    cases = find_cases(scans, output, tasks, task)
     parts = math.ceil(len(cases) / cases_per_job)
     write_json(folder / _CASES, {"testing": cases})
     _write(folder / _SETTINGS, _settings(parts, output, options))
