@@ -5,19 +5,24 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from monai.bundle import ConfigWorkflow, download, load
+from monai.bundle import ConfigParser, ConfigWorkflow, download, load
 
 from tests.running import run
 from tests.test_plan import AFFINE, write_case
-from uniseg_nets import Segmenter, UniSeg
+from uniseg_nets import PromptTunedUniSeg, Segmenter, UniSeg
+from uniseg_nets.bundle.pack import pack_bundle
+from uniseg_nets.bundle.run import merged_config
 from uniseg_nets.io.bundles import bundle_folder
+from uniseg_nets.io.errors import root_cause
 from uniseg_nets.plan import PlanOptions, plan_dataset
 from uniseg_nets.weights.checkpoints import save_weights
+from uniseg_nets.weights.trained_task import task_of
 
 SIZES = {"base_features": 4, "max_features": 8}
 SHORT = {"max_epochs": 1, "batches_per_epoch": 4, "val_interval": 1, "fingerprint_cases": 0}
@@ -108,6 +113,35 @@ def test_from_data_to_a_packed_bundle_that_segments_elsewhere(copy, tmp_path, pl
     # A packed network knows its slot's task still: a further fine-tuning starts from it.
     options = PlanOptions(weights=str(zoo / "two_values" / "models" / "model.pt"))
     assert plan_dataset(tmp_path / "data", tmp_path / "again.json", options)["slot"] == 10
+
+
+def test_a_packed_bundle_learns_further_and_segments_with_the_new_plan_alone(
+    tmp_path, planned, uniseg, monkeypatch, caplog
+):
+    plan = json.loads(planned.read_text())
+    network = PromptTunedUniSeg(plan["slot"], in_channels=[2], out_channels=3, patch_size=[32, 64, 64], **SIZES)
+    save_weights(network.state_dict(), tmp_path / "model.pt")
+    with zipfile.ZipFile(pack_bundle(tmp_path, planned, [tmp_path / "model.pt"])) as archive:
+        archive.extractall(tmp_path)
+    packed = tmp_path / "two_values"
+    assert task_of(packed / "models" / "model.pt") == {"task_entry": plan["task_entry"], "slot": plan["slot"]}
+    for file in (tmp_path / "data").rglob("*.nii.gz"):  # the new data: the same labels at another spacing
+        nib.save(nib.Nifti1Image(np.asarray(nib.load(file).dataobj), np.diag([2, 2, 2, 1])), file)
+    scans, again = _scans(tmp_path), ["--labels", "50=organ,100=lesion", "--folds", 2]
+    monkeypatch.chdir(packed)
+    assert uniseg("plan", tmp_path / "data", *again, "--out", "open.json", "--weights", "open") == 0
+    parser = ConfigParser(merged_config(packed / "configs" / "train.json", json.loads(Path("open.json").read_text())))
+    with pytest.raises(RuntimeError) as refused:
+        parser.get_parsed_content("loaded_network")
+    assert "a packed bundle learns further from its own weights, with the same labels" in root_cause(refused.value)
+    assert uniseg("plan", tmp_path / "data", *again, "--out", "plan.json", "--weights", "none") == 0
+    run("run", packed, ["train.json", packed / "plan.json", "small.json"], dataset_dir=tmp_path / "data", **SHORT)
+    learnt = ["--bundle", ".", "--weights", "models/trained/model.pt"]
+    assert uniseg("segment", scans, "out", *learnt) == 1
+    assert "was trained with spacing [2.0, 2.0, 2.0], not [3.0, 1.5, 1.5]: use the plan" in caplog.text
+    assert not (packed / "out").exists()
+    assert uniseg("segment", scans, "out", *learnt, "--plan", "plan.json") == 0
+    _check_label_map(packed / "out", "new")
 
 
 def test_the_folds_make_an_ensemble_and_overlays_choose_what_learns(copy, tmp_path, planned):

@@ -123,6 +123,17 @@ def test_a_plan_replaces_no_other_file(patients, tmp_path, content):
     assert (tmp_path / "dataset.json").read_text() == content
 
 
+def test_a_plan_replaces_no_other_plan_and_itself_alone(patients, tmp_path):
+    plan = plan_dataset(patients, tmp_path / "plan.json", PlanOptions(folds=2))
+    written = (tmp_path / "plan.json").read_bytes()
+    assert plan_dataset(patients, tmp_path / "plan.json", PlanOptions(folds=2)) == plan
+    with pytest.raises(
+        ValueError, match=r"plan\.json is there and is another plan, with other task_entry: nothing was"
+    ):
+        plan_dataset(patients, tmp_path / "plan.json", PlanOptions(folds=2, axes="acquisition"))
+    assert (tmp_path / "plan.json").read_bytes() == written
+
+
 def test_the_user_s_order_of_axes_is_taken(patients, tmp_path):
     plan = plan_dataset(patients, tmp_path / "plan.json", PlanOptions(axes="acquisition"))
     assert plan["task_entry"]["axes"] == "acquisition"
