@@ -445,6 +445,31 @@ def test_entries_whose_scans_are_away_are_named_and_not_compared(tmp_path, table
     assert re.search(r"datalist\.json: liver_3 \(cannot read .*volume-3\.nii", caplog.text)
 
 
+def test_copies_among_other_data_sets_stop_no_data_set_and_are_named(tmp_path, caplog):
+    old, root = nnunet(tmp_path / "old", ["b_0", "b_1", "b_2"]), nnunet(tmp_path / "own")
+    split = split_of(tmp_path / "old.json", training=["b_0", "b_1"], validation=["b_2"])
+    path = prepare("nnunet", old, tmp_path / "out", OWN, "schwannoma", split)
+    shutil.copy(old / "imagesTr/b_0_0000.nii.gz", old / "imagesTr/b_2_0000.nii.gz")  # as earlier versions divided them
+    prepare("nnunet", root, tmp_path / "out", OWN, "schwannoma")
+    assert names_of(path) == ["a_0", "a_1", "a_2", "b_0", "b_1", "b_2"]
+    assert re.search(r"copies of 1 scan.*prepare those data sets again:\n  b_0 in training, b_2 in valid", caplog.text)
+    shutil.copy(old / "imagesTr/b_0_0000.nii.gz", root / "imagesTr/a_1_0000.nii.gz")
+    split = split_of(tmp_path / "own.json", training=["a_0", "a_1"], validation=["a_2"])
+    with pytest.raises(ValueError, match=r"\n  a_1, b_0 in training, b_2 in validation"):
+        prepare("nnunet", root, tmp_path / "out", OWN, "schwannoma", split)
+
+
+def test_a_scan_of_another_data_set_with_damaged_voxels_is_named_and_not_compared(tmp_path, caplog):
+    old, root = nnunet(tmp_path / "old", ["b_0", "b_1"]), nnunet(tmp_path / "own")
+    path = prepare("nnunet", old, tmp_path / "out", OWN, "schwannoma")
+    file = old / "imagesTr/b_1_0000.nii.gz"
+    write(file, np.random.default_rng(0).normal(size=(6, 6, 6)).astype(np.float32))
+    file.write_bytes(file.read_bytes()[:-200])
+    prepare("nnunet", root, tmp_path / "out", OWN, "schwannoma")
+    assert len(names_of(path)) == 5
+    assert re.search(r"not compared with .*datalist\.json: b_1 \(cannot read .*b_1_0000\.nii\.gz", caplog.text)
+
+
 def test_scans_of_different_sizes_are_not_read_to_compare_them(tmp_path, monkeypatch):
     root = nnunet(tmp_path / "raw")
     for index in range(3):

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -38,6 +39,7 @@ class Copies:
         self._cases = {case.name: _resolved(case.images) for case in cases}
         self._sizes: dict[_Files, tuple[int, ...]] = {}
         self._digests: dict[_Files, str] = {}
+        self._faults: dict[_Files, str] = {}  # of entries of other data sets, why they cannot be read
 
     def united(self, patients: Mapping[str, str]) -> dict[str, str]:
         """The patient of each case, where a case and its copies, and all cases of their patients, are of one.
@@ -45,7 +47,6 @@ class Copies:
         Raises:
             ValueError: if an image cannot be read; the message names it.
         """
-        self._measure(self._cases.values())
         first = self._first(self._cases.values())
         names = {files: name for name, files in reversed(self._cases.items())}
         original = {name: names[first[files]] for name, files in self._cases.items()}
@@ -62,7 +63,9 @@ class Copies:
         return united
 
     def refuse_divided(self, sections: Mapping[str, Sequence[str]], datalist: Datalist, where: str) -> None:
-        """Refuses a split with copies on both sides, also of existing entries. Entries without image are named.
+        """Refuses a split that puts a case of the data set and a copy of it on two sides, also of existing entries.
+
+        Existing entries that cannot be read, and those that are copies of one another on two sides, are named.
 
         Args:
             sections: section -> names of the cases of the data set.
@@ -77,48 +80,64 @@ class Copies:
             for entry in entries:
                 files = _resolved(datalist.path.parent / file for file in image_files(entry))
                 sides.append((files, str(entry.get("name", files[0].name)), section))
-        unread = self._unread(sides)
+        first = self._first(files for files, _, _ in sides)
+        unread = [f"{name} ({self._faults[files]})" for files, name, _ in sides if files in self._faults]
         if unread:
-            logger.warning("not compared with the other scans of %s: %s", datalist.path, listing(list(unread.values())))
-        first = self._first(files for files, _, _ in sides if files not in unread)
+            logger.warning("not compared with the other scans of %s: %s", datalist.path, listing(unread))
         found: dict[_Files, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
         for files, name, section in sides:
-            found[first.get(files, files)][section].append(name)
-        divided = [
-            ", ".join(f"{listing(names)} in {section}" for section, names in of_scan.items())
-            for of_scan in found.values()
+            found[first[files]][section].append(name)
+        divided = {
+            files: ", ".join(f"{listing(names)} in {section}" for section, names in of_scan.items())
+            for files, of_scan in found.items()
             if len(of_scan) > 1
-        ]
-        if divided:
+        }
+        own = {first[files] for files in self._cases.values() if files in first}
+        others = [text for files, text in divided.items() if files not in own]
+        if others:
+            logger.warning(
+                "%s has copies of %d scan(s) of other data sets on several sides, where validation is no test; prepare "
+                "those data sets again:\n%s",
+                *(datalist.path, len(others), in_lines(others)),
+            )
+        refused = [text for files, text in divided.items() if files in own]
+        if refused:
             raise ValueError(
-                f"{where} puts copies of {len(divided)} scan(s), with the same voxels, on several sides, where "
-                f"validation would be no test:\n{in_lines(divided)}\nput all copies on one side with `--split`, or "
+                f"{where} puts copies of {len(refused)} scan(s), with the same voxels, on several sides, where "
+                f"validation would be no test:\n{in_lines(refused)}\nput all copies on one side with `--split`, or "
                 "leave one out; the datalist is unchanged"
             )
-
-    def _unread(self, sides: Sequence[tuple[_Files, str, str]]) -> dict[_Files, str]:
-        """The entries that cannot be read, with the reason."""
-        unread = {}
-        for files, name, _ in sides:
-            try:
-                self._measure([files])
-            except (ValueError, OSError) as error:
-                unread[files] = f"{name} ({error})"
-        return unread
-
-    def _measure(self, scans: Iterable[_Files]) -> None:
-        for files in scans:
-            if files not in self._sizes:
-                self._sizes[files] = size_of(files)
 
     def _first(self, scans: Iterable[_Files]) -> dict[_Files, _Files]:
         """Each scan -> the first one with its voxels, which is itself if there is none before it."""
         scans = list(dict.fromkeys(scans))
-        count = Counter(self._sizes[files] for files in scans)
-        alike = [files for files in scans if count[self._sizes[files]] > 1]
-        for files in tqdm([f for f in alike if f not in self._digests], desc="comparing images", disable=None):
-            self._digests[files] = voxel_digest(LoadCase()(files[0]).numpy().transpose(0, 3, 2, 1))
-        return {files: files for files in scans} | originals({files: self._digests[files] for files in alike})
+        self._read(scans, size_of, self._sizes)
+        count = Counter(self._sizes[files] for files in scans if files in self._sizes)
+        alike = [files for files in scans if count[self._sizes.get(files, ())] > 1]
+        missing = [files for files in alike if files not in self._digests]
+        self._read(tqdm(missing, desc="comparing images", disable=None), _digest_of, self._digests)
+        digests = {files: self._digests[files] for files in alike if files in self._digests}
+        return {files: files for files in scans} | originals(digests)
+
+    def _read(self, scans: Iterable[_Files], what: Callable[[_Files], Any], known: dict[_Files, Any]) -> None:
+        """Adds what is not known of scans yet. An entry of another data set that cannot be read is a fault.
+
+        Raises:
+            ValueError: if a case of the data set cannot be read.
+        """
+        for files in scans:
+            if files in known or files in self._faults:
+                continue
+            try:
+                known[files] = what(files)
+            except (ValueError, OSError) as error:
+                if files in self._cases.values():
+                    raise
+                self._faults[files] = str(error)
+
+
+def _digest_of(files: _Files) -> str:
+    return voxel_digest(LoadCase()(files[0]).numpy().transpose(0, 3, 2, 1))
 
 
 def _resolved(files: Iterable[Path]) -> _Files:
