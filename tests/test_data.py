@@ -95,17 +95,36 @@ def test_stray_files_hide_no_dicom_series(tmp_path):
     assert names(find_cases(tmp_path)) == ["p1"]
 
 
-def test_a_stray_dicom_file_hides_no_patients_in_folders_below_it(tmp_path):
+def test_a_stray_dicom_file_hides_no_patients_in_folders_below_it(tmp_path, caplog):
     touch(tmp_path, "in/stray.dcm", "in/p1/1.dcm", "in/p1/2.dcm", "in/p2/a/1.dcm", "in/p2/b/1.dcm", "in/p3.txt")
     touch(tmp_path, "in/p4/ct.nii.gz", "in/in/1.dcm")
     with pytest.raises(ValueError, match=r"'in' belongs to several scans"):
         find_cases(tmp_path / "in")
     (tmp_path / "in" / "in").rename(tmp_path / "in" / "p5")
     cases = find_cases(tmp_path / "in")
-    assert names(cases) == ["a", "b", "ct", "in", "p1", "p5"]
-    assert cases[3]["image"] == [str(tmp_path / "in")] and dicom_files(tmp_path / "in") == [
+    assert names(cases) == ["a", "b", "in", "p1", "p5"]
+    assert (
+        "left out 1 files below folders with DICOM files" in caplog.text and "p4/ct.nii.gz; to segment" in caplog.text
+    )
+    assert cases[2]["image"] == [str(tmp_path / "in")] and dicom_files(tmp_path / "in") == [
         tmp_path / "in" / "stray.dcm"
     ]
+
+
+def test_a_label_map_in_a_folder_below_a_dicom_series_is_no_scan(tmp_path, caplog):
+    touch(tmp_path, "in/p1/1.dcm", "in/p1/seg/manual_liver.nii.gz", "in/p1/seg/notes.txt", "in/p1/localizer/1.dcm")
+    touch(tmp_path, "in/p1/late/1.dcm", "in/p1/late/late.nii.gz", "in/p2/ct.nii.gz")
+    cases = find_cases(tmp_path / "in")
+    assert names(cases) == ["ct", "late", "localizer", "p1"]
+    assert cases[1]["image"] == [str(tmp_path / "in" / "p1" / "late")]
+    assert "left out 1 files below" in caplog.text and "seg/manual_liver.nii.gz" in caplog.text
+    assert names(find_cases(tmp_path / "in" / "p1" / "seg")) == ["manual_liver"]
+
+
+def test_a_folder_with_series_in_sub_folders_is_not_one_scan_for_a_file(tmp_path, uniseg, caplog):
+    touch(tmp_path, "p1/1.dcm", "p1/localizer/1.dcm")
+    assert uniseg("segment", tmp_path / "p1", tmp_path / "OUT.nii.gz", "--task=liver", "--weights=demo") != 0
+    assert "p1 holds 2 cases (localizer, p1): name an output folder instead of" in caplog.text
 
 
 def test_a_link_back_to_a_folder_that_is_being_searched_is_not_followed(tmp_path):
@@ -235,6 +254,23 @@ def test_a_datalist_of_several_tasks_is_not_segmented_without_a_word(datalist, t
 def test_a_case_whose_task_is_null_names_none(tmp_path, table):
     (tmp_path / "list.json").write_text(json.dumps({"testing": [{"image": "a.nii.gz", "task": None}]}))
     assert names(find_cases(tmp_path / "list.json", None, table, "liver")) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("named", "taken"),
+    [(["liver"], True), (["spleen", 0], True), ("liver,spleen", True), ("liver ", True), ("prostate, lung", False)],
+)
+def test_a_case_is_taken_if_one_of_its_tasks_is_chosen(tmp_path, table, named, taken):
+    cases = [{"image": "a.nii.gz", "task": named}, {"image": "b.nii.gz"}]
+    (tmp_path / "list.json").write_text(json.dumps({"testing": cases}))
+    for task in ("liver", "liver,spleen"):
+        found = names(find_cases(tmp_path / "list.json", None, table, task))
+        assert found == (["a", "b"] if taken else ["b"])
+
+
+def test_a_case_of_several_tasks_trains_none_of_them():
+    cases = [{"name": "a", "task": "liver,spleen"}, {"name": "b", "task": "liver "}]
+    assert names(with_task(cases, "liver")) == ["b"]
 
 
 def test_a_calibration_uses_the_cases_of_its_task(datalist, uniseg, monkeypatch):

@@ -8,6 +8,7 @@ from typing import Literal
 from uniseg_nets.cli.values import existing, existing_file, listed, new_file, new_folder, share_below_one
 from uniseg_nets.io.bundles import mode_configs
 from uniseg_nets.io.light import import_monai_for_inference
+from uniseg_nets.io.messages import listing
 from uniseg_nets.io.names import DICOM_ENDINGS, SCAN_ENDINGS
 from uniseg_nets.parts import part_of
 from uniseg_nets.plan.read import read_plan
@@ -170,7 +171,10 @@ def segment(
         cases = find_cases(source, None if to_file else folder, *chosen.tasks())
         if to_file:
             if len(cases) > 1:
-                raise ValueError(f"{input} holds {len(cases)} cases: name an output folder instead of {target}")
+                names = listing([case["name"] for case in cases])
+                raise ValueError(
+                    f"{input} holds {len(cases)} cases ({names}): name an output folder instead of {target}"
+                )
             cases[0]["name"] = target.name.removesuffix(".nii.gz")
         values = {**chosen.overrides(), "output_dir": str(folder)}
         run_bundle(root, chosen.configs, cases=cases, **values)

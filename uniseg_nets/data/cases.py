@@ -25,7 +25,7 @@ from uniseg_nets.parts import part_of
 from uniseg_nets.ranks import launched_rank
 from uniseg_nets.tasks import TaskTable
 
-__all__ = ["find_cases", "rank_partition", "unique"]
+__all__ = ["find_cases", "names_with_folders", "rank_partition", "unique"]
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +45,8 @@ def find_cases(
     - an nnU-Net folder (``imagesTs``, else ``imagesTr``), or any folder of ``NAME_0000.nii.gz``, ``NAME_0001.nii.gz``;
     - a MONAI datalist (a JSON file, or a folder with ``datalist.json``): the first existing section of testing, test,
       validation and training;
-    - a folder of scans or of DICOM series, searched with its sub-folders;
+    - a folder of scans or of DICOM series, searched with its sub-folders; below a folder with DICOM files, only folders
+      with DICOM files are taken;
     - a single scan or DICOM folder.
 
     Results of earlier runs are skipped wherever they lie: the record beside each one identifies it.
@@ -141,10 +142,15 @@ def _from_folder(folder: Path, results: Path | None) -> list[dict[str, Any]]:
     files: dict[tuple[Path, str], dict[int | None, str]] = {}  # of each case, by folder and name
     unknown: list[str] = []
     earlier: list[Path] = []
+    series: set[Path] = set()
+    below: list[Path] = []  # scans below a folder with DICOM files
     for path in _walk(folder, results):
         if path.is_file() and is_result(path):
             earlier.append(path)
+        elif path.is_file() and not series.isdisjoint(path.parents):
+            below += [path] if _is_scan(path) else []
         elif path.is_dir() or _is_scan(path):
+            series |= {path} if path.is_dir() else set()
             name, channel = (path.name, None) if path.is_dir() else scan_name(path)
             _add(files.setdefault((path.parent, name), {}), channel, path)
         else:
@@ -153,40 +159,58 @@ def _from_folder(folder: Path, results: Path | None) -> list[dict[str, Any]]:
         logger.info("%s: left out %d results of earlier runs, such as %s", folder, len(earlier), earlier[0])
     if unknown:
         logger.warning("%s: skipped %d files that are no scans: %s", folder, len(unknown), ", ".join(unknown[:5]))
+    if below:
+        logger.warning(
+            "%s: left out %d files below folders with DICOM files, as they may be segmentations: %s; to segment them, "
+            "give their folder",
+            *(folder, len(below), listing(list(map(str, below)))),
+        )
+    names = names_with_folders(list(files), folder, results)
+    return unique([{"name": name, "image": list(images.values())} for name, images in zip(names, files.values())])
+
+
+def names_with_folders(
+    files: Sequence[tuple[Path, str]], folder: Path, results: Path | None, what: str = "scans"
+) -> list[str]:
+    """The names of cases: those that occur in several sub-folders get the sub-folder as a prefix.
+
+    Warns where an earlier result has the name that a case had before others of the same name came.
+
+    Args:
+        files: the parent folder and the name of each case.
+        folder: the folder that was searched.
+        results: folder of the results.
+        what: what the cases are, for the warning.
+    """
     count = Counter(name for _, name in files)
-    cases: list[dict[str, Any]] = []
-    for (parent, name), images in files.items():
-        # Names that occur in several sub-folders get the sub-folder as a prefix.
+    names = []
+    for parent, name in files:
+        # A series or an image that is searched itself has no sub-folder.
         inside = count[name] > 1 and parent != folder.parent
-        parts = parent.relative_to(folder).parts if inside else ()
-        cases.append({"name": "_".join([*parts, name]), "image": list(images.values())})
-    if results is not None:
-        _tell_changed_names(folder, results, set(count) - {case["name"] for case in cases})
-    return unique(cases)
-
-
-def _tell_changed_names(folder: Path, results: Path, names: set[str]) -> None:
-    """Warns where an earlier result has the name that a scan had before others of the same name came."""
-    stale = sorted(name for name in names if (results / f"{name}.json").is_file())
+        names.append("_".join([*(parent.relative_to(folder).parts if inside else ()), name]))
+    changed = set(count).difference(names)
+    stale = sorted(name for name in changed if results is not None and (results / f"{name}.json").is_file())
     if stale:
         logger.warning(
-            "%s: scans in several sub-folders are called %s, so that their cases are called after the sub-folders too "
+            "%s: %s in several sub-folders are called %s, so that their cases are called after the sub-folders too "
             "and computed anew; %s has an earlier result of that name, which stays",
-            *(folder, listing(stale), results),
+            *(folder, what, listing(stale), results),
         )
+    return names
 
 
-def _walk(folder: Path, results: Path | None, above: tuple[str, ...] = ()) -> Iterator[Path]:
+def _walk(folder: Path, results: Path | None, above: tuple[str, ...] = (), below: bool = False) -> Iterator[Path]:
     """Files and DICOM folders under ``folder``, sorted, without hidden ones and results.
 
     A disc with a DICOMDIR is one DICOM folder. In a folder with DICOM files and other scans, the other scans are used.
-    The sub-folders of a DICOM folder are searched too: its files may be strays above the folders of patients. A folder
-    that cannot be listed is named in the log. Links back to one of the folders ``above`` are not followed.
+    The sub-folders of a DICOM folder are searched too: its files may be strays above the folders of patients. ``below``
+    such a folder the DICOM files are used. A folder that cannot be listed is named in the
+    log. Links back to one of the folders ``above`` are not followed.
     """
     above = (*above, os.path.realpath(folder))
     try:
         paths = sorted(folder.iterdir())
-        dicom = is_dicom_folder(folder) and not any(map(_is_scan, paths))
+        dicom = is_dicom_folder(folder) and (below or not any(map(_is_scan, paths)))
     except PermissionError as error:
         logger.warning("left out a folder that cannot be searched: %s", error)
         return
@@ -198,7 +222,7 @@ def _walk(folder: Path, results: Path | None, above: tuple[str, ...] = ()) -> It
         if path.name.startswith(".") or os.path.realpath(path) in (*above, str(results)):
             continue
         if path.is_dir():
-            yield from _walk(path, results, above)
+            yield from _walk(path, results, above, below or dicom)
         elif not (dicom or path.name.lower().endswith((".json", ".raw"))):
             yield path
 

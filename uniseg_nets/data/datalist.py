@@ -126,7 +126,8 @@ def with_task(
     if nameless and not one:
         raise ValueError(f'no task for {listing(nameless)}: add "task" to each case, or choose one task')
     own = {"task": task} if one else {}
-    return [{**own, **case} for case in _selected(cases, names, ", ".join(names))]
+    named = [{str(case["task"]).strip()} if "task" in case else set() for case in cases]
+    return [{**own, **case} for case in _selected(cases, named, names, ", ".join(names))]
 
 
 def of_tasks(
@@ -134,9 +135,10 @@ def of_tasks(
 ) -> list[dict[str, Any]]:
     """The cases that a network segments: those that name one of its tasks, and those that name none.
 
-    A case names a task by its name or its id, or all of them by their merged name, such as ``all_ct``. The others are
-    left out, and the log says so. A network of one task takes all cases where they name one task under another name:
-    a plan has a name of its own, whatever its datalist calls the task. The log then warns.
+    A case names a task by its name or its id, several as a list or a text with commas, or all of them by their merged
+    name, such as ``all_ct``; it is taken if one of them is among the chosen ones. The others are left out, and the log
+    says so. A network of one task takes all cases where they name one task under another name: a plan has a name of its
+    own, whatever its datalist calls the task. The log then warns.
 
     Args:
         cases: the cases.
@@ -148,18 +150,35 @@ def of_tasks(
     """
     word = tasks.word(task)
     names = {word, *(name for one in tasks.select(task) for name in (one.name, str(one.id)))}
-    named = {str(case["task"]) for case in cases if "task" in case}
-    if len(tasks) == 1 and len(named) == 1 and not named & names:
-        logger.warning("all cases are segmented as %r, the network's one task; they name %s", word, *named)
+    named = [_named(case) for case in cases]
+    there = set().union(*named)
+    if len(tasks) == 1 and len(there) == 1 and not there & names:
+        logger.warning("all cases are segmented as %r, the network's one task; they name %s", word, *there)
         return [dict(case) for case in cases]
-    return _selected(cases, names, word)
+    return _selected(cases, named, names, word)
 
 
-def _selected(cases: Sequence[Mapping[str, Any]], names: Collection[str], wanted: str) -> list[dict[str, Any]]:
-    """The cases that have one of these tasks, or name none. If others are left out, the log says so."""
-    selected = [dict(case) for case in cases if "task" not in case or str(case["task"]) in names]
+def _named(case: Mapping[str, Any]) -> set[str]:
+    """The tasks that a case names: one, several as a list or a text with commas, or none."""
+    task = case.get("task", ())
+    names = task if isinstance(task, (list, tuple)) else str(task).split(",")
+    return {str(name).strip() for name in names}
+
+
+def _selected(
+    cases: Sequence[Mapping[str, Any]], named: Sequence[set[str]], names: Collection[str], wanted: str
+) -> list[dict[str, Any]]:
+    """The cases that have one of the tasks ``names``, or none. If others are left out, the log says so.
+
+    Args:
+        cases: the cases.
+        named: the tasks that each case names.
+        names: the tasks to take.
+        wanted: how they are called in messages.
+    """
+    selected = [dict(case) for case, own in zip(cases, named) if not own or not own.isdisjoint(names)]
     if len(selected) < len(cases):
-        others = sorted({str(case["task"]) for case in cases if "task" in case} - set(names))
+        others = sorted(set().union(*(own for own in named if own.isdisjoint(names))))
         if not selected:
             raise ValueError(f"no case of the task {wanted!r}: its cases name {listing(others)}")
         logger.info("task %s: %d of %d cases; the others are of %s", wanted, len(selected), len(cases), listing(others))

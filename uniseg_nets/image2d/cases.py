@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from uniseg_nets.data.cases import unique
+from uniseg_nets.data.cases import names_with_folders, unique
 from uniseg_nets.data.datalist import first_section, image_files, load_datalist
 from uniseg_nets.io.names import PICTURE_ENDINGS, without_ending
 from uniseg_nets.io.provenance import is_result
@@ -42,11 +41,10 @@ def find_pictures(
     if source.suffix.lower() == ".json":
         cases = _listed(source, first_section(source), None)
     else:
-        files = _files(source, output_dir)
-        count = Counter(path.stem for path in files)
-        for path in files:
-            parts = path.parent.relative_to(source).parts if count[path.stem] > 1 else ()
-            cases.append({"name": "_".join([*parts, path.stem]), "image": str(path)})
+        results = None if output_dir is None else Path(output_dir).resolve()
+        files = _files(source, results)
+        names = names_with_folders([(path.parent, path.stem) for path in files], source, results, "images")
+        cases = [{"name": name, "image": str(path)} for name, path in zip(names, files)]
     return unique([{"modality": modality, **case} for case in cases], "images")
 
 
@@ -96,12 +94,11 @@ def _listed(
     return cases
 
 
-def _files(source: Path, output_dir: str | PathLike[str] | None) -> list[Path]:
+def _files(source: Path, results: Path | None) -> list[Path]:
     if source.is_file():
         if not _is_picture(source):
             raise ValueError(f"{source} is of an unknown kind: images are {', '.join(PICTURE_ENDINGS)}")
         return [source]
-    results = None if output_dir is None else Path(output_dir).resolve()
     if results == source.resolve():
         raise ValueError(f"the results would lie among the images in {source}: choose another output folder")
     files = [path for path in source.rglob("*") if _is_picture(path) and results not in path.resolve().parents]
