@@ -228,6 +228,19 @@ def test_the_tables_of_a_folder_keep_what_earlier_runs_said_of_other_cases(run_o
     assert failures == {"c": "broken file c"} and set(record["seconds_per_case"]) == {"a", "b", "d"}
 
 
+@pytest.mark.parametrize("damaged", ["\n", "\0\0\n", '{"case": "a"}\n'])
+def test_a_damaged_log_of_an_earlier_run_is_named_and_stops_no_run(run_over, tmp_path, caplog, damaged):
+    run_over([a_case("a", faulty=True)])
+    (log,) = (tmp_path / "out" / "log").iterdir()
+    run_over([a_case("b", faulty=True)])
+    log.write_text(log.read_text() + damaged)
+    failures = run_over([a_case("c", faulty=True)])[1]
+    assert failures == {"b": "broken file b", "c": "broken file c"}
+    assert f"left out what this log says of earlier runs: {log}, line 3 is damaged" in caplog.text
+    with pytest.raises(ValueError, match="line 3 is damaged"):
+        merge_runs(tmp_path / "out")
+
+
 def test_a_run_that_was_stopped_and_goes_on_has_the_seconds_of_both_halves(run_over, tmp_path):
     cases = [a_case("a"), a_case("b")]
     run_over(cases, left=cases[:1])

@@ -107,13 +107,14 @@ def test_a_case_that_failed_now_is_not_shown_with_its_earlier_label_map(reported
     assert (cases["c 005"]["verdict"], cases["c 005"]["classes"]) == ("refused", [])
 
 
-def test_half_a_line_of_a_killed_process_is_left_out(folder):
+def test_half_a_line_of_a_killed_process_is_left_out(folder, caplog):
     out = folder(one=process(0, case("a", 1, seconds=1.0)))
     with (out / "log" / "one.jsonl").open("a") as log:
         log.write('{"case": "b", "wri')
     (out / "log" / "killed_at_once.jsonl").write_text('{"start')
     record = merge_runs(out)
     assert record["cases"] == 1 and record["processes"] == 1
+    assert "one.jsonl ends with half a line, left out: its process was killed or is still writing" in caplog.text
 
 
 def test_a_damaged_file_of_the_records_is_named(folder, reported):
@@ -122,7 +123,7 @@ def test_a_damaged_file_of_the_records_is_named(folder, reported):
     with pytest.raises(ValueError, match=r"report/c 003\.json is no JSON"):
         merge_runs(reported)
     lines = (reported / "log" / "one.jsonl").read_text().splitlines(keepends=True)
-    for damaged in ('{"case": "b", "wri\n', "\0\0\n", "7\n"):
+    for damaged in ('{"case": "b", "wri\n', "\0\0\n", "7\n", "\n", '{"case": "b"}\n'):
         (reported / "log" / "one.jsonl").write_text("".join([*lines[:2], damaged, *lines[2:]]))
         with pytest.raises(ValueError, match=r"log/one\.jsonl, line 3 is damaged: delete the line, or restore"):
             merge_runs(reported)

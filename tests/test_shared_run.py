@@ -16,7 +16,7 @@ from torch import nn
 from uniseg_nets.data import Claims, FaultTolerantDataset
 from uniseg_nets.engines import CaseEvaluator
 from uniseg_nets.handlers import RunLog
-from uniseg_nets.handlers.run_log import read_log
+from uniseg_nets.handlers.logs import read_log
 from uniseg_nets.io.errors import CasesFailedError
 from uniseg_nets.io.files import sha256_of
 from uniseg_nets.reports.merge import merge_runs

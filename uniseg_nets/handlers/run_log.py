@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,16 +14,14 @@ from ignite.engine import Events
 
 from uniseg_nets.data.cases import rank_partition
 from uniseg_nets.engines import CaseEvaluator, CaseEvents
+from uniseg_nets.handlers.logs import LOG_FOLDER, of_the_prediction, read_logs
 from uniseg_nets.io.files import read_json, remove_left, server_time, write_json
 from uniseg_nets.io.names import RUN_TABLES, is_name_of_table
 from uniseg_nets.ranks import launched_rank
 from uniseg_nets.transforms.result import ResultSaver
 
-__all__ = ["LOG_FOLDER", "RunLog", "read_log", "read_logs", "refuse_others", "run_records", "write_failures"]
+__all__ = ["RunLog", "refuse_others", "run_records", "write_failures"]
 
-logger = logging.getLogger(__name__)
-
-LOG_FOLDER = "log"
 # Keys by which a run's file is known: today's, and that of versions up to 0.8.
 _PROVENANCE = ("provenance", "made_by")
 
@@ -42,10 +39,10 @@ class RunLog:
     ``OUTPUT_DIR/run.json`` has the same of the whole run, when it begins and when it ends; ``failed_with_label_map``
     names the failed cases whose label map stands. It also has what the logs say of earlier runs: seconds and verdicts
     of cases that were finished before; and of cases that this run does not have everything, so that their failures
-    stay. Failed cases are in ``failures.json`` as well, name -> reason, a file that exists only if a case failed. Under
-    ``torchrun`` each process writes its own, ``run_1.json`` and so on; those of ranks that a run does not have are
-    removed. A run whose processes know nothing of each other has neither until
-    :func:`~uniseg_nets.reports.merge.merge_runs` makes them.
+    stay. A damaged log is left out, with a warning. Failed cases are in ``failures.json`` as well, name -> reason, a
+    file that exists only if a case failed. Under ``torchrun`` each process writes its own, ``run_1.json`` and so on;
+    those of ranks that a run does not have are removed. A run whose processes know nothing of each other has neither
+    until :func:`~uniseg_nets.reports.merge.merge_runs` makes them.
 
     Args:
         saver: writer of the results. The log uses its folder and its provenance.
@@ -55,8 +52,7 @@ class RunLog:
             ``run.json`` has nothing of earlier runs.
 
     Raises:
-        ValueError: if the folder has files of these names that this package did not write, or a log of an earlier run
-            is damaged.
+        ValueError: if the folder has files of these names that this package did not write.
     """
 
     def __init__(
@@ -154,9 +150,9 @@ def _earlier_lines(folder: Path, cases: Sequence[dict[str, Any]]) -> dict[str, d
     """
     own, known = ({case["name"] for case in some} for some in (rank_partition(cases), cases))
     lines: dict[str, dict[str, Any]] = {}
-    for name, line in read_logs(folder)[1].items():
+    for name, line in read_logs(folder, skip_damaged=True)[1].items():
         if name in own:
-            lines[name] = _of_the_prediction(line)
+            lines[name] = of_the_prediction(line)
         elif name not in known and launched_rank()[0] == 0:
             lines[name] = line
     return lines
@@ -164,52 +160,6 @@ def _earlier_lines(folder: Path, cases: Sequence[dict[str, Any]]) -> dict[str, d
 
 def _values(lines: Mapping[str, Mapping[str, Any]], key: str) -> dict[str, Any]:
     return {name: line[key] for name, line in lines.items() if key in line}
-
-
-def read_logs(folder: Path) -> tuple[list[dict[str, Any]], dict[str, dict[str, Any]]]:
-    """The lines on processes, and the last line on each case, of all logs in a folder of results.
-
-    Raises:
-        ValueError: if a log is damaged; the message names it.
-    """
-    processes: list[dict[str, Any]] = []
-    cases: dict[str, dict[str, Any]] = {}
-    for log in sorted((folder / LOG_FOLDER).glob("*.jsonl")):
-        for line in read_log(log):
-            if "case" not in line:
-                processes.append(line)
-            elif line["case"] not in cases or cases[line["case"]]["written"] <= line["written"]:
-                cases[line["case"]] = _since(cases.get(line["case"], {}), line)
-    return processes, cases
-
-
-def _since(earlier: dict[str, Any], line: dict[str, Any]) -> dict[str, Any]:
-    """A case's line; one on an export alone leaves the seconds and the verdict of the prediction."""
-    return (_of_the_prediction(earlier) if "exported" in line else {}) | line
-
-
-def _of_the_prediction(line: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: line[key] for key in line if key in ("seconds", "verdict")}
-
-
-def read_log(path: Path) -> Iterator[dict[str, Any]]:
-    """The lines of a log. Half a line at its end, of a process that was killed, is left out.
-
-    Raises:
-        ValueError: if another line is damaged; the message names the file and the line.
-    """
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.endswith(b"\n"):
-                logger.warning("%s ends with half a line: its process was killed", path)
-                return
-            try:
-                content = json.loads(line)
-            except ValueError:
-                content = None
-            if not isinstance(content, dict):
-                raise ValueError(f"{path}, line {number} is damaged: delete the line, or restore the file")
-            yield content
 
 
 def write_failures(path: Path, failures: dict[str, str]) -> None:

@@ -7,7 +7,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from uniseg_nets.handlers.run_log import LOG_FOLDER, read_logs, refuse_others, write_failures
+from uniseg_nets.handlers.logs import LOG_FOLDER, read_logs
+from uniseg_nets.handlers.run_log import refuse_others, write_failures
 from uniseg_nets.io.files import write_json
 from uniseg_nets.io.names import REPORT_PAGES, RUN_TABLES
 from uniseg_nets.quality.verdict import WORDS
