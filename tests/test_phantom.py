@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from nibabel.orientations import aff2axcodes
 
-from uniseg_nets.phantom import make_phantom, write_phantom_tasks, write_phantoms
+from uniseg_nets.phantom import make_phantom, write_phantom_pictures, write_phantom_tasks, write_phantoms
 from uniseg_nets.tasks import TaskTable, load_task_table
 
 TASKS = [task.name for task in load_task_table()]
@@ -59,6 +59,35 @@ def test_a_datalist_over_tasks_splits_patients(table, tmp_path):
     assert [case["task"] for case in content["training"]] == ["prostate", "whole_body_tumour"]
     used = {case["label"] for section in content.values() for case in section}
     assert len(used) == 4 and all((tmp_path / label).is_file() for label in used)
+
+
+def test_phantoms_replace_no_scans_of_a_folder_without_their_description(table, tmp_path):
+    scan = tmp_path / "prostate" / "imagesTr" / "prostate_0000_0000.nii.gz"
+    scan.parent.mkdir(parents=True)
+    scan.write_bytes(b"mine")
+    with pytest.raises(
+        FileExistsError, match=r"prostate has files and no dataset\.json of phantoms: choose another OUT"
+    ):
+        write_phantom_tasks(tmp_path, [table.one("liver"), table.one("prostate")], 1)
+    assert scan.read_bytes() == b"mine" and not (tmp_path / "liver").exists()
+
+
+def test_phantoms_of_a_run_that_was_stopped_are_written_again(table, tmp_path, monkeypatch):
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("uniseg_nets.phantom.write.nib.save", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        write_phantom_tasks(tmp_path, [table.one("prostate")], 1)
+    write_phantom_tasks(tmp_path, [table.one("prostate")], 1)
+    assert json.loads((tmp_path / "prostate" / "dataset.json").read_text())["numTraining"] == 1
+
+
+@pytest.mark.parametrize("folder", ["images", "masks"])
+def test_synthetic_images_replace_none_of_a_folder_without_their_datalist(tmp_path, folder):
+    image = tmp_path / folder / "xray_00000.png"
+    image.parent.mkdir()
+    image.write_bytes(b"mine")
+    with pytest.raises(FileExistsError, match=rf"{folder} has files and there is no datalist\.json of phantoms"):
+        write_phantom_pictures(tmp_path)
+    assert image.read_bytes() == b"mine" and [path.name for path in tmp_path.iterdir()] == [folder]
 
 
 def test_a_task_that_no_phantom_has_is_refused():

@@ -36,15 +36,23 @@ def write_phantom_pictures(output: str | PathLike[str], count: int = 1, validati
 
     Returns:
         The path of the datalist.
+
+    Raises:
+        FileExistsError: there is no datalist, and one of the folders has files, which could be replaced.
     """
     output = Path(output)
+    for folder in (output / "images", output / "masks"):
+        if not (output / "datalist.json").is_file() and folder.exists() and any(folder.iterdir()):
+            raise FileExistsError(
+                f"{folder} has files and there is no datalist.json of phantoms: choose another OUTPUT, or move it away"
+            )
     content: dict[str, list[dict[str, str]]] = {"training": [], "validation": []}
     for index in range(count + validation):
         for modality in _DRAWN:
             name = f"{modality}_{seed + index:05d}.png"
             image, mask = draw_picture(modality, seed + index)
-            for folder, array in (("images", image * 255), ("masks", mask * 255)):
-                with atomic_path(output / folder / name) as temporary:
+            for kind, array in (("images", image * 255), ("masks", mask * 255)):
+                with atomic_path(output / kind / name) as temporary:
                     Image.fromarray(array.round().astype(np.uint8)).save(temporary)
             entry = {"image": f"images/{name}", "label": f"masks/{name}", "modality": modality}
             content["training" if index < count else "validation"].append(entry)

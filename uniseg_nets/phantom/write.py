@@ -23,25 +23,24 @@ _DESCRIPTION = "dataset.json"
 def write_phantoms(folder: str | PathLike[str], task: Task, count: int, seed: int = 0) -> list[str]:
     """Writes ``count`` patients as an nnU-Net folder (imagesTr, labelsTr, dataset.json); returns the case names."""
     folder = Path(folder)
-    names = []
-    for patient in range(seed, seed + count):
+    names = [f"{task.name}_{patient:04d}" for patient in range(seed, seed + count)]
+    labels = {path.name for path in (folder / "labelsTr").glob("*.nii.gz")} | {f"{name}.nii.gz" for name in names}
+    description = {
+        "name": _name(task),
+        "channel_names": {str(i): modality for i, modality in enumerate(task.channels)},
+        "labels": {"background": 0} | {name: value for value, name in enumerate(task.classes, start=1)},
+        "numTraining": len(labels),
+        "file_ending": ".nii.gz",
+    }
+    write_json(folder / _DESCRIPTION, description)  # first, so that the folder of a stopped run can be told
+    for patient, name in enumerate(names, start=seed):
         phantom = make_phantom(task, patient)
-        name = f"{task.name}_{patient:04d}"
         for channel, (volume, modality) in enumerate(zip(phantom.image, task.channels)):
             stored = volume if modality == "PET" else np.round(volume).astype(np.int16)
             with atomic_path(folder / "imagesTr" / f"{name}_{channel:04d}.nii.gz") as temporary:
                 nib.save(nib.Nifti1Image(stored, phantom.affine), temporary)
         with atomic_path(folder / "labelsTr" / f"{name}.nii.gz") as temporary:
             nib.save(nib.Nifti1Image(phantom.label, phantom.affine), temporary)
-        names.append(name)
-    description = {
-        "name": _name(task),
-        "channel_names": {str(i): modality for i, modality in enumerate(task.channels)},
-        "labels": {"background": 0} | {name: value for value, name in enumerate(task.classes, start=1)},
-        "numTraining": len(list((folder / "labelsTr").glob("*.nii.gz"))),
-        "file_ending": ".nii.gz",
-    }
-    write_json(folder / _DESCRIPTION, description)
     return names
 
 
@@ -49,11 +48,17 @@ def _name(task: Task) -> str:
     return f"{task.name} phantoms"
 
 
-def _refuse_other(description: Path, task: Task) -> None:
-    """Refuses a folder with the description of a data set that is no phantoms, whose scans could be replaced."""
-    if description.is_file() and read_json(description).get("name") != _name(task):
+def _refuse_other(folder: Path, task: Task) -> None:
+    """Refuses a folder with anything but phantoms of the task, by its description, whose scans could be replaced."""
+    description = folder / _DESCRIPTION
+    if description.is_file():
+        if read_json(description).get("name") != _name(task):
+            raise FileExistsError(
+                f"{description} exists already, of another data set: choose another OUTPUT, or move it away"
+            )
+    elif folder.exists() and any(folder.iterdir()):
         raise FileExistsError(
-            f"{description} exists already, of another data set: choose another OUTPUT, or move it away"
+            f"{folder} has files and no {_DESCRIPTION} of phantoms: choose another OUTPUT, or move it away"
         )
 
 
@@ -73,11 +78,11 @@ def write_phantom_tasks(
         The path of the datalist.
 
     Raises:
-        FileExistsError: ``folder/TASK`` is a data set of something else.
+        FileExistsError: ``folder/TASK`` has anything but phantoms of the task.
     """
     folder, tasks = Path(folder), list(tasks)
     for task in tasks:
-        _refuse_other(folder / task.name / _DESCRIPTION, task)
+        _refuse_other(folder / task.name, task)
     datalist: dict[str, list[dict[str, Any]]] = {"training": [], "validation": []}
     for task in tasks:
         for index, name in enumerate(write_phantoms(folder / task.name, task, count + validation, seed)):
