@@ -36,6 +36,9 @@ def test_a_scan_replaced_by_one_of_the_same_size_is_noticed_to_the_nanosecond(tm
         ("ObjectType = Image\nElementDataFile = a.raw\n", ["a.raw"]),
         ("ObjectType = Image\nElementDataFile = LIST\na.raw\nb.raw\n", ["a.raw", "b.raw"]),
         ("ObjectType = Image\nElementDataFile = s%02d.raw 1 2 1\n", ["s01.raw", "s02.raw"]),
+        ("ObjectType = Image\nElementDataFile = LIST\r\na slice.raw\r\n b.raw\r\n", ["a slice.raw", "b.raw"]),
+        ("ObjectType = Image\nElementDataFile = my [1] s%02d.raw 1 2 1\n", ["my [1] s01.raw", "my [1] s02.raw"]),
+        ("ElementDataFile = LIST\n" + "".join(f"{z:0200d}\n" for z in range(400)), [f"{399:0200d}"]),
     ],
 )
 def test_the_voxels_beside_a_header_belong_to_the_scan(tmp_path, header, voxels):

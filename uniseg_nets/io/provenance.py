@@ -6,6 +6,7 @@ same settings.
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import itertools
 import json
@@ -35,6 +36,8 @@ __all__ = [
 _CHANNEL = re.compile(r"(.+_)0000(\..+)")
 # The fields of MetaImage and NRRD headers that name separate voxel files.
 _DETACHED = re.compile(rb"^(?:ElementDataFile *=|data ?file:) *(.+)", re.MULTILINE | re.IGNORECASE)
+# The first, last and step of a numbered series, behind its name.
+_NUMBERS = re.compile(r"(\s+\d+){1,3}$")
 _HEADERS = (".mhd", ".mha", ".nrrd")
 _HEADER_BYTES = 65536
 # They identify a DICOM object of this package, and the label map that it was made from.
@@ -115,9 +118,11 @@ def voxel_files(header: Path) -> Iterator[Path]:
     named = match[1].decode("utf-8", "replace").strip() if match else "LOCAL"
     if named.upper().startswith("LIST"):
         assert match is not None
-        yield from (header.parent / line for line in head[match.end() :].decode("utf-8", "replace").split())
+        lines = header.read_bytes()[match.end() :].decode("utf-8", "replace").splitlines()
+        yield from (header.parent / line.strip() for line in lines if line.strip())
     elif "%" in named:
-        yield from sorted(header.parent.glob(re.sub(r"%\d*d", "*", named.split()[0])))
+        series = header.parent / _NUMBERS.sub("", named)
+        yield from sorted(series.parent.glob(re.sub(r"%\d*d", "*", glob.escape(series.name))))
     elif named.upper() != "LOCAL":
         yield header.parent / named
 

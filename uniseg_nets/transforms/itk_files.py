@@ -47,8 +47,11 @@ def read_itk(file: Path) -> tuple[NDArray[np.float32], NDArray[np.float64], list
     Raises:
         ValueError: the file is of another kind or damaged, its voxels do not have the size that the header gives, or
             the header gives no voxel edges.
+        PermissionError: it, or the file of its voxels, must not be read.
         RuntimeError: ITK cannot read it.
     """
+    with file.open("rb"):  # ITK does not say why it cannot open a file
+        pass
     about = itk.ImageIOFactory.CreateImageIO(str(file), itk.CommonEnums.IOFileMode_ReadMode)
     if about is None:
         raise ValueError(f"it is no MetaImage or NRRD file, or a part of one: {REMEDY}")
@@ -57,10 +60,13 @@ def read_itk(file: Path) -> tuple[NDArray[np.float32], NDArray[np.float64], list
     sizes = [about.GetDimensions(axis) for axis in range(about.GetNumberOfDimensions())]
     fields, end = _header(file)
     _refuse_unknown_edges(fields, min(3, len(sizes)))
+    _refuse_unknown_size(fields)
     try:
         whole = _is_whole(file, fields, end, about.GetImageSizeInBytes())
     except FileNotFoundError as error:
         raise ValueError(f"its voxels are in {error.filename}, which does not exist: copy both files") from error
+    except PermissionError:
+        raise
     except (EOFError, OSError, ValueError, zlib.error) as error:
         raise ValueError(_damaged(sizes)) from error
     if not whole:
@@ -106,6 +112,14 @@ def _refuse_unknown_edges(fields: Mapping[str, str], axes: int) -> None:
         raise ValueError(f"its header does not give the edges of a voxel in mm: write them into it ({names})")
 
 
+def _refuse_unknown_size(fields: Mapping[str, str]) -> None:
+    """Refuses compressed voxels behind a MetaImage header without their size: ITK begins to read at the header."""
+    compressed = fields.get("compresseddata", "").lower().startswith("t")
+    local = fields.get("elementdatafile", "").upper() == "LOCAL"
+    if compressed and local and fields.get("compresseddatasize", "0") == "0":
+        raise ValueError(f"its header does not give the size of its compressed voxels (CompressedDataSize): {REMEDY}")
+
+
 def _is_whole(file: Path, fields: Mapping[str, str], end: int, expected: int) -> bool:
     """Whether the voxels are as many bytes as expected. Compressed ones are read, so that their checksum is compared.
 
@@ -120,7 +134,10 @@ def _is_whole(file: Path, fields: Mapping[str, str], end: int, expected: int) ->
         return count == expected or ("byteskip" in fields and count > expected)
     if fields.get("compresseddata", "").lower().startswith("t"):
         stored = int(fields.get("compresseddatasize", 0))
-        return sum(_inflated(path, begin, stored or path.stat().st_size) for path, begin in parts) == expected
+        sizes = [path.stat().st_size - begin for path, begin in parts]
+        if not 0 <= stored <= min(sizes):
+            return False
+        return sum(_inflated(*part, stored or size) for part, size in zip(parts, sizes)) == expected
     if fields.get("encoding", "raw").lower() != "raw" or fields.get("binarydata", "true").lower().startswith("f"):
         return True  # text, which ITK reads number by number
     return sum(path.stat().st_size - begin for path, begin in parts) >= expected
