@@ -208,8 +208,9 @@ def test_folders_and_datalists(tmp_path, colours):
 
 
 def test_an_earlier_result_of_an_image_s_name_that_changed_is_named(tmp_path, colours, caplog):
+    for folder in ("in/p1", "in/p2", "out"):
+        (tmp_path / folder).mkdir(parents=True)
     written(tmp_path / "in" / "p1" / "a.png", colours)
-    (tmp_path / "out").mkdir()
     (tmp_path / "out" / "a.json").touch()
     assert [case["name"] for case in find_pictures(tmp_path / "in", output_dir=tmp_path / "out")] == ["a"]
     assert not caplog.text
