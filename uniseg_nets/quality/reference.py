@@ -50,7 +50,7 @@ class TaskReference:
         numbers: name of a number -> its usual range.
         channels: intensities of each channel.
         absent, truncated: class -> share of the training scans in which it was not found, or reaches the border.
-        dice: mean Dice of the weights; ``None`` if too few cases had a reference, or the file is of version 0.12.
+        dice: mean Dice of the weights; ``None`` if too few cases had a reference, or the fit did not keep it.
     """
 
     cases: int
