@@ -98,7 +98,7 @@ def by_turns(folder, volume, keyword, thickness, turns=2):
 
 
 @pytest.mark.parametrize("keyword", ["AcquisitionNumber", "TemporalPositionIdentifier", "EchoTime", "TriggerTime"])
-@pytest.mark.parametrize(("thickness", "turns"), [(4, 2), (3, 2), (None, 2), (5, 3)])
+@pytest.mark.parametrize(("thickness", "turns"), [(4, 2), (3, 2), (5, 3)])
 def test_acquisitions_that_are_shifted_by_a_part_of_a_slice_are_refused(tmp_path, volume, keyword, thickness, turns):
     by_turns(tmp_path, volume, keyword, thickness, turns)
     with pytest.raises(
@@ -107,8 +107,9 @@ def test_acquisitions_that_are_shifted_by_a_part_of_a_slice_are_refused(tmp_path
         loaded(tmp_path, "T2")
 
 
-def test_an_acquisition_of_every_second_slice_first_is_one_stack(tmp_path, volume):
-    by_turns(tmp_path, volume, "AcquisitionNumber", 2)
+@pytest.mark.parametrize("thickness", [2, 2.4, None])  # without a gap, overlapping a little, unknown
+def test_an_acquisition_of_every_second_slice_first_is_one_stack(tmp_path, volume, thickness):
+    by_turns(tmp_path, volume, "AcquisitionNumber", thickness)
     np.testing.assert_array_equal(loaded(tmp_path, "T2")[0], volume)
 
 
@@ -120,6 +121,7 @@ def test_an_acquisition_of_every_second_slice_first_is_one_stack(tmp_path, volum
         {"AcquisitionNumber": lambda z: 1 + (z == 4)},
         {"TriggerTime": lambda z: 10.5 * z, "EchoTime": lambda z: 4 + 0.01 * (z * 7 % 10)},  # of each slice its own
         {"TriggerTime": lambda z: 100 * (z % 5)},  # each heart phase twice
+        {"EchoTime": lambda z: [90.0, 90.1][z % 2]},  # rounded
         {"ImageType": lambda z: ["ORIGINAL", "PRIMARY", "M", "ND" if z < 3 else "NORM"]},
         {},
     ],
@@ -372,6 +374,17 @@ def test_a_damaged_file_of_a_series_is_named(tmp_path, volume):
     files = write_series(tmp_path, "CT", volume)
     files[9].write_text("no image at all")
     with pytest.raises(ValueError, match=rf"{files[9].name} cannot be read as DICOM"):
+        loaded(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["IM3", "IM.0003", "1.2.840.3", "a.dcm"])
+def test_a_link_to_a_file_that_is_gone_is_a_slice_if_its_name_is_one(tmp_path, volume, name):
+    write_series(tmp_path, "CT", volume)
+    for other in ("report.pdf", "viewer.exe", "notes.txt"):
+        (tmp_path / other).symlink_to("nowhere")
+    np.testing.assert_array_equal(loaded(tmp_path)[0], volume)
+    (tmp_path / name).symlink_to("nowhere")
+    with pytest.raises(ValueError, match=rf"{name} cannot be read as DICOM"):
         loaded(tmp_path)
 
 

@@ -33,7 +33,8 @@ def is_dicom_folder(folder: Path) -> bool:
 def dicom_files(folder: Path) -> list[Path]:
     """The DICOM files of a folder, sorted; for a disc, those of all its folders.
 
-    A file that cannot be read is among them, since it may be a slice: its reader tells why it cannot be.
+    A file that cannot be read is among them if its name is that of a slice, with an ending of DICOM, with a number as
+    in IM.0001 and 1.2.840.1, or without one: its reader tells why it cannot be read.
     """
     folders = [folder, *(path for path in folder.rglob("*") if path.is_dir())] if is_disc(folder) else [folder]
     return sorted(path for folder in folders for path in _visible(folder) if _is_dicom(path, unread=True))
@@ -48,7 +49,7 @@ def _is_dicom(file: Path, unread: bool) -> bool:
     try:
         return is_dicom(file)
     except OSError:
-        return unread
+        return unread and not file.suffix.strip(".0123456789")
 
 
 def _visible(folder: Path) -> list[Path]:

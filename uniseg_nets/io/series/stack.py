@@ -25,7 +25,10 @@ _SAME_PLACE = 0.01  # mm, maximum distance of two images at one position
 # relative to the slice distance. A missing slice moves others by half of a slice distance or more.
 _ROUNDING, _UNEVEN = 0.1, (0.1, 0.4)
 _DIRECTION = 1e-3  # tolerance of directions, and of their length 1
-_OVERLAP = 1.1  # slice thickness over slice distance, above which slices overlap
+# Slice thickness over slice distance. Two acquisitions that are shifted by half of a slice have 2 or, with gaps between
+# their slices, a little less; one acquisition of MR may overlap by some tenths.
+_OVERLAP = 1.5
+_SAME_NUMBER = 0.01  # relative difference of numbers that rounding, or a scanner's adjustment, explains
 _DRIFT = 0.1  # pixels, in-plane offset from first to last slice that rounding explains
 # Attributes that may distinguish several images at one position.
 _TELLING = (
@@ -187,14 +190,18 @@ def _refuse_alternation(frames: Sequence[Frame], places: NDArray[np.float64]) ->
     """Refuses acquisitions that are shifted by a part of a slice, which together look like one finer stack.
 
     Their slices take turns, and overlap. One acquisition may do either: MR scanners acquire every second slice first
-    and may count that as an acquisition, but these slices do not overlap; overlapping slices of CT do not take turns.
+    and may count that as an acquisition, but these slices hardly overlap; overlapping slices of CT do not take turns.
+    Slices of unknown thickness are taken as those of one acquisition.
     """
-    thickness = min(float(frame.get("SliceThickness") or np.inf) for frame in frames)
+    thickness = min(float(frame.get("SliceThickness") or 0) for frame in frames)
     step = float(np.median(np.diff(places))) if len(places) > 1 else np.inf
-    if thickness <= _OVERLAP * step:
+    if thickness < _OVERLAP * step:
         return
     for keyword in _TELLING:
-        values = [str(frame.get(keyword)) for frame in frames]
+        found = [frame.get(keyword) for frame in frames]
+        if all(isinstance(value, float) for value in found) and np.allclose(found, found[0], rtol=_SAME_NUMBER, atol=0):
+            continue
+        values = [str(value) for value in found]
         count = Counter(values)
         if min(count.values()) > 2 and len(count) > 1 and values[len(count) :] == values[: -len(count)]:
             counts = ", ".join(f"{value}: {n} slices" for value, n in count.items())
