@@ -88,14 +88,30 @@ def test_a_field_smaller_than_the_organ_is_noticed(table):
 @pytest.mark.parametrize("value", [float("inf"), float("nan")])
 def test_voxels_without_a_finite_value_are_noticed_with_their_share(table, value):
     loaded = phantom(table, "whole_body_tumour")
-    planes = round(0.09 * loaded.shape[1])
-    loaded[1, :planes] = value
+    hole = loaded[1, 1:-1, 1:-1, 1:6]
+    whole = hole.clone()
+    hole[:] = value
     (text,) = sentences(loaded, table.one("whole_body_tumour"))
-    assert text.startswith(f"{planes / loaded.shape[1]:.1%} of the voxels of the PET are NaN or infinite")
-    loaded[1, 1:planes] = 0
-    loaded[1, 0] = 0
-    loaded[1, 0, 0, :3] = value  # a division by 0 here and there
+    assert text.startswith(f"{hole.numel() / loaded[1].numel():.1%} of the voxels of the PET are NaN or infinite")
+    hole[:] = whole
+    loaded[1, 1, 1, 1:4] = value  # a division by 0 here and there
     assert sentences(loaded, table.one("whole_body_tumour")) == []
+
+
+@pytest.mark.parametrize("slices", [None, 1])
+def test_a_background_without_a_value_is_no_fault_but_a_hole_and_an_infinite_one_are(table, slices):
+    loaded = phantom(table, "prostate")[..., :slices]
+    place = np.indices(loaded.shape[1:2] + loaded.shape[2:3]) - np.array(loaded.shape[1:3])[:, None, None] / 2
+    outside = torch.from_numpy((place**2).sum(axis=0) > (0.4 * min(loaded.shape[1:3])) ** 2)
+    loaded[:, outside] = float("nan")
+    assert set(scan_properties(loaded, table.one("prostate")).non_finite) == {0.0}
+    middle = tuple(n // 2 for n in loaded.shape[1:])
+    loaded[0, middle[0], middle[1], middle[2]] = float("nan")
+    hole = scan_properties(loaded, table.one("prostate")).non_finite
+    loaded[:, outside] = float("-inf")
+    infinite = scan_properties(loaded, table.one("prostate")).non_finite
+    assert hole[0] == pytest.approx(1 / loaded[0].numel()) and hole[1:] == (0.0,) * (len(loaded) - 1)
+    assert min(infinite) >= outside.float().mean() - 1e-6 > 0.1
 
 
 def test_padding_around_a_scan_does_not_change_its_intensities(table):

@@ -12,6 +12,7 @@ import torch
 from monai.data import MetaTensor
 from monai.utils.enums import MetaKeys
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from uniseg_nets.quality import words
 from uniseg_nets.quality.organs import smallest_field_mm
@@ -45,7 +46,7 @@ class ScanProperties:
         spacing: voxel edges in mm, (z, y, x) in the task's order of axes.
         extent: size in mm, in the same order.
         quantiles: (C, level), the intensities at :data:`LEVELS`, over the voxels outside of the padding.
-        non_finite: of each channel, the share of its voxels that are NaN or infinite.
+        non_finite: of each channel, the share of its voxels that are infinite, or NaN and no background.
     """
 
     spacing: tuple[float, ...]
@@ -92,7 +93,7 @@ def scan_properties(image: MetaTensor, task: Task) -> ScanProperties:
         tuple(float(mm) for mm in grid.spacing),
         tuple(float(mm) for mm in grid.spacing * np.asarray(grid.stored_shape)),
         np.stack([_intensities(channel) for channel in image.as_tensor()]),
-        tuple(1 - int(channel.isfinite().count_nonzero()) / channel.numel() for channel in image.as_tensor()),
+        tuple(_without_value(channel.numpy()) for channel in image.as_tensor()),
     )
 
 
@@ -102,7 +103,11 @@ def known_faults(properties: ScanProperties, task: Task) -> list[Reason]:
         reason for values, modality in zip(properties.quantiles, task.channels) for reason in _unlike(values, modality)
     ]
     reasons += [
-        Reason("before", f"{share:.1%} of the voxels of the {modality} are NaN or infinite. They are taken as 0.")
+        Reason(
+            "before",
+            f"{share:.1%} of the voxels of the {modality} are NaN or infinite, not counting a background of NaN. They "
+            "are taken as 0.",
+        )
         for share, modality in zip(properties.non_finite, task.channels)
         if share > _NON_FINITE
     ]
@@ -148,6 +153,20 @@ def _unlike(values: NDArray[np.float64], modality: str) -> list[Reason]:
 def _often_below(values: NDArray[np.float64]) -> float:
     """The intensity with one voxel in twenty below it, too many to be an artefact."""
     return float(np.interp(_NEGATIVE_SHARE, LEVELS, values))
+
+
+def _without_value(channel: NDArray[np.float32]) -> float:
+    """The share of voxels (X, Y, Z) that are infinite, or NaN and not connected to the border as a background is."""
+    faulty = ~np.isfinite(channel)
+    if not faulty.any():
+        return 0.0
+    pieces, count = ndimage.label(np.isnan(channel))
+    background = np.zeros(count + 1, dtype=bool)
+    for axis, planes in enumerate(channel.shape):
+        if planes > 1:  # a single slice has no faces
+            background[np.take(pieces, (0, -1), axis)] = True
+    background[0] = False
+    return float((faulty & ~background[pieces]).mean())
 
 
 def _intensities(channel: torch.Tensor) -> NDArray[np.float64]:
