@@ -1,6 +1,8 @@
 """Files and arrays whose numbers a reader may take for others without a word."""
 
+import re
 import struct
+from pathlib import Path
 
 import itk
 import nibabel as nib
@@ -209,6 +211,69 @@ def test_a_header_without_its_voxel_file_says_which_file_is_missing(tmp_path):
         LoadCase()(path)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda size: "", "does not give the size of its compressed voxels"),
+        (lambda size: "CompressedDataSize = 0\n", "does not give the size of its compressed voxels"),
+        (lambda size: f"CompressedDataSize = {size + 9}\n", "the file is damaged"),
+        (lambda size: f"CompressedDataSize = {size - 9}\n", "the file is damaged"),
+        (lambda size: "CompressedDataSize = -1\n", "the file is damaged"),
+    ],
+    ids=["none", "zero", "large", "small", "negative"],
+)
+@pytest.mark.parametrize("ending", ["mha", "mhd"])
+def test_compressed_voxels_whose_size_is_wrong_are_refused(tmp_path, ending, change, message):
+    path = written(tmp_path / f"a.{ending}", compression=True)
+    voxels = LoadCase()(path)
+    content = path.read_bytes()
+    line = re.search(rb"CompressedDataSize = (\d+)\n", content)
+    path.write_bytes(content.replace(line[0], change(int(line[1])).encode()))
+    if ending == "mhd" and "does not give" in message:  # ITK then takes the whole file
+        assert torch.equal(LoadCase()(path), voxels)
+    else:
+        with pytest.raises(ValueError, match=message):
+            LoadCase()(path)
+
+
+@pytest.mark.parametrize(
+    "named", ["LIST\n{}", "LIST 2\n{}", "LIST\r\n{}", "a slice %03d.raw 0 8 1", "a slice %03d.raw  0  8  1 "]
+)
+def test_voxel_files_with_blanks_in_their_names_are_read(tmp_path, named):
+    path = written(tmp_path / "a.mhd", compression=False)
+    voxels, slices = LoadCase()(path), np.split(np.fromfile(tmp_path / "a.raw", dtype=np.int16), 9)
+    names = [f"a slice {z:03d}.raw" for z in range(9)]
+    for name, values in zip(names, slices):
+        values.tofile(tmp_path / name)
+    newline = "\r\n" if "\r" in named else "\n"
+    header = path.read_bytes().replace(b"a.raw", named.format(newline.join(names)).encode())
+    path.write_bytes(header)
+    assert torch.equal(LoadCase()(path), voxels)
+    (tmp_path / names[4]).unlink()
+    with pytest.raises(ValueError, match=r"a slice 004\.raw, which does not exist|the file is damaged"):
+        LoadCase()(path)
+
+
+@pytest.mark.parametrize("ending", ["nii.gz", "nii", "mha", "nrrd", "zraw"])
+def test_a_file_that_must_not_be_read_is_not_called_damaged(tmp_path, ending, monkeypatch):
+    name = "a.mhd" if ending == "zraw" else f"a.{ending}"
+    if ending.startswith("nii"):
+        nib.save(nib.Nifti1Image(volume(), AFFINE), tmp_path / name)
+    else:
+        written(tmp_path / name, compression=True)
+    opened = Path.open
+
+    def denied(self, *args, **options):
+        if self.name == f"a.{ending}":
+            raise PermissionError(13, "Permission denied", str(self))
+        return opened(self, *args, **options)
+
+    monkeypatch.setattr(Path, "open", denied)
+    with pytest.raises(ValueError, match="Permission denied") as caught:
+        LoadCase()(tmp_path / name)
+    assert name in str(caught.value) and "damaged" not in str(caught.value)
+
+
 def nrrd(path, fields):
     head = "NRRD0004\ntype: short\ndimension: 3\nsizes: 11 10 9\nendian: little\nencoding: raw\n"
     path.write_bytes((head + fields + "\n").encode() + bytes(2 * 990))
@@ -296,6 +361,38 @@ def test_forms_that_only_lie_apart_are_logged_and_equal_ones_are_not(tmp_path, c
     for sform, qform, codes in ((AFFINE, AFFINE + 1e-4, (1, 1)), (AFFINE, apart, (1, 0)), (apart, AFFINE, (0, 1))):
         assert DOUBTS not in LoadCase()(with_forms(tmp_path, sform, qform, codes)).meta
     assert not caplog.text
+
+
+@pytest.mark.parametrize("degrees", [5, 10, 20, 30])
+def test_a_tilted_stack_whose_qform_has_the_distance_along_the_normal_is_one_orientation(tmp_path, degrees, caplog):
+    sheared = AFFINE.copy()
+    sheared[1, 2] = AFFINE[2, 2] * np.tan(np.radians(degrees))
+    assert DOUBTS not in LoadCase()(with_forms(tmp_path, sheared, AFFINE)).meta
+    assert "place the voxels apart" in caplog.text
+    thicker = AFFINE @ np.diag([1, 1, 1.3, 1])
+    assert "two orientations" in LoadCase()(with_forms(tmp_path, sheared, thicker)).meta[DOUBTS]
+
+
+def test_forms_that_lie_apart_are_logged_once_a_file(tmp_path, caplog):
+    apart = AFFINE.copy()
+    apart[0, 3] = 40
+    path = with_forms(tmp_path, AFFINE, apart)
+    for _ in range(3):
+        LoadCase()(path)
+    path = path.rename(tmp_path / "b.nii.gz")
+    LoadCase()(path)
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == 2 and "a.nii.gz: its sform" in told[0] and "b.nii.gz: its sform" in told[1]
+
+
+def test_a_channel_whose_affine_has_no_volume_is_named(tmp_path, write_scan):
+    flat = AFFINE.copy()
+    flat[:3, 1] = flat[:3, 0]
+    image = nib.Nifti1Image(volume(), flat)
+    image.set_qform(None, 0)
+    nib.save(image, tmp_path / "flat.nii.gz")
+    with pytest.raises(ValueError, match=r"cannot read .*flat\.nii\.gz as a scan: .*an affine without volume"):
+        LoadCase()([write_scan("whole.nii.gz", volume()), tmp_path / "flat.nii.gz"])
 
 
 def test_a_scan_without_orientation_is_doubtful(tmp_path, caplog):

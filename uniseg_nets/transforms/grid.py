@@ -84,11 +84,7 @@ class Grid:
     def __post_init__(self) -> None:
         if min(self.file_shape) < 1:
             raise ValueError(f"image has size (x, y, z) {tuple(self.file_shape)}: nothing to segment")
-        volume = np.linalg.det(self.file_affine[:3, :3]) if np.isfinite(self.file_affine).all() else 0.0
-        if abs(volume) < 1e-9:
-            raise ValueError(
-                f"image has an affine without volume, its spacing cannot be known: {self.file_affine.tolist()}"
-            )
+        _refuse_no_volume(self.file_affine)
 
     @cached_property
     def order(self) -> list[int]:
@@ -170,6 +166,12 @@ class Grid:
         return full.movedim((-3, -2, -1), [axis - 3 for axis in self.order])
 
 
+def _refuse_no_volume(affine: NDArray[np.float64]) -> None:
+    volume = np.linalg.det(affine[:3, :3]) if np.isfinite(affine).all() else 0.0
+    if abs(volume) < 1e-9:
+        raise ValueError(f"image has an affine without volume, its spacing cannot be known: {affine.tolist()}")
+
+
 def network_flips(affine: NDArray[np.float64], axes: str) -> tuple[int, ...]:
     """Axes of (z, y, x), counted from the end, along which the file's direction is opposite to the network's."""
     if axes != "anatomical":
@@ -246,10 +248,15 @@ def covered_share(shape: Sequence[int], affine: ArrayLike, other_shape: Sequence
     Args:
         shape, affine: size (x, y, z) of the grid, and its voxels -> mm, (4, 4).
         other_shape, other: those of the other grid.
+
+    Raises:
+        ValueError: if the affine of the other grid is singular or not finite.
     """
+    other = np.asarray(other, dtype=np.float64)
+    _refuse_no_volume(other)
     along = [np.linspace(0, n - 1, min(n, _SAMPLES)) for n in shape]
     voxels = np.stack(np.meshgrid(*along, indexing="ij"), axis=-1)
-    places = apply_affine(np.linalg.solve(np.asarray(other, dtype=np.float64), np.asarray(affine)), voxels)
+    places = apply_affine(np.linalg.solve(other, np.asarray(affine)), voxels)
     return float(((places > -1) & (places < np.asarray(other_shape))).all(axis=-1).mean())
 
 

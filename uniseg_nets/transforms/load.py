@@ -217,7 +217,8 @@ def _warn(name: object, doubts: Sequence[str]) -> None:
 
 def _covered(first: MetaTensor, first_file: Path, channel: MetaTensor, file: Path) -> float:
     """The share of the first channel's grid on which another channel has voxels; a very small one is refused."""
-    share = covered_share(first.shape[1:], first.affine, channel.shape[1:], channel.affine)
+    with _named(file):
+        share = covered_share(first.shape[1:], first.affine, channel.shape[1:], channel.affine)
     if share < _LEAST_COVERED:
         raise ValueError(
             f"{file} covers {share:.0%} of {first_file}: its voxels lie at {_extent(channel)}, those of the first "
@@ -282,7 +283,8 @@ def _named(file: Path) -> Iterator[None]:
         yield
     except Exception as error:  # a damaged file can raise any error
         reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
-        remedy = "" if isinstance(error, ValueError) else "; if the file is damaged, copy or export it again"
+        told = isinstance(error, (ValueError, PermissionError))
+        remedy = "" if told else "; if the file is damaged, copy or export it again"
         raise ValueError(f"cannot read {file} as a scan: {reason}{remedy}") from error
 
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 import gzip
 import logging
 import zlib
+from functools import cache
 from os import PathLike
+from pathlib import Path
 from typing import cast
 
 import nibabel as nib
@@ -42,11 +44,14 @@ def open_nifti(file: str | PathLike[str]) -> tuple[nib.Nifti1Image, NDArray[np.f
 
     Raises:
         FileNotFoundError: if there is no such file.
+        PermissionError: if it must not be read.
         ValueError: if the file is damaged or a voxel edge is unknown, or as for :func:`checked_affine`.
     """
     try:
+        with Path(file).open("rb"):  # nibabel does not say why it cannot open a file
+            pass
         scan = cast(nib.Nifti1Image, nib.load(file))
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):
         raise
     except (ImageFileError, OSError, EOFError, zlib.error) as error:
         raise ValueError(f"it is no NIfTI file, or a part of one: {REMEDY}") from error
@@ -121,8 +126,11 @@ def orientation_doubts(scan: nib.Nifti1Image) -> list[str]:
         return []
     edges = voxel_sizes(sform), voxel_sizes(qform)
     cosines = (sform[:3, :3] / edges[0] * (qform[:3, :3] / edges[1])).sum(axis=0)
-    if cosines.min() > _NEAR and np.allclose(*edges, rtol=_EDGE):
-        logger.warning("%s: its sform and qform place the voxels apart; the sform is used", scan.get_filename())
+    # A qform holds no shear. Of a tilted stack, some programs write the distance of the slices along their normal.
+    heights = 1 / np.linalg.norm(np.linalg.pinv(sform[:3, :3]), axis=1)
+    alike = [np.isclose(length, edges[1], rtol=_EDGE, atol=0) for length in (edges[0], heights)]
+    if cosines.min() > _NEAR and np.logical_or(*alike).all():
+        _say_apart(scan.get_filename())
         return []
     one, other = (
         f"{name} {_axes(affine)} with voxels of {' x '.join(f'{edge:.3g}' for edge in voxel_sizes(affine))} mm"
@@ -131,6 +139,11 @@ def orientation_doubts(scan: nib.Nifti1Image) -> list[str]:
     return [
         f"The header gives two orientations, {one} and {other}: the sform is used. See whether it is the right one."
     ]
+
+
+@cache  # a scan is loaded in every epoch
+def _say_apart(file: str | None) -> None:
+    logger.warning("%s: its sform and qform place the voxels apart; the sform is used", file or "image")
 
 
 def _axes(affine: NDArray[np.float64]) -> str:
