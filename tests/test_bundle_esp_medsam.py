@@ -92,6 +92,22 @@ def test_a_teacher_is_distilled_in_two_stages(copy, data):
     assert set(best) == set(student.state_dict())
 
 
+def test_the_small_configs_of_the_page_give_a_teacher_and_students_that_fit(bundle, data):
+    page = " ".join((bundle / "docs" / "README.md").read_text().replace("\\", "").split())
+    overlays = ["train_teacher.json", "small_teacher.json"]
+    assert f"\"['configs/train.json',{','.join(repr(f'configs/{name}') for name in overlays)}]\"" in page
+    teacher = workflow(bundle, data, overlays).parser.get_parsed_content("network_def")
+    shared = {name: t.shape for name, t in teacher.state_dict().items() if name.startswith("decoder.")}
+    student = ["small.json", "distill.json"]
+    assert f"STUDENT=\"'configs/train.json',{','.join(repr(f'configs/{name}') for name in student)}\"" in page
+    for stage in ("distill_stage1.json", "distill_stage2.json"):
+        assert f"\"[$STUDENT,'configs/{stage}','configs/small_teacher.json']\"" in page
+        parser = workflow(bundle, data, [*student, stage, "small_teacher.json"]).parser
+        small, own = (parser.get_parsed_content(name).state_dict() for name in ("network_def", "teacher_def"))
+        assert {name: t.shape for name, t in own.items()} == {n: t.shape for n, t in teacher.state_dict().items()}
+        assert {name: t.shape for name, t in small.items() if name.startswith("decoder.")} == shared
+
+
 def test_a_teacher_and_a_student_are_evaluated_after_the_configs_of_their_training(copy, data):
     trained(copy, data, ["train_teacher.json"], image_size=64, teacher_def=TEACHER)
     own = {"image_size": 64, "teacher_def": TEACHER, "num_workers": 0}
