@@ -232,6 +232,24 @@ def test_the_digest_of_weights_may_be_in_capitals_and_of_another_program(ours):
     read_weights(ours)
 
 
+def test_of_a_list_of_digests_the_line_of_the_weights_counts(ours):
+    own = digest_beside(ours).read_text()
+    digest_beside(ours).write_text(f"{'0' * 64}  other.pt\n{own}")
+    read_weights(ours)
+
+
+def test_weights_of_a_training_that_was_killed_before_it_wrote_their_digest_are_read(ours, monkeypatch):
+    def killed(_path, _ending, text):
+        if text is not None:
+            raise KeyboardInterrupt
+        digest_beside(ours).unlink()
+
+    monkeypatch.setattr("uniseg_nets.weights.checkpoints.write_beside", killed)
+    with pytest.raises(KeyboardInterrupt):
+        save_weights(UniSeg(**SMALL).state_dict(), ours)
+    read_weights(ours)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [(b"garbage", "holds no SHA-256"), (b"", "holds no SHA-256"), (bytes(range(256)), "it holds no text")],

@@ -229,6 +229,7 @@ def save_weights(
         else:
             torch.save(_official(state) if official else dict(state), temporary)
         digest = sha256_of(temporary)
+        write_beside(path, "sha256", None)  # that of the former file, with which the new one would be refused
     write_beside(path, "sha256", f"{digest}  {path.name}\n")
     mark_terms(path, terms)
     mark_base(path, base)
@@ -305,16 +306,18 @@ def _refuse_other_digest(path: Path) -> None:
     text = read_beside(path, "sha256")
     if text is None:
         return
-    told, beside = _DIGEST.search(text), f"{path.name}.sha256"
+    beside = f"{path.name}.sha256"
+    digests = {line.split()[-1].lstrip("*"): found[0] for line in text.splitlines() if (found := _DIGEST.search(line))}
+    told = digests.get(path.name) or next(iter(digests.values()), None)
     if told is None:
         raise ValueError(
             f"{beside} beside {path} holds no SHA-256 (64 hexadecimal digits): copy it again, or delete it"
         )
     digest = sha256_of_weights(path)
-    if digest != told[0].lower():
+    if digest != told.lower():
         raise ValueError(
             f"{path} is not the file that {beside} beside it describes: its SHA-256 is {digest[:12]}..., expected "
-            f"{told[0][:12].lower()}...: copy or download both again; if you replaced the weights yourself, delete "
+            f"{told[:12].lower()}...: copy or download both again; if you replaced the weights yourself, delete "
             f"{beside}"
         )
 
