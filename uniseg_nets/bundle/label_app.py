@@ -195,10 +195,11 @@ def make_label_app(
         raise FileExistsError(f"{app} exists already: choose another folder, or delete it")
     files = bundle_files(bundle, _WEIGHTS)
     laid = [read_json(bundle / "configs" / overlay) for overlay in overlays]
-    metadata, served_tasks = read_json(bundle / "configs" / "metadata.json"), _served_tasks(bundle, laid)
+    inference = merged_config(bundle / "configs" / "inference.json", *laid)
+    metadata, served_tasks = read_json(bundle / "configs" / "metadata.json"), _served_tasks(bundle, inference)
     if served_tasks is not None:
         metadata = _metadata_of(metadata, served_tasks)
-    entry = merged_config(bundle / "configs" / "inference.json", *laid).get("task_entry")
+    entry = inference.get("task_entry")
     refuse_other_task(weights, entry)
     # The server reads only flat PyTorch files; of any other file it would load nothing, without an error.
     state, official = read_state(weights)
@@ -225,14 +226,13 @@ def make_label_app(
     return copy
 
 
-def _served_tasks(bundle: Path, overlays: Sequence[Mapping[str, Any]]) -> TaskTable | None:
-    """The task table of a bundle with some overlays; ``None`` for a bundle without one."""
+def _served_tasks(bundle: Path, config: Mapping[str, Any]) -> TaskTable | None:
+    """The task table of a bundle's inference config; ``None`` for a bundle without one."""
     from monai.bundle import ConfigParser
 
-    config = merged_config(bundle / "configs" / "inference.json", *overlays)
     if "tasks" not in config:
         return None
-    tasks: TaskTable = ConfigParser(config | {"bundle_root": str(bundle)}).get_parsed_content("tasks")
+    tasks: TaskTable = ConfigParser({**config, "bundle_root": str(bundle)}).get_parsed_content("tasks")
     return tasks
 
 

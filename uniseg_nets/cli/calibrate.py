@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from uniseg_nets.cli.values import at_least, existing, listed, weights_file
+from uniseg_nets.cli.values import at_least, existing, one_or_several, weights_file
 
 __all__ = ["calibrate"]
 
@@ -30,7 +30,7 @@ def calibrate(
         scans: maximum number of scans; the first ones are used.
         windows: number of windows of these scans on which the ranges of the activations are measured.
     """
-    source, named = existing(input), listed(task)
+    source, chosen = existing(input), one_or_several(task)
     at_least(1, scans=scans, windows=windows)
     from uniseg_nets.bundle.calibrate import calibrate_int8
     from uniseg_nets.bundle.choose import ChosenInference
@@ -41,7 +41,6 @@ def calibrate(
     options: dict[str, Any] = {} if tasks_file is None else {"tasks_file": tasks_file}
     if weights is not None:
         options["weights"] = weights_file(weights)
-    chosen = named[0] if len(named) == 1 else named
     with opened_bundle(bundle) as root:
         tasks = ChosenInference(root, task=chosen, **options).tasks()
     cases = find_cases(source, None, *tasks)[:scans]

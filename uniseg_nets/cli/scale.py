@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from uniseg_nets.cli.arguments import spelled_out
 from uniseg_nets.cli.segment import segment
-from uniseg_nets.cli.values import existing, listed, weights_file
+from uniseg_nets.cli.values import existing, listed, one_or_several, weights_file
 from uniseg_nets.tasks import TaskTable
 from uniseg_nets.weights.shipped import OPEN, SHIPPED
 
@@ -69,9 +69,9 @@ def _tasks_of_the_jobs(words: Sequence[str]) -> tuple[TaskTable, Any]:
     from uniseg_nets.plan.read import read_plan
 
     given = dict(word.removeprefix("--").split("=", 1) for word in words)
-    values: dict[str, Any] = {name: listed(given[name]) for name in ("task", "weights") if name in given}
-    if len(values.get("task", ())) == 1:
-        (values["task"],) = values["task"]
+    values: dict[str, Any] = {"weights": listed(given["weights"])} if "weights" in given else {}
+    if "task" in given:
+        values["task"] = one_or_several(given["task"])
     if "tasks_file" in given:
         values["tasks_file"] = given["tasks_file"]
     for index, file in enumerate(values.get("weights", ())):

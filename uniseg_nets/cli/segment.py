@@ -5,7 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from uniseg_nets.cli.values import existing, existing_file, listed, new_file, new_folder, share_below_one
+from uniseg_nets.cli.values import (
+    existing,
+    existing_file,
+    listed,
+    new_file,
+    new_folder,
+    one_or_several,
+    share_below_one,
+)
 from uniseg_nets.io.bundles import mode_configs
 from uniseg_nets.io.light import import_monai_for_inference
 from uniseg_nets.io.messages import listing
@@ -134,9 +142,8 @@ def segment(
         file = Path(existing_file(plan, "--plan, a file of `uniseg plan`")).resolve()
         read_plan(file)
         overlays = [str(file)]
-    named = None if task is None else listed(task)
     options = {
-        "task": named[0] if named and len(named) == 1 else named,
+        "task": None if task is None else one_or_several(task),
         "weights": None if weights is None else listed(weights),
         "device": device,
         "mirror": True if mirror is None and mirror_axes is not None else mirror,

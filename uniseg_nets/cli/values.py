@@ -18,6 +18,7 @@ __all__ = [
     "listed",
     "new_file",
     "new_folder",
+    "one_or_several",
     "regular_expression",
     "share_below_one",
     "weights_file",
@@ -178,3 +179,9 @@ def whole_numbers(words: str, name: str) -> list[int]:
     if not all(part.isdecimal() for part in parts) or len(set(parts)) < len(parts):
         raise ValueError(f'{name} is {words!r}, expected different whole numbers, such as "0,2"')
     return [int(part) for part in parts]
+
+
+def one_or_several(words: str) -> str | list[str]:
+    """The task that a text names, or the tasks, see :func:`listed`."""
+    parts = listed(words)
+    return parts[0] if len(parts) == 1 else parts

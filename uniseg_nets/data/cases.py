@@ -142,15 +142,13 @@ def _from_folder(folder: Path, results: Path | None) -> list[dict[str, Any]]:
     files: dict[tuple[Path, str], dict[int | None, str]] = {}  # of each case, by folder and name
     unknown: list[str] = []
     earlier: list[Path] = []
-    series: set[Path] = set()
     below: list[Path] = []  # scans below a folder with DICOM files
-    for path in _walk(folder, results):
+    for path, is_below in _walk(folder, results):
         if path.is_file() and is_result(path):
             earlier.append(path)
-        elif path.is_file() and not series.isdisjoint(path.parents):
+        elif path.is_file() and is_below:
             below += [path] if _is_scan(path) else []
         elif path.is_dir() or _is_scan(path):
-            series |= {path} if path.is_dir() else set()
             name, channel = (path.name, None) if path.is_dir() else scan_name(path)
             _add(files.setdefault((path.parent, name), {}), channel, path)
         else:
@@ -199,13 +197,15 @@ def names_with_folders(
     return names
 
 
-def _walk(folder: Path, results: Path | None, above: tuple[str, ...] = (), below: bool = False) -> Iterator[Path]:
-    """Files and DICOM folders under ``folder``, sorted, without hidden ones and results.
+def _walk(
+    folder: Path, results: Path | None, above: tuple[str, ...] = (), below: bool = False
+) -> Iterator[tuple[Path, bool]]:
+    """Files and DICOM folders under ``folder``, and whether they are below a DICOM folder; no hidden ones, no results.
 
     A disc with a DICOMDIR is one DICOM folder. In a folder with DICOM files and other scans, the other scans are used.
     The sub-folders of a DICOM folder are searched too: its files may be strays above the folders of patients. ``below``
-    such a folder the DICOM files are used. A folder that cannot be listed is named in the
-    log. Links back to one of the folders ``above`` are not followed.
+    such a folder the DICOM files are used. A folder that cannot be listed is named in the log. Links back to one of the
+    folders ``above`` are not followed.
     """
     above = (*above, os.path.realpath(folder))
     try:
@@ -215,7 +215,7 @@ def _walk(folder: Path, results: Path | None, above: tuple[str, ...] = (), below
         logger.warning("left out a folder that cannot be searched: %s", error)
         return
     if dicom:
-        yield folder
+        yield folder, below
         if is_disc(folder):
             return
     for path in paths:
@@ -224,7 +224,7 @@ def _walk(folder: Path, results: Path | None, above: tuple[str, ...] = (), below
         if path.is_dir():
             yield from _walk(path, results, above, below or dicom)
         elif not (dicom or path.name.lower().endswith((".json", ".raw"))):
-            yield path
+            yield path, below
 
 
 def _is_scan(path: Path) -> bool:
