@@ -1,7 +1,7 @@
 """UniSeg: one 3D network for many tasks, with the task as a prompt before the decoder.
 
 Ye, Xie, Zhang, Chen, Xia: "UniSeg: A Prompt-driven Universal Segmentation Model as well as A Strong Representation
-Learner", MICCAI 2023. Compatible with the official release tensor by tensor (see ``uniseg_nets.weights.checkpoints``).
+Learner", MICCAI 2023. Compatible with the official release tensor by tensor (see ``uniseg_nets.weights.official``).
 
 Shapes: B batch, T tasks, K output channels, F bottleneck features, (d, h, w) size of the bottleneck in (z, y, x).
 """

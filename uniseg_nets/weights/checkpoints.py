@@ -9,25 +9,25 @@ from __future__ import annotations
 import json
 import logging
 import re
-import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from uniseg_nets.io.files import atomic_path, sha256_of, sha256_of_weights
+from uniseg_nets.io.files import atomic_path, sha256_of
 from uniseg_nets.io.messages import listing, no_weights
 from uniseg_nets.nets import UniSeg
 from uniseg_nets.nets.unet import TOTAL_STRIDE
-from uniseg_nets.weights.beside import read_beside, write_beside
+from uniseg_nets.weights.beside import write_beside
 from uniseg_nets.weights.freezing import mark_base
 from uniseg_nets.weights.licence import mark_terms, strictest, terms_of
-from uniseg_nets.weights.safetensors_file import is_safetensors, load_safetensors, safetensors_library, save_safetensors
+from uniseg_nets.weights.official import official_checkpoint, official_name, our_name
+from uniseg_nets.weights.reading import read_file
+from uniseg_nets.weights.safetensors_file import is_safetensors, safetensors_library, save_safetensors
 from uniseg_nets.weights.trained_task import mark_task, refuse_other_task, task_of
 
 __all__ = [
@@ -43,31 +43,6 @@ __all__ = [
 ]
 
 logger = logging.getLogger(__name__)
-
-# Our name <-> the official name of a layer; "{}" is a number. The first matching row is used.
-_LAYERS = (
-    ("task_prompts.universal", "intermedia_prompt"),
-    ("task_prompts.fuse.{}", "fusion_layer.blocks.{}"),
-    ("decoder.stages.{}.{}", "conv_blocks_localization.{}.{}.blocks.0"),
-    ("encoder.stem.convs.{}", "conv_blocks_context.0.blocks.0.conv_{}"),
-    ("encoder.stem", "conv_blocks_context.0.blocks.0"),
-    ("encoder.stages.0", "conv_blocks_context.0.blocks.1"),
-    ("encoder.stages.5.{}", "conv_blocks_context.5.{}.blocks.0"),
-    ("encoder.stages.{}.{}", "conv_blocks_context.{}.blocks.{}"),
-    ("decoder.upsamples.{}", "tu.{}"),
-    ("decoder.heads.{}", "seg_outputs.{}"),
-)
-# Order of the layers in an official file.
-_OFFICIAL_ORDER = (
-    "intermedia_prompt",
-    "fusion_layer",
-    "conv_blocks_localization",
-    "conv_blocks_context",
-    "tu",
-    "seg_outputs",
-)
-
-_DIGEST = re.compile(r"\b[0-9a-fA-F]{64}\b")
 
 
 @dataclass(frozen=True)
@@ -133,8 +108,7 @@ def read_state(path: str | PathLike[str]) -> tuple[dict[str, Tensor], bool]:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(no_weights(path))
-    _refuse_other_digest(path)
-    content = _load(path)
+    content = read_file(path)
     official = isinstance(content, Mapping) and "state_dict" in content
     state = (
         content["state_dict"] if official else content.get("model", content) if isinstance(content, Mapping) else None
@@ -145,8 +119,7 @@ def read_state(path: str | PathLike[str]) -> tuple[dict[str, Tensor], bool]:
             f'"state_dict"; got {_outline(content)}'
         )
     if official:
-        # Data-parallel training adds "module." to every name.
-        state = {_rename(name.removeprefix("module."), to_official=False): t for name, t in state.items()}
+        state = {our_name(name): tensor for name, tensor in state.items()}
     return {name: t.float() if t.is_floating_point() else t for name, t in state.items()}, official
 
 
@@ -227,7 +200,7 @@ def save_weights(
         if is_safetensors(path):
             save_safetensors(state, temporary, metadata or {})
         else:
-            torch.save(_official(state) if official else dict(state), temporary)
+            torch.save(official_checkpoint(state) if official else dict(state), temporary)
         digest = sha256_of(temporary)
         write_beside(path, "sha256", None)  # that of the former file, with which the new one would be refused
     write_beside(path, "sha256", f"{digest}  {path.name}\n")
@@ -288,100 +261,11 @@ def halved(state: Mapping[str, Tensor], source: str | PathLike[str]) -> dict[str
     return small
 
 
-def _official(ours: Mapping[str, Tensor]) -> dict[str, Any]:
-    """A checkpoint of the official layout."""
-    state = {_rename(name, to_official=True): tensor for name, tensor in ours.items()}
-    ordered = sorted(state, key=lambda name: _OFFICIAL_ORDER.index(name.split(".")[0]))
-    return {
-        "epoch": 0,
-        "state_dict": {name: state[name] for name in ordered},
-        "optimizer_state_dict": None,
-        "lr_scheduler_state_dict": None,
-        "plot_stuff": ([], [], [], []),
-    }
-
-
-def _refuse_other_digest(path: Path) -> None:
-    """Compares a file with the SHA-256 beside it, if there is one."""
-    text = read_beside(path, "sha256")
-    if text is None:
-        return
-    beside = f"{path.name}.sha256"
-    digests = {line.split()[-1].lstrip("*"): found[0] for line in text.splitlines() if (found := _DIGEST.search(line))}
-    told = digests.get(path.name) or next(iter(digests.values()), None)
-    if told is None:
-        raise ValueError(
-            f"{beside} beside {path} holds no SHA-256 (64 hexadecimal digits): copy it again, or delete it"
-        )
-    digest = sha256_of_weights(path)
-    if digest != told.lower():
-        raise ValueError(
-            f"{path} is not the file that {beside} beside it describes: its SHA-256 is {digest[:12]}..., expected "
-            f"{told[:12].lower()}...: copy or download both again; if you replaced the weights yourself, delete "
-            f"{beside}"
-        )
-
-
-def _load(path: Path) -> Any:
-    if is_safetensors(path):
-        safetensors_library()  # that it is missing is no fault of the file
-    try:
-        if is_safetensors(path):
-            return load_safetensors(path)
-        _refuse_damaged(path)
-        with torch.serialization.safe_globals(_numpy_types()):
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a file of another kind can raise any error
-        if is_safetensors(path) or isinstance(error, OSError):
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        else:
-            reason = _reason(error)
-        kind = "safetensors" if is_safetensors(path) else "PyTorch"
-        raise ValueError(f"{path} cannot be read as {kind} weights: {reason}") from error
-
-
-def _refuse_damaged(path: Path) -> None:
-    """Compares the checksums of PyTorch's archive, which PyTorch does not."""
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            if archive.testzip() is not None:
-                raise ValueError("its checksums do not fit")
-
-
-def _reason(error: Exception) -> str:
-    """Why PyTorch did not read a file; its own words advise to load the file without protection."""
-    code = re.search(r"GLOBAL (\w[\w.]*\.[\w.]+)", str(error))
-    if code:
-        return (
-            f"it holds code or objects ({code[1]}), not tensors alone, and is not loaded, since code in a file can do "
-            "anything: get its tensors (a state dict) from where it comes from"
-        )
-    return "it is no PyTorch checkpoint, or a damaged one: copy or download it again"
-
-
-def _numpy_types() -> list[Any]:
-    """The types of the numpy scalars (losses, metrics) in an official file, with the names of numpy 1 and 2."""
-    scalar = np.float64(0).__reduce__()[0]
-    dtypes = [type(np.dtype(kind)) for kind in ("float64", "float32", "int64", "int32", "bool")]
-    return [(scalar, "numpy.core.multiarray.scalar"), (scalar, "numpy._core.multiarray.scalar"), np.dtype, *dtypes]
-
-
-def _rename(name: str, to_official: bool) -> str:
-    for row in _LAYERS:
-        source, target = row if to_official else row[::-1]
-        match = re.fullmatch(re.escape(source).replace(r"\{\}", r"(\d+)") + r"(\..+)?", name)
-        if match:
-            *numbers, leaf = match.groups(default="")
-            leaf = leaf.replace(".norm.", ".instnorm.") if to_official else leaf.replace(".instnorm.", ".norm.")
-            return target.format(*numbers) + leaf
-    return name
-
-
 def _check(state: Mapping[str, Tensor], path: Path, official: bool) -> dict[str, Any]:
     """The network sizes of a state dict, after a comparison of all names and shapes with a network of these sizes."""
 
     def shown(name: str) -> str:
-        return _rename(name, to_official=True) if official else name
+        return official_name(name) if official else name
 
     keys = {
         "prompt": "task_prompts.universal",
