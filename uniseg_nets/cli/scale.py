@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from uniseg_nets.cli.arguments import spelled_out
 from uniseg_nets.cli.segment import segment
-from uniseg_nets.cli.values import existing, listed, one_or_several, weights_file
+from uniseg_nets.cli.values import bundle_and_overlays, existing, listed, one_or_several, weights_file
 from uniseg_nets.tasks import TaskTable
 from uniseg_nets.weights.shipped import OPEN, SHIPPED
 
@@ -20,7 +20,6 @@ logger = logging.getLogger(__name__)
 
 _PATHS = ("weights", "tasks_file", "bundle", "plan")  # options of `uniseg segment` that may be paths
 _NAMES = ("uniseg", *(name for one in SHIPPED for name in (one.name, one.table)))  # of shipped weights and task tables
-_UPSTREAM, _FINETUNE = "uniseg_upstream", "uniseg_finetune"
 _OF_THE_JOBS = ("shared", "part")
 
 
@@ -66,7 +65,6 @@ def _tasks_of_the_jobs(words: Sequence[str]) -> tuple[TaskTable, Any]:
     """
     from uniseg_nets.bundle.choose import ChosenInference
     from uniseg_nets.bundle.run import opened_bundle
-    from uniseg_nets.plan.read import read_plan
 
     given = dict(word.removeprefix("--").split("=", 1) for word in words)
     values: dict[str, Any] = {"weights": listed(given["weights"])} if "weights" in given else {}
@@ -78,11 +76,8 @@ def _tasks_of_the_jobs(words: Sequence[str]) -> tuple[TaskTable, Any]:
         if Path(file).is_absolute() and not Path(file).is_file():
             logger.warning("no weights at %s on this machine: the jobs fail if theirs have no such file", file)
             values["weights"][index] = weights_file(OPEN.name)  # for the other checks, which read no weights
-    overlays = []
-    if "plan" in given:
-        read_plan(given["plan"])
-        overlays.append(str(Path(given["plan"]).absolute()))
-    with opened_bundle(given.get("bundle") or (_FINETUNE if overlays else _UPSTREAM)) as root:
+    bundle, overlays = bundle_and_overlays(given.get("bundle"), given.get("plan"))
+    with opened_bundle(bundle) as root:
         return ChosenInference(root, overlays, **values).tasks()
 
 

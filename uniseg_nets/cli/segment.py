@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Literal
 
 from uniseg_nets.cli.values import (
+    bundle_and_overlays,
     existing,
-    existing_file,
     listed,
     new_file,
     new_folder,
@@ -19,14 +19,10 @@ from uniseg_nets.io.light import import_monai_for_inference
 from uniseg_nets.io.messages import listing
 from uniseg_nets.io.names import DICOM_ENDINGS, SCAN_ENDINGS
 from uniseg_nets.parts import part_of
-from uniseg_nets.plan.read import read_plan
 from uniseg_nets.tasks import TaskTable, load_task_table
 from uniseg_nets.weights.shipped import OFFICIAL, OPEN
 
 __all__ = ["segment", "tasks"]
-
-_UPSTREAM = "uniseg_upstream"
-_FINETUNE = "uniseg_finetune"
 
 
 def tasks(tasks_file: str | None = None) -> None:
@@ -137,11 +133,7 @@ def segment(
         share_below_one("overlap", overlap)
     if part is not None:
         part_of(part)
-    overlays = []
-    if plan is not None:
-        file = Path(existing_file(plan, "--plan, a file of `uniseg plan`")).resolve()
-        read_plan(file)
-        overlays = [str(file)]
+    bundle, overlays = bundle_and_overlays(bundle, plan)
     options = {
         "task": None if task is None else one_or_several(task),
         "weights": None if weights is None else listed(weights),
@@ -165,7 +157,7 @@ def segment(
         "part": part,
         "shared": shared or None,
     }
-    with opened_bundle(bundle or (_UPSTREAM if plan is None else _FINETUNE)) as root:
+    with opened_bundle(bundle) as root:
         overlays += [file.name for file in mode_configs(root, mode)]
         given = {name: value for name, value in options.items() if value is not None}
         chosen = ChosenInference(root, overlays, **given)

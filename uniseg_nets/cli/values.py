@@ -7,11 +7,13 @@ import re
 from pathlib import Path
 
 from uniseg_nets.io.bundles import bundle_folder
+from uniseg_nets.plan.read import read_plan
 from uniseg_nets.weights.shipped import named_weights
 
 __all__ = [
     "absent_file",
     "at_least",
+    "bundle_and_overlays",
     "existing",
     "existing_file",
     "labels_of",
@@ -136,6 +138,19 @@ def weights_file(weights: str) -> str:
         FileNotFoundError: the file does not exist; the message has the nearest name.
     """
     return str(named_weights(weights, bundle_folder("uniseg_upstream")))
+
+
+def bundle_and_overlays(bundle: str | None, plan: str | None) -> tuple[str, list[str]]:
+    """The bundle that segments, and the configs over its inference; by default the one for a plan, or for no plan.
+
+    Raises:
+        FileNotFoundError, ValueError: the plan does not exist, or is none.
+    """
+    if plan is None:
+        return bundle or "uniseg_upstream", []
+    file = Path(existing_file(plan, "--plan, a file of `uniseg plan`")).resolve()
+    read_plan(file)
+    return bundle or "uniseg_finetune", [str(file)]
 
 
 def listed(words: str) -> list[str]:
