@@ -10,9 +10,12 @@ from monai.fl.utils.exchange_object import ExchangeObject
 
 from tests.running import copied
 from uniseg_nets.federated import PARTS, Site, Travelling, load_site
+from uniseg_nets.federated.__main__ import main
 from uniseg_nets.io.bundles import bundle_folder
 from uniseg_nets.phantom import write_phantom_tasks
 from uniseg_nets.weights.checkpoints import read_state
+from uniseg_nets.weights.trained_task import task_of
+from uniseg_nets.weights.transfer import load_finetuned
 
 PATCH = [16, 32, 64]
 SHORT = {"num_workers": 0, "batch_size": 1, "batches_per_task": 1, "val_interval": 1, "fingerprint_cases": 0}
@@ -154,6 +157,35 @@ def test_a_private_prompt_is_trained_over_rounds_and_never_leaves(data, tmp_path
     one.evaluate(weights)
     state, _ = read_state(tmp_path / "north" / "models" / "model_final.pt")
     assert torch.equal(state["task_prompts.universal"], prompts[1])
+
+
+SLOT = {"network_def#_target_": "uniseg_nets.PromptTunedUniSeg", "network_def#slot": 1, "network_def#num_tasks": 3}
+
+
+def test_a_site_s_files_say_its_task_and_are_used_for_no_other(data, tmp_path, monkeypatch):
+    values = values_of("uniseg_finetune", data) | SLOT | {"network_def#patch_size": PATCH}
+    own = {"values": values, "private": ["task_prompts.universal"]}
+    one = site(tmp_path / "north", data, "uniseg_finetune", **own)
+    monkeypatch.setattr("sys.argv", ["federated", str(tmp_path / "north" / "site.json"), str(tmp_path / "initial.pt")])
+    main()
+    weights, _ = read_state(tmp_path / "initial.pt")
+    one.train(weights, 1, 1)
+    one.evaluate(weights)
+    models = tmp_path / "north" / "models"
+    files = [tmp_path / "initial.pt", *(models / name for name in ("private.pt", "model.pt", "model_final.pt"))]
+    for file in files:
+        assert task_of(file) == {"task_entry": ENTRY, "slot": 1}
+    with pytest.raises(ValueError, match=r"model\.pt was trained with spacing"):
+        load_finetuned(torch.nn.Identity(), models / "model.pt", task=ENTRY | {"spacing": [1, 1, 1]})
+    own["values"] = values | {"network_def#slot": 2}
+    with pytest.raises(ValueError, match=r"private\.pt was trained with slot 1, not 2"):
+        site(tmp_path / "north", data, "uniseg_finetune", **own).evaluate(weights)
+
+
+def test_weights_of_a_whole_table_have_no_task_of_their_own(data, tmp_path):
+    one = site(tmp_path / "north", data)
+    one.evaluate(one.initial())
+    assert task_of(tmp_path / "north" / "models" / "model.pt") is None
 
 
 def test_a_private_part_that_the_network_lacks_is_refused_before_it_would_be_sent(data, tmp_path):

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_federated import data, site  # noqa: F401 - a fixture
+from tests.test_federated import ENTRY, data, site  # noqa: F401 - a fixture
 from uniseg_nets.weights.checkpoints import save_weights
+from uniseg_nets.weights.trained_task import task_of
 
 pytest.importorskip("flwr")
 
@@ -131,7 +132,7 @@ def federation(tmp_path):
 def test_a_site_that_was_killed_is_missed_for_a_round_and_takes_part_again(federation, data, tmp_path):  # noqa: F811
     names = ("east", "north", "south")
     sites = [site(tmp_path / name, data, travels="prompts", private=["task_prompts.universal"]) for name in names]
-    save_weights(sites[0].initial(), tmp_path / "initial.pt")
+    save_weights(sites[0].initial(), tmp_path / "initial.pt", task={"task_entry": ENTRY})
     time.sleep(15)
     for name in names:
         federation.start_site(name)
@@ -149,3 +150,4 @@ def test_a_site_that_was_killed_is_missed_for_a_round_and_takes_part_again(feder
     assert {"north", "south"} <= set(rounds[-1]["trained"])
     assert all(one["bytes_up"] > 0 for one in rounds)
     assert (tmp_path / "out" / "final.pt").is_file() and (tmp_path / "out" / "best.pt").is_file()
+    assert all(task_of(tmp_path / "out" / name) == {"task_entry": ENTRY} for name in ("final.pt", "best.pt"))

@@ -17,7 +17,7 @@ def main() -> None:
     arguments = parser.parse_args()
     site = Site(load_site(arguments.site))
     weights = site.initial()
-    save_weights(weights, arguments.output, terms=site.terms)
+    save_weights(weights, arguments.output, terms=site.terms, task=site.task)
     print(f"{arguments.output}: {len(weights)} tensors, {byte_count(weights):,} bytes")
 
 

@@ -6,7 +6,7 @@ The server needs no scans and no bundle: it averages named arrays.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from flwr.serverapp.strategy import FedAvg
 from uniseg_nets.io.files import write_json
 from uniseg_nets.weights.checkpoints import read_state, save_weights
 from uniseg_nets.weights.licence import terms_of
+from uniseg_nets.weights.trained_task import task_of
 
 __all__ = ["RecordedFedAvg", "app"]
 
@@ -34,18 +35,22 @@ class RecordedFedAvg(FedAvg):
     Args:
         folder: the folder.
         terms: licence terms of the weights, for the files beside them, see :mod:`uniseg_nets.weights.licence`.
+        task: of a fine-tuning, its task, for the same, see :func:`~uniseg_nets.weights.trained_task.task_of`.
         sizes: as for ``FedAvg``.
     """
 
-    def __init__(self, folder: Path, terms: str | None = None, **sizes: Any) -> None:
+    def __init__(
+        self, folder: Path, terms: str | None = None, task: Mapping[str, Any] | None = None, **sizes: Any
+    ) -> None:
         super().__init__(**sizes)
         self.terms = terms
+        self.task = task
         self.folder = folder
         self.rounds: list[dict[str, Any]] = []
         self.arrays = ArrayRecord()
 
     def _save(self, arrays: ArrayRecord, name: str) -> None:
-        save_weights(arrays.to_torch_state_dict(), self.folder / name, terms=self.terms)
+        save_weights(arrays.to_torch_state_dict(), self.folder / name, terms=self.terms, task=self.task)
 
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
@@ -108,8 +113,9 @@ def main(grid: Grid, context: Context) -> None:
     if (folder / "rounds.json").exists():
         raise ValueError(f"{folder} has the rounds and weights of an earlier federation: name another folder by output")
     weights, _ = read_state(str(config["initial"]))
-    terms = terms_of(str(config["initial"]))
-    strategy = RecordedFedAvg(folder, terms, min_train_nodes=sites, min_evaluate_nodes=sites, min_available_nodes=sites)
+    terms, task = terms_of(str(config["initial"])), task_of(str(config["initial"]))
+    least = {"min_train_nodes": sites, "min_evaluate_nodes": sites, "min_available_nodes": sites}
+    strategy = RecordedFedAvg(folder, terms, task, **least)
     strategy.start(
         grid,
         ArrayRecord(weights),

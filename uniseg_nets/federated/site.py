@@ -26,6 +26,7 @@ from uniseg_nets.io.messages import did_you_mean
 from uniseg_nets.ranks import unwrapped
 from uniseg_nets.weights.checkpoints import read_state, save_weights
 from uniseg_nets.weights.freezing import check_parts
+from uniseg_nets.weights.trained_task import refuse_other_task, trained_task
 
 __all__ = ["Site", "SiteSettings", "load_site"]
 
@@ -84,13 +85,16 @@ class Site:
 
     The learning rate follows the bundle's own schedule over all rounds. The optimiser starts anew in every round, as in
     federated averaging. Each round draws other patches. Of the networks that the site evaluated, its folder has the
-    best one, ``models/model.pt``, and the last one, ``models/model_final.pt``, both with the private part.
+    best one, ``models/model.pt``, and the last one, ``models/model_final.pt``, both with the private part. Beside each
+    file are its terms and, of a bundle for one task, this task.
 
     Args:
         settings: the site's settings.
 
     Attributes:
         terms: licence terms of the weights that the site's bundle starts with; ``None`` if none are known.
+        task: the task of a fine-tuning, see :func:`~uniseg_nets.weights.trained_task.trained_task`; ``None`` before the
+            site built its network, and for a network of a whole table.
         evaluated: case -> mean Dice over its classes, of the last evaluation.
     """
 
@@ -98,6 +102,7 @@ class Site:
         self.settings = settings
         self.evaluated: dict[str, float] = {}
         self.terms: str | None = None
+        self.task: dict[str, Any] | None = None
         self.travelling = Travelling(settings.travels, settings.private)
         self._bundle = bundle_root(settings.bundle)
         self._models = settings.folder / "models"
@@ -144,13 +149,13 @@ class Site:
             parameter.requires_grad_(self.travelling.trained(name))
         client.train(ExchangeObject(weights=dict(weights)))
         if self.settings.private:
-            save_weights(self.travelling.kept(network.state_dict()), self._private, terms=self.terms)
+            self._save(self.travelling.kept(network.state_dict()), self._private.name)
         figures = {"num-examples": float(len(workflow.get_parsed_content("train#cases")))}
         found = workflow.get_parsed_content("validate#evaluator").state.metrics
         return dict(client.get_weights().weights or {}), figures | {name: float(value) for name, value in found.items()}
 
     def _save(self, state: Mapping[str, Tensor], name: str) -> None:
-        save_weights(state, self._models / name, terms=self.terms)
+        save_weights(state, self._models / name, terms=self.terms, task=self.task)
 
     def evaluate(self, weights: Mapping[str, Tensor]) -> dict[str, float]:
         """Evaluates the server's tensors with the site's private ones on the site's validation cases.
@@ -222,7 +227,10 @@ class Site:
             setattr(client, filters, (self.travelling,))
         network = _network(client.trainer if train else client.evaluator)
         check_parts(network, settings.private)
+        entry = _parser(workflow).get_parsed_content("task_entry") if "task_entry" in _parser(workflow) else None
+        self.task = None if entry is None else trained_task(entry, network)
         if self._private.is_file():
+            refuse_other_task(self._private, entry, getattr(network, "slot", None))
             network.load_state_dict(read_state(self._private)[0], strict=False)
         return client
 
