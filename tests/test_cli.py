@@ -363,8 +363,11 @@ def test_a_segmentation_imports_no_package_that_inference_does_not_use(tmp_path)
     nib.save(nib.Nifti1Image(rng.normal(size=(32, 48, 40)).astype(np.float32), np.eye(4)), tmp_path / "scan.nii.gz")
     code = (
         "import sys\nfrom uniseg_nets.cli import main\nmain()\n"
-        "print(sorted({'transformers', 'matplotlib', 'pandas', 'scipy.signal', 'torch._dynamo'} & set(sys.modules)))\n"
-        "import scipy.signal"
+        "unused = {'transformers', 'matplotlib', 'pandas', 'scipy.signal', 'sympy', 'tensorboard', 'torch._dynamo'}\n"
+        "print(sorted(unused & set(sys.modules)))\n"
+        "import scipy.signal\n"
+        "from torch.distributed.optim import ZeroRedundancyOptimizer\n"
+        "assert ZeroRedundancyOptimizer.__module__.startswith('torch.')"
     )
     command = [sys.executable, "-c", code, "segment", "scan.nii.gz", "out", "--task", "hippocampus"]
     answer = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
