@@ -31,7 +31,9 @@ class TaskPrompts(nn.Module):
     def __init__(self, features: int, num_tasks: int, patch_size: Sequence[int]):
         super().__init__()
         size = [n // s for n, s in zip(patch_size, TOTAL_STRIDE)]
-        self.universal = nn.Parameter(torch.randn(1, num_tasks, *size))
+        self.universal = nn.Parameter(torch.empty(1, num_tasks, *size))
+        if not self.universal.is_meta:  # for numbers that nobody can read PyTorch would import its compiler
+            nn.init.normal_(self.universal)
         hidden = (features + num_tasks) // 4
         self.fuse = nn.Sequential(
             ConvBlock(features + num_tasks, hidden),
