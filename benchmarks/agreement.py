@@ -76,10 +76,10 @@ def measure(options: argparse.Namespace) -> None:
             left = [case for case in cases if (name, case["name"]) not in done]
             if not left:
                 continue
-            settings = {"weights": options.weights, "tasks_file": options.tasks_file}
+            settings: dict[str, Any] = {"weights": options.weights, "tasks_file": options.tasks_file}
             if VARIANTS[name].get("precision") == "int8":
                 own = [case["image"] for case in training if case["task"] == task.name][:_CALIBRATION]
-                bits = {"weight_bits": 8 if name == _EIGHT else 7}
+                bits: dict[str, Any] = {"weight_bits": 8 if name == _EIGHT else 7}
                 agreement = calibrate_int8(own, task.name, **bits, **settings)
                 print(f"{task.name}: {agreement:.3f} as float32", flush=True)
                 if agreement < LEAST_AGREEMENT:
@@ -91,7 +91,7 @@ def measure(options: argparse.Namespace) -> None:
                 start = time.process_time()
                 prediction = segmenter(case["image"])
                 seconds = time.process_time() - start
-                dice = _dice(prediction, nib.load(case["label"]).get_fdata())
+                dice = _dice(prediction, nib.Nifti1Image.from_filename(case["label"]).get_fdata())
                 row = (name, task.name, group_of(case), case["name"], round(dice, 5), round(seconds, 2))
                 append_row(options.rows, FIELDS, dict(zip(FIELDS, row)))
 

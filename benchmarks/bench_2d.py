@@ -12,6 +12,7 @@ import argparse
 from collections.abc import Callable
 from functools import partial
 from itertools import product
+from typing import Any
 
 import torch
 import transformers
@@ -36,11 +37,13 @@ def main() -> None:
     print(machine())
     sam, full = transformers.SamVisionModel(transformers.SamVisionConfig()).eval(), ESPMedSAM().eval()
     _table(1024, {"SAM-B's image encoder": (sam, ())}, {"ESP-MedSAM": full}, options.repeats)
-    teacher = {"teacher of the experiment": (_configured("train_teacher.json", "small_teacher.json"), (MODALITY,))}
+    teacher: dict[str, tuple[nn.Module, tuple[str, ...]]] = {
+        "teacher of the experiment": (_configured("train_teacher.json", "small_teacher.json"), (MODALITY,))
+    }
     _table(256, teacher, {"student of the experiment": _configured("small.json")}, options.repeats)
 
 
-def _configured(*overlays: str) -> nn.Module:
+def _configured(*overlays: str) -> Any:
     configs = bundle_folder("esp_medsam_2d") / "configs"
     parser = ConfigParser()
     parser.read_config([str(configs / name) for name in ("train.json", *overlays)])
@@ -48,7 +51,7 @@ def _configured(*overlays: str) -> nn.Module:
 
 
 def _table(
-    side: int, plain: dict[str, tuple[nn.Module, tuple[str, ...]]], ours: dict[str, nn.Module], repeats: int
+    side: int, plain: dict[str, tuple[nn.Module, tuple[str, ...]]], ours: dict[str, ESPMedSAM], repeats: int
 ) -> None:
     """Plain networks, with what they take beside the image, then ours on every runtime; ratios to the first row."""
     image = torch.randn(1, 3, side, side)

@@ -49,7 +49,7 @@ def main() -> None:
     weights = read_weights(options.weights)
     network = UniSeg(**weights.sizes, deep_supervision=False)
     network.load_state_dict(weights.state)
-    fast = with_runtime(network, options.runtime)
+    fast: Any = with_runtime(network, options.runtime)
     label_maps: dict[str, NDArray[np.uint8]] = {}
 
     def contestant(name: str, tasks: Sequence[str], settings: dict[str, Any]) -> Callable[[], None]:

@@ -75,7 +75,7 @@ def main() -> None:
 
         return run
 
-    contestants = {}
+    contestants: dict[str, Callable[[], object]] = {}
     with tempfile.TemporaryDirectory() as output:
         if options.stock:
             pipeline = Stock(options.weights, output, options.task, options.tasks_file)

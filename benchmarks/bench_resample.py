@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import itk
 import numpy as np
@@ -50,19 +52,21 @@ def main() -> None:
         _table(
             name,
             {
-                "ours": lambda scores=scores: resample_argmax(scores, range(_CLASSES), _FILE),
-                "torch, whole volume": lambda scores=scores: F.interpolate(
-                    scores[None], _FILE, mode="trilinear"
-                ).argmax(1),
-                "scipy.ndimage.zoom": lambda scores=scores: np.stack([_zoom(one, _FILE, 1) for one in scores]).argmax(
-                    0
-                ),
-                "ITK, linear": lambda scores=scores: np.stack(
-                    [_itk(one, _FILE, itk.LinearInterpolateImageFunction) for one in scores]
-                ).argmax(0),
+                "ours": partial(resample_argmax, scores, range(_CLASSES), _FILE),
+                "torch, whole volume": partial(_torch, scores),
+                "scipy.ndimage.zoom": partial(_by_class, scores, _zoom, 1),
+                "ITK, linear": partial(_by_class, scores, _itk, itk.LinearInterpolateImageFunction),
             },
             options.repetitions,
         )
+
+
+def _torch(scores: Tensor) -> Tensor:
+    return F.interpolate(scores[None], _FILE, mode="trilinear").argmax(1)
+
+
+def _by_class(scores: Tensor, resample: Callable[..., np.ndarray], method: Any) -> np.ndarray:
+    return np.stack([resample(one, _FILE, method) for one in scores]).argmax(0)
 
 
 def _zoom(volume: Tensor, size: tuple[int, ...], order: int) -> np.ndarray:
@@ -70,7 +74,7 @@ def _zoom(volume: Tensor, size: tuple[int, ...], order: int) -> np.ndarray:
     return ndimage.zoom(volume.numpy(), factors, order=order, mode="nearest", grid_mode=True)
 
 
-def _itk(volume: Tensor, size: tuple[int, ...], function: type) -> np.ndarray:
+def _itk(volume: Tensor, size: tuple[int, ...], function: Any) -> np.ndarray:
     image = itk.image_view_from_array(volume.contiguous().numpy())
     spacing = [old / new for old, new in zip(volume.shape, size)][::-1]
     resampled = itk.resample_image_filter(

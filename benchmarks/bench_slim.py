@@ -9,9 +9,9 @@ runtime that ``auto`` takes.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -22,7 +22,7 @@ from uniseg_nets.nets.unet import STRIDES, ConvBlock
 from uniseg_nets.runtimes import with_runtime
 
 # Sizes -> features of the decoder's finest level and of the next one.
-SIZES = {
+SIZES: dict[str, dict[str, Any]] = {
     "open weights": {"base_features": 8, "max_features": 96, "patch_size": (32, 96, 96)},
     "full size": {"base_features": 32, "max_features": 320, "patch_size": (64, 192, 192)},
 }
@@ -50,7 +50,7 @@ def main() -> None:
     options = parser.parse_args()
     print(machine())
     for name, sizes in SIZES.items():
-        contestants = {}
+        contestants: dict[str, Callable[[], object]] = {}
         for widths in WIDTHS[name]:
             network = UniSeg(**sizes, deep_supervision=False).eval()
             narrow(network, widths)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 
@@ -67,7 +68,7 @@ def main() -> None:
 
 
 def _of_several_tasks(network: UniSeg, window: torch.Tensor, options: argparse.Namespace) -> None:
-    fast = with_runtime(network, "auto")
+    fast: Any = with_runtime(network, "auto")
 
     def run(encode_each: bool, share: bool) -> None:
         features = fast.encode(window)
@@ -88,7 +89,7 @@ def _of_several_tasks(network: UniSeg, window: torch.Tensor, options: argparse.N
 
 
 @torch.no_grad()
-def _in_8_bits(network: UniSeg, window: torch.Tensor) -> torch.nn.Module:
+def _in_8_bits(network: UniSeg, window: torch.Tensor) -> Any:
     from uniseg_nets.runtimes.int8 import Int8Runtime, RecordingRuntime, quantise
 
     recorder = RecordingRuntime(network, count=1)
@@ -96,7 +97,7 @@ def _in_8_bits(network: UniSeg, window: torch.Tensor) -> torch.nn.Module:
     return Int8Runtime(network, quantise(recorder))
 
 
-def _step(network: torch.nn.Module, window: torch.Tensor) -> Callable[[], object]:
+def _step(network: Any, window: torch.Tensor) -> Callable[[], object]:
     def run() -> object:
         features = network.encode(window)
         return network.decode(features, network.select(network.prompts(features), 0))

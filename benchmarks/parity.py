@@ -69,7 +69,7 @@ def main() -> None:
             output = Path(temporary) / "out"
             images = [folder / image for image in case["channels"]]
             seconds = run_case(folder, images, task, output, "global" if task == "all_ct" else "task", options.runtime)
-            ours, official = nib.load(output / "case.nii.gz"), nib.load(folder / case["golden"])
+            ours, official = map(nib.Nifti1Image.from_filename, (output / "case.nii.gz", folder / case["golden"]))
             equal, dice = compare(np.asarray(ours.dataobj), np.asarray(official.dataobj))
         scores = ", ".join(f"{value}: {score:.4f}" for value, score in dice.items())
         print(f"| {name} | {task} | {equal:.6%} | {scores} | {seconds:.0f} |", flush=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,5 +29,13 @@ def product(precision: str, side: int = SIDE) -> Callable[[], Tensor]:
     weights = torch.randint(-63, 64, (side, side), dtype=torch.int8)
     packed = torch.ops.onednn.qlinear_prepack(weights, [side, side])
     scales, zeros = torch.ones(side), torch.zeros(side, dtype=torch.int64)
-    output = (None, 1.0, 0, torch.float32, "none", [], "")  # no bias; scale, zero point and type; nothing after it
+    output: tuple[Any, ...] = (
+        None,
+        1.0,
+        0,
+        torch.float32,
+        "none",
+        [],
+        "",
+    )  # no bias; scale, zero point and type; nothing after it
     return lambda: torch.ops.onednn.qlinear_pointwise(values, 1.0, 0, packed, scales, zeros, *output)

@@ -165,7 +165,7 @@ def main() -> None:
         print(f"| {precision} | {plain:.2f} | {ours:.2f} | {plain / ours:.2f}x | {peak:.1f} |", flush=True)
 
 
-def _row(name: str, seconds: tuple[float, float, float]) -> None:
+def _row(name: str, seconds: tuple[float, ...]) -> None:
     print(f"| {name} | {seconds[0]:.1f} | {seconds[1]:.2f} | {seconds[2]:.1f} |", flush=True)
 
 

@@ -46,11 +46,13 @@ def main() -> None:
     known = UniSeg(**checkpoint.sizes).eval()
     known.load_state_dict(checkpoint.state)
     own = {name: checkpoint.sizes[name] for name in ("in_channels", "out_channels", "base_features", "max_features")}
-    cut = load_pretrained(UniSegBackbone(**own), options.weights, new=()).eval()
+    cut: Any = load_pretrained(UniSegBackbone(**own), options.weights, new=()).eval()
     head = ("task", "", "first stage: kept", "its mean", "cut", "logits: kept", "its mean", "cut")
     print(f"| {' | '.join(head)} |\n|{'---|' * len(head)}")
     for task in TABLE:
-        prompted = load_pretrained(PromptTunedUniSeg(slot=task.id, **checkpoint.sizes), options.weights, new=()).eval()
+        prompted: Any = load_pretrained(
+            PromptTunedUniSeg(slot=task.id, **checkpoint.sizes), options.weights, new=()
+        ).eval()
         with tempfile.TemporaryDirectory() as folder:
             rows = [
                 _changes(known, prompted, cut, window, task)
@@ -72,7 +74,7 @@ def _windows(task: Task, count: int, folder: Path, patch: list[int]) -> Iterator
         write_phantoms(folder, task, count, seed=500)
     load, preprocess = LoadCased(keys="image"), PreprocessCased(keys="image", tasks=TABLE, task=task.name)
     for case in find_cases(folder)[:count]:
-        image = preprocess(load(case))["image"].as_tensor()
+        image = preprocess(load(dict[Any, Any](case)))["image"].as_tensor()
         yield torch.as_tensor(CenterSpatialCrop(patch)(SpatialPad(patch)(image)))[None].float()
 
 

@@ -126,9 +126,10 @@ class _Trainings:
         training = self.train(variant, overlays, epochs, datalist, **more)
         seconds = round(time.perf_counter() - start)
         network = training.parser.get_parsed_content("loaded_network").eval()
-        for row in self._evaluate(variant, network):
-            append_row(self.output / "cases.csv", CASE_FIELDS, {"variant": variant, "seed": self.seed, **row})
-        row = {"variant": variant, "seed": self.seed, "seconds": seconds, "masks": datalist.split("_")[0]}
+        for case in self._evaluate(variant, network):
+            append_row(self.output / "cases.csv", CASE_FIELDS, {"variant": variant, "seed": self.seed, **case})
+        row: dict[str, Any] = {"variant": variant, "seed": self.seed, "seconds": seconds}
+        row["masks"] = datalist.split("_")[0]
         row["steps"] = epochs * len(training.parser.get_parsed_content("train#sampler"))
         row["trained"] = sum(p.numel() for p in trainable(network))
         row["parameters"] = sum(p.numel() for p in network.parameters())

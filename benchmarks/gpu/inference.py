@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -78,7 +79,7 @@ def _graphed(network: nn.Module, image: Tensor) -> Callable[[], object]:
     return graph.replay
 
 
-def _scores(setting: Setting, inferer: UniSegInferer, run: nn.Module) -> Tensor:
+def _scores(setting: Setting, inferer: UniSegInferer, run: Any) -> Tensor:
     volume = torch.randn(1, 1, *setting.scan[::-1], device=setting.device)
     return inferer(volume, run, _TASK)
 
@@ -100,10 +101,8 @@ def out_of_memory(setting: Setting) -> None:
         setting.row("scores fit", note="only a GPU can be short of memory here")
         return
     tasks, network = load_task_table(), setting.network().eval()
-    inferer, run = (
-        UniSegInferer(tasks, roi_size=setting.window, body_only=False),
-        with_runtime(network, "torch", "fp32"),
-    )
+    inferer = UniSegInferer(tasks, roi_size=setting.window, body_only=False)
+    run: Any = with_runtime(network, "torch", "fp32")
     torch.manual_seed(0)
     expected = _scores(setting, inferer, run).argmax(1).cpu()
     inferer.predict_window(torch.randn(1, 1, *setting.window, device=setting.device), run, tasks.select(_TASK))

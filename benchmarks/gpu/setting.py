@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -46,7 +47,7 @@ class Setting:
         return (96, 96, 40) if self.small else (512, 512, 200)
 
     @property
-    def features(self) -> dict[str, int]:
+    def features(self) -> dict[str, Any]:
         return {"base_features": 4, "max_features": 32} if self.small else {"base_features": 32, "max_features": 320}
 
     @property

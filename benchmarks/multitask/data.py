@@ -67,7 +67,7 @@ def _shuffled(folder: Path) -> list[str]:
 
 def write_organ(source: Path, values: tuple[int, ...], target: Path) -> None:
     """A label map of one organ, as 1, from one of many."""
-    scan = nib.load(source)
+    scan = nib.Nifti1Image.from_filename(source)
     mask = np.isin(np.asarray(scan.dataobj), values).astype(np.uint8)
     with atomic_path(target) as temporary:
         nib.save(nib.Nifti1Image(mask, scan.affine), temporary)

@@ -8,7 +8,7 @@ Shapes: B batch, F bottleneck features, T tasks, (d, h, w) bottleneck size.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -33,7 +33,7 @@ class OneHotUniSeg(UniSeg):
         bottleneck = features[-1]
         batch, _, *size = bottleneck.shape
         outputs = []
-        for task, code in enumerate(self.task_prompts.codes):
+        for task, code in enumerate(cast(Tensor, self.task_prompts.codes)):
             maps = code.reshape(1, -1, 1, 1, 1).expand(batch, -1, *size)
             outputs.append(self.task_prompts.fuse(torch.cat((bottleneck, maps), dim=1))[:, task : task + 1])
         return torch.cat(outputs, dim=1)

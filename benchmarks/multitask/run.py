@@ -31,7 +31,11 @@ logger = logging.getLogger(__name__)
 def workflow(output: Path, folder: Path, overlays: list[str], **overrides: Any) -> ConfigWorkflow:
     root = bundle_folder("uniseg_upstream")
     files = [str(root / "configs" / name) for name in ("train.json", *overlays)] + [str(HERE / "experiment.json")]
-    options = {"tasks_file": str(HERE / "tasks.json"), "dataset_dir": str(output), "bundle_root": str(root)}
+    options: dict[str, Any] = {
+        "tasks_file": str(HERE / "tasks.json"),
+        "dataset_dir": str(output),
+        "bundle_root": str(root),
+    }
     options |= {"output_dir": str(folder), "ckpt_dir": str(folder), "cache_dir": str(output / "cache"), "resume": True}
     return ConfigWorkflow(files, workflow_type="train", logging_file=False, **(options | overrides))
 

@@ -30,7 +30,10 @@ def main() -> None:
     held = load_datalist(options.output / "datalist.json", "validation")
     names = [case["name"] for case in held if case["task"] == "liver"][: options.cases]
     scans = {case["name"]: case["image"] for case in held}
-    labels = {(case["name"], case["task"]): np.asarray(nib.load(case["label"]).dataobj) > 0 for case in held}
+    labels = {
+        (case["name"], case["task"]): np.asarray(nib.Nifti1Image.from_filename(case["label"]).dataobj) > 0
+        for case in held
+    }
     print(f"| prompt | {' | '.join(ORGANS)} |\n|---|{'---|' * len(ORGANS)}")
     for task in ORGANS:
         segmenter = Segmenter(

@@ -8,6 +8,7 @@ DATA holds the datalist; the cases are those of its validation.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from uniseg_nets.tasks import TaskTable, load_task_table
 from uniseg_nets.transforms import LabelMapd, LoadCased, PreprocessCased
 
 
-def rows_of(case: dict[str, Any], tasks: TaskTable) -> list[dict[str, Any]]:
+def rows_of(case: Mapping[Any, Any], tasks: TaskTable) -> list[dict[str, Any]]:
     """A row per class of the case that its label holds."""
     task = tasks.one(case["task"])
     loaded = LoadCased(keys=["image", "label"])(case)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,7 +42,7 @@ def main() -> None:
     volume = np.zeros_like(dice)
     for scanned in tasks:
         cases = [case for case in held if case["task"] == scanned.name][: options.cases]
-        for case in map(preprocess, map(load, cases)):
+        for case in (preprocess(load(dict[Any, Any](case))) for case in cases):
             reference = case["label"].as_tensor()[0].numpy() > 0
             for prompted in tasks:
                 prediction = inferer(case["image"].as_tensor()[None], network, prompted.name)[0].argmax(0).numpy() > 0

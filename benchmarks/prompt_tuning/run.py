@@ -138,15 +138,15 @@ class _Seed:
 
     def _add_rows(self, variant: str, size: str, network: torch.nn.Module, folder: Path, seconds: int = 0) -> None:
         """Evaluates on both centres; the trained part is written to measure its file."""
-        key = {"variant": variant, "size": size, "seed": self.seed}
+        key: dict[str, Any] = {"variant": variant, "size": size, "seed": self.seed}
         for centre in (NEW, OLD):
-            for row in self._evaluate(network, centre, folder / f"eval_{centre}"):
-                figures = {name: row[name] for name in CASE_FIELDS if name in row}
+            for case in self._evaluate(network, centre, folder / f"eval_{centre}"):
+                figures = {name: case[name] for name in CASE_FIELDS if name in case}
                 append_row(self.output / "cases.csv", CASE_FIELDS, {**key, "centre": centre, **figures})
         part = folder / "part.pt"
         save_weights(TrainedPart(network).state_dict(), part)
         sizes = {"trained": sum(p.numel() for p in trainable(network)), "file_bytes": part.stat().st_size}
-        row = key | (sizes if variant != BASE else {"trained": 0, "file_bytes": 0})
+        row: dict[str, Any] = key | (sizes if variant != BASE else {"trained": 0, "file_bytes": 0})
         row |= {"parameters": sum(p.numel() for p in network.parameters()), "seconds": seconds}
         append_row(self.output / "trainings.csv", FIELDS, row)
         print(row, flush=True)

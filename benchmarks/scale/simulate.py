@@ -11,6 +11,7 @@ import resource
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -71,10 +72,12 @@ def write_results(template: Path, folder: Path, cases: int) -> None:
     (folder / "report").mkdir(parents=True)
     (folder / "log").mkdir()
     for first in range(0, cases, PER_LOG):
-        lines = [{"started": TIME, "host": "simulated", "cases": PER_LOG, "provenance": PROVENANCE}]
+        lines: list[dict[str, Any]] = [
+            {"started": TIME, "host": "simulated", "cases": PER_LOG, "provenance": PROVENANCE}
+        ]
         for number in range(first, min(first + PER_LOG, cases)):
             name, verdict = f"case_{number:06d}", verdict_of(number)
-            line = {"case": name, "written": TIME}
+            line: dict[str, Any] = {"case": name, "written": TIME}
             if verdict is None:
                 lines.append(line | {"failed": "case.nii.gz is no scan"})
                 continue

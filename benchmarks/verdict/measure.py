@@ -60,8 +60,7 @@ def measured(job: Job, tasks: TaskTable, measurer: CaseMeasurer, largest: int) -
     case, requested, fault = job
     own = tasks.one(case["task"])
     loaded: Any = LoadCased(keys=["image", "label"], modalities=own.channels)(dict[Any, Any](case))
-    given: dict[str, Any] | None = {key: loaded[key] for key in ("image", "label")}
-    assert given is not None
+    given: Any = {key: loaded[key] for key in ("image", "label")}
     if fault == DEGRADED:
         given["image"] = degraded(loaded["image"], seed=sum(case["name"].encode()))
     elif fault:
