@@ -361,7 +361,7 @@ def test_a_division_that_parts_patients_is_refused_before_any_scan_is_read(
 ):
     folds = {f"p{index}_frame{frame}": {"fold": index % 2} for index in range(4) for frame in range(2)}
     folder = datalist(frames(tmp_path / "data"), *sections, **({} if sections else folds | change))
-    monkeypatch.setattr("uniseg_nets.plan.plan.extract_fingerprint", pytest.fail)
+    monkeypatch.setattr("uniseg_nets.plan.check.extract_fingerprint", pytest.fail)
     with pytest.raises(ValueError, match=message):
         plan_dataset(folder, tmp_path / "plan.json", PlanOptions(group=group))
 

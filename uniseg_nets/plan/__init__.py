@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 from uniseg_nets.io.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from uniseg_nets.plan.plan import PlanOptions, plan_dataset
+    from uniseg_nets.plan.options import PlanOptions
+    from uniseg_nets.plan.plan import plan_dataset
 
 __all__ = ["PlanOptions", "plan_dataset"]
 
-__getattr__ = lazy_names(__name__, {name: "plan" for name in __all__})
+__getattr__ = lazy_names(__name__, {"PlanOptions": "options", "plan_dataset": "plan"})
