@@ -12,11 +12,9 @@ from dataclasses import replace
 from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
-from uniseg_nets.data.groups import group_of, patients_of, recognised_pattern, refuse_divided
 from uniseg_nets.io.messages import in_lines, listing
 from uniseg_nets.prepare.check import has_foreground, label_of_task
 from uniseg_nets.prepare.converters import CONVERTERS, Converter
@@ -24,9 +22,10 @@ from uniseg_nets.prepare.copies import Copies
 from uniseg_nets.prepare.datalist import Datalist, alone
 from uniseg_nets.prepare.download import download_decathlon, refuse_other_archive
 from uniseg_nets.prepare.find import Case, find_labelled, nnunet_source, nnunet_values, other_kinds
-from uniseg_nets.prepare.origin import NNUNET, Origin, free_names, relative
+from uniseg_nets.prepare.origin import NNUNET, Origin
+from uniseg_nets.prepare.patients import identities, refuse_divided_patients
 from uniseg_nets.prepare.raw import RawCase, case_under, write_case
-from uniseg_nets.prepare.sources import SAME_SCANS, SOURCES, Source
+from uniseg_nets.prepare.sources import SOURCES, Source
 from uniseg_nets.prepare.split import draw_split, read_split
 from uniseg_nets.tasks import Task, TaskTable, shipped_table
 
@@ -101,13 +100,13 @@ def prepare(
     listed = _listed(name, source, raw)
     origin = Origin.of(chosen.name, name, raw, output)
     datalist = Datalist.read(output / "datalist.json", origin)
-    identify = partial(_identities, listed, origin=origin, raw=raw, output=output, pattern=group)
+    identify = partial(identities, listed, origin=origin, raw=raw, output=output, pattern=group)
     names, patients = identified = identify(datalist)
     where = f"with the entries of {datalist.path}, the split drawn by seed {seed} (choose one with `--split`)"
     sections = None
     if split is not None:
         where, sections = str(split), read_split(split, list(patients))
-        _refuse_divided(sections, patients, datalist, origin, where)
+        refuse_divided_patients(sections, patients, datalist, origin, where)
     cases = _as_files(listed, chosen, names, output)
     usable = {case.name: case for case in _check(cases, source, chosen, name)}
     copies = Copies(usable.values())
@@ -116,7 +115,7 @@ def prepare(
         sections = draw_split({case: patients[case] for case in usable}, validation_share, seed)
     sections = {section: [case for case in members if case in usable] for section, members in sections.items()}
     copies.refuse_divided(sections, datalist, where)
-    _refuse_divided(sections, patients, datalist, origin, where)
+    refuse_divided_patients(sections, patients, datalist, origin, where)
     if not any(sections.values()):
         raise ValueError(f"{name}: no case is left, those without foreground are left out; the datalist is unchanged")
     output.mkdir(parents=True, exist_ok=True)
@@ -133,7 +132,7 @@ def prepare(
                     f"prepare {name} again"
                 )
             copies.refuse_divided(sections, now, where)
-            _refuse_divided(sections, patients, now, origin, where)
+            refuse_divided_patients(sections, patients, now, origin, where)
             labels = _in_place(labels, Path(folder), output / "labels" / chosen.name)
             entries = {
                 case: origin.entry(names[case], patients[case], usable[case].images, label, output)
@@ -194,95 +193,6 @@ def _listed(name: str, source: Source | Converter, raw: Path) -> Sequence[Case |
         others = "" if isinstance(source, Converter) else other_kinds(raw)
         raise FileNotFoundError(f"no case of {name} in {raw}: expected {source.expected}{others}")
     return listed
-
-
-def _identities(
-    listed: Sequence[Case | RawCase],
-    datalist: Datalist,
-    *,
-    origin: Origin,
-    raw: Path,
-    output: Path,
-    pattern: str | None,
-) -> tuple[dict[str, str], dict[str, str]]:
-    """The name in the datalist, and the patient, of each case."""
-    _refuse_same_scans(origin.source, datalist)
-    names = _names([case.name for case in listed], datalist.there, raw, origin.task)
-    return names, _patients(listed, names, pattern, origin.known_patients(datalist.there), output)
-
-
-def _refuse_same_scans(source: str, datalist: Datalist) -> None:
-    """Refuses a data set whose scans the datalist has under another source: a patient could be on both sides."""
-    same = set().union(*(group for group in SAME_SCANS if source in group)) - {source}
-    found = sorted(same & {str(entry.get("source")) for entry in datalist.there})
-    if found:
-        raise ValueError(
-            f"{datalist.path} has cases of {', '.join(found)}, which are the scans of {source} under other names: a "
-            "patient could be in both training and validation; keep one of the two, or prepare into another folder"
-        )
-
-
-def _names(names: Sequence[str], there: Sequence[Mapping[str, Any]], raw: Path, task: str) -> dict[str, str]:
-    """The names of the cases in the datalist, different from those of existing entries."""
-    twins = sorted({name for name in names if names.count(name) > 1})
-    if twins:
-        raise ValueError(f"{raw} holds several cases of one name: {listing(twins)}")
-    free = free_names(names, {str(entry.get("name")) for entry in there}, (raw.resolve().name, task))
-    changed = [f"{name} as {new}" for name, new in free.items() if new != name]
-    if changed:
-        logger.warning("other cases of the datalist have these names; renamed: %s", listing(changed))
-    return free
-
-
-def _patients(
-    cases: Sequence[Case | RawCase],
-    names: Mapping[str, str],
-    pattern: str | None,
-    known: Mapping[tuple[str, ...], str],
-    output: Path,
-) -> dict[str, str]:
-    """The patient of each case: from the pattern, else from the data set or an entry with the same images.
-
-    Where all of these are silent, usual names of patients are recognised.
-    """
-    if pattern is None and not known and all(case.patient is None for case in cases):
-        pattern = recognised_pattern(list(names))
-    if pattern is not None:
-        return dict(zip(names, patients_of(list(names), pattern)))
-    patients = {}
-    for case in cases:
-        images = tuple(relative(image, output) for image in case.images) if isinstance(case, Case) else ()
-        patients[case.name] = case.patient or known.get(images, names[case.name])
-    return patients
-
-
-def _refuse_divided(
-    sections: Mapping[str, Sequence[str]],
-    patients: Mapping[str, str],
-    datalist: Datalist,
-    origin: Origin,
-    where: str,
-) -> None:
-    """Refuses a split with a patient on both sides, including existing entries of the same data set."""
-    new = [(name, patients[name], section) for section, members in sections.items() for name in members]
-    sharing = [
-        (entry, section)
-        for section, entries in datalist.others.items()
-        for entry in entries
-        if origin.shares_patients(entry)
-    ]
-    old = [(str(entry["name"]), group_of(entry), section) for entry, section in sharing]
-    folders = sorted({str(origin.folder_of(entry)) for entry, _ in sharing} - {str(origin.folder)})
-    try:
-        refuse_divided([*new, *old], where)
-    except ValueError as error:
-        if not folders:
-            raise
-        raise ValueError(
-            f"{error}\nEqual names of patients in {origin.folder} and {listing(folders)} count as one person. If they "
-            "are others, rename the cases of one folder (siteB_patient001) and give `--group` a pattern that has the "
-            "new part (siteB_patient[0-9]+). If not, choose the sides with `--split`"
-        ) from error
 
 
 def _as_files(listed: Sequence[Case | RawCase], task: Task, names: Mapping[str, str], output: Path) -> list[Case]:
