@@ -196,11 +196,11 @@ def make_label_app(
     files = bundle_files(bundle, _WEIGHTS)
     laid = [read_json(bundle / "configs" / overlay) for overlay in overlays]
     inference = merged_config(bundle / "configs" / "inference.json", *laid)
-    metadata, served_tasks = read_json(bundle / "configs" / "metadata.json"), _served_tasks(bundle, inference)
+    metadata, served_tasks = read_json(bundle / "configs" / "metadata.json"), _resolved(bundle, inference, "tasks")
     if served_tasks is not None:
         metadata = _metadata_of(metadata, served_tasks)
-    entry = inference.get("task_entry")
-    refuse_other_task(weights, entry)
+    entry, slot = inference.get("task_entry"), _resolved(bundle, inference, "network_def#slot")
+    refuse_other_task(weights, entry, slot)
     # The server reads only flat PyTorch files; of any other file it would load nothing, without an error.
     state, official = read_state(weights)
     shutil.copytree(sample_app, app, ignore=shutil.ignore_patterns("__pycache__"))
@@ -209,7 +209,8 @@ def make_label_app(
     copy = app / "model" / bundle.name
     copy_files(files, bundle, copy)
     terms = terms_of(weights, official)
-    task = None if entry is None else task_of(weights) or {"task_entry": entry}
+    planned = {"task_entry": entry} | ({} if slot is None else {"slot": slot})
+    task = None if entry is None else task_of(weights) or planned
     save_weights(state, model_file(copy), terms=terms, task=task)
     carry_fingerprint(weights, model_file(copy))
     write_json(copy / "configs" / "metadata.json", metadata)
@@ -226,14 +227,12 @@ def make_label_app(
     return copy
 
 
-def _served_tasks(bundle: Path, config: Mapping[str, Any]) -> TaskTable | None:
-    """The task table of a bundle's inference config; ``None`` for a bundle without one."""
+def _resolved(bundle: Path, config: Mapping[str, Any], key: str) -> Any:
+    """What a bundle's inference config has under a key; ``None`` if it has no such key."""
     from monai.bundle import ConfigParser
 
-    if "tasks" not in config:
-        return None
-    tasks: TaskTable = ConfigParser({**config, "bundle_root": str(bundle)}).get_parsed_content("tasks")
-    return tasks
+    parser = ConfigParser({**config, "bundle_root": str(bundle)})
+    return parser.get_parsed_content(key) if key in parser else None
 
 
 def _metadata_of(metadata: dict[str, Any], tasks: TaskTable) -> dict[str, Any]:
