@@ -15,7 +15,7 @@ import torch
 from monai.data import MetaTensor
 from pydicom.uid import generate_uid
 
-from tests.dicom_files import PATIENT, STUDY, dataset, identified, write, write_enhanced, write_series
+from tests.dicom_files import PATIENT, SOP_CLASSES, STUDY, dataset, identified, write, write_enhanced, write_series
 from uniseg_nets.bundle.run import run_bundle
 from uniseg_nets.dicom import SaveDicomSegd, SaveDicomSrd, SaveRtStructd, slices
 from uniseg_nets.dicom.codes import category_and_type
@@ -279,6 +279,18 @@ def test_a_slice_without_an_identifier_of_any_object_is_named_before_anything_is
         data.save_as(file, enforce_file_format=False)
     saver = SaveLabelMapd("pred", tmp_path / "out", table, "spleen")
     with pytest.raises(ValueError, match=rf"scan/.*\.dcm has no {keyword}: leave out --"):
+        export(saver, [{"name": "scan", "image": [str(tmp_path / "scan")]}], ["CT"])
+
+
+@pytest.mark.parametrize("kind", ["1.3.12.2.1107.5.9.1", "1.2.840.10008.5.1.4.1.1.5"])  # Siemens' own; retired
+@pytest.mark.parametrize("export", [SaveDicomSegd, SaveDicomSrd, SaveRtStructd])
+def test_a_slice_of_a_kind_that_is_not_dicom_s_is_named_before_anything_is_predicted(tmp_path, table, kind, export):
+    write_series(
+        tmp_path / "scan", "CT", VOLUME, **PATIENT, **STUDY, SOPClassUID=lambda z: SOP_CLASSES["CT"] if z < 3 else kind
+    )
+    saver = SaveLabelMapd("pred", tmp_path / "out", table, "spleen")
+    message = rf"scan/.*\.dcm has the SOPClassUID {kind}, a private, retired or unknown one: leave out --"
+    with pytest.raises(ValueError, match=message):
         export(saver, [{"name": "scan", "image": [str(tmp_path / "scan")]}], ["CT"])
 
 

@@ -18,6 +18,7 @@ import numpy as np
 import pydicom
 from nibabel.affines import apply_affine
 from numpy.typing import NDArray
+from pydicom.uid import UID
 from pydicom.valuerep import DA, TM
 
 from uniseg_nets.io.provenance import scan_identity
@@ -52,7 +53,7 @@ def read_slices(series: Sequence[str | PathLike[str]]) -> list[pydicom.Dataset]:
         series: files of the slices.
 
     Raises:
-        ValueError: a slice lacks an identifier that a reference to it needs.
+        ValueError: a slice lacks an identifier that a reference to it needs, or is of no kind that DICOM has.
     """
     first, *others = slices = [_read(file) for file in series]
     for keyword, kind in _TAKEN_OVER.items():
@@ -71,8 +72,9 @@ def read_slices(series: Sequence[str | PathLike[str]]) -> list[pydicom.Dataset]:
 def missing_identifiers(folder: Path, modality: str, needed: Sequence[str] = IDENTIFIERS) -> str | None:
     """A text on what the series that is read from a folder lacks for references to it; ``None`` if it has all.
 
-    Those are the identifiers of each slice and of its series, and a file of its own: the frames of an enhanced object
-    cannot be referred to here. A folder without a series that can be read lacks nothing: reading it says why.
+    Those are the identifiers of each slice and of its series, a SOPClassUID of DICOM, and a file of its own: the frames
+    of an enhanced object cannot be referred to here. A folder without a series that can be read lacks nothing: reading
+    it says why.
 
     Args:
         folder: folder of a series or a study, or a disc with its DICOMDIR.
@@ -167,7 +169,12 @@ def _identifiers(header: pydicom.Dataset, needed: Sequence[str]) -> dict[str, An
 
 def _lacking(file: str | PathLike[str], identifiers: Mapping[str, Any]) -> str | None:
     missing = [keyword for keyword, value in identifiers.items() if not value]
-    return f"{file} has no {' and no '.join(missing)}" if missing else None
+    if missing:
+        return f"{file} has no {' and no '.join(missing)}"
+    kind = UID(identifiers["SOPClassUID"])
+    if kind.type != "SOP Class" or kind.is_retired:
+        return f"{file} has the SOPClassUID {kind}, a private, retired or unknown one"
+    return None
 
 
 def _distance(slices: Sequence[pydicom.Dataset]) -> float:

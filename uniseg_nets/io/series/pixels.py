@@ -22,6 +22,10 @@ __all__ = ["read_stack"]
 
 # Attributes that describe the stored pixels alone.
 _LAYOUT = ("Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "NumberOfFrames")
+# Of these, those that say which stored bits are a number, without HighBit, which follows from BitsStored.
+_NUMBERS = ("BitsAllocated", "BitsStored", "PixelRepresentation")
+_MONOCHROME = ("SamplesPerPixel", "PhotometricInterpretation")
+_FLOATS = ("FloatPixelData", "DoubleFloatPixelData")
 
 
 def read_stack(stack: Stack) -> NDArray[np.float32]:
@@ -31,7 +35,8 @@ def read_stack(stack: Stack) -> NDArray[np.float32]:
 
     Raises:
         ValueError: if the images have colours, a lookup table or a slope of 0, a PET cannot be converted to SUV, or
-            pixels cannot be decoded; the message names the file. All but the last are checked before pixels are read.
+            pixels cannot be decoded or their header does not say how; the message names the file. All but these last
+            are checked before pixels are read.
     """
     rescaling = [_rescaling(frame) for frame in stack.frames]
     unit = suv_factor(stack) if stack.series.modality == "PT" else 1.0
@@ -70,11 +75,31 @@ def _stored(file: Path) -> NDArray[Any]:
     try:
         data = pydicom.dcmread(file, force=True)
         syntax = data.file_meta.get("TransferSyntaxUID")
-        pixels = _decoded(data) if syntax and syntax.is_encapsulated else _without_overlays(data)
+        compressed = bool(syntax and syntax.is_encapsulated)
+        if not any(keyword in data for keyword in _FLOATS):
+            _check_layout(data, compressed)
+        pixels = _decoded(data) if compressed else _without_overlays(data)
         return pixels.reshape(-1, data.Rows, data.Columns)
     except Exception as error:  # a damaged file can raise any error
         reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
         raise ValueError(f"the pixels of {file.name} cannot be read: {reason}") from error
+
+
+def _check_layout(data: pydicom.Dataset, compressed: bool) -> None:
+    """Refuses pixels whose header does not say which of their bits are a number, and completes HighBit."""
+    needed = (*_NUMBERS, "PixelData") if compressed else (*_NUMBERS, *_MONOCHROME, "PixelData")
+    lacking = [keyword for keyword in needed if data.get(keyword) is None]
+    if lacking:
+        raise ValueError(f"it has no {' and no '.join(lacking)}: export the series again, with complete headers")
+    allocated, stored = int(data.BitsAllocated), int(data.BitsStored)
+    if data.get("HighBit") is None or stored == allocated:
+        data.HighBit = stored - 1
+    if not (0 < stored <= data.HighBit + 1 <= allocated and allocated % 8 == 0 and data.PixelRepresentation in (0, 1)):
+        values = ", ".join(f"{keyword} {data.get(keyword)}" for keyword in (*_NUMBERS, "HighBit"))
+        raise ValueError(
+            f"it has {values}: expected 8, 16 or 32 bits, BitsStored of them from HighBit down, and "
+            "PixelRepresentation 0 or 1; export the series again"
+        )
 
 
 def _decoded(data: pydicom.Dataset) -> NDArray[Any]:
