@@ -296,6 +296,48 @@ def test_pixels_that_are_no_values_are_refused(tmp_path, volume, change, reason)
         loaded(tmp_path)
 
 
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"BitsStored": None, "PixelRepresentation": None}, "it has no BitsStored and no PixelRepresentation: export"),
+        ({"BitsAllocated": None}, "it has no BitsAllocated: export the series again"),
+        ({"BitsStored": 17}, "BitsStored 17, .*: expected 8, 16 or 32 bits"),
+        ({"BitsStored": 12, "HighBit": 5}, "BitsStored 12, PixelRepresentation 0, HighBit 5: expected"),
+        ({"BitsStored": 12, "HighBit": 20}, "HighBit 20: expected"),
+        ({"PixelRepresentation": 3}, "PixelRepresentation 3, .* expected .* PixelRepresentation 0 or 1"),
+    ],
+)
+def test_a_header_that_does_not_say_which_bits_are_numbers_is_refused(tmp_path, volume, compressed, change, reason):
+    for file in write_series(tmp_path, "CT", volume):
+        data = pydicom.dcmread(file)
+        if compressed:
+            data.compress(pydicom.uid.RLELossless)
+        for keyword, value in change.items():
+            data.pop(keyword)
+            if value is not None:
+                setattr(data, keyword, value)
+        data.save_as(file)
+    with pytest.raises(ValueError, match=rf"the pixels of IM\d+-0\.dcm cannot be read: .*{reason}"):
+        loaded(tmp_path)
+
+
+@pytest.mark.parametrize(("stored", "high"), [(12, None), (16, None), (16, 11)])
+def test_a_missing_high_bit_follows_from_the_number_of_bits(tmp_path, volume, stored, high):
+    for file in write_series(tmp_path, "CT", volume, BitsStored=stored, HighBit=15):
+        data = pydicom.dcmread(file)
+        data.HighBit = high
+        data.PixelData = np.frombuffer(data.PixelData, np.uint16).__or__(0xF000 if stored == 12 else 0).tobytes()
+        data.save_as(file)
+    np.testing.assert_array_equal(loaded(tmp_path)[0], volume)
+
+
+@pytest.mark.parametrize("kind", ["1.2.840.10008.5.1.4.1.1.7", "1.2.3.4", "1.2.840.10008.5.1.4.1.1.5"])
+def test_a_series_of_any_kind_of_image_is_read(tmp_path, volume, kind):
+    write_series(tmp_path, "CT", volume, SOPClassUID=kind)
+    np.testing.assert_array_equal(loaded(tmp_path)[0], volume)
+
+
 def test_frames_of_an_enhanced_file_are_sorted_and_scaled_each(tmp_path, volume):
     order, slopes = [3, 0, 9, 1, 2, 8, 4, 7, 5, 6], np.linspace(0.5, 2, 10)
     write_enhanced(tmp_path / "enhanced.dcm", volume, order, slopes)
@@ -494,7 +536,9 @@ def test_pet_is_read_as_suv_by_body_weight(tmp_path, volume, change, injection, 
         ({}, {"RadionuclideTotalDose": float("nan")}, r"dose nan Bq"),
         ({"PatientWeight": 700}, {}, "weight 700 kg: .* a weight of 1 to 350 kg"),
         ({"PatientWeight": 70000}, {}, "weight 70000 kg"),  # g
-        ({"PatientWeight": 3}, {}, r"weight 3 kg: .* at most 1e\+08 Bq per kg"),
+        ({"PatientWeight": 3}, {"RadionuclideHalfLife": 75.0}, r"weight 3 kg: .* at most 1e\+08 Bq per kg"),
+        ({"PatientWeight": 10}, {}, r"weight 10 kg: .* at most 3e\+07 Bq per kg"),
+        ({}, {"RadionuclideTotalDose": 3.5e9}, r"dose 3\.5e\+09 Bq, .* at most 3e\+07 Bq per kg"),  # 350 MBq
     ],
 )
 def test_a_pet_that_cannot_become_suv_is_refused_with_the_reason(tmp_path, volume, change, injection, reason):

@@ -30,6 +30,9 @@ _WEIGHT = (1.0, 350.0)  # kg, up to what the tables of scanners carry
 # Bq per kg. Adults get 3 to 7 MBq of FDG, newborns up to 10, and a light adult up to 55 of rubidium 82. More means a
 # weight that was made up, or a dose in another unit.
 _MOST_PER_KG = 1e8
+# Of fluorine 18, the tracer of nearly all PET, adults get at most 740 MBq. This is below the usual dose times ten.
+_FLUORINE_18 = (6500.0, 6700.0)  # s, its half-life as scanners write it
+_MOST_FLUORINE_PER_KG = 3e7
 _INSTEAD = ": export the series with its original headers, or give the PET as NIfTI in SUV"
 
 
@@ -66,11 +69,12 @@ def suv_factor(stack: Stack) -> float:
             (stack.frames[0], "PatientWeight"),
         )
     )
-    plausible = _DOSE[0] <= dose <= _DOSE[1] and _WEIGHT[0] <= weight <= _WEIGHT[1] and dose <= _MOST_PER_KG * weight
+    per_kg = _MOST_FLUORINE_PER_KG if _FLUORINE_18[0] < half_life < _FLUORINE_18[1] else _MOST_PER_KG
+    plausible = _DOSE[0] <= dose <= _DOSE[1] and _WEIGHT[0] <= weight <= _WEIGHT[1] and dose <= per_kg * weight
     if not (plausible and half_life > 0):
         raise ValueError(
             f"{name}: dose {dose:g} Bq, half-life {half_life:g} s, weight {weight:g} kg: expected a dose of "
-            f"{_DOSE[0]:g} to {_DOSE[1]:g} Bq and at most {_MOST_PER_KG:g} Bq per kg, a weight of {_WEIGHT[0]:g} to "
+            f"{_DOSE[0]:g} to {_DOSE[1]:g} Bq and at most {per_kg:g} Bq per kg, a weight of {_WEIGHT[0]:g} to "
             f"{_WEIGHT[1]:g} kg, and a half-life above 0{_INSTEAD}"
         )
     elapsed = 0.0 if decay == "ADMIN" else _since_injection(stack, tracer, half_life, name)
