@@ -178,6 +178,21 @@ def test_a_background_of_nan_is_cropped_like_one_of_zeros(table, write_scan, cap
     assert torch.equal(first.as_tensor(), second.as_tensor()) and "nans.nii.gz: 15600 of 24000 voxels" in caplog.text
 
 
+def test_nan_around_a_body_is_cropped_and_beside_it_air_in_ct_and_0_in_pet(table, write_scan):
+    place = np.indices((20, 20, 20)) - 10
+    outside = (place[:2] ** 2).sum(axis=0) > 64
+    outside[:, :, 15:] = True
+    body = [np.where(outside, value, 40).astype(np.float32) for value in (np.nan, -1000, 0)]
+    body[1][:2], body[1][19:], body[1][:, :2], body[1][:, 19:], body[1][:, :, 15:] = 0, 0, 0, 0, 0
+    affine = np.diag([3, 3, 3, 1])
+    nans, filled = (
+        preprocess(table, "whole_body_tumour", write_scan(name, np.stack(channels, axis=-1), affine))["image"]
+        for name, channels in (("a.nii.gz", [body[0], body[0]]), ("b.nii.gz", [body[1], body[2]]))
+    )
+    assert nans.shape == filled.shape
+    torch.testing.assert_close(nans.as_tensor(), filled.as_tensor())
+
+
 def test_infinities_in_mr_leave_the_other_voxels_as_they_are(table, write_scan, caplog):
     clean = np.random.default_rng(0).normal(300, 40, (20, 20, 20)).astype(np.float32)
     clean[5, 5, 5:7] = 0

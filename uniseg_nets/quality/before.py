@@ -106,7 +106,7 @@ def known_faults(properties: ScanProperties, task: Task) -> list[Reason]:
         Reason(
             "before",
             f"{share:.1%} of the voxels of the {modality} are NaN or infinite, not counting a background of NaN. They "
-            "are taken as 0.",
+            f"are taken as {'air' if modality.upper() == 'CT' else 0}.",
         )
         for share, modality in zip(properties.non_finite, task.channels)
         if share > _NON_FINITE

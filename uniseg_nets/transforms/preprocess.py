@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 # Keys of the crop in the image's metadata.
 CROP_START, CROP_STOP = "crop_start", "crop_stop"
+_AIR = -1000.0  # Hounsfield units
 
 
 class PreprocessCased(MapTransform):
@@ -38,7 +39,8 @@ class PreprocessCased(MapTransform):
     Axes, spacing and scaling are the task's (:class:`~uniseg_nets.tasks.Task`).
 
     The image's metadata hold the file's affine and size and the crop, from which :func:`grid_of` restores the grid. A
-    label map is resampled with its image.
+    label map is resampled with its image. NaN and infinite voxels are cropped like zeros; within the crop they are air
+    in CT, where 0 is water, and 0 in other images.
 
     Args:
         keys: key of the image, then keys of label maps.
@@ -84,16 +86,20 @@ class PreprocessCased(MapTransform):
         affine = np.asarray(image.meta[MetaKeys.ORIGINAL_AFFINE], dtype=np.float64)
         shape = tuple(int(n) for n in image.shape[1:])
         grid = Grid((shape[0], shape[1], shape[2]), affine, task.spacing, axes=task.axes)
-        volume = _without_nan(grid.from_file(image.as_tensor()), name)
+        stored = grid.from_file(image.as_tensor())
+        volume = _without_nan(stored, name)
         box = bounding_box((volume != 0).any(dim=0))
         if box is None:
             raise ValueError("holds no non-zero voxel: nothing to segment")
         grid = Grid(grid.file_shape, affine, task.spacing, *box, axes=task.axes)
+        lacking = None if volume is stored else stored[(slice(None), *grid.box)].isfinite().logical_not()
         volume = volume[(slice(None), *grid.box)].contiguous()
         _warn_unless_hounsfield(volume, task, name)
         _warn_of_other_slices(grid, task, name)
         masked = task.mask == "always" or (self.training_mask and task.mask == "training")
         inside = _non_zero(volume, grid) if masked else None
+        if lacking is not None:
+            _air_for_nan_(volume, lacking, task)
         volume = resample_image(volume, grid.shape, grid.coarse_axis)
         if volume.untyped_storage().data_ptr() == image.untyped_storage().data_ptr():
             volume = volume.clone()  # the caller's array is not changed
@@ -160,9 +166,18 @@ def _without_nan(volume: Tensor, name: str) -> Tensor:
     if bad == volume.numel():
         raise ValueError("holds no finite voxel, all are NaN or infinite: export the scan again")
     if bad:
-        logger.warning("%s: %d of %d voxels are NaN or infinite: set to 0", name, bad, volume.numel())
+        logger.warning(
+            "%s: %d of %d voxels are NaN or infinite: set to 0, in CT to %g HU", name, bad, volume.numel(), _AIR
+        )
         volume = torch.nan_to_num(volume, nan=0.0, posinf=0.0, neginf=0.0)
     return volume
+
+
+def _air_for_nan_(volume: Tensor, lacking: Tensor, task: Task) -> None:
+    """Makes those voxels of CT channels air that had no finite value: (C, z, y, x), and bool of this shape."""
+    for channel, gone, modality in zip(volume, lacking, task.channels):
+        if modality.upper() == "CT":
+            channel[gone] = _AIR
 
 
 def _warn_unless_hounsfield(volume: Tensor, task: Task, name: str) -> None:
