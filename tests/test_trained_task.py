@@ -1,15 +1,20 @@
 """Fine-tuned weights know the task of their training, and are used for no other."""
 
+import zipfile
 from types import SimpleNamespace
 
 import pytest
 from ignite.engine import Engine
+from monai.bundle import ConfigWorkflow
 
+from tests.running import copied
 from uniseg_nets import PromptTunedUniSeg, UniSeg, UniSegBackbone
 from uniseg_nets.bundle.label_app import make_label_app
 from uniseg_nets.bundle.pack import pack_bundle
+from uniseg_nets.bundle.run import merged_config
 from uniseg_nets.handlers import WeightFiles
 from uniseg_nets.io.bundles import bundle_folder
+from uniseg_nets.io.errors import root_cause
 from uniseg_nets.io.files import write_json
 from uniseg_nets.weights.checkpoints import convert, load_network, save_weights
 from uniseg_nets.weights.trained_task import mark_task, refuse_other_task, task_of
@@ -122,6 +127,51 @@ def test_a_server_serves_no_weights_of_another_task(tuned, tmp_path, name):
     with pytest.raises(ValueError, match=r"model\.pt was (trained with channels|fine-tuned for organ, lesion)"):
         make_label_app(tmp_path / "app", bundle_folder(name), weights=tuned, sample_app=tmp_path / "sample")
     assert not (tmp_path / "app").exists()
+
+
+def plan_of(slot):
+    """The plan of ENTRY for a network with the prompt of a slot."""
+    definition = {"_target_": "uniseg_nets.PromptTunedUniSeg", "slot": "@slot", "in_channels": [1]}
+    definition |= {"patch_size": [32, 64, 64], **SIZES}
+    plan = {"task_entry": ENTRY, "slot": slot, "patch_size": [32, 64, 64]}
+    return plan | {f"network_def#{name}": value for name, value in definition.items()}
+
+
+def planned_bundle(folder, slot):
+    """A copy of the bundle with a plan in its config."""
+    root = copied(bundle_folder("uniseg_finetune"), folder)
+    write_json(root / "configs" / "inference.json", merged_config(root / "configs" / "inference.json", plan_of(slot)))
+    return root
+
+
+def test_a_server_serves_no_weights_with_the_prompt_of_another_slot(tuned, tmp_path):
+    (tmp_path / "sample").mkdir()
+    (tmp_path / "sample" / "main.py").touch()
+    options = {"weights": tuned, "sample_app": tmp_path / "sample"}
+    with pytest.raises(ValueError, match="was trained with slot 3, not 4: use the plan"):
+        make_label_app(tmp_path / "app", planned_bundle(tmp_path / "other", 4), **options)
+    assert not (tmp_path / "app").exists()
+    bundle = planned_bundle(tmp_path, 3)
+    mark_task(tuned, None)  # as of an earlier version: the copy says it
+    copy = make_label_app(tmp_path / "app", bundle, **options)
+    assert task_of(copy / "models" / "model.pt") == {"task_entry": ENTRY, "slot": 3}
+
+
+def test_a_packed_bundle_refuses_another_plan_before_it_preprocesses(tuned, tmp_path):
+    write_json(tmp_path / "plan.json", plan_of(3))
+    with zipfile.ZipFile(pack_bundle(tmp_path, tmp_path / "plan.json", [tuned])) as archive:
+        archive.extractall(tmp_path)
+    packed = tmp_path / "abdomen"
+    gone = [{"name": str(fold), "fold": fold, "image": ["none.nii.gz"], "label": "none.nii.gz"} for fold in (0, 1)]
+    write_json(tmp_path / "new.json", {"task_entry": ENTRY | {"classes": ["lesion", "organ"]}, "data": gone})
+    configs = [str(packed / "configs" / "train.json"), str(tmp_path / "new.json")]
+    options = {"workflow_type": "train", "logging_file": False, "num_workers": 0, "bundle_root": str(packed)}
+    workflow = ConfigWorkflow(configs, dataset_dir=str(tmp_path), **options)
+    workflow.initialize()
+    with pytest.raises(RuntimeError) as refused:
+        workflow.run()
+    assert "heads of organ, lesion, and the plan has the classes lesion, organ" in root_cause(refused.value)
+    assert not (packed / "runs").exists() and not (packed / "models" / "trained").exists()
 
 
 def test_a_network_is_packed_with_the_plan_of_its_training_alone(tmp_path):
