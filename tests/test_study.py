@@ -1,8 +1,11 @@
 import csv
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -222,7 +225,7 @@ def test_folds_are_trained_once_evaluated_and_pooled(tmp_path, monkeypatch):
 
     monkeypatch.setattr(cross_validation.subprocess, "run", run)
     plan = plan_of(tmp_path)
-    with pytest.raises(RuntimeError, match="fold 1 ended with status 1"):
+    with pytest.raises(ChildProcessError, match="fold 1 ended with status 1"):
         cross_validate(plan, tmp_path, tmp_path / "cv", overlays=["small.json"])
     (tmp_path / "cv" / "fold0" / "eval" / "cases.csv").unlink()
     (tmp_path / "cv" / "fold0" / "eval").rmdir()
@@ -234,6 +237,52 @@ def test_folds_are_trained_once_evaluated_and_pooled(tmp_path, monkeypatch):
         ("1", "case1"),
         ("2", "case2"),
     ]
+
+
+def test_a_patient_in_two_folds_is_refused_before_anything_is_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(cross_validation.subprocess, "run", None)
+    plan = plan_of(tmp_path)
+    content = json.loads(plan.read_text())
+    for case in content["data"][:2]:
+        case["group"] = "p0"
+    plan.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"(?s)plan\.json puts 1 patient.*p0: 0 in fold 0, 1 in fold 1"):
+        cross_validate(plan, tmp_path, tmp_path / "cv")
+    assert not (tmp_path / "cv").exists()
+
+
+def test_a_mistake_in_an_overlay_can_be_mended_in_the_same_folder(tmp_path, monkeypatch):
+    plan, overlay = plan_of(tmp_path), tmp_path / "mine.json"
+    overlay.write_text('{"max_epoch": 5}')
+    failing = lambda words, check: subprocess.CompletedProcess(words, 1)  # noqa: E731
+    monkeypatch.setattr(cross_validation.subprocess, "run", failing)
+    with pytest.raises(ChildProcessError, match="fold 0 ended with status 1; its reason is above"):
+        cross_validate(plan, tmp_path, tmp_path / "cv", overlays=[str(overlay)])
+    overlay.write_text('{"max_epochs": 5}')
+    monkeypatch.setattr(cross_validation.subprocess, "run", leaves_evaluations(tmp_path / "cv"))
+    cross_validate(plan, tmp_path, tmp_path / "cv", overlays=[str(overlay)])
+    assert json.loads((tmp_path / "cv" / "settings.json").read_text())["overlays"] == [{"max_epochs": 5}]
+
+
+def test_an_ended_cross_validation_ends_its_training(tmp_path):
+    """Else it would write into the folder beside that of the next call."""
+    written = tmp_path / "child"
+    child = f"import os, pathlib, time; pathlib.Path({str(written)!r}).write_text(str(os.getpid())); time.sleep(60)"
+    parent = f"""
+import subprocess, sys
+from uniseg_nets.cli import study
+from uniseg_nets.study import cross_validation
+cross_validation.cross_validate = lambda *_: subprocess.run([sys.executable, "-c", {child!r}])
+study.cv({str(plan_of(tmp_path))!r}, {str(tmp_path)!r}, {str(tmp_path / "cv")!r})
+"""
+    process = subprocess.Popen([sys.executable, "-c", parent])
+    while not (written.is_file() and written.read_text()):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.terminate()
+    assert process.wait(30) == 128 + signal.SIGTERM
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(written.read_text()), 0)
 
 
 @pytest.mark.parametrize("change", ["folds", "overlays"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from typing import Literal
 
 from uniseg_nets.cli.values import existing_file, listed, new_folder, whole_numbers
@@ -25,6 +27,8 @@ def cv(plan: str, data: str, output: str = "cv", *, folds: str | None = None, ov
     plan = existing_file(plan, "PLAN, a file of `uniseg plan`; the order is PLAN DATA OUTPUT")
     chosen = None if folds is None else whole_numbers(folds, "--folds")
     new_folder(output)
+    # An ended `cv` ends its training too, which would else go on beside that of the next call.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     from uniseg_nets.study.cross_validation import cross_validate, pooled_table
 
     cases = cross_validate(plan, data, output, chosen, [] if overlays is None else listed(overlays))

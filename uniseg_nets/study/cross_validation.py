@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from uniseg_nets.data.datalist import image_files
+from uniseg_nets.data.groups import group_of, refuse_divided
 from uniseg_nets.io.bundles import bundle_folder, config_file
 from uniseg_nets.io.files import read_json, write_csv, write_json
 from uniseg_nets.io.messages import listing
@@ -50,9 +51,9 @@ def cross_validate(
 
     Raises:
         FileNotFoundError: the plan, the data set, a file of a case or an overlay does not exist.
-        ValueError: the file is no plan, the plan lacks a fold, or the folder has folds of another plan, of other
-            overlays or of other data.
-        RuntimeError: a training or an evaluation failed; its own message is in the output above.
+        ValueError: the file is no plan, the plan lacks a fold or has a patient in several, or the folder has folds of
+            another plan, of other overlays or of other data.
+        ChildProcessError: a training or an evaluation failed; its own message is in the output above.
     """
     plan, data, output = (Path(path).resolve() for path in (plan, data, output_dir))
     if not data.is_dir():
@@ -60,8 +61,10 @@ def cross_validate(
     planned = read_json(plan).get("data")
     if not isinstance(planned, list) or not planned or not all(_is_planned(case) for case in planned):
         raise ValueError(
-            f"{plan} is no plan: it lacks data, cases with a fold, an image and a label; `uniseg plan` writes one"
+            f"{plan} is no plan: it lacks data, cases with a name, a fold, an image and a label; `uniseg plan` writes "
+            "one"
         )
+    refuse_divided(((case["name"], group_of(case), f"fold {case['fold']}") for case in planned), str(plan))
     known = sorted({int(case["fold"]) for case in planned})
     chosen = known if folds is None else list(folds)
     unknown = [fold for fold in chosen if fold not in known]
@@ -108,10 +111,11 @@ def _bytes(path: Path) -> int:
 def _claim(output: Path, settings: dict[str, Any]) -> None:
     """Keeps plan, overlays and sizes of the data in the folder, and refuses others there.
 
-    Folders of earlier versions have no sizes.
+    Folders of earlier versions have no sizes. Where no fold was begun, as after a mistake in an overlay, any are taken.
     """
     kept = output / _SETTINGS
-    if kept.is_file():
+    folds = any(output.glob("fold*"))
+    if folds and kept.is_file():
         begun = read_json(kept)
         if any(begun[key] != settings.get(key) for key in begun if key != "bytes"):
             raise ValueError(
@@ -125,7 +129,7 @@ def _claim(output: Path, settings: dict[str, Any]) -> None:
                 "that it was begun with, or choose another folder"
             )
         return
-    if any(output.glob("fold*")):
+    if folds:
         raise ValueError(
             f"{output} has folds and no {_SETTINGS}, which says what plan they are of: choose another folder, or move "
             "these folds away"
@@ -134,7 +138,7 @@ def _claim(output: Path, settings: dict[str, Any]) -> None:
 
 
 def _is_planned(case: Any) -> bool:
-    return isinstance(case, Mapping) and isinstance(case.get("fold"), int) and {"image", "label"} <= set(case)
+    return isinstance(case, Mapping) and isinstance(case.get("fold"), int) and {"name", "image", "label"} <= set(case)
 
 
 def _run(root: Path, configs: Sequence[Path], fold: int, options: dict[str, Any]) -> None:
@@ -144,7 +148,10 @@ def _run(root: Path, configs: Sequence[Path], fold: int, options: dict[str, Any]
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     ended = subprocess.run([sys.executable, "-m", "monai.bundle", "run", "--config_file", files, *words], check=False)
     if ended.returncode:
-        raise RuntimeError(f"fold {fold} ended with status {ended.returncode}; the same command goes on from there")
+        raise ChildProcessError(
+            f"fold {fold} ended with status {ended.returncode}; its reason is above. The same command goes on from "
+            "there"
+        )
 
 
 def _pool(output: Path, folds: Sequence[int]) -> Path:

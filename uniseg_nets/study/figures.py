@@ -73,7 +73,7 @@ def figures_of(rows: Sequence[Mapping[str, str]], metric: str = "dice") -> Figur
             raise ValueError(f"{metric} of case {row['case']} is {row[metric]!r}, expected a number") from error
         if math.isnan(value):
             continue
-        if value < 0 or (value > 1 and METRICS[metric]):
+        if value < 0 or math.isinf(value) or (value > 1 and METRICS[metric]):
             raise ValueError(f"{metric} of case {row['case']} is {value:g}, expected {_RANGES[METRICS[metric]]}")
         own, case = figures[row["task"], row["class"]], row["case"]
         patient = row.get("patient") or case
