@@ -161,6 +161,64 @@ def test_a_mask_with_numbers_of_objects_or_classes_is_refused(tmp_path, numbers)
         read_mask(written(tmp_path / "objects.png", objects))
 
 
+def test_a_class_of_one_beside_voids_of_255_is_not_lost(tmp_path):
+    marked = np.zeros((40, 80), dtype=np.uint8)
+    marked[10:20, 10:20], marked[10:20, 40:50] = 1, 255
+    with pytest.raises(ValueError, match=r"void\.png has areas of 1 beside 0 and 255"):
+        read_mask(written(tmp_path / "void.png", marked))
+
+
+@pytest.mark.parametrize("kind", ["RGB", "P"])
+def test_a_mask_of_several_colours_is_refused_and_one_of_one_colour_is_read(tmp_path, kind):
+    """The brightest channel would make all classes one, as those of a palette (128, 0, 0), (0, 128, 0), ..."""
+    classes = np.zeros((40, 80), dtype=np.uint8)
+    classes[10:20, 10:20] = 1
+    colours = np.array([(0, 0, 0), (128, 0, 0), (0, 128, 0)], dtype=np.uint8)
+
+    def saved(name):
+        image = Image.fromarray(colours[classes])
+        if kind == "P":
+            image = Image.fromarray(classes, "P")
+            image.putpalette(colours.tobytes())
+        image.save(tmp_path / name)
+        return tmp_path / name
+
+    assert np.array_equal(read_mask(saved("one.png"))[0], classes > 0)
+    classes[10:20, 40:50] = 2
+    with pytest.raises(ValueError, match=r"two\.png has areas of several colours: .* a file per class"):
+        read_mask(saved("two.png"))
+
+
+@pytest.mark.parametrize("white", [True, False])
+def test_what_is_transparent_in_a_mask_is_background(tmp_path, white):
+    drawn = np.full((40, 40, 4), 255 * white, dtype=np.uint8)
+    drawn[..., 3] = 0
+    drawn[10:20, 10:20, 3] = 255
+    path = written(tmp_path / "drawn.png", drawn)
+    if white:
+        assert np.array_equal(read_mask(path)[0], drawn[..., 3] > 0)
+    else:
+        with pytest.raises(ValueError, match=r"drawn\.png is black or transparent everywhere"):
+            read_mask(path)
+    drawn[..., :3], drawn[..., 3] = 0, 255
+    assert not read_mask(written(tmp_path / "empty.png", drawn)).any()
+
+
+def test_colours_of_sixteen_bits_keep_all_of_them(tmp_path):
+    """Of which Pillow reads the upper eight: twelve bits of a microscope would be almost black."""
+    values = np.random.default_rng(0).integers(0, 4096, (40, 50, 3)).astype(np.uint16)
+    for ending in ("png", "tif"):
+        deep = tmp_path / f"deep.{ending}"
+        itk.imwrite(itk.image_from_array(values, is_vector=True), str(deep))
+        low, high = np.percentile(values, (0.5, 99.5))
+        shown = np.clip((values.transpose(2, 0, 1) - low) / (high - low), 0, 1)
+        assert np.allclose(read_picture(deep), shown, atol=1e-5)
+        truth = np.zeros((40, 50, 3), dtype=np.uint16)
+        truth[10:20, 10:20] = 1
+        itk.imwrite(itk.image_from_array(truth, is_vector=True), str(deep))
+        assert np.array_equal(read_mask(deep)[0], truth[..., 0])
+
+
 def test_an_edge_of_values_between_is_no_object(tmp_path):
     soft = np.zeros((40, 40), dtype=np.uint8)
     soft[10:30, 10:30], soft[12:28, 12:28] = 128, 255  # an edge of two pixels

@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 _SMALLEST, _LARGEST = 32, 10_000
 # Intensity window of images with more than eight bits: values outside are rare.
 _PERCENTILES = (0.5, 99.5)
+# A lossy or resized mask has more values than this; of fewer, a low one is a number and no noise.
+_FEW = 8
 
 
 def read_picture(path: str | PathLike[str]) -> NDArray[np.float32]:
@@ -47,32 +49,46 @@ def read_picture(path: str | PathLike[str]) -> NDArray[np.float32]:
     """
     values, top = _read(Path(path))
     array = values / top if top is not None else _windowed(values)
-    if array.ndim == 2:
-        array = np.stack([array] * 3, axis=-1)
+    array = np.stack([array] * 3, axis=-1) if array.ndim == 2 else array[..., :3]
     return np.ascontiguousarray(array.transpose(2, 0, 1), dtype=np.float32)
 
 
 def read_mask(path: str | PathLike[str]) -> NDArray[np.uint8]:
     """Reads the file of a mask of one structure -> (1, H, W), uint8, 1 above half of its maximum.
 
-    Edges of lossy or resized files have values between the two. Areas of such values are objects or classes with
-    numbers of their own, which are refused. The stored values are used without a window, which would lose a mask that
-    is foreground everywhere.
+    Edges of lossy or resized files have values between the two. Areas of such values, or of several colours, are
+    objects or classes of their own, which are refused. The stored values are used without a window, which would lose a
+    mask that is foreground everywhere. What is transparent is background.
 
     Raises:
-        FileNotFoundError, ValueError: as for :func:`read_picture`; or if the mask has areas of more than two values.
+        FileNotFoundError, ValueError: as for :func:`read_picture`; or if the mask has areas of more than two values or
+            of several colours, or all that is not transparent is black.
     """
     values, _ = _read(Path(path))
-    grey = values if values.ndim == 2 else values.max(axis=-1)
+    if values.shape[2:] == (4,):
+        shown = values[..., 3:] > values[..., 3].max() / 2
+        values = values[..., :3] * shown
+        if not (values.any() or shown.all()):
+            raise ValueError(f"{path} is black or transparent everywhere: draw the structure in white")
+    colours = values.reshape(*values.shape[:2], -1)
+    if (colours == colours[..., :1]).all():
+        colours = colours[..., :1]
+    grey = colours.max(axis=-1)
     low, high = min(grey.min(), 0), grey.max()
-    between = (grey > low + 0.1 * (high - low)) & (grey < low + 0.9 * (high - low))
-    areas = between & (minimum_filter(grey, 3) == maximum_filter(grey, 3))
+    noise = 0.1 * (high - low)
+    lowest = low if len(np.unique(grey)) <= _FEW else low + noise
+    areas = (grey > lowest) & (grey < high - noise) & _is_flat(colours)
     if areas.any():
         raise ValueError(
             f"{path} has areas of {', '.join(f'{value:g}' for value in np.unique(grey[areas])[:5])} beside 0 and "
             f"{high:g}: a mask has one value for the structure; give all objects the same, or a file per class"
         )
-    return (grey > (low + high) / 2).astype(np.uint8)[None]
+    mask = grey > (low + high) / 2
+    if mask.any():
+        own = np.median(colours[mask], axis=0)
+        if (mask & (np.abs(colours - own).max(axis=-1) > noise) & _is_flat(colours)).any():
+            raise ValueError(f"{path} has areas of several colours: a mask has one structure; give a file per class")
+    return mask.astype(np.uint8)[None]
 
 
 def check_sizes(
@@ -131,8 +147,17 @@ class LoadMaskd(LoadPictured):
         return d
 
 
+def _is_flat(colours: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Whether a pixel's neighbours have its colour: (H, W, channels) -> (H, W)."""
+    around = (3, 3, 1)
+    return (minimum_filter(colours, around) == maximum_filter(colours, around)).all(axis=-1)
+
+
 def _read(path: Path) -> tuple[NDArray[np.float32], float | None]:
-    """The finite values (H, W) or (H, W, 3) of a file, and the value of white; ``None`` if that is unknown."""
+    """The finite values of a file, and the value of white; ``None`` if that is unknown.
+
+    They are (H, W), (H, W, 3), or with transparent pixels (H, W, 4), the last of which is 0 where they are.
+    """
     if not path.is_file():
         raise FileNotFoundError(f"no file {path}")
     return _read_dicom(path) if is_dicom(path) else _read_pil(path)
@@ -146,12 +171,27 @@ def _read_pil(path: Path) -> tuple[NDArray[np.float32], float | None]:
             # A phone's JPEG (MPO) has the image first, then previews and depth maps.
             if frames > 1 and opened.format != "MPO":
                 raise ValueError(f"{path} holds {frames} frames: give each as a separate image")
+            deep = "16" in str(opened.tile[0][3]) if opened.tile else False  # colours, whose lower half PIL drops
             image = ImageOps.exif_transpose(opened)
             if image.mode[0] in "IF":  # more than eight bits
                 return _finite(np.asarray(image, dtype=np.float32), path), None
-            return np.asarray(image.convert("RGB"), dtype=np.float32), 255.0
+            if deep and image.mode != "RGB":
+                raise ValueError(f"{path} has 16 bits per colour and transparent pixels: save it without transparency")
+            if deep:
+                return _read_deep_colours(path), None
+            kind = "RGBA" if image.has_transparency_data else "RGB"
+            return np.asarray(image.convert(kind), dtype=np.float32), 255.0
     except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(f"cannot read {path} as an image: {error}") from error
+
+
+def _read_deep_colours(path: Path) -> NDArray[np.float32]:
+    """The values (H, W, 3) of an image of 16 bits per colour."""
+    try:
+        image = itk.imread(str(path), pixel_type=itk.Vector[itk.F, 3])
+    except RuntimeError as error:
+        raise ValueError(f"cannot read {path} as an image: {str(error).strip().splitlines()[-1]}") from error
+    return np.asarray(itk.array_from_image(image))
 
 
 def _read_dicom(path: Path) -> tuple[NDArray[np.float32], float | None]:
