@@ -9,7 +9,7 @@ from tests.dicom_files import write_slice
 from uniseg_nets.bundle.choose import ChosenInference
 from uniseg_nets.bundle.run import merged_config
 from uniseg_nets.data import FaultTolerantDataset, find_cases, load_datalist, with_task
-from uniseg_nets.io.bundles import INFERENCE, bundle_root
+from uniseg_nets.io.bundles import INFERENCE, bundle_folder, bundle_root
 from uniseg_nets.io.series import dicom_files, find_series
 from uniseg_nets.phantom import write_phantom_tasks
 from uniseg_nets.tasks import TaskTable
@@ -360,6 +360,25 @@ def test_datalist_paths_become_absolute_and_the_rest_stays(tmp_path):
     assert load_datalist(path, "training", "/elsewhere")[0]["label"] == "/elsewhere/l.nii"
     with pytest.raises(ValueError, match="no list 'validation'; it has training"):
         load_datalist(path, "validation")
+
+
+def test_an_image_of_a_training_that_its_validation_has_too_is_refused(tmp_path):
+    path = tmp_path / "datalist.json"
+    sections = {"training": [{"image": ["a.nii", "b.nii"]}, {"image": "c.nii"}], "validation": [{"image": "./b.nii"}]}
+    path.write_text(json.dumps(sections))
+    assert len(load_datalist(path, "training")) == len(load_datalist(path, "training", apart="testing")) == 2
+    with pytest.raises(
+        ValueError, match=r"1 images in 'training' and in 'validation', where .* no test: a: leave each"
+    ):
+        load_datalist(path, "training", apart="validation")
+    path.write_text(json.dumps(sections | {"validation": [{"image": "d.nii"}]}))
+    assert len(load_datalist(path, "training", apart="validation")) == 2
+
+
+@pytest.mark.parametrize("bundle", ["uniseg_upstream", "unetr_prompt_tuning", "esp_medsam_2d"])
+def test_the_trainings_of_a_datalist_have_their_validation_apart(bundle):
+    config = json.loads((bundle_folder(bundle) / "configs" / "train.json").read_text())
+    assert config["train"]["cases"]["apart"] == config["validate"]["cases"]["section"] == "validation"
 
 
 def test_a_datalist_entry_without_image_is_named(tmp_path):

@@ -272,3 +272,31 @@ def test_a_checkpoint_of_another_optimiser_or_version_is_refused_in_words(tmp_pa
     torch.save({key: value for key, value in saved(path).items() if key not in ("schedule", "random")}, path)
     with pytest.raises(ValueError, match="lacks schedule, random: it is of another version"):
         Training(tmp_path, 2, [0], resume=True).run()
+
+
+CASES = [{"name": name, "image": f"{name}.nii"} for name in "abcd"]
+ENTRY = {"name": "t", "channels": ["MR"], "spacing": [1, 1, 1], "classes": ["organ"]}
+
+
+def test_a_training_is_not_resumed_where_it_holds_out_what_it_has_learnt_from(tmp_path):
+    Training(tmp_path, 2, [0.5, 0.6], trained=CASES[:3], held=CASES[3:]).run()
+    with pytest.raises(
+        ValueError, match=r"epoch=2\.pt has learnt from 1 of the cases that this training holds out, b: "
+    ):
+        Training(tmp_path, 3, resume=True, trained=CASES[2:], held=CASES[1:2]).run()
+    Training(tmp_path, 3, [0.7], resume=True, trained=CASES[:2], held=CASES[3:]).run()
+
+
+def test_a_training_is_not_resumed_with_another_task(tmp_path):
+    Training(tmp_path, 2, [0.5, 0.6], task=ENTRY).run()
+    with pytest.raises(ValueError, match=r"is of a training with spacing \[1.*, not \[2.*: resume with the plan"):
+        Training(tmp_path, 3, resume=True, task=ENTRY | {"spacing": [2, 1, 1]}).run()
+    Training(tmp_path, 3, [0.7], resume=True, task=ENTRY | {"name": "renamed"}).run()
+
+
+def test_a_checkpoint_that_names_no_cases_is_resumed_as_before(tmp_path):
+    Training(tmp_path, 2, [0.5, 0.6], task=ENTRY, trained=CASES).run()
+    for path in tmp_path.glob("checkpoint_epoch=*.pt"):
+        state = torch.load(path, weights_only=True)
+        torch.save({key: value for key, value in state.items() if key not in ("cases", "task")}, path)
+    Training(tmp_path, 3, [0.7], resume=True, held=CASES, task=ENTRY | {"spacing": [2, 1, 1]}).run()

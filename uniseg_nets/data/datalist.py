@@ -33,6 +33,7 @@ def load_datalist(
     optional: bool = False,
     task: str | int | Sequence[str] | None = None,
     menu: Sequence[str] | str | None = None,
+    apart: str | None = None,
 ) -> list[dict[str, Any]]:
     """Loads the cases of one section, with absolute paths. Each has a ``name`` as text: by default that of its scan.
 
@@ -44,12 +45,13 @@ def load_datalist(
         base_dir: folder of relative paths; the JSON's folder by default.
         optional: give no cases if the section is missing.
         task, menu: the tasks to load, see :func:`with_task`.
+        apart: another section, which may have none of the images, such as ``validation`` for those of a training.
 
     Raises:
         FileNotFoundError: if there is no such datalist.
         ValueError: if the file is not JSON, the section is missing (unless ``optional``), an entry is not a case or
-            its name is a path; or if no case has the task, or, with a menu of tasks, a case has none. The message
-            names the file.
+            its name is a path, or an image is in the section ``apart`` too; or if no case has the task, or, with a menu
+            of tasks, a case has none. The message names the file.
     """
     path = Path(path)
     base = Path(base_dir or path.parent).absolute()
@@ -58,12 +60,15 @@ def load_datalist(
         return []
     if not isinstance(content.get(section), list):
         raise ValueError(f"datalist {path} has no list {section!r}; it has {', '.join(content)}")
-    cases = []
-    for number, entry in enumerate(content[section]):
-        try:
-            cases.append(_case(entry, base))
-        except ValueError as error:
-            raise ValueError(f"datalist {path}: entry {number} of {section!r} {error}") from error
+    cases = _cases(content[section], base, f"datalist {path}", section)
+    if apart is not None and isinstance(content.get(apart), list):
+        held = {file for case in _cases(content[apart], base, f"datalist {path}", apart) for file in image_files(case)}
+        both = [case["name"] for case in cases if not held.isdisjoint(image_files(case))]
+        if both:
+            raise ValueError(
+                f"datalist {path} has {len(both)} images in {section!r} and in {apart!r}, where they would be no test: "
+                f"{listing(both)}: leave each in one of the two"
+            )
     if task is not None:
         try:
             cases = with_task(cases, task, menu)
@@ -74,6 +79,17 @@ def load_datalist(
             raise ValueError(
                 f'datalist {path}: no task for {listing(nameless)}: add "task" to each case, or give --task'
             )
+    return cases
+
+
+def _cases(entries: Sequence[Any], base: Path, where: str, section: str) -> list[dict[str, Any]]:
+    """The entries of a section as cases; a wrong one raises ValueError with its number."""
+    cases = []
+    for number, entry in enumerate(entries):
+        try:
+            cases.append(_case(entry, base))
+        except ValueError as error:
+            raise ValueError(f"{where}: entry {number} of {section!r} {error}") from error
     return cases
 
 

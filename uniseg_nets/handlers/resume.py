@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,9 @@ from torch.optim import Optimizer
 from uniseg_nets.handlers.random_state import random_state, set_random_state
 from uniseg_nets.io.errors import root_cause
 from uniseg_nets.io.files import atomic_path
+from uniseg_nets.io.messages import listing
 from uniseg_nets.ranks import from_all_ranks, is_first_rank, own_rank, unwrapped
+from uniseg_nets.weights.trained_task import other_task, trained_task
 
 __all__ = ["ResumableCheckpoint", "claim_folder"]
 
@@ -77,10 +79,13 @@ class ResumableCheckpoint:
         interval: epochs between two files; 0 to write and read none.
         keep: number of files to keep.
         resume: resume from the newest readable file; without any, start from the beginning.
+        trained, held: the cases for training and for validation. Their names are saved, so that a training is not
+            resumed where it holds out what it has learnt from.
+        task: of a fine-tuning, the entry of its task, which is saved too.
 
     Raises:
         ValueError: at the start of the training, if the folder has checkpoints of another training, or the newest one
-            does not fit this training.
+            does not fit this training, is of another task, or has learnt from a case that is held out now.
     """
 
     def __init__(
@@ -91,6 +96,9 @@ class ResumableCheckpoint:
         interval: int = 1,
         keep: int = 2,
         resume: bool = False,
+        trained: Sequence[Mapping[str, Any]] = (),
+        held: Sequence[Mapping[str, Any]] = (),
+        task: Mapping[str, Any] | None = None,
     ) -> None:
         self.save_dir = Path(save_dir)
         self.objects = dict(objects)
@@ -98,6 +106,8 @@ class ResumableCheckpoint:
         self.interval = interval
         self.keep = keep
         self.resume = resume
+        self.cases = {side: [_name(case) for case in cases] for side, cases in (("trained", trained), ("held", held))}
+        self.task = task
         self._unreadable: set[Path] = set()
 
     def attach(self, engine: Engine) -> None:
@@ -110,7 +120,9 @@ class ResumableCheckpoint:
         if not is_first_rank():
             return
         state = {name: unwrapped(thing).state_dict() for name, thing in self._all(engine).items()}
-        state |= {"epoch": engine.state.epoch, "random": randoms}
+        state |= {"epoch": engine.state.epoch, "random": randoms, "cases": self.cases}
+        if self.task is not None:
+            state["task"] = trained_task(self.task, unwrapped(self.objects["model"]))
         if self.validator is not None:
             state["best"] = (float(self.validator.state.best_metric), self.validator.state.best_metric_epoch)
         with atomic_path(self._file(engine.state.epoch)) as temporary:
@@ -147,6 +159,7 @@ class ResumableCheckpoint:
                 f"{path} lacks {', '.join(missing)}: it is of another version of this package; start from its weights "
                 "with a new --ckpt_dir"
             )
+        self._refuse_another(state, path)
         for name, thing in self._all(engine).items():
             if name in state:  # the training may have had no scaler before
                 try:
@@ -164,9 +177,30 @@ class ResumableCheckpoint:
         engine.state.iteration = state["epoch"] * engine.state.epoch_length
         logger.info("resuming after epoch %d from %s", state["epoch"], path)
 
+    def _refuse_another(self, state: Mapping[str, Any], path: Path) -> None:
+        """Refuses to go on with another task or other validation cases. Files of earlier versions name neither."""
+        then = state.get("cases", {"trained": [], "held": []})
+        learnt = sorted(set(then["trained"]) & (set(self.cases["held"]) - set(then["held"])))
+        if learnt:
+            raise ValueError(
+                f"{path} has learnt from {len(learnt)} of the cases that this training holds out, {listing(learnt)}: "
+                "resume with the plan or the datalist that it began with, or start again with another --ckpt_dir"
+            )
+        if self.task is not None and "task" in state:
+            others = other_task(state["task"], self.task, getattr(unwrapped(self.objects["model"]), "slot", None))
+            if others:
+                raise ValueError(
+                    f"{path} is of a training with {others}: resume with the plan that it began with, or start again "
+                    "with another --ckpt_dir"
+                )
+
     def _all(self, engine: Engine) -> dict[str, Any]:
         scaler = getattr(engine, "scaler", None)
         return self.objects | ({} if scaler is None else {"scaler": scaler})
+
+
+def _name(case: Mapping[str, Any]) -> str:
+    return str(case.get("name", case.get("image")))
 
 
 def _checkpoints(folder: Path) -> list[Path]:

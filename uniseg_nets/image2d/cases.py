@@ -54,18 +54,20 @@ def load_pictures(
     modalities: Sequence[str],
     base_dir: str | PathLike[str] | None = None,
     optional: bool = False,
+    apart: str | None = None,
 ) -> list[dict[str, Any]]:
     """Loads the images of one section of a MONAI datalist, each with a known ``modality``.
 
     Args:
-        path, section, base_dir, optional: as for :func:`~uniseg_nets.data.load_datalist`.
+        path, section, base_dir, optional, apart: as for :func:`~uniseg_nets.data.load_datalist`.
         modalities: modalities of the network.
 
     Raises:
         FileNotFoundError: if there is no such datalist.
-        ValueError: if there is no such section, or an image has no modality or an unknown one; the message names it.
+        ValueError: if there is no such section, an image is in the section ``apart`` too, or has no modality or an
+            unknown one; the message names it.
     """
-    cases = _listed(path, section, base_dir, optional)
+    cases = _listed(path, section, base_dir, optional, apart)
     for case in cases:
         if case.get("modality") not in modalities:
             raise ValueError(
@@ -82,11 +84,15 @@ def without_labels(cases: Sequence[dict[str, Any]], modality: str | None = None)
 
 
 def _listed(
-    path: str | PathLike[str], section: str, base_dir: str | PathLike[str] | None, optional: bool = False
+    path: str | PathLike[str],
+    section: str,
+    base_dir: str | PathLike[str] | None,
+    optional: bool = False,
+    apart: str | None = None,
 ) -> list[dict[str, Any]]:
     """The entries of a datalist. Images without a name get that of their file."""
     cases = []
-    for case in load_datalist(path, section, base_dir, optional):
+    for case in load_datalist(path, section, base_dir, optional, apart=apart):
         name, files = without_ending(str(case["name"]), PICTURE_ENDINGS), image_files(case)
         if len(files) != 1:
             raise ValueError(f"datalist {path}: case {name} has {len(files)} images, expected one")

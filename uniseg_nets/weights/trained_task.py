@@ -14,7 +14,7 @@ from uniseg_nets.io.messages import listing
 from uniseg_nets.tasks import Task, TaskTable
 from uniseg_nets.weights.beside import read_beside, write_beside
 
-__all__ = ["mark_task", "refuse_other_classes", "refuse_other_task", "task_of", "trained_task"]
+__all__ = ["mark_task", "other_task", "refuse_other_classes", "refuse_other_task", "task_of", "trained_task"]
 
 _ENDING = "task.json"
 # What the network has learnt. The name of the task, the values of the labels, the axes that a prediction mirrors and
@@ -78,16 +78,28 @@ def refuse_other_task(weights: str | PathLike[str], entry: Mapping[str, Any] | N
             f"{weights} was fine-tuned for {listing(trained['task_entry']['classes'])} and knows no task of a table: "
             "segment with its plan, `--plan PLAN` of `uniseg segment`, or pack it with `uniseg pack`"
         )
+    others = other_task(trained, entry, slot)
+    if others:
+        raise ValueError(
+            f"{weights} was trained with {others}: use the plan that it was trained with, `--plan "
+            f"PLAN` of `uniseg segment`; if the task was changed on purpose, delete {weights}.{_ENDING}"
+        )
+
+
+def other_task(trained: Mapping[str, Any], entry: Mapping[str, Any], slot: int | None = None) -> str:
+    """What a task has learnt otherwise than another one says, in words; an empty text if it is the same.
+
+    Args:
+        trained: the task of a training, see :func:`trained_task`.
+        entry, slot: the other one, as for :func:`refuse_other_task`.
+    """
     then, now = _read(trained["task_entry"]), _read(entry)
     pairs = {field: (getattr(then, field), getattr(now, field)) for field in _LEARNT}
     if slot is not None and "slot" in trained:
         pairs["slot"] = (trained["slot"], slot)
-    others = [f"{field} {_shown(was)}, not {_shown(now)}" for field, (was, now) in pairs.items() if was != now]
-    if others:
-        raise ValueError(
-            f"{weights} was trained with {'; with '.join(others)}: use the plan that it was trained with, `--plan "
-            f"PLAN` of `uniseg segment`; if the task was changed on purpose, delete {weights}.{_ENDING}"
-        )
+    return "; with ".join(
+        f"{field} {_shown(was)}, not {_shown(now)}" for field, (was, now) in pairs.items() if was != now
+    )
 
 
 def refuse_other_classes(weights: str | PathLike[str], entry: Mapping[str, Any]) -> None:
