@@ -351,3 +351,8 @@ def test_evaluations_against_other_references_are_not_compared(tmp_path):
 def test_figures_that_cannot_be_are_refused(tmp_path, changed, message):
     with pytest.raises(ValueError, match=message):
         compare(_evaluation(tmp_path / "a.csv"), _evaluation(tmp_path / "b.csv", **changed))
+
+
+def test_an_infinite_distance_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="hd95_mm of case a is inf, expected a number of mm"):
+        compare(_evaluation(tmp_path / "a.csv"), _evaluation(tmp_path / "b.csv", hd95_mm=float("inf")), "hd95_mm")
