@@ -300,3 +300,16 @@ def test_a_checkpoint_that_names_no_cases_is_resumed_as_before(tmp_path):
         state = torch.load(path, weights_only=True)
         torch.save({key: value for key, value in state.items() if key not in ("cases", "task")}, path)
     Training(tmp_path, 3, [0.7], resume=True, held=CASES, task=ENTRY | {"spacing": [2, 1, 1]}).run()
+
+
+def test_a_checkpoint_that_cannot_be_written_is_named_and_the_earlier_ones_stay(tmp_path, monkeypatch):
+    Training(tmp_path, 1, [0.5]).run()
+
+    def full(*_):
+        raise RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 64 vs 0")
+
+    training = Training(tmp_path, 2, [0.4], resume=True)  # no better: no weights are due
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(OSError, match=r"checkpoint_epoch=2\.pt cannot be written, \d+ MiB are free there: make room"):
+        training.run()
+    assert [path.name for path in tmp_path.glob("checkpoint_epoch=*.pt")] == ["checkpoint_epoch=1.pt"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -84,6 +85,7 @@ class ResumableCheckpoint:
         task: of a fine-tuning, the entry of its task, which is saved too.
 
     Raises:
+        OSError: a file cannot be written, as on a full disk; the earlier ones stay.
         ValueError: at the start of the training, if the folder has checkpoints of another training, or the newest one
             does not fit this training, is of another task, or has learnt from a case that is held out now.
     """
@@ -125,9 +127,16 @@ class ResumableCheckpoint:
             state["task"] = trained_task(self.task, unwrapped(self.objects["model"]))
         if self.validator is not None:
             state["best"] = (float(self.validator.state.best_metric), self.validator.state.best_metric_epoch)
-        with atomic_path(self._file(engine.state.epoch)) as temporary:
-            torch.save(state, temporary)
-        self._unreadable.discard(self._file(engine.state.epoch))
+        path = self._file(engine.state.epoch)
+        try:
+            with atomic_path(path) as temporary:
+                torch.save(state, temporary)
+        except RuntimeError as error:  # of a full disk, PyTorch says neither that nor which file it was
+            free = shutil.disk_usage(self.save_dir).free / 2**20
+            raise OSError(
+                f"{path} cannot be written, {free:.0f} MiB are free there: make room, and go on with --resume True"
+            ) from error
+        self._unreadable.discard(path)
         readable = [path for path in _checkpoints(self.save_dir) if path not in self._unreadable]
         for old in readable[self.keep :]:
             old.unlink()
