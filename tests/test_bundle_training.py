@@ -12,12 +12,14 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 
 from tests.conftest import SMALL
 from tests.running import run, run_on_two_ranks
+from uniseg_nets import UniSeg
 from uniseg_nets.bundle.label_app import make_label_app
 from uniseg_nets.data import load_datalist
 from uniseg_nets.handlers import WeightFiles
 from uniseg_nets.io.bundles import bundle_folder
 from uniseg_nets.io.errors import root_cause
 from uniseg_nets.phantom import write_phantom_tasks
+from uniseg_nets.weights.checkpoints import save_weights
 from uniseg_nets.weights.licence import OPEN_TERMS, mark_terms
 
 BUNDLES = ("uniseg_upstream", "uniseg_finetune", "unetr_prompt_tuning", "esp_medsam_2d")
@@ -251,6 +253,22 @@ def test_a_training_starts_from_the_weights_that_it_is_given(bundle, data, small
     (handler,) = [one for one in part(workflow, "train#handlers") if isinstance(one, WeightFiles)]
     handler._save(tmp_path / "trained.pt")
     assert (tmp_path / "trained.pt.license").read_text() == (bundle / OPEN_TERMS).read_text()
+
+
+def test_first_weights_that_do_not_fit_are_refused_before_anything_is_preprocessed(copy, data, tmp_path):
+    sizes = {"base_features": 4, "max_features": 8, "patch_size": PATCH}
+    save_weights(UniSeg(num_tasks=2, out_channels=3, **sizes).state_dict(), tmp_path / "two_tasks.pt")
+    weights = {"initial_weights": str(tmp_path / "two_tasks.pt"), "cache_dir": str(tmp_path / "cache")}
+    with pytest.raises(RuntimeError) as refused:
+        training(copy, data, **SHORT, **weights).run()
+    assert "trained on 2 tasks with 3 outputs, the task table has 11 tasks" in root_cause(refused.value)
+    assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize("name", BUNDLES)
+def test_every_training_loads_its_first_weights_before_it_preprocesses(name):
+    steps = json.loads((bundle_folder(name) / "configs" / "train.json").read_text())["run"]
+    assert steps.index("$@loaded_network") < steps.index("$@train#dataset.fill()")
 
 
 def test_no_configuration_insists_on_bfloat16(bundle):
