@@ -250,6 +250,19 @@ def test_weights_of_a_training_that_was_killed_before_it_wrote_their_digest_are_
     read_weights(ours)
 
 
+def test_weights_that_cannot_be_written_are_named_with_the_room_that_is_left(ours, monkeypatch):
+    before = ours.read_bytes()
+
+    def full(*_):
+        raise RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 64 vs 0")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(OSError, match=r"ours\.pt cannot be written, \d+ MiB are free there: make room"):
+        save_weights(UniSeg(**SMALL).state_dict(), ours)
+    assert ours.read_bytes() == before
+    read_weights(ours)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [(b"garbage", "holds no SHA-256"), (b"", "holds no SHA-256"), (bytes(range(256)), "it holds no text")],

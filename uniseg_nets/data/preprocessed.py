@@ -24,6 +24,7 @@ from uniseg_nets.data.sampler import Sample
 from uniseg_nets.io.errors import root_cause
 from uniseg_nets.io.files import atomic_path
 from uniseg_nets.io.provenance import scan_identity
+from uniseg_nets.io.torch_files import save_torch
 from uniseg_nets.transforms.patch import FORCE_FOREGROUND
 from uniseg_nets.version import __version__
 
@@ -112,4 +113,4 @@ class PreprocessedDataset(Dataset):
         except Exception as error:
             raise ValueError(f"case {case.get('name') or case[CommonKeys.IMAGE]}: {root_cause(error)}") from error
         with atomic_path(path) as temporary:
-            torch.save({key: value for key, value in done.items() if value is not case.get(key)}, temporary)
+            save_torch({key: value for key, value in done.items() if value is not case.get(key)}, temporary, path)

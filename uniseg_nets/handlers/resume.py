@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -18,6 +17,7 @@ from uniseg_nets.handlers.random_state import random_state, set_random_state
 from uniseg_nets.io.errors import root_cause
 from uniseg_nets.io.files import atomic_path
 from uniseg_nets.io.messages import listing
+from uniseg_nets.io.torch_files import save_torch
 from uniseg_nets.ranks import from_all_ranks, is_first_rank, own_rank, unwrapped
 from uniseg_nets.weights.trained_task import other_task, trained_task
 
@@ -128,14 +128,8 @@ class ResumableCheckpoint:
         if self.validator is not None:
             state["best"] = (float(self.validator.state.best_metric), self.validator.state.best_metric_epoch)
         path = self._file(engine.state.epoch)
-        try:
-            with atomic_path(path) as temporary:
-                torch.save(state, temporary)
-        except RuntimeError as error:  # of a full disk, PyTorch says neither that nor which file it was
-            free = shutil.disk_usage(self.save_dir).free / 2**20
-            raise OSError(
-                f"{path} cannot be written, {free:.0f} MiB are free there: make room, and go on with --resume True"
-            ) from error
+        with atomic_path(path) as temporary:
+            save_torch(state, temporary, path)
         self._unreadable.discard(path)
         readable = [path for path in _checkpoints(self.save_dir) if path not in self._unreadable]
         for old in readable[self.keep :]:

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from uniseg_nets.io.files import atomic_path, sha256_of
 from uniseg_nets.io.messages import listing, no_weights
+from uniseg_nets.io.torch_files import save_torch
 from uniseg_nets.nets import UniSeg
 from uniseg_nets.nets.unet import TOTAL_STRIDE
 from uniseg_nets.weights.beside import write_beside
@@ -194,13 +195,16 @@ def save_weights(
 
     Returns:
         The SHA-256.
+
+    Raises:
+        OSError: the file cannot be written, as on a full disk; an older one stays.
     """
     path = Path(path)
     with atomic_path(path) as temporary:
         if is_safetensors(path):
             save_safetensors(state, temporary, metadata or {})
         else:
-            torch.save(official_checkpoint(state) if official else dict(state), temporary)
+            save_torch(official_checkpoint(state) if official else dict(state), temporary, path)
         digest = sha256_of(temporary)
         write_beside(path, "sha256", None)  # that of the former file, with which the new one would be refused
     write_beside(path, "sha256", f"{digest}  {path.name}\n")
