@@ -53,6 +53,21 @@ def test_a_shorter_distance_is_better(two):
     assert organ.difference < 0 and (organ.better, organ.worse) == (10, 0)
 
 
+def test_evaluations_of_2d_images_are_compared_by_modality(tmp_path):
+    def rows(dice):
+        figures = {"status": "present", "dice": dice, "nsd": dice, "hd95_pixels": 10 * (1 - dice)}
+        return [{"modality": modality, "case": f"{modality}_{i}", **figures} for modality in "ab" for i in range(3)]
+
+    first, second = (evaluation(tmp_path / name, rows(dice)) for name, dice in (("one", 0.5), ("two", 0.75)))
+    assert [(one.task, one.name, one.difference) for one in compare(first, second)] == [
+        ("a", "foreground", 0.25),
+        ("b", "foreground", 0.25),
+    ]
+    assert compare(first, second, "hd95_pixels")[0].difference == -2.5
+    with pytest.raises(ValueError, match="the evaluation has no hd95_mm, expected one of its dice, nsd, hd95_pixels"):
+        compare(first, second, "hd95_mm")
+
+
 def test_cases_of_one_patient_count_once(tmp_path):
     a = evaluation(tmp_path / "a", [row(f"p{i // 2}_{i}", 0.0, patient=f"p{i // 2}") for i in range(8)])
     b = evaluation(tmp_path / "b", [row(f"p{i // 2}_{i}", float(i % 2), patient=f"p{i // 2}") for i in range(8)])
@@ -354,5 +369,5 @@ def test_figures_that_cannot_be_are_refused(tmp_path, changed, message):
 
 
 def test_an_infinite_distance_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="hd95_mm of case a is inf, expected a number of mm"):
+    with pytest.raises(ValueError, match="hd95_mm of case a is inf, expected a finite number from 0 on"):
         compare(_evaluation(tmp_path / "a.csv"), _evaluation(tmp_path / "b.csv", hd95_mm=float("inf")), "hd95_mm")

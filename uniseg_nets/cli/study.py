@@ -36,14 +36,18 @@ def cv(plan: str, data: str, output: str = "cv", *, folds: str | None = None, ov
 
 
 def compare(
-    first: str, second: str, *, metric: Literal["dice", "nsd", "hd95_mm"] = "dice", output: str | None = None
+    first: str,
+    second: str,
+    *,
+    metric: Literal["dice", "nsd", "hd95_mm", "hd95_pixels"] = "dice",
+    output: str | None = None,
 ) -> None:
     """Compare two evaluations of the same cases, case by case: differences, intervals, Wilcoxon's test with Holm's p.
 
     Args:
         first: an evaluation's folder, or its cases.csv.
         second: the other one's; differences are second minus first.
-        metric: the figure to compare.
+        metric: the figure to compare; hd95_pixels is for 2D images.
         output: folder for comparison.csv and comparison.png; by default neither is written.
     """
     if output is not None:

@@ -70,7 +70,7 @@ def compare(
 
     Args:
         first, second: folders of evaluations, or their ``cases.csv``.
-        metric: ``dice``, ``nsd`` or ``hd95_mm``.
+        metric: ``dice``, ``nsd``, ``hd95_mm``, or of 2D images ``hd95_pixels``.
         output_dir: folder for ``comparison.csv`` and, if matplotlib is installed, ``comparison.png``.
 
     Returns:

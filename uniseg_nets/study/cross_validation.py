@@ -19,7 +19,7 @@ from uniseg_nets.data.groups import group_of, refuse_divided
 from uniseg_nets.io.bundles import bundle_folder, config_file
 from uniseg_nets.io.files import read_json, write_csv, write_json
 from uniseg_nets.io.messages import listing
-from uniseg_nets.study.figures import METRICS, bootstrap_interval, figures_of, patient_means, read_rows
+from uniseg_nets.study.figures import bootstrap_interval, figures_of, patient_means, read_rows
 
 __all__ = ["cross_validate", "pooled_table"]
 
@@ -182,7 +182,7 @@ def pooled_table(cases: str | PathLike[str], ceilings: Mapping[tuple[str, str], 
         ceilings: (task, class) -> the highest Dice that the network's resolution allows; adds a column.
     """
     rows = read_rows(cases)
-    figures = {metric: figures_of(rows, metric) for metric in METRICS}
+    figures = {metric: figures_of(rows, metric) for metric in ("dice", "nsd", "hd95_mm")}
     states = [(row["task"], row["class"], row["status"]) for row in rows]
     head = ["task", "class", "patients (cases)", "Dice", "95 %", "lowest", "NSD", "HD95 (mm)", "missed"]
     head += [] if ceilings is None else ["ceiling"]

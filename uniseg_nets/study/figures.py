@@ -23,9 +23,9 @@ __all__ = [
 ]
 
 # Columns of ``cases.csv`` that are figures -> whether higher is better.
-METRICS: Mapping[str, bool] = {"dice": True, "nsd": True, "hd95_mm": False}
+METRICS: Mapping[str, bool] = {"dice": True, "nsd": True, "hd95_mm": False, "hd95_pixels": False}
 # What such a figure may be, by whether higher is better.
-_RANGES = {True: "a number from 0 to 1", False: "a number of mm from 0 on"}
+_RANGES = {True: "a number from 0 to 1", False: "a finite number from 0 on"}
 _SAMPLES = 10_000
 _SAME = 0.01  # relative, and in ml: volumes are rounded
 
@@ -35,6 +35,8 @@ Figures = dict[tuple[str, str], dict[tuple[str, str], float]]
 
 def read_rows(evaluation: str | PathLike[str]) -> list[dict[str, str]]:
     """The rows of an evaluation's ``cases.csv``.
+
+    In rows of 2D images the modality is the task, and the class is ``foreground``.
 
     Args:
         evaluation: the file, or the folder of the evaluation.
@@ -48,7 +50,9 @@ def read_rows(evaluation: str | PathLike[str]) -> list[dict[str, str]]:
     if not path.is_file():
         raise FileNotFoundError(f"no figures at {path}: expected the cases.csv of an evaluation, or its folder")
     rows = read_csv(path)
-    missing = sorted({"task", "case", "class", "status", *METRICS} - set(rows[0] if rows else ()))
+    if rows and "modality" in rows[0]:
+        rows = [row | {"task": row["modality"], "class": "foreground"} for row in rows]
+    missing = sorted({"task", "case", "class", "status", "dice", "nsd"} - set(rows[0] if rows else ()))
     if missing:
         raise ValueError(f"{path} has no column {', '.join(missing)}: expected the cases.csv of an evaluation")
     return rows
@@ -61,10 +65,14 @@ def figures_of(rows: Sequence[Mapping[str, str]], metric: str = "dice") -> Figur
     class. A case without a patient counts as a patient of its own.
 
     Raises:
-        ValueError: the metric is unknown, a figure is no number or out of range, or a case has two rows for a class.
+        ValueError: the metric is unknown or not in the rows, a figure is no number or out of range, or a case has two
+            rows for a class.
     """
     if metric not in METRICS:
         raise ValueError(f"metric is {metric!r}, expected one of {', '.join(METRICS)}")
+    if rows and metric not in rows[0]:
+        has = [name for name in METRICS if name in rows[0]]
+        raise ValueError(f"the evaluation has no {metric}, expected one of its {', '.join(has)}")
     figures: Figures = defaultdict(dict)
     for row in rows:
         try:
