@@ -223,7 +223,7 @@ def test_files_come_before_what_is_written(uniseg, called, words, expected):
         ("fingerprint open list.json --task livr", "unknown task 'livr': did you mean 'liver'?"),
         ("fingerprint open list.json --tasks_file uniseg", "open.pt was trained on 5 tasks, the task table has 11"),
         ("cv plan.json file.txt out", "no data set at"),
-        ("cv list.json here out", "is no plan: it lacks data, cases with a fold"),
+        ("cv list.json here out", "is no plan: it lacks data, cases with a name, a fold"),
         ("compare text.csv text.csv", "dice of case a is 'half', expected a number"),
         ("plan here --slot 99", "slot is 99, and there are no pretrained weights"),
         ("plan here --memory-gib 0", "memory_gib is 0, expected a number above 0"),

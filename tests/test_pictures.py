@@ -219,6 +219,13 @@ def test_colours_of_sixteen_bits_keep_all_of_them(tmp_path):
         assert np.array_equal(read_mask(deep)[0], truth[..., 0])
 
 
+def test_a_row_of_1600_bytes_makes_no_colours_of_sixteen_bits(tmp_path):
+    """They would be windowed: a dark image became bright."""
+    dark = np.random.default_rng(0).integers(0, 60, (40, 533, 3)).astype(np.uint8)
+    found = read_picture(written(tmp_path / "dark.bmp", dark))
+    np.testing.assert_allclose(found, dark.transpose(2, 0, 1) / 255, atol=1e-6)
+
+
 def test_an_edge_of_values_between_is_no_object(tmp_path):
     soft = np.zeros((40, 40), dtype=np.uint8)
     soft[10:30, 10:30], soft[12:28, 12:28] = 128, 255  # an edge of two pixels

@@ -7,6 +7,7 @@ an image of any size before it can be refused.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Hashable, Mapping
 from os import PathLike
 from pathlib import Path
@@ -33,6 +34,8 @@ _SMALLEST, _LARGEST = 32, 10_000
 _PERCENTILES = (0.5, 99.5)
 # A lossy or resized mask has more values than this; of fewer, a low one is a number and no noise.
 _FEW = 8
+# Pillow's raw modes of 16 bits per colour end in the order of bytes; BGR;16 is a pixel of 5, 6 and 5 bits.
+_DEEP_COLOURS = re.compile(r";16[BLN]$")
 
 
 def read_picture(path: str | PathLike[str]) -> NDArray[np.float32]:
@@ -69,7 +72,10 @@ def read_mask(path: str | PathLike[str]) -> NDArray[np.uint8]:
         shown = values[..., 3:] > values[..., 3].max() / 2
         values = values[..., :3] * shown
         if not (values.any() or shown.all()):
-            raise ValueError(f"{path} is black or transparent everywhere: draw the structure in white")
+            raise ValueError(
+                f"{path} is black or transparent everywhere: draw the structure in white, or save an empty mask "
+                "without transparency"
+            )
     colours = values.reshape(*values.shape[:2], -1)
     if (colours == colours[..., :1]).all():
         colours = colours[..., :1]
@@ -171,7 +177,7 @@ def _read_pil(path: Path) -> tuple[NDArray[np.float32], float | None]:
             # A phone's JPEG (MPO) has the image first, then previews and depth maps.
             if frames > 1 and opened.format != "MPO":
                 raise ValueError(f"{path} holds {frames} frames: give each as a separate image")
-            deep = "16" in str(opened.tile[0][3]) if opened.tile else False  # colours, whose lower half PIL drops
+            deep = _has_deep_colours(opened)
             image = ImageOps.exif_transpose(opened)
             if image.mode[0] in "IF":  # more than eight bits
                 return _finite(np.asarray(image, dtype=np.float32), path), None
@@ -183,6 +189,13 @@ def _read_pil(path: Path) -> tuple[NDArray[np.float32], float | None]:
             return np.asarray(image.convert(kind), dtype=np.float32), 255.0
     except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(f"cannot read {path} as an image: {error}") from error
+
+
+def _has_deep_colours(opened: Image.Image) -> bool:
+    """Whether a file has 16 bits per colour, of which Pillow would drop the lower half."""
+    arguments = opened.tile[0][3] if opened.tile else ""  # the raw mode, or it and numbers such as a row's bytes
+    raw_mode = arguments[0] if isinstance(arguments, tuple) else arguments
+    return _DEEP_COLOURS.search(str(raw_mode)) is not None
 
 
 def _read_deep_colours(path: Path) -> NDArray[np.float32]:
