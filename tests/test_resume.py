@@ -287,6 +287,13 @@ def test_a_training_is_not_resumed_where_it_holds_out_what_it_has_learnt_from(tm
     Training(tmp_path, 3, [0.7], resume=True, trained=CASES[:2], held=CASES[3:]).run()
 
 
+def test_a_resumed_training_still_knows_the_cases_of_the_runs_before_it(tmp_path):
+    Training(tmp_path, 2, [0.5, 0.6], trained=CASES[:2], held=CASES[3:]).run()
+    Training(tmp_path, 4, [0.7, 0.8], resume=True, trained=CASES[2:3], held=CASES[3:]).run()
+    with pytest.raises(ValueError, match=r"epoch=4\.pt has learnt from 2 of the cases that .* holds out, a, b: "):
+        Training(tmp_path, 5, resume=True, trained=CASES[2:3], held=CASES[:2]).run()
+
+
 def test_a_training_is_not_resumed_with_another_task(tmp_path):
     Training(tmp_path, 2, [0.5, 0.6], task=ENTRY).run()
     with pytest.raises(ValueError, match=r"is of a training with spacing \[1.*, not \[2.*: resume with the plan"):

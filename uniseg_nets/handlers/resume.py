@@ -176,6 +176,8 @@ class ResumableCheckpoint:
             self.validator.state.best_metric, self.validator.state.best_metric_epoch = state["best"]
         if own_rank() < len(state["random"]):
             set_random_state(state["random"][own_rank()])
+        earlier = state.get("cases", {"trained": []})["trained"]
+        self.cases["trained"] = sorted({*self.cases["trained"], *earlier})  # the network has learnt from all of them
         engine.state.epoch = state["epoch"]
         engine.state.iteration = state["epoch"] * engine.state.epoch_length
         logger.info("resuming after epoch %d from %s", state["epoch"], path)
