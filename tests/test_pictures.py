@@ -200,8 +200,9 @@ def test_what_is_transparent_in_a_mask_is_background(tmp_path, white):
     else:
         with pytest.raises(ValueError, match=r"drawn\.png is black or transparent everywhere"):
             read_mask(path)
-    drawn[..., :3], drawn[..., 3] = 0, 255
-    assert not read_mask(written(tmp_path / "empty.png", drawn)).any()
+    for shown in (255, 0):  # an empty mask, and a layer on which nothing is drawn
+        drawn[..., :3], drawn[..., 3] = 0, shown
+        assert not read_mask(written(tmp_path / "empty.png", drawn)).any()
 
 
 def test_colours_of_sixteen_bits_keep_all_of_them(tmp_path):

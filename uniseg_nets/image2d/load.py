@@ -70,12 +70,10 @@ def read_mask(path: str | PathLike[str]) -> NDArray[np.uint8]:
     values, _ = _read(Path(path))
     if values.shape[2:] == (4,):
         shown = values[..., 3:] > values[..., 3].max() / 2
+        is_drawn = np.ptp(values, axis=(0, 1)).any()
         values = values[..., :3] * shown
-        if not (values.any() or shown.all()):
-            raise ValueError(
-                f"{path} is black or transparent everywhere: draw the structure in white, or save an empty mask "
-                "without transparency"
-            )
+        if is_drawn and not values.any() and not shown.all():
+            raise ValueError(f"{path} is black or transparent everywhere: draw the structure in white")
     colours = values.reshape(*values.shape[:2], -1)
     if (colours == colours[..., :1]).all():
         colours = colours[..., :1]
