@@ -26,7 +26,8 @@ def save_torch(content: Any, temporary: Path, path: Path) -> None:
         torch.save(content, temporary)
     except RuntimeError as error:  # of a full disk, PyTorch says neither that nor which file it was
         free = shutil.disk_usage(temporary.parent).free / 2**20
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise OSError(
             f"{path} cannot be written, {free:.0f} MiB are free there: make room, and repeat the command, a training "
-            "with --resume True"
+            f"with --resume True (PyTorch says: {reason})"
         ) from error
