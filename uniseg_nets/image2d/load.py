@@ -20,7 +20,7 @@ from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import MapTransform
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 from scipy.ndimage import maximum_filter, minimum_filter
 
 from uniseg_nets.io.series.files import is_dicom
@@ -189,7 +189,7 @@ def _read_pil(path: Path) -> tuple[NDArray[np.float32], float | None]:
         raise ValueError(f"cannot read {path} as an image: {error}") from error
 
 
-def _has_deep_colours(opened: Image.Image) -> bool:
+def _has_deep_colours(opened: ImageFile.ImageFile) -> bool:
     """Whether a file has 16 bits per colour, of which Pillow would drop the lower half."""
     arguments = opened.tile[0][3] if opened.tile else ""  # the raw mode, or it and numbers such as a row's bytes
     raw_mode = arguments[0] if isinstance(arguments, tuple) else arguments
