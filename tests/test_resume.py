@@ -294,6 +294,14 @@ def test_a_resumed_training_still_knows_the_cases_of_the_runs_before_it(tmp_path
         Training(tmp_path, 5, resume=True, trained=CASES[2:3], held=CASES[:2]).run()
 
 
+def test_cases_of_one_name_are_told_apart_by_their_images(tmp_path):
+    cases = [{"name": "imaging", "image": f"{name}/imaging.nii.gz"} for name in "abcd"]
+    Training(tmp_path, 2, [0.5, 0.6], trained=cases[:2]).run()
+    Training(tmp_path, 3, [0.7], resume=True, trained=cases[:2], held=cases[2:]).run()
+    with pytest.raises(ValueError, match=r"learnt from 1 of the cases that .* holds out, b/imaging\.nii\.gz: "):
+        Training(tmp_path, 4, resume=True, trained=cases[:1], held=cases[1:2]).run()
+
+
 def test_a_training_is_not_resumed_with_another_task(tmp_path):
     Training(tmp_path, 2, [0.5, 0.6], task=ENTRY).run()
     with pytest.raises(ValueError, match=r"is of a training with spacing \[1.*, not \[2.*: resume with the plan"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -108,7 +109,8 @@ class ResumableCheckpoint:
         self.interval = interval
         self.keep = keep
         self.resume = resume
-        self.cases = {side: [_name(case) for case in cases] for side, cases in (("trained", trained), ("held", held))}
+        names = _names([*trained, *held])
+        self.cases = {"trained": names[: len(trained)], "held": names[len(trained) :]}
         self.task = task
         self._unreadable: set[Path] = set()
 
@@ -204,8 +206,12 @@ class ResumableCheckpoint:
         return self.objects | ({} if scaler is None else {"scaler": scaler})
 
 
-def _name(case: Mapping[str, Any]) -> str:
-    return str(case.get("name", case.get("image")))
+def _names(cases: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The name of each case; the files of its image where others have the name, as ``imaging.nii.gz`` in folders."""
+    images = [str(case.get("image")) for case in cases]
+    names = [str(case.get("name", image)) for case, image in zip(cases, images)]
+    several = Counter(name for name, _ in set(zip(names, images)))
+    return [name if several[name] == 1 else image for name, image in zip(names, images)]
 
 
 def _checkpoints(folder: Path) -> list[Path]:
