@@ -214,6 +214,14 @@ def test_a_modality_more_leaves_the_others_bit_identical(copy, data, tmp_path):
     assert np.asarray(Image.open(tmp_path / "out" / "colonoscopy_00000_mask.png")).shape == (256, 256)
 
 
+def test_a_further_modality_without_an_image_is_refused_before_the_training(copy, data):
+    base = workflow(copy, data, [], **TINY).parser.get_parsed_content("network_def")
+    save_weights(base.state_dict(), copy / "models" / "model.pt")
+    training = workflow(copy, data, ["add_modality.json"], **TINY, **SHORT, new_modality="oct")
+    training.initialize()
+    assert "'training' has no image of modality 'oct', which is to be trained" in failure(training)
+
+
 def test_training_evaluation_and_a_folder_with_bad_images(copy, data, tmp_path):
     run("run", copy, ["train.json"], dataset_dir=data, **TINY, **SHORT)
     run("run", copy, ["train.json", "evaluate.json"], dataset_dir=data, num_workers=0, **TINY)

@@ -306,6 +306,12 @@ def test_the_datalist_of_a_folder_is_read_and_its_masks_are_no_images(tmp_path):
     assert find_pictures(tmp_path) == find_pictures(path)
 
 
+def test_the_images_of_a_training_s_datalist_are_found_without_their_masks(tmp_path):
+    path = write_phantom_pictures(tmp_path, 1, 1)
+    assert all("label" in case for case in load_pictures(path, "validation", MODALITIES))
+    assert {key for case in find_pictures(path) for key in case} == {"name", "image", "modality"}
+
+
 def test_names_that_are_numbers_and_images_in_a_list_are_read(tmp_path):
     path = tmp_path / "list.json"
     path.write_text(json.dumps({"testing": [{"name": 7, "image": ["a.png"]}]}))

@@ -18,7 +18,7 @@ __all__ = ["find_pictures", "load_pictures", "without_labels"]
 def find_pictures(
     source: str | PathLike[str], modality: str = "auto", output_dir: str | PathLike[str] | None = None
 ) -> list[dict[str, Any]]:
-    """Finds the images at ``source``, each ``{"name", "image", "modality"}``, sorted by name.
+    """Finds the images at ``source``, each ``{"name", "image", "modality"}``, sorted by name, without masks.
 
     Names that occur in several sub-folders get the sub-folder as a prefix, as for 3D scans.
 
@@ -45,7 +45,7 @@ def find_pictures(
         files = _files(source, results)
         names = names_with_folders([(path.parent, path.stem) for path in files], source, results, "images")
         cases = [{"name": name, "image": str(path)} for name, path in zip(names, files)]
-    return unique([{"modality": modality, **case} for case in cases], "images")
+    return unique(without_labels([{"modality": modality, **case} for case in cases]), "images")
 
 
 def load_pictures(
@@ -55,17 +55,19 @@ def load_pictures(
     base_dir: str | PathLike[str] | None = None,
     optional: bool = False,
     apart: str | None = None,
+    needed: str | None = None,
 ) -> list[dict[str, Any]]:
     """Loads the images of one section of a MONAI datalist, each with a known ``modality``.
 
     Args:
         path, section, base_dir, optional, apart: as for :func:`~uniseg_nets.data.load_datalist`.
         modalities: modalities of the network.
+        needed: a modality that at least one image must have, such as the one to train.
 
     Raises:
         FileNotFoundError: if there is no such datalist.
         ValueError: if there is no such section, an image is in the section ``apart`` too, or has no modality or an
-            unknown one; the message names it.
+            unknown one, or none has the needed one; the message names it.
     """
     cases = _listed(path, section, base_dir, optional, apart)
     for case in cases:
@@ -74,6 +76,11 @@ def load_pictures(
                 f"datalist {path}: image {case['name']} is of modality {case.get('modality')!r}, "
                 f"expected one of {', '.join(modalities)}"
             )
+    if needed is not None and all(case["modality"] != needed for case in cases):
+        raise ValueError(
+            f"datalist {path}: {section!r} has no image of modality {needed!r}, which is to be trained: give its "
+            "images this modality, or name another one with --new_modality"
+        )
     return cases
 
 
