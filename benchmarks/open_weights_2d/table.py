@@ -1,10 +1,10 @@
-"""Figures of an evaluation of 2D masks as a Markdown table, and the change to a second one of the same images.
+"""Figures of an evaluation of 2D masks as a Markdown table; `uniseg compare` gives the change to a second one.
 
-    python -m benchmarks.open_weights_2d.table EVAL/cases.csv [--data DATA] [--to OTHER/cases.csv]
+    python -m benchmarks.open_weights_2d.table EVAL/cases.csv [--data DATA]
 
 DATA has the datalist: with it, images on a bright ground, whose mean grey is above a half, have a row of their own.
-Intervals are 95 % of bootstrap samples over images, of the change over pairs. An image without any predicted pixel
-counts as Dice 0; HD95 is over the images that have one.
+Intervals are 95 % of bootstrap samples over images. An image without any predicted pixel counts as Dice 0; HD95 is over
+the images that have one.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cases", type=Path)
     parser.add_argument("--data", type=Path)
-    parser.add_argument("--to", type=Path)
     options = parser.parse_args()
     own = by_modality(options.cases)
     print("| modality | images | Dice (95 %) | lowest | NSD at 2 pixels | HD95 (pixels) | missed |\n|" + "---|" * 7)
@@ -37,12 +36,6 @@ def main() -> None:
         missed = sum(row["status"] == "false_negative" for row in rows)
         cells = (modality, len(rows), with_interval(dice), f"{min(dice):.3f}", with_interval(figures(rows, "nsd")))
         print(f"| {' | '.join(map(str, cells))} | {fmean(distances):.1f} | {missed} |")
-    if options.to:
-        print("\n| modality | change of Dice, paired (95 %) | images that are better |\n|---|---|---|")
-        for modality, rows in by_modality(options.to).items():
-            before = dict(zip((row["case"] for row in own[modality]), figures(own[modality], "dice")))
-            changes = [float(row["dice"]) - before[row["case"]] for row in rows]
-            print(f"| {modality} | {with_interval(changes, '+')} | {sum(c > 0 for c in changes)} of {len(changes)} |")
 
 
 def by_modality(cases: Path) -> dict[str, Rows]:
