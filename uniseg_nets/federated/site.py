@@ -215,19 +215,20 @@ class Site:
             train_workflow=workflow if train else None,
             eval_workflow=None if train else workflow,
         )
-        if not _parser(workflow).get_parsed_content("validate#cases"):
+        parser = _parser(workflow)
+        if not parser.get_parsed_content("validate#cases"):
             raise ValueError(
                 f"site {settings.name} has no validation cases: each site measures the Dice on its own, put some "
                 "into the section validation of its datalist"
             )
-        if "pretrained_license" in _parser(workflow):
-            self.terms = _parser(workflow).get_parsed_content("pretrained_license")
+        if "pretrained_license" in parser:
+            self.terms = parser.get_parsed_content("pretrained_license")
         client.initialize({ExtraItems.CLIENT_NAME: settings.name})
         for filters in ("pre_filters", "post_weight_filters"):
             setattr(client, filters, (self.travelling,))
         network = _network(client.trainer if train else client.evaluator)
         check_parts(network, settings.private)
-        entry = _parser(workflow).get_parsed_content("task_entry") if "task_entry" in _parser(workflow) else None
+        entry = parser.get_parsed_content("task_entry") if "task_entry" in parser else None
         self.task = None if entry is None else trained_task(entry, network)
         if self._private.is_file():
             refuse_other_task(self._private, entry, getattr(network, "slot", None))

@@ -164,7 +164,8 @@ class ResumableCheckpoint:
                 f"{path} lacks {', '.join(missing)}: it is of another version of this package; start from its weights "
                 "with a new --ckpt_dir"
             )
-        self._refuse_another(state, path)
+        then = state.get("cases", {"trained": [], "held": []})  # files of earlier versions name none
+        self._refuse_another(state, then, path)
         for name, thing in self._all(engine).items():
             if name in state:  # the training may have had no scaler before
                 try:
@@ -178,15 +179,13 @@ class ResumableCheckpoint:
             self.validator.state.best_metric, self.validator.state.best_metric_epoch = state["best"]
         if own_rank() < len(state["random"]):
             set_random_state(state["random"][own_rank()])
-        earlier = state.get("cases", {"trained": []})["trained"]
-        self.cases["trained"] = sorted({*self.cases["trained"], *earlier})  # the network has learnt from all of them
+        self.cases["trained"] = sorted({*self.cases["trained"], *then["trained"]})  # the network has learnt from all
         engine.state.epoch = state["epoch"]
         engine.state.iteration = state["epoch"] * engine.state.epoch_length
         logger.info("resuming after epoch %d from %s", state["epoch"], path)
 
-    def _refuse_another(self, state: Mapping[str, Any], path: Path) -> None:
-        """Refuses to go on with another task or other validation cases. Files of earlier versions name neither."""
-        then = state.get("cases", {"trained": [], "held": []})
+    def _refuse_another(self, state: Mapping[str, Any], then: Mapping[str, Sequence[str]], path: Path) -> None:
+        """Refuses to go on with another task, or with validation cases that were trained on ``then``."""
         learnt = sorted(set(then["trained"]) & (set(self.cases["held"]) - set(then["held"])))
         if learnt:
             raise ValueError(
